@@ -1,0 +1,43 @@
+"""What every section of a spec has in common: frozen, strict about keys, sensible about types."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+NOT_IDENTITY = "not_identity"
+
+
+def not_identity(default: Any, **constraints: Any) -> Any:
+    """A field that cannot change the result (a path, a speed, a name): the fingerprint leaves it out."""
+    return Field(default, json_schema_extra={NOT_IDENTITY: True}, **constraints)
+
+
+def _integral(value: Any) -> Any:
+    # Sweeps with a quantised distribution hand whole numbers over as 16.0.
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+Int = Annotated[int, BeforeValidator(_integral)]
+PositiveInt = Annotated[Int, Field(ge=1)]
+NonNegativeInt = Annotated[Int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+NonNegativeFloat = Annotated[float, Field(ge=0)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """A part of a spec. Frozen; unknown keys are errors; no text is taken for a number."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+    )

@@ -1,0 +1,55 @@
+"""The whole of a spec, and what its sections must agree on."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from vidcls.spec.base import NonNegativeInt, Section, not_identity
+from vidcls.spec.model import EnsembleSection, ModelSection
+from vidcls.spec.sections import (
+    AdamWSection,
+    AugmentSection,
+    ClipSection,
+    DataSection,
+    OptimSection,
+    TrackingSection,
+    TrainSection,
+)
+
+
+class Spec(Section):
+    """One experiment: what is trained, on what, how."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)] = not_identity(...)
+    """Name of the experiment: the folder of its runs. Letters, digits, `.`, `_` and `-`."""
+    seed: Annotated[NonNegativeInt, Field(lt=2**32)] = not_identity(0)
+    """Of everything random. Part of the run's folder, not of the fingerprint: repeats share that."""
+    data: DataSection = DataSection()
+    clip: ClipSection = ClipSection()
+    augment: AugmentSection = AugmentSection()
+    model: ModelSection
+    optim: OptimSection = AdamWSection()
+    train: TrainSection = TrainSection()
+    tracking: TrackingSection = not_identity(TrackingSection())
+    runs_dir: Annotated[str, Field(min_length=1)] = not_identity("runs")
+    """Folder of all runs; may live on scratch."""
+    store_dir: Annotated[str, Field(min_length=1)] = not_identity("store")
+    """Folder of decoded clips and caches, shared by all runs; may live on scratch."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        members = self.model.members if isinstance(self.model, EnsembleSection) else (self.model,)
+        kinds = {member.kind for member in members}
+        if self.clip.unit == "frame" and kinds != {"frame_average"}:
+            raise ValueError(
+                "clip.unit: frame needs a model that scores one frame alone: model.kind: frame_average"
+            )
+        if self.clip.frames < 2 and kinds - {"frame_average"}:
+            raise ValueError(f"clip.frames: model.kind: {self.model.kind} joins frames; give it 2 or more")
+        if self.augment.crop == "random" and self.clip.fit == "squeeze":
+            raise ValueError("augment.crop: random has no room under clip.fit: squeeze; set clip.fit: crop")
+        if self.optim.warmup_epochs >= self.train.epochs and self.optim.warmup_epochs > 1:
+            raise ValueError("optim.warmup_epochs: must end before train.epochs")
+        return self

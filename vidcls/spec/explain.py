@@ -1,0 +1,170 @@
+"""What pydantic found wrong, as one line a person can act on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from vidcls.errors import UserError
+from vidcls.spec.experiment import Spec
+from vidcls.spec.keys import explain_unknown, kind_of, sections_at
+from vidcls.spec.yaml import Mistake, Node, dotted
+
+Loc = tuple[str | int, ...]
+
+_WANTED = {
+    "float_type": "expected a number",
+    "int_type": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "bool_type": "expected true or false",
+    "string_type": "expected text; put it in quotes",
+    "tuple_type": "expected a list such as [a, b]",
+    "list_type": "expected a list such as [a, b]",
+    "dict_type": "expected a mapping",
+    "model_type": "expected `key: value` lines",
+    "model_attributes_type": "expected `key: value` lines",
+    "finite_number": "expected a finite number",
+}
+
+
+class SpecError(UserError):
+    """One or more mistakes in specs; exit code 2.
+
+    Attributes:
+        mistakes: Each with its place, key and message.
+    """
+
+    def __init__(self, mistakes: list[Mistake]) -> None:
+        super().__init__("\n".join(str(mistake) for mistake in mistakes))
+        self.mistakes = tuple(mistakes)
+
+
+def validate(tree: Node) -> tuple[Spec | None, list[Mistake]]:
+    """Check a tree against the spec and name every mistake.
+
+    Pydantic checks across fields only where each field is right by itself. So a wrong setting is taken out
+    once it was reported and the rest checked again, until nothing new is found.
+    """
+    plain = tree.plain()
+    mistakes: list[Mistake] = []
+    removed: set[Loc] = set()
+    while True:
+        try:
+            spec = Spec.model_validate_json(json.dumps(plain))
+        except ValidationError as error:
+            rows = error.errors(include_url=False)
+        else:
+            return (None if mistakes else spec), mistakes
+        num_removed = len(removed)
+        for row in rows:
+            path = _path(row["loc"], tree)
+            if row["type"] == "missing" and path in removed:
+                continue
+            if row["type"] == "too_short" and len(row["input"]) >= row["ctx"]["min_length"]:
+                continue  # its items were wrong, and are reported by themselves
+            message = _message(row, path, tree)
+            at = path
+            if row["type"] == "value_error":
+                path, message = _split(path, message)
+                at = path
+            elif row["type"] == "union_tag_invalid":
+                at = (*path, "kind")
+            mistakes.append(Mistake(_place(at, tree), dotted(at), message))
+            removed |= _remove(plain, path)
+        if len(removed) == num_removed:
+            return None, mistakes
+
+
+def _path(loc: Loc, tree: Node) -> Loc:
+    """A pydantic location without the union tags that it puts between keys."""
+    path: Loc = ()
+    for part in loc:
+        sections = sections_at(path, tree)
+        tags = {kind_of(section) for section in sections}
+        if part in tags and part not in sections[0].model_fields:
+            continue
+        path = (*path, part)
+    return path
+
+
+def _step(value: Any, part: str | int) -> Any:
+    if isinstance(value, Mapping):
+        return value.get(part)
+    if isinstance(value, list) and isinstance(part, int) and part < len(value):
+        return value[part]
+    return None
+
+
+def _remove(plain: Any, path: Loc) -> set[Loc]:
+    """Take a setting out; where an item of a list is wrong, the list."""
+    while path and isinstance(path[-1], int):
+        path = path[:-1]
+    if not path:
+        return set()
+    for part in path[:-1]:
+        plain = _step(plain, part)
+    if isinstance(plain, dict) and path[-1] in plain:
+        del plain[path[-1]]
+        return {path}
+    return set()
+
+
+def _place(path: Loc, tree: Node) -> str:
+    node = tree
+    for part in path:
+        child = node.child(part)
+        if child is None:
+            break
+        node = child
+    return node.place
+
+
+def _split(path: Loc, message: str) -> tuple[Loc, str]:
+    """Checks across fields write `key: what is wrong`; the key is relative to their section."""
+    key, separator, rest = message.partition(": ")
+    if separator and " " not in key:
+        return (*path, *key.split(".")), rest
+    return path, message
+
+
+def _message(row: Mapping[str, Any], path: Loc, tree: Node) -> str:
+    kind, context = row["type"], row.get("ctx", {})
+    got = f", got {_shown(row.get('input'))}"
+    if kind == "extra_forbidden":
+        return explain_unknown(path, tree)
+    if kind == "missing":
+        return "required, and not set"
+    if kind == "value_error":
+        return str(context["error"])
+    if kind in {"union_tag_invalid", "literal_error"}:
+        return _choices(context, row, path)
+    if kind == "union_tag_not_found":
+        names = ", ".join(str(kind_of(section)) for section in sections_at(path, tree))
+        return f"needs a kind; allowed: {names}"
+    if kind in _WANTED:
+        return _WANTED[kind] + got
+    if kind == "string_pattern_mismatch":
+        return f"only letters, digits, `.`, `_` and `-`, first a letter or digit{got}"
+    text = str(row["msg"]).replace("Input should be", "must be")
+    text = text.replace("Tuple should have", "must have").replace("String should have", "must have")
+    return f"{text}{got}"
+
+
+def _choices(context: Mapping[str, Any], row: Mapping[str, Any], path: Loc) -> str:
+    from difflib import get_close_matches
+
+    raw = context.get("expected_tags") or context.get("expected") or ""
+    choices = [choice.strip(" '") for choice in str(raw).replace(" or ", ", ").split(",")]
+    value = context.get("tag", row.get("input"))
+    what = "unknown kind" if (path and path[-1] == "kind") or "tag" in context else "unknown value"
+    near = get_close_matches(str(value), choices, n=1)
+    guess = f"; did you mean {near[0]}?" if near else ""
+    return f"{what} {_shown(value)}; allowed: {', '.join(choices)}{guess}"
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value) if not isinstance(value, str) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,85 @@
+"""Which keys a spec may have, and what a mistyped one was probably meant to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Annotated, Any, get_args, get_origin
+
+from pydantic import BaseModel
+
+from vidcls.spec.experiment import Spec
+from vidcls.spec.yaml import Node, dotted
+
+
+def sections_in(annotation: Any) -> list[type[BaseModel]]:
+    """The section classes that an annotation admits, unwrapping unions, tuples and `Annotated`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if isinstance(annotation, str):
+        return []
+    arguments = get_args(annotation)[:1] if get_origin(annotation) is Annotated else get_args(annotation)
+    return [section for argument in arguments for section in sections_in(argument)]
+
+
+def kind_of(section: type[BaseModel]) -> str | None:
+    """The value of `kind` that selects a section, or None for a section without one."""
+    field = section.model_fields.get("kind")
+    return str(get_args(field.annotation)[0]) if field else None
+
+
+def sections_at(path: tuple[str | int, ...], tree: Node) -> list[type[BaseModel]]:
+    """The section classes that could stand at a path, the one that `kind` selects first."""
+    sections: list[type[BaseModel]] = [Spec]
+    node: Node | None = tree
+    for part in path:
+        node = node.child(part) if node else None
+        if isinstance(part, int):
+            continue  # the items of a list have the sections of the list
+        field = sections[0].model_fields.get(part) if sections else None
+        if field is None:
+            return []
+        # The field's own annotation: a union of sections, or a tuple of them.
+        sections = sections_in(field.annotation)
+        if not isinstance(node.value if node else None, list):
+            sections = _selected_first(sections, node)
+    return _selected_first(sections, node)
+
+
+def _selected_first(sections: list[type[BaseModel]], node: Node | None) -> list[type[BaseModel]]:
+    kind_node = node.child("kind") if node else None
+    kind = kind_node.value if kind_node else None
+    return sorted(sections, key=lambda section: kind_of(section) != kind) if kind else sections
+
+
+def all_keys(section: type[BaseModel] = Spec, prefix: str = "") -> Iterator[str]:
+    """Every dotted key of a spec, over all kinds; items of lists left out."""
+    for name, field in section.model_fields.items():
+        key = f"{prefix}{name}"
+        inner = [] if get_origin(field.annotation) is tuple else sections_in(field.annotation)
+        if not inner:
+            yield key
+        for candidate in inner:
+            yield from all_keys(candidate, f"{key}.")
+
+
+def explain_unknown(path: tuple[str | int, ...], tree: Node) -> str:
+    """Say what an unknown key was probably meant to be, and what is allowed in its place."""
+    *parent, leaf = path
+    name = str(leaf)
+    sections = sections_at(tuple(parent), tree)
+    if not sections:
+        return "unknown key"
+    selected, others = sections[0], sections[1:]
+    kinds = [kind_of(other) for other in others if name in other.model_fields]
+    if kinds:
+        return (
+            f"has no effect for kind: {kind_of(selected)}; it belongs to kind: {' or '.join(map(str, kinds))}"
+        )
+    known = list(selected.model_fields)
+    if near := get_close_matches(name, known, n=1):
+        return f"unknown key; did you mean {dotted((*parent, near[0]))}?"
+    elsewhere = sorted({key for key in all_keys() if key.rsplit(".", 1)[-1] == name})
+    if elsewhere:
+        return f"unknown key here; did you mean {' or '.join(elsewhere)}?"
+    return f"unknown key; allowed: {', '.join(known)}"

@@ -1,0 +1,197 @@
+"""The sections of a spec other than `model`. Checks across fields sit in the section that owns both."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from vidcls.spec.base import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Probability,
+    Section,
+    Text,
+    not_identity,
+)
+
+Auto = Literal["auto"]
+Split = Literal["train", "val", "test"]
+Residency = Literal["device", "memory", "mapped", "streamed"]
+Precision = Literal["fp32", "bf16", "fp16"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+class DataSection(Section):
+    """Where the videos are and how their files are read."""
+
+    root: Text = not_identity("data/motion10")
+    """Folder with the videos, or a CSV manifest `path,label,split[,group]`."""
+    source: Literal["auto", "videos", "frames"] = "auto"
+    """Which of the two to read where a course layout holds both; `auto` takes videos."""
+    split_number: Annotated[PositiveInt, Field(le=3)] | None = None
+    """Which of the official UCF101 lists (1 to 3); only for that layout, there 1 if unset."""
+    val_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of train cut off as val, by group, where the data has no val; 0.2 if unset."""
+    flip_labels: dict[str, str] | None = None
+    """What each class becomes in a mirror, `{left: right, right: left}`; needed to flip such classes."""
+    decoder: Literal["decord", "pyav"] = "decord"
+    """Serves the files on which it was seen to agree with PyAV in order; PyAV serves the others."""
+    bad_videos: Literal["error", "skip"] = "error"
+    """What to do about a video that cannot be decoded."""
+    max_bad: PositiveInt | None = None
+    """The most videos that `skip` may leave out; 10 if unset."""
+    timeout_s: PositiveFloat = not_identity(120.0)
+    """Time limit for decoding one file, in seconds."""
+    residency: Auto | Residency = not_identity("auto")
+    """Where decoded clips live; `auto` takes the fastest that fits. All give the same batches."""
+    workers: Auto | PositiveInt = not_identity("auto")
+    """Processes that decode; `auto` is the number of usable cores."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.max_bad is not None and self.bad_videos == "error":
+            raise ValueError("max_bad: has no effect under bad_videos: error; set bad_videos: skip")
+        return self
+
+
+class ClipSection(Section):
+    """How a video becomes the tensor that the model sees: `frames` frames of `size`."""
+
+    frames: PositiveInt = 10
+    """Sampled frames a clip (T). A shorter video repeats frames, each as evenly as can be."""
+    size: tuple[Annotated[PositiveInt, Field(ge=8)], Annotated[PositiveInt, Field(ge=8)]] = (112, 112)
+    """Height and width in pixels, `[H, W]`."""
+    fit: Literal["squeeze", "crop"] = "squeeze"
+    """`squeeze` ignores the aspect ratio; `crop` keeps it, resizes to 8/7 of the size and crops."""
+    sampling: Literal["uniform", "segment"] = "uniform"
+    """`uniform`: floor(linspace(0, n-1, T)). `segment` (TSN): one random frame of each of T equal
+    segments in training, the middle one in evaluation."""
+    unit: Literal["clip", "frame"] = "clip"
+    """`frame` trains on every sampled frame as a sample of its own; evaluation joins a video's frames."""
+    mean: tuple[float, float, float] = (0.45, 0.45, 0.45)
+    """Subtracted from each RGB channel on the scale 0 to 1."""
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.225, 0.225, 0.225)
+    """Each RGB channel is divided by this after the mean was subtracted."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.unit == "frame" and self.sampling != "uniform":
+            raise ValueError("sampling: has no effect under unit: frame, which trains on all frames")
+        return self
+
+
+class AugmentSection(Section):
+    """What training does to a clip, one draw a clip. Evaluation never augments."""
+
+    flip: Probability = 0.0
+    """Probability of a left-right mirror."""
+    crop: Literal["none", "random", "random_resized"] = "none"
+    """`random`: a window of the clip's size anywhere (needs fit: crop); `random_resized`: a window of random
+    area and aspect, resized to the clip's size."""
+    scale: tuple[Probability, Probability] | None = None
+    """Area of a random-resized crop as a share of the frame, `[low, high]`; [0.5, 1] if unset."""
+    ratio: tuple[PositiveFloat, PositiveFloat] | None = None
+    """Aspect ratio range of a random-resized crop relative to the frame; [0.75, 1.333] if unset."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name, pair in (("scale", self.scale), ("ratio", self.ratio)):
+            if pair is None:
+                continue
+            if self.crop != "random_resized":
+                raise ValueError(f"{name}: has no effect under crop: {self.crop}; set crop: random_resized")
+            if pair[0] <= 0 or pair[0] > pair[1]:
+                raise ValueError(f"{name}: expected [low, high] with 0 < low <= high, got {list(pair)}")
+        return self
+
+
+class _Optim(Section):
+    lr: PositiveFloat
+    """Peak learning rate."""
+    weight_decay: NonNegativeFloat
+    """Applied to weights of two and more dimensions; norms and biases are spared."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """What the learning rate does after the warm-up."""
+    warmup_epochs: NonNegativeFloat = 1.0
+    """Epochs of linear warm-up from zero."""
+    clip_norm: PositiveFloat | None = 1.0
+    """Largest norm of the gradient over all parameters; null leaves it alone."""
+
+
+class AdamWSection(_Optim):
+    """AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101)."""
+
+    kind: Literal["adamw"] = "adamw"
+    lr: PositiveFloat = 1e-3
+    weight_decay: NonNegativeFloat = 0.05
+    betas: tuple[Probability, Probability] = (0.9, 0.999)
+    """Decay rates of the running averages of the gradient and its square."""
+
+
+class SGDSection(_Optim):
+    """Stochastic gradient descent with momentum."""
+
+    kind: Literal["sgd"]
+    lr: PositiveFloat = 0.05
+    weight_decay: NonNegativeFloat = 1e-4
+    momentum: Probability = 0.9
+    nesterov: bool = True
+    """Nesterov's form of momentum."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov: has no effect without momentum; set nesterov: false")
+        return self
+
+
+def _optim_kind(value: Any) -> Any:
+    return value.get("kind", "adamw") if isinstance(value, dict) else getattr(value, "kind", None)
+
+
+OptimSection = Annotated[
+    Annotated[AdamWSection, Tag("adamw")] | Annotated[SGDSection, Tag("sgd")],
+    # A function, so that `optim: {lr: 1e-4}` alone means AdamW.
+    Discriminator(_optim_kind),
+]
+
+
+class TrainSection(Section):
+    """How long and how the model is trained."""
+
+    epochs: PositiveInt = 30
+    batch_size: PositiveInt = 16
+    """Clips a step; a last batch of one clip joins the batch before it."""
+    precision: Auto | Precision = "auto"
+    """`auto`: bf16 where the device computes it natively, else fp16 on CUDA and fp32 on the CPU."""
+    channels_last: bool = True
+    """Memory layout with channels innermost."""
+    label_smoothing: Probability = 0.0
+    deterministic: bool = False
+    """Refuses operations that do not repeat bit for bit on CUDA; the CPU repeats anyway."""
+    threads: Auto | PositiveInt = "auto"
+    """CPU threads; `auto` is the number of usable cores when the run starts, kept on resume."""
+    checkpoint_every_s: PositiveFloat = not_identity(300.0)
+    """Seconds after which a checkpoint is written inside an epoch too."""
+    keep_last: bool = not_identity(False)
+    """Keep `last.pt` once the run is finished."""
+
+
+class TrackingSection(Section):
+    """Weights & Biases. Never stops training; `metrics.jsonl` is always written."""
+
+    mode: Literal["auto", "online", "offline", "disabled"] = "auto"
+    """`auto`: online with credentials, else offline; never asks."""
+    project: Text = "vidcls"
+    entity: Text | None = None
+    group: Text | None = None
+    """Runs with one group are shown together; the name of the spec if unset."""
+    tags: tuple[Text, ...] = ()
+    notes: Text | None = None
+    previews: NonNegativeInt = 8
+    """Validation clips shown with their predictions."""
+    artifact: bool = True
+    """Upload the best checkpoint as an artifact (never inside a sweep)."""

@@ -1,0 +1,80 @@
+"""A spec as text: resolved YAML, differences, the JSON schema that editors complete from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from vidcls.spec.experiment import Spec
+
+
+def plain(section: BaseModel) -> dict[str, Any]:
+    """A section as plain Python, as JSON would hold it."""
+    return section.model_dump(mode="json")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Block mappings, flow lists of scalars, numbers that YAML 1.2 and PyYAML both read back."""
+
+
+def _list(dumper: yaml.SafeDumper, value: list[Any]) -> yaml.Node:
+    flow = not any(isinstance(item, dict | list) for item in value)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=flow)
+
+
+_Dumper.add_representer(list, _list)
+
+
+def yaml_text(value: Any) -> str:
+    """Plain Python as YAML."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+
+
+def to_yaml(spec: Spec) -> str:
+    """The whole spec as YAML with every default written out; reads back to the same spec."""
+    return yaml_text(plain(spec))
+
+
+def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested settings as `{"optim.lr": 0.001}`; lists stay whole."""
+    if not isinstance(value, Mapping) or not value:
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        flat |= flatten(item, f"{prefix}.{key}" if prefix else key)
+    return flat
+
+
+def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Settings that differ between two plain specs: `(key, in a, in b)`, None where there is none."""
+    flat_a, flat_b = flatten(a), flatten(b)
+    keys = [*flat_a, *(key for key in flat_b if key not in flat_a)]
+    return [(k, flat_a.get(k), flat_b.get(k)) for k in keys if flat_a.get(k) != flat_b.get(k)]
+
+
+def schema_text() -> str:
+    """The JSON schema of a spec file (draft 2020-12), with `extends`."""
+    schema = Spec.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["properties"]["extends"] = {
+        "type": "string",
+        "description": "Path of one parent file, relative to this one, which has its say where this is silent.",
+    }
+    # A file that extends another may leave anything to its parent.
+    schema.pop("required", None)
+    _no_identity_marks(schema)
+    return json.dumps(schema, indent=1) + "\n"
+
+
+def _no_identity_marks(value: Any) -> None:
+    if isinstance(value, dict):
+        value.pop("not_identity", None)
+        for item in value.values():
+            _no_identity_marks(item)
+    elif isinstance(value, list):
+        for item in value:
+            _no_identity_marks(item)
