@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import av
+import cv2
+import numpy as np
+import psutil
+import pytest
+
+from tests.support.video import Frames, moving_square, write_clip, write_frames
+from vidcls.data.decode import AGREE_LEVELS, DecodeError, Form, Probe, decode, decord_is_there, probe
+from vidcls.data.probe import probe_files
+from vidcls.data.workers import Decoders, Failure
+
+needs_decord = pytest.mark.skipif(not decord_is_there(), reason="decord has no wheel for this machine")
+
+
+def truth(path: Path) -> Frames:
+    """Every frame in order, as PyAV gives it, turned as the file says."""
+    with av.open(str(path)) as container:
+        frames = [(f.to_ndarray(format="rgb24"), f.rotation) for f in container.decode(video=0)]
+    return np.stack([np.rot90(pixels, rotation // 90) for pixels, rotation in frames])
+
+
+def all_frames(path: Path, found: Probe) -> Frames:
+    return decode(path, None, size=(found.height, found.width), decoder=found.decoder)
+
+
+ENCODERS: dict[str, Callable[[Path], Path]] = {
+    "h264": lambda d: write_clip(d / "a.mp4", moving_square(23, 48, 64), options={"bf": "3", "g": "12"}),
+    "mpeg4": lambda d: write_clip(d / "a.avi", moving_square(23, 48, 64), codec="mpeg4", options={"bf": "2"}),
+    "mpeg1": lambda d: write_clip(d / "a.mpg", moving_square(23, 48, 64), codec="mpeg1video"),
+    "odd": lambda d: write_clip(d / "a.mkv", moving_square(9, 35, 51), codec="ffv1", pix_fmt="bgr0"),
+    "ten_bits": lambda d: write_clip(d / "a.mp4", moving_square(9, 48, 64), pix_fmt="yuv420p10le"),
+}
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("asked", ["decord", "pyav"])
+def test_every_frame_is_that_of_the_truth(
+    tmp_path: Path, encoder: str, asked: Literal["decord", "pyav"]
+) -> None:
+    path = ENCODERS[encoder](tmp_path)
+    expected = truth(path)
+    found = probe(path, asked)
+    assert (found.num_frames, found.height, found.width) == expected.shape[:3]
+    made = all_frames(path, found)
+    assert np.abs(made.astype(int) - expected).max() <= AGREE_LEVELS
+    some = decode(path, [0, 3, 3, 8], size=(found.height, found.width), decoder=found.decoder)
+    assert (some == made[[0, 3, 3, 8]]).all()
+
+
+@needs_decord
+def test_decord_serves_what_it_reads_well(tmp_path: Path) -> None:
+    path = ENCODERS["h264"](tmp_path)
+    assert probe(path, "decord") == Probe(23, 48, 64, 25.0, "decord")
+    assert probe(path, "pyav") == Probe(23, 48, 64, 25.0, "pyav")
+
+
+def test_frames_of_a_folder_come_in_natural_order(tmp_path: Path) -> None:
+    frames = moving_square(11, 20, 30)
+    folder = write_frames(tmp_path / "v", frames)
+    assert probe(folder, "decord") == Probe(11, 20, 30, None, "images")
+    assert (decode(folder, None, size=(20, 30), decoder="images") == frames).all()
+
+
+def test_a_broken_image_is_named(tmp_path: Path) -> None:
+    folder = write_frames(tmp_path / "v", moving_square(3, 20, 30))
+    (folder / "frame_2.png").write_bytes((folder / "frame_2.png").read_bytes()[:60])
+    with pytest.raises(DecodeError, match=r"frame_2\.png"):
+        probe(folder, "decord")
+
+
+@pytest.mark.parametrize("content", [b"", b"just some text\n" * 50])
+def test_a_file_that_is_no_video(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.avi").write_bytes(content)
+    with pytest.raises(DecodeError, match="no video"):
+        probe(tmp_path / "a.avi", "decord")
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("mpeg4", "avi"), ("libx264", "mkv"), ("libx264", "ts")])
+def test_a_file_that_was_cut_off_is_served_up_to_there(tmp_path: Path, codec: str, suffix: str) -> None:
+    frames = moving_square(40, 96, 128, seed=3, dx=5, dy=3)
+    path = write_clip(tmp_path / f"a.{suffix}", frames, codec=codec)
+    whole = truth(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 3 // 4])
+    found = probe(path, "decord")
+    assert 5 < found.num_frames < 40
+    made = all_frames(path, found)
+    # The packet that was cut through may still give a frame, of which the lower part is made up.
+    assert np.abs(made[:-1].astype(int) - whole[: found.num_frames - 1]).max() <= AGREE_LEVELS
+
+
+def test_data_behind_a_decode_error_makes_a_file_bad(shared: Path) -> None:
+    with pytest.raises(DecodeError, match="decode error after frame 28"):
+        probe(shared / "clips/corrupted.mp4", "decord")
+
+
+@needs_decord
+@pytest.mark.parametrize(
+    ("name", "decoder", "num_frames", "height"),
+    [
+        ("R6llTwEh07w.mp4", "decord", 303, 256),
+        ("RATRACE_wave_f_nm_np1_fr_goo_37.avi", "pyav", 72, 240),  # a phantom frame
+        ("av1_video.mkv", "pyav", 125, 360),
+        ("h264_10bits.mp4", "pyav", 30, 200),
+        ("h265_video.mp4", "decord", 10, 128),
+        ("unordered.mov", "decord", 4, 50),
+        ("v_biking_01_01.mpg", "pyav", 151, 240),  # decord shifts the frames of MPEG-1
+        ("video_90.mov", "decord", 3, 568),  # rotated
+    ],
+)
+def test_real_files_are_served_by_who_reads_them_well(
+    shared: Path, name: str, decoder: str, num_frames: int, height: int
+) -> None:
+    path = shared / "clips" / name
+    found = probe(path, "decord")
+    assert (found.decoder, found.num_frames, found.height) == (decoder, num_frames, height)
+    sampled = [0, num_frames // 3, num_frames - 1]
+    made = decode(path, sampled, size=(found.height, found.width), decoder=found.decoder)
+    assert np.abs(made.astype(int) - truth(path)[sampled]).max() <= AGREE_LEVELS
+
+
+def test_forms() -> None:
+    assert Form("squeeze", (112, 96)).scaled(240, 320) == (112, 96)
+    assert Form("crop", (112, 112)).scaled(240, 320) == (128, 171)
+    assert Form("crop", (112, 112)).scaled(320, 240) == (171, 128)
+    assert Form("crop", (112, 168)).scaled(240, 320) == (144, 192)
+    assert Form("crop", (112, 112)).scaled(10, 10) == (128, 128)
+
+
+def test_scaling_by_area_when_shrinking(tmp_path: Path) -> None:
+    frames = moving_square(2, 40, 60)
+    folder = write_frames(tmp_path / "v", frames)
+    shrunk = decode(folder, [1], size=(20, 30), decoder="images")[0]
+    assert (shrunk == cv2.resize(frames[1], (30, 20), interpolation=cv2.INTER_AREA)).all()
+    grown = decode(folder, [1], size=(80, 90), decoder="images")[0]
+    assert (grown == cv2.resize(frames[1], (90, 80), interpolation=cv2.INTER_LINEAR)).all()
+
+
+def test_workers_name_what_killed_them_and_go_on(tmp_path: Path) -> None:
+    good = write_clip(tmp_path / "good.mp4", moving_square(5, 32, 32))
+    os.mkfifo(tmp_path / "hangs.avi")  # opening it waits for a writer that never comes
+    (tmp_path / "text.avi").write_text("no video")
+    files = {"f": tmp_path / "hangs.avi", "t": tmp_path / "text.avi", "g": good}
+    decoders = Decoders(workers=2, timeout_s=1.0)
+    try:
+        for _ in range(2):  # the second time from the cache
+            found = probe_files(files, decoder="pyav", store_dir=tmp_path / "s", decoders=decoders)
+            assert found["f"] == Failure("took longer than data.timeout_s: 1 s", lasting=False)
+            text = found["t"]
+            assert isinstance(text, Failure)
+            assert text.lasting
+            assert found["g"] == Probe(5, 32, 32, 25.0, "pyav")
+        crashed = decoders.outcome(decoders.submit(os._exit, 7))
+        assert crashed == Failure("the decoder died of it (exit code 7)", lasting=False)
+        # Workers start fast because torch stays out of them.
+        assert decoders.outcome(decoders.submit(eval, "'torch' in __import__('sys').modules")) is False
+    finally:
+        decoders.close()
+
+
+def test_workers_outlive_the_signals_of_a_queue() -> None:
+    decoders = Decoders(workers=1, timeout_s=10)
+    try:
+        worker = decoders.outcome(decoders.submit(os.getpid))
+        server = decoders.outcome(decoders.submit(os.getppid))
+        assert isinstance(worker, int)
+        assert isinstance(server, int)
+        for received in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM):
+            os.kill(server, received)
+            os.kill(worker, received)
+        assert decoders.outcome(decoders.submit(os.getpid)) == worker
+    finally:
+        decoders.close()
+    assert not psutil.pid_exists(worker)

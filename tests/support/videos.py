@@ -1,0 +1,30 @@
+"""Records of videos without a manifest, and clips opened from them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vidcls.data.batches import Clips, open_clips
+from vidcls.data.manifest import Video
+from vidcls.spec.sections import ClipSection, DataSection
+
+
+def video(path: Path, *, label: int = 0, name: str | None = None) -> Video:
+    """A training video with the digest of its file; a folder, or an unreadable file, is named by its path."""
+    content = path.read_bytes() if path.is_file() else str(path).encode()
+    return Video(name or path.stem, path, label, "train", None, hashlib.sha256(content).hexdigest()[:32])
+
+
+def open_cpu(videos: Sequence[Video], store_dir: Path, **options: Any) -> Clips:
+    """`open_clips` on the CPU with two workers; the classes are a to f unless given."""
+    data = DataSection(workers=2, **options.pop("data", {}))
+    clip = ClipSection(**{"frames": 4, "size": (16, 16), **options.pop("clip", {})})
+    options.setdefault("classes", tuple("abcdef"))
+    return open_clips(
+        videos, data=data, clip=clip, store_dir=store_dir, device=torch.device("cpu"), **options
+    )

@@ -1,0 +1,125 @@
+"""The door of this room: videos -> `Clips`, which gives batches."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from vidcls.data.clips import Batch, Clips
+from vidcls.data.decode import Form, Probe
+from vidcls.data.manifest import Video
+from vidcls.data.probe import probe_files
+from vidcls.data.residency import Source, Stored, Streamed, choose_stored
+from vidcls.data.store import Store
+from vidcls.data.workers import Decoders, Failure, StageProgress, usable_cores
+from vidcls.errors import VidclsError
+from vidcls.spec.sections import Auto, ClipSection, DataSection, Residency
+
+__all__ = ["Batch", "Clips", "open_clips"]
+
+_DEFAULT_MAX_BAD = 10
+
+
+def open_clips(
+    videos: Sequence[Video],
+    *,
+    data: DataSection,
+    clip: ClipSection,
+    store_dir: Path,
+    device: torch.device,
+    classes: Sequence[str] = (),
+    report_bad: bool = False,
+    progress: StageProgress | None = None,
+) -> Clips:
+    """Probe the videos, build or open their store, and choose where it lives.
+
+    Pass all videos that a run may read at once (train and val): they share one store.
+
+    Args:
+        videos: With content digests.
+        data: Decoder, time limit, residency, and what to do about bad videos.
+        clip: Frames and size of a clip.
+        store_dir: Folder of stores and caches.
+        device: Where batches go.
+        classes: Class names by label; needed to train, where a mirror may change the label.
+        report_bad: Bad videos, one that fails later too, are named in `Clips.bad` and raise nothing.
+        progress: Told (stage, done, total).
+
+    Raises:
+        VidclsError: Naming every bad video under `bad_videos: error`, or beyond `max_bad`; or if the disk or
+            the memory is too small for what was asked.
+    """
+    workers = usable_cores() if data.workers == "auto" else data.workers
+    decoders = Decoders(workers=workers, timeout_s=data.timeout_s)
+    with contextlib.ExitStack() as on_error:
+        on_error.callback(decoders.close)
+        probes, bad = _probe(videos, data=data, store_dir=store_dir, decoders=decoders, progress=progress)
+        if not report_bad:
+            _judge(bad, videos, data)
+        store = Store(store_dir, probes=probes, clip=clip)
+        residency = _residency(store, data.residency, device)
+        source: Source
+        if residency == "streamed":
+            source = Streamed(probes=probes, form=Form(clip.fit, clip.size), decoders=decoders)
+        else:
+            files = {video.digest: video.path for video in videos}
+            store.build(files, decoders=decoders, progress=progress)
+            decoders.close()
+            source = Stored(store, residency=residency, device=device, progress=progress)
+        on_error.pop_all()
+    return Clips(
+        source,
+        residency=residency,
+        probes=probes,
+        bad=bad,
+        decoders={video.id: probes[video.digest].decoder for video in videos if video.id not in bad},
+        data=data,
+        clip=clip,
+        classes=classes,
+        device=device,
+        report_bad=report_bad,
+        close=decoders.close,
+    )
+
+
+def _probe(
+    videos: Sequence[Video],
+    *,
+    data: DataSection,
+    store_dir: Path,
+    decoders: Decoders,
+    progress: StageProgress | None,
+) -> tuple[dict[str, Probe], dict[str, str]]:
+    """The probes by digest, and the reason for each bad video by id."""
+    files = {video.digest: video.path for video in videos}
+    outcomes = probe_files(
+        files, decoder=data.decoder, store_dir=store_dir, decoders=decoders, progress=progress
+    )
+    probes = {digest: outcome for digest, outcome in outcomes.items() if isinstance(outcome, Probe)}
+    failed = {digest: outcome for digest, outcome in outcomes.items() if isinstance(outcome, Failure)}
+    return probes, {video.id: failed[video.digest].reason for video in videos if video.digest in failed}
+
+
+def _residency(store: Store, asked: Auto | Residency, device: torch.device) -> Residency:
+    if asked != "auto":
+        return asked
+    if not store.fits_disk():
+        return "streamed"
+    return choose_stored(store, device)
+
+
+def _judge(bad: Mapping[str, str], videos: Sequence[Video], data: DataSection) -> None:
+    """Raise where there are more bad videos than `data` allows."""
+    allowed = 0 if data.bad_videos == "error" else data.max_bad or _DEFAULT_MAX_BAD
+    if len(bad) <= allowed:
+        return
+    listed = [f"  {video.path}: {bad[video.id]}" for video in videos if video.id in bad]
+    over = f", more than data.max_bad: {allowed}" if allowed else ""
+    hint = f"data.max_bad={len(bad)} leaves them out" if allowed else "data.bad_videos=skip leaves them out"
+    raise VidclsError(
+        "\n".join([f"{len(bad)} of {len(videos)} videos cannot be decoded{over}:", *listed]),
+        hint=f"vidcls data scan {data.root} shows them; {hint}",
+    )

@@ -1,0 +1,247 @@
+"""Opened videos -> batches on the device, for training, evaluation and prediction.
+
+A batch is a pure function of (videos, seed, epoch, step): training resumes at any step, nothing to restore.
+"""
+
+from __future__ import annotations
+
+import collections
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, TypeVar
+
+import torch
+from torch import Tensor
+
+from vidcls.data.decode import Decoder, Form, Probe
+from vidcls.data.manifest import Video
+from vidcls.data.residency import Frames, Source
+from vidcls.data.sampling import frame_indices, generator
+from vidcls.data.transforms import View, cut, eval_view, finish, flip_map, pack, train_view
+from vidcls.data.workers import Failure
+from vidcls.errors import VidclsError
+from vidcls.spec.sections import AugmentSection, ClipSection, DataSection, Residency
+
+_BATCHES_AHEAD = 2
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips for a model.
+
+    Attributes:
+        clip: `[B, C, T, H, W]` float32, normalised, on the device, channels innermost in memory.
+        labels: `[B]` int64 on the device.
+        ids: The B video ids.
+    """
+
+    clip: Tensor
+    labels: Tensor
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """A clip whose frames were asked for."""
+
+    video: Video
+    label: int
+    view: View
+    frames: Callable[[], Frames | Failure]
+
+
+@dataclass(frozen=True)
+class _Fetched:
+    """A batch on the host, or on the device where the store lives there."""
+
+    packed: list[Tensor]
+    clips: list[_Planned]
+
+
+class Clips:
+    """Batches of the clips of a set of videos; made by `open_clips`, closed by `close` or a `with` block.
+
+    Attributes:
+        residency: What `data.residency` became.
+        bad: Why a video is left out, by video id.
+        decoders: Who serves a video, `decord`, `pyav` or `images`, by video id.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        residency: Residency,
+        probes: Mapping[str, Probe],
+        bad: dict[str, str],
+        decoders: Mapping[str, Decoder],
+        data: DataSection,
+        clip: ClipSection,
+        classes: Sequence[str],
+        device: torch.device,
+        report_bad: bool,
+        close: Callable[[], None],
+    ) -> None:
+        self.residency = residency
+        self.bad: Mapping[str, str] = bad
+        self.decoders = decoders
+        self._source = source
+        self._bad = bad
+        form = Form(clip.fit, clip.size)
+        self._stored = {digest: form.scaled(probe.height, probe.width) for digest, probe in probes.items()}
+        self._num_frames = {digest: probe.num_frames for digest, probe in probes.items()}
+        self._data = data
+        self._clip = clip
+        self._classes = classes
+        self._device = device
+        self._report_bad = report_bad
+        self.close = weakref.finalize(self, close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def num_train_steps(self, videos: Sequence[Video], *, batch_size: int) -> int:
+        """Number of batches of an epoch over the good ones of `videos`."""
+        return len(_batch_bounds(self._num_samples(videos), batch_size))
+
+    def train_batches(
+        self,
+        videos: Sequence[Video],
+        *,
+        augment: AugmentSection,
+        seed: int,
+        batch_size: int,
+        epoch: int,
+        start_step: int = 0,
+    ) -> Iterator[Batch]:
+        """The batches of one epoch from `start_step` on, in an order drawn from (seed, epoch).
+
+        Bad videos are left out. Under `clip.unit: frame` each of the T frames of a video is a sample, a clip
+        of one frame. The last batch may be smaller, but a single clip joins the batch before it.
+
+        Args:
+            videos: The training videos, among those that were opened.
+            augment: What happens to a clip.
+            seed: Of the run.
+            batch_size: Clips a batch.
+            epoch: Counts from 0.
+            start_step: First batch to give.
+
+        Raises:
+            UserError: If a mirror would change labels in a way that `data.flip_labels` does not say.
+            VidclsError: If a clip cannot be read, naming its video.
+        """
+        mirrored = flip_map(augment, flip_labels=self._data.flip_labels, classes=self._classes)
+        good = [video for video in videos if video.id not in self.bad]
+        samples_each = self._clip.frames if self._clip.unit == "frame" else 1
+        order = generator("order", seed, epoch).permutation(len(good) * samples_each)
+        bounds = _batch_bounds(len(order), batch_size)
+
+        def plan(sample: int) -> _Planned:
+            video = good[sample // samples_each]
+            k = sample % samples_each
+            rng = generator("clip", seed, epoch, video.id, k)
+            indices = frame_indices(self._num_frames[video.digest], self._clip, rng=rng)
+            if self._clip.unit == "frame":
+                indices = indices[k : k + 1]
+            view = train_view(self._stored[video.digest], self._clip, augment=augment, rng=rng)
+            label = mirrored[video.label] if view.flip else video.label
+            return _Planned(video, label, view, self._source.request(video, indices))
+
+        def fetch(step: int) -> _Fetched:
+            start, behind = bounds[step]
+            return self._fetch([plan(sample) for sample in order[start:behind].tolist()])
+
+        for fetched in self._ahead(fetch, range(start_step, len(bounds))):
+            yield self._batch(fetched)
+
+    def eval_batches(self, videos: Sequence[Video], *, batch_size: int) -> Iterator[Batch]:
+        """The good ones of `videos`, each once, in order, in their deterministic view of T frames.
+
+        Args:
+            videos: Among those that were opened.
+            batch_size: Clips a batch; the last one may be smaller.
+
+        Raises:
+            VidclsError: If a clip cannot be read, naming its video; under `report_bad` it moves to `bad`.
+        """
+        good = [video for video in videos if video.id not in self.bad]
+
+        def plan(video: Video) -> _Planned:
+            indices = frame_indices(self._num_frames[video.digest], self._clip)
+            view = eval_view(self._stored[video.digest], self._clip)
+            return _Planned(video, video.label, view, self._source.request(video, indices))
+
+        def fetch(start: int) -> _Fetched:
+            return self._fetch([plan(video) for video in good[start : start + batch_size]])
+
+        for fetched in self._ahead(fetch, range(0, len(good), batch_size)):
+            if fetched.clips:
+                yield self._batch(fetched)
+
+    def _num_samples(self, videos: Sequence[Video]) -> int:
+        num_good = sum(video.id not in self.bad for video in videos)
+        return num_good * (self._clip.frames if self._clip.unit == "frame" else 1)
+
+    def _fetch(self, planned: Sequence[_Planned]) -> _Fetched:
+        windows: list[list[Tensor]] = []
+        clips: list[_Planned] = []
+        for clip in planned:
+            frames = clip.frames()
+            if not isinstance(frames, Failure):
+                windows.append(cut(frames, clip.view))
+                clips.append(clip)
+            elif self._report_bad:
+                self._bad[clip.video.id] = frames.reason
+            else:
+                raise VidclsError(
+                    f"{clip.video.path}: could be read before, but not now: {frames.reason}",
+                    hint="give the same command again to go on; data.timeout_s sets the time limit",
+                )
+        return _Fetched(pack(windows, pin=self._device.type == "cuda") if windows else [], clips)
+
+    def _batch(self, fetched: _Fetched) -> Batch:
+        flips = [clip.view.flip for clip in fetched.clips]
+        labels = torch.tensor([clip.label for clip in fetched.clips], dtype=torch.int64)
+        return Batch(
+            clip=finish(fetched.packed, flips, clip=self._clip, device=self._device),
+            labels=labels.to(self._device),
+            ids=tuple(clip.video.id for clip in fetched.clips),
+        )
+
+    def _ahead(self, fetch: Callable[[int], T], steps: range) -> Iterator[T]:
+        # With the store on the device there is nothing to prepare.
+        return map(fetch, steps) if self.residency == "device" else _ahead(fetch, steps)
+
+
+def _ahead(fetch: Callable[[int], T], steps: range) -> Iterator[T]:
+    """The result of `fetch` for each step, the next ones being fetched in threads meanwhile."""
+    pending: collections.deque[Future[T]] = collections.deque()
+    with ThreadPoolExecutor(_BATCHES_AHEAD, thread_name_prefix="vidcls-ahead") as threads:
+        try:
+            for step in steps:
+                pending.append(threads.submit(fetch, step))
+                if len(pending) > _BATCHES_AHEAD:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _batch_bounds(num_samples: int, batch_size: int) -> list[tuple[int, int]]:
+    """First sample and the one behind the last, for each batch."""
+    starts = list(range(0, num_samples, batch_size))
+    if batch_size > 1 and num_samples % batch_size == 1 and len(starts) > 1:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], num_samples], strict=True)) if starts else []

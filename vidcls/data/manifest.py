@@ -1,0 +1,269 @@
+"""The manifest: every layout as the same list of videos, checked, with an identity."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from vidcls.data.digests import Progress, digest_videos
+from vidcls.data.layouts import read_layout
+from vidcls.data.layouts.listing import LEFT_OUT_BY_SKIP, Entry, Listing, Problem
+from vidcls.data.val_cut import cut_val
+from vidcls.errors import UserError
+from vidcls.spec.sections import SPLITS, DataSection, Split
+
+__all__ = ["Manifest", "Problem", "Video", "load_manifest", "read_manifest"]
+
+_DEFAULT_VAL_FRACTION = 0.2
+_DEFAULT_MAX_BAD = 10
+_MAX_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Video:
+    """One video.
+
+    Attributes:
+        id: Unique readable key, the same wherever the data lies.
+        path: A video file, or a folder of frames.
+        label: Index into the classes of the manifest.
+        split: The part of the data it belongs to.
+        group: The source it was cut from, if that is known.
+        digest: Of its content.
+    """
+
+    id: str
+    path: Path
+    label: int
+    split: Split
+    group: str | None
+    digest: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The videos of a data root.
+
+    Attributes:
+        root: The folder or CSV it was read from.
+        layout: Name of the layout.
+        classes: Class names; the index is the label.
+        videos: The usable videos, by id.
+        problems: What a person should know, videos that were left out included.
+        val_is_cut: Whether val was cut from train because the data has none.
+    """
+
+    root: Path
+    layout: str
+    classes: tuple[str, ...]
+    videos: tuple[Video, ...]
+    problems: tuple[Problem, ...]
+    val_is_cut: bool
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes (K)."""
+        return len(self.classes)
+
+    def split(self, name: Split) -> tuple[Video, ...]:
+        """The videos of one split, by id."""
+        return tuple(video for video in self.videos if video.split == name)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over the classes and each video's id, label, split, group and digest, not its path."""
+        rows = [[video.id, video.label, video.split, video.group, video.digest] for video in self.videos]
+        return hashlib.sha256(json.dumps([self.classes, rows]).encode()).hexdigest()
+
+    def write_csv(self, path: Path) -> None:
+        """Write a CSV manifest that reads back to the same videos, labels, splits and groups.
+
+        Paths are written relative to `path`.
+
+        Raises:
+            OSError: If the file cannot be written.
+        """
+        folder = path.resolve().parent
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["path", "label", "split", "group", "label_id"])
+            for video in self.videos:
+                written = Path(os.path.relpath(video.path.absolute(), folder)).as_posix()
+                label = self.classes[video.label]
+                writer.writerow([written, label, video.split, video.group or "", video.label])
+
+
+def load_manifest(section: DataSection, *, cache_dir: Path, progress: Progress | None = None) -> Manifest:
+    """Read the data that `section` names, refusing it where something prevents training.
+
+    Under `bad_videos: skip`, up to `max_bad` videos that are missing, empty or unreadable are left out.
+
+    Args:
+        section: Where the data is and how it is read.
+        cache_dir: Folder of the cache of digests.
+        progress: Told (done, total) while files are digested.
+
+    Raises:
+        UserError: If the root is unusable or a setting has no effect there; else naming every fatal problem.
+    """
+    manifest = read_manifest(section, cache_dir=cache_dir, progress=progress)
+    fatal = [problem for problem in manifest.problems if problem.fatal]
+    bad = [problem for problem in fatal if problem.kind in LEFT_OUT_BY_SKIP]
+    max_bad = _DEFAULT_MAX_BAD if section.max_bad is None else section.max_bad
+    if section.bad_videos == "skip" and len(bad) <= max_bad:
+        fatal = [problem for problem in fatal if problem.kind not in LEFT_OUT_BY_SKIP]
+    if fatal:
+        shown = [f"  {problem}" for problem in fatal[:_MAX_SHOWN]]
+        if len(fatal) > _MAX_SHOWN:
+            shown.append(f"  and {len(fatal) - _MAX_SHOWN} more")
+        count = "1 problem prevents" if len(fatal) == 1 else f"{len(fatal)} problems prevent"
+        raise UserError(
+            "\n".join([f"data.root: {section.root}: {count} training", *shown]),
+            hint=_hint(section, num_bad=len(bad), only_bad=len(bad) == len(fatal)),
+        )
+    return manifest
+
+
+def _hint(section: DataSection, *, num_bad: int, only_bad: bool) -> str:
+    scan = f"`vidcls data scan {section.root}` shows all"
+    if only_bad and section.bad_videos == "skip":
+        return f"{scan}; data.max_bad={num_bad} would leave {num_bad} videos out"
+    if only_bad:
+        more = f" data.max_bad={num_bad}" if num_bad > _DEFAULT_MAX_BAD else ""
+        return f"{scan}; data.bad_videos=skip{more} leaves such videos out"
+    return scan
+
+
+def read_manifest(
+    section: DataSection, *, cache_dir: Path | None, progress: Progress | None = None
+) -> Manifest:
+    """Read the data that `section` names, with every problem noted and its video left out.
+
+    Args:
+        section: Where the data is; `bad_videos` plays no part.
+        cache_dir: Folder of the cache of digests; None keeps none.
+        progress: Told (done, total) while files are digested.
+
+    Raises:
+        UserError: If the root is unusable as a whole, or a setting has no effect there.
+    """
+    root = Path(section.root).expanduser()
+    listing = read_layout(root, source=section.source, split_number=section.split_number)
+    if section.val_fraction is not None and any(entry.split == "val" for entry in listing.entries):
+        raise UserError(
+            f"data.val_fraction: {section.val_fraction} has no effect here: {root} has a val split",
+            hint="leave data.val_fraction out",
+        )
+    problems = list(listing.problems)
+    entries = _listed_once(listing.entries, problems)
+    videos = _digested(entries, listing, problems, cache_dir=cache_dir, progress=progress)
+    problems += _same_content(videos)
+    has_val = any(entry.split == "val" for entry in listing.entries)
+    if not has_val:
+        videos = _with_val(videos, section.val_fraction or _DEFAULT_VAL_FRACTION, problems)
+    problems += _unusable_whole(videos, listing.classes, has_val=has_val)
+    problems += _classes_without_videos(videos, listing.classes)
+    return Manifest(
+        root=root,
+        layout=listing.layout,
+        classes=listing.classes,
+        videos=tuple(sorted(videos, key=lambda video: video.id)),
+        problems=tuple(problems),
+        val_is_cut=not has_val,
+    )
+
+
+def _listed_once(entries: Sequence[Entry], problems: list[Problem]) -> list[Entry]:
+    seen: dict[str, Entry] = {}
+    once: list[Entry] = []
+    for entry in entries:
+        place = f"path {entry.path.resolve()}"
+        first = seen.get(entry.id) or seen.get(place)
+        if first is None:
+            once.append(entry)
+            seen[entry.id] = seen[place] = entry
+            continue
+        splits = f" ({first.split} and {entry.split})" if first.split != entry.split else ""
+        problems.append(
+            Problem("doubly_listed", f"{entry.id} is listed in {first.where} and {entry.where}{splits}")
+        )
+    return once
+
+
+def _digested(
+    entries: Sequence[Entry],
+    listing: Listing,
+    problems: list[Problem],
+    *,
+    cache_dir: Path | None,
+    progress: Progress | None,
+) -> list[Video]:
+    label_of = {name: label for label, name in enumerate(listing.classes)}
+    digests = digest_videos([entry.path for entry in entries], cache_dir=cache_dir, progress=progress)
+    videos: list[Video] = []
+    for entry, digest in zip(entries, digests, strict=True):
+        if digest.failure is not None:
+            source = f" ({entry.where})" if entry.where != entry.id else ""
+            problems.append(Problem(digest.failure, f"{entry.id}{source}: {entry.path} {digest.reason}"))
+            continue
+        label = label_of[entry.label]
+        videos.append(Video(entry.id, entry.path, label, entry.split, entry.group, digest.hex))
+    return videos
+
+
+def _same_content(videos: Sequence[Video]) -> Iterator[Problem]:
+    by_digest: dict[str, list[Video]] = defaultdict(list)
+    for video in videos:
+        by_digest[video.digest].append(video)
+    for same in by_digest.values():
+        if len(same) > 1:
+            names = ", ".join(f"{video.id} [{video.split}]" for video in same)
+            yield Problem("same_content", f"{names} are the same video byte by byte")
+
+
+def _with_val(videos: list[Video], fraction: float, problems: list[Problem]) -> list[Video]:
+    train = [video for video in videos if video.split == "train"]
+    # Without a group a video stands for itself, together with its exact copies.
+    groups = {video.id: f"group {video.group}" if video.group else video.digest for video in train}
+    chosen = cut_val([video.label for video in train], list(groups.values()), fraction=fraction)
+    cut = {video.id for video in train if groups[video.id] in chosen}
+    if cut:
+        grouped = sum(video.group is not None for video in train)
+        by = "whole groups" if grouped else "each video its own group"
+        if 0 < grouped < len(train):
+            by = f"whole groups where one is known ({grouped} of {len(train)})"
+        problems.append(
+            Problem(
+                "val_cut", f"the data has no val: {len(cut)} of {len(train)} train videos became val, {by}"
+            )
+        )
+    return [replace(video, split="val") if video.id in cut else video for video in videos]
+
+
+def _unusable_whole(videos: Sequence[Video], classes: Sequence[str], *, has_val: bool) -> Iterator[Problem]:
+    splits = {video.split for video in videos}
+    if len(classes) < 2:
+        yield Problem("one_class", f"all videos are of one class ({', '.join(classes) or 'none'})")
+    if "train" not in splits:
+        yield Problem("no_train", "no usable video in train")
+    if "val" not in splits and has_val:
+        yield Problem("no_val", "no usable video in val")
+    elif "val" not in splits:
+        yield Problem("no_val", "the data has no val, and no class has two groups in train to cut it from")
+
+
+def _classes_without_videos(videos: Sequence[Video], classes: Sequence[str]) -> Iterator[Problem]:
+    count = Counter((video.split, video.label) for video in videos)
+    for split in SPLITS:
+        without = [name for label, name in enumerate(classes) if not count[split, label]]
+        if without and len(without) < len(classes):
+            shown = ", ".join(without[:10]) + (", ..." if len(without) > 10 else "")
+            yield Problem("class_without_videos", f"{len(without)} classes have no video in {split}: {shown}")

@@ -1,0 +1,135 @@
+"""Where decoded clips live while a model reads them; every residency gives the same bytes.
+
+`device`    the store on the computing device: no copy a batch. `auto` takes it on CUDA if the store fits into
+            half of the free device memory.
+`mapped`    the store's files mapped read-only: as fast as memory once read, shared by all processes of a
+            machine, given back by the kernel when memory is short. What `auto` takes otherwise.
+`memory`    the store copied into the process. Only when asked for: worth it where the store lies on a network
+            disk and other jobs push it out of the page cache.
+`streamed`  no store: each clip is decoded again when it is needed, by worker processes. `auto` takes it where
+            the store does not fit on the disk.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+
+from vidcls.data.decode import Form, Probe, decode
+from vidcls.data.manifest import Video
+from vidcls.data.sampling import Indices
+from vidcls.data.store import Entry, Store
+from vidcls.data.workers import Decoders, Failure, StageProgress
+from vidcls.errors import VidclsError
+from vidcls.spec.sections import Residency
+
+_MEMORY_SHARE = 0.5
+
+Frames = Sequence[Tensor]
+"""T decoded frames `[h, w, 3]` uint8, of one size; may share memory with the store: never written to."""
+
+
+class Source(Protocol):
+    """Gives the frames of a video."""
+
+    def request(self, video: Video, frame_indices: Indices) -> Callable[[], Frames | Failure]:
+        """Begin to fetch the frames; the function that is returned waits for them."""
+        ...
+
+
+class Stored:
+    """Reads a published store.
+
+    Args:
+        store: What to read.
+        residency: `device`, `memory` or `mapped`.
+        device: Where `device` puts it.
+        progress: Told about the stage `load`.
+
+    Raises:
+        VidclsError: If `memory` was asked for and there is too little.
+    """
+
+    def __init__(
+        self, store: Store, *, residency: Residency, device: torch.device, progress: StageProgress | None
+    ) -> None:
+        available = psutil.virtual_memory().available
+        if residency == "memory" and store.num_bytes > available:
+            raise VidclsError(
+                f"store: needs {store.num_bytes / 1e9:.2f} GB memory, {available / 1e9:.2f} GB are free",
+                hint="set data.residency=mapped, which is as fast once the files were read",
+            )
+        self._entries = store.entries
+        self._shards: list[Tensor] = []
+        for number in range(len(store.shard_bytes)):
+            shard = _open_shard(store.shard(number), mapped=residency != "memory")
+            self._shards.append(shard.to(device) if residency == "device" else shard)
+            if progress is not None and residency != "mapped":
+                progress("load", number + 1, len(store.shard_bytes))
+
+    def request(self, video: Video, frame_indices: Indices) -> Callable[[], Frames]:
+        """The frames as views of the store; there is nothing to wait for."""
+        entry = self._entries[video.digest]
+        stored = self._shards[entry.shard][entry.offset : entry.offset + entry.num_bytes]
+        frames = stored.view(entry.num_frames, entry.height, entry.width, 3)
+        return lambda: [frames[slot] for slot in _slots(entry, frame_indices)]
+
+
+class Streamed:
+    """Decodes the frames of each request in a worker process.
+
+    Args:
+        probes: Of each video, by digest.
+        form: How frames are scaled.
+        decoders: Does the work.
+    """
+
+    def __init__(self, *, probes: Mapping[str, Probe], form: Form, decoders: Decoders) -> None:
+        self._probes = probes
+        self._form = form
+        self._decoders = decoders
+
+    def request(self, video: Video, frame_indices: Indices) -> Callable[[], Frames | Failure]:
+        """Begin to decode; the function that is returned waits for the worker."""
+        probe = self._probes[video.digest]
+        size = self._form.scaled(probe.height, probe.width)
+        future = self._decoders.submit(
+            decode, video.path, frame_indices.tolist(), size=size, decoder=probe.decoder
+        )
+
+        def frames() -> Frames | Failure:
+            outcome = self._decoders.outcome(future)
+            return outcome if isinstance(outcome, Failure) else torch.from_numpy(outcome).unbind(0)
+
+        return frames
+
+
+def choose_stored(store: Store, device: torch.device) -> Residency:
+    """What `auto` takes for a store that fits on the disk."""
+    if device.type == "cuda" and store.num_bytes <= torch.cuda.mem_get_info(device)[0] * _MEMORY_SHARE:
+        return "device"
+    return "mapped"
+
+
+def _slots(entry: Entry, frame_indices: Indices) -> list[int]:
+    if entry.frame_indices is None:
+        slots: list[int] = frame_indices.tolist()
+    else:
+        slots = np.searchsorted(entry.frame_indices, frame_indices).tolist()
+    return slots
+
+
+def _open_shard(path: Path, *, mapped: bool) -> Tensor:
+    if not mapped:
+        return torch.from_numpy(np.fromfile(path, dtype=np.uint8))
+    with warnings.catch_warnings():
+        # torch has no read-only tensors and says so; nothing here writes to the frames.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(np.memmap(path, dtype=np.uint8, mode="r"))

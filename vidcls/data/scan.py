@@ -1,0 +1,206 @@
+"""Looking over a data root: its manifest, the headers of its files, and everything that is wrong."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import av
+from PIL import Image
+
+from vidcls.data.digests import Progress
+from vidcls.data.layouts.files import frame_files
+from vidcls.data.manifest import Manifest, Problem, Video, read_manifest
+from vidcls.spec.sections import SPLITS, DataSection, Split
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself without being decoded; headers are not always right.
+
+    Attributes:
+        height: In pixels, before any rotation.
+        width: In pixels, before any rotation.
+        num_frames: As counted in the header; None where it does not say.
+        fps: Frames per second; None for a folder of frames.
+        duration_s: In seconds; None where the header does not say, and for a folder of frames.
+    """
+
+    height: int
+    width: int
+    num_frames: int | None
+    fps: float | None
+    duration_s: float | None
+
+
+@dataclass(frozen=True)
+class Range:
+    """A measure over all videos that have it."""
+
+    min: float
+    median: float
+    max: float
+    num_distinct: int
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A data root, looked over.
+
+    Attributes:
+        manifest: Its usable videos: those that can be opened.
+        headers: Header of each video that could be opened, by id.
+        problems: Those of the manifest, and the files that cannot be opened.
+    """
+
+    manifest: Manifest
+    headers: Mapping[str, Header]
+    problems: tuple[Problem, ...]
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether there is nothing to report but notes."""
+        return all(problem.note for problem in self.problems)
+
+    def counts(self) -> dict[str, dict[Split, int]]:
+        """Number of videos of each class in each split."""
+        count = Counter((video.label, video.split) for video in self.manifest.videos)
+        return {
+            name: {split: count[label, split] for split in SPLITS}
+            for label, name in enumerate(self.manifest.classes)
+        }
+
+    def num_groups(self) -> int:
+        """Number of known groups."""
+        return len(_groups(self.manifest.videos))
+
+    def num_sharing_train(self) -> dict[Split, tuple[int, int]]:
+        """For val and test: how many videos have a group that train has too, and how many there are."""
+        train = _groups(self.manifest.split("train"))
+        held_out: tuple[Split, ...] = ("val", "test")
+        return {
+            split: (sum(video.group in train for video in videos), len(videos))
+            for split in held_out
+            if (videos := self.manifest.split(split))
+        }
+
+    def sizes(self) -> dict[str, int]:
+        """Number of videos of each size, `WIDTHxHEIGHT`, the most frequent first."""
+        sizes = Counter(f"{header.width}x{header.height}" for header in self.headers.values())
+        return dict(sizes.most_common())
+
+    def ranges(self) -> dict[str, Range]:
+        """`duration_s`, `fps` and `num_frames`, each where any header tells it."""
+        named: dict[str, list[float | None]] = {
+            "duration_s": [header.duration_s for header in self.headers.values()],
+            "fps": [header.fps for header in self.headers.values()],
+            "num_frames": [header.num_frames for header in self.headers.values()],
+        }
+        return {name: found for name, values in named.items() if (found := _range(values)) is not None}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, in types that JSON has."""
+        return {
+            "root": str(self.manifest.root),
+            "layout": self.manifest.layout,
+            "manifest_hash": self.manifest.hash,
+            "num_videos": len(self.manifest.videos),
+            "classes": list(self.manifest.classes),
+            "counts": self.counts(),
+            "val_is_cut": self.manifest.val_is_cut,
+            "num_groups": self.num_groups(),
+            "num_sharing_train": {
+                split: {"shared": shared, "videos": total}
+                for split, (shared, total) in self.num_sharing_train().items()
+            },
+            "sizes": self.sizes(),
+            **{name: asdict(found) for name, found in self.ranges().items()},
+            "problems": [
+                {"kind": problem.kind, "message": problem.message, "fatal": problem.fatal}
+                for problem in self.problems
+            ],
+        }
+
+
+def scan(section: DataSection, *, cache_dir: Path | None = None, progress: Progress | None = None) -> Scan:
+    """Read the manifest and every header of the data that `section` names.
+
+    Args:
+        section: Where the data is.
+        cache_dir: Folder of the cache of digests; None keeps none.
+        progress: Told (done, total); a video counts once when digested and once when opened.
+
+    Raises:
+        UserError: If the root is unusable as a whole, or a setting has no effect there.
+    """
+    manifest = read_manifest(
+        section, cache_dir=cache_dir, progress=progress and (lambda done, total: progress(done, 2 * total))
+    )
+    videos = manifest.videos
+    headers: dict[str, Header] = {}
+    problems = list(manifest.problems)
+    with ThreadPoolExecutor(max_workers=min(8, 2 * (os.cpu_count() or 1))) as pool:
+        results = pool.map(_try_header, [video.path for video in videos])
+        for done, (video, result) in enumerate(zip(videos, results, strict=True), start=1):
+            if isinstance(result, Header):
+                headers[video.id] = result
+            else:
+                problems.append(Problem("unreadable", f"{video.id}: {video.path} cannot be opened: {result}"))
+            if progress is not None:
+                progress(len(videos) + done, 2 * len(videos))
+    opened = tuple(video for video in videos if video.id in headers)
+    return Scan(manifest=replace(manifest, videos=opened), headers=headers, problems=tuple(problems))
+
+
+def read_header(path: Path) -> Header:
+    """The header of a video file; for a folder of frames their number and the size of the first.
+
+    Raises:
+        OSError: If it cannot be opened (PIL's and PyAV's errors among them) or holds no video.
+        ValueError: If PyAV finds the data invalid.
+    """
+    if path.is_dir():
+        frames = frame_files(path)
+        with Image.open(frames[0]) as image:
+            return Header(image.height, image.width, num_frames=len(frames), fps=None, duration_s=None)
+    with av.open(str(path)) as container:
+        if not container.streams.video:
+            raise OSError("it holds no video stream")
+        stream = container.streams.video[0]
+        if not stream.width or not stream.height:
+            raise OSError("its video stream has no size")
+        if stream.duration is not None and stream.time_base is not None:
+            duration_s: float | None = float(stream.duration * stream.time_base)
+        else:
+            duration_s = container.duration / av.time_base if container.duration is not None else None
+        return Header(
+            height=stream.height,
+            width=stream.width,
+            num_frames=stream.frames or None,
+            fps=float(stream.average_rate) if stream.average_rate else None,
+            duration_s=duration_s,
+        )
+
+
+def _try_header(path: Path) -> Header | str:
+    try:
+        return read_header(path)
+    except (OSError, ValueError) as error:  # PyAV's errors are either
+        return getattr(error, "strerror", None) or str(error)
+
+
+def _groups(videos: Iterable[Video]) -> set[str]:
+    return {video.group for video in videos if video.group is not None}
+
+
+def _range(values: Sequence[float | None]) -> Range | None:
+    known = [round(value, 3) for value in values if value is not None]
+    if not known:
+        return None
+    return Range(min(known), float(median(known)), max(known), len(set(known)))

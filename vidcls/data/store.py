@@ -1,0 +1,274 @@
+"""The store: decoded clips on disk, flat uint8 bytes and an index, addressed by what they hold.
+
+    store_dir/clips/<key>/index.json        form, rule, and for each video (by digest): shard, offset, height,
+                                            width, number and indices of the stored frames
+    store_dir/clips/<key>/shard-00000.bin   frames [n, height, width, 3] of its videos, one after the other
+
+The layout follows from the probes alone, before anything is decoded. A builder writes whole shards into
+`<key>.partial` and renames the folder once all are there, so a reader sees all of a store or none of it, and
+a builder that was killed goes on with the shards that it finished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from vidcls.data.alone import alone
+from vidcls.data.decode import Form, Probe, decode
+from vidcls.data.sampling import reachable_frames
+from vidcls.data.workers import Decoders, Failure, StageProgress
+from vidcls.errors import VidclsError
+from vidcls.files import atomic_file, disk_full, is_disk_full, sync_folder, write_json
+from vidcls.spec.sections import ClipSection
+
+_VERSION = 1
+_SHARD_VIDEOS = 64
+_SHARD_BYTES = 256 * 2**20
+_SPARE_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where the frames of one video lie.
+
+    Attributes:
+        shard: Number of the shard.
+        offset: First byte within it.
+        height: Of each stored frame, in pixels.
+        width: Of each stored frame, in pixels.
+        num_frames: Number of stored frames.
+        frame_indices: Which frames of the video they are, sorted; None is all.
+    """
+
+    shard: int
+    offset: int
+    height: int
+    width: int
+    num_frames: int
+    frame_indices: tuple[int, ...] | None
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of the stored frames."""
+        return self.num_frames * self.height * self.width * 3
+
+
+class Store:
+    """Decoded clips of a set of videos; see the module for the files.
+
+    Args:
+        store_dir: Folder of stores and caches.
+        probes: Of each video, by digest.
+        clip: Says which frames are needed, and their form.
+    """
+
+    def __init__(self, store_dir: Path, *, probes: Mapping[str, Probe], clip: ClipSection) -> None:
+        self._probes = {digest: probes[digest] for digest in sorted(probes)}
+        self._identity = {
+            "version": _VERSION,
+            "form": asdict(Form(clip.fit, clip.size)),
+            "frames": f"uniform {clip.frames}" if clip.sampling == "uniform" else "all",
+            "videos": [[digest, probe.decoder] for digest, probe in self._probes.items()],
+        }
+        key = hashlib.blake2b(json.dumps(self._identity).encode(), digest_size=16).hexdigest()
+        self.path = store_dir / "clips" / key
+        self.entries = _lay_out(self._probes, clip)
+        self.shard_bytes = _shard_sizes(self.entries)
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of all shards."""
+        return sum(self.shard_bytes)
+
+    def shard(self, number: int) -> Path:
+        """The file of one shard."""
+        return self.path / _shard_name(number)
+
+    def is_published(self) -> bool:
+        """Whether the store is there and whole.
+
+        Raises:
+            VidclsError: If it is there but damaged.
+        """
+        if not self.path.is_dir():
+            return False
+        for number, size in enumerate(self.shard_bytes):
+            if not _has_size(self.shard(number), size):
+                raise VidclsError(
+                    f"{self.shard(number)}: damaged, expected {size} bytes",
+                    hint=f"rm -r {self.path}  (it is built again)",
+                )
+        return True
+
+    def fits_disk(self) -> bool:
+        """Whether what must still be written fits on the disk, with some room to spare."""
+        missing = self._missing_bytes()
+        return not missing or missing + _SPARE_BYTES <= _free_bytes(self.path)
+
+    def build(
+        self, files: Mapping[str, Path], *, decoders: Decoders, progress: StageProgress | None = None
+    ) -> None:
+        """Decode what is missing and publish the store; of several processes one builds and the others wait.
+
+        Args:
+            files: The video files and frame folders by digest.
+            decoders: Does the work.
+            progress: Told about the stages `decode` and `wait for another process that builds the store`.
+
+        Raises:
+            VidclsError: If the disk is full or too small, or naming every video that could not be decoded.
+        """
+        if self.is_published():
+            return
+
+        def waiting() -> None:
+            if progress is not None:
+                progress("wait for another process that builds the store", 0, 0)
+
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with alone(self.path.with_suffix(".lock"), waiting=waiting) as is_alone:
+                if self.is_published():
+                    return
+                self._check_disk()
+                # Without locks each builder works for itself, and the first one publishes.
+                folder = self._partial if is_alone else self.path.with_suffix(f".{uuid.uuid4().hex}")
+                self._write_shards(folder, files, decoders=decoders, progress=progress)
+                self._publish(folder)
+        except OSError as error:
+            if is_disk_full(error):
+                raise disk_full(self.path, kept="the finished shards are kept", cause=error) from error
+            raise
+
+    @property
+    def _partial(self) -> Path:
+        return self.path.with_suffix(".partial")
+
+    def _missing_bytes(self) -> int:
+        return 0 if self.path.is_dir() else self.num_bytes - _done_bytes(self._partial, self.shard_bytes)
+
+    def _check_disk(self) -> None:
+        if not self.fits_disk():
+            needs, free = self._missing_bytes() / 1e9, _free_bytes(self.path) / 1e9
+            raise VidclsError(
+                f"{self.path.parent}: the store needs {needs:.2f} GB, {free:.2f} GB are free",
+                hint="put store_dir on a larger disk, or set data.residency=streamed",
+            )
+
+    def _write_shards(
+        self,
+        folder: Path,
+        files: Mapping[str, Path],
+        *,
+        decoders: Decoders,
+        progress: StageProgress | None,
+    ) -> None:
+        folder.mkdir(exist_ok=True)
+        for leftover in folder.glob(".*.tmp"):  # of a builder that was killed
+            leftover.unlink()
+        todo: dict[int, list[str]] = {}
+        for digest, entry in self.entries.items():
+            if not _has_size(folder / _shard_name(entry.shard), self.shard_bytes[entry.shard]):
+                todo.setdefault(entry.shard, []).append(digest)
+        pending = [digest for digests in todo.values() for digest in digests]
+        done = len(self.entries) - len(pending)
+        failures: list[str] = []
+        outcomes = decoders.in_order(
+            decode_stored,
+            ((files[digest], self.entries[digest], self._probes[digest]) for digest in pending),
+            ahead=2 * decoders.workers + 2,
+        )
+        for number, digests in todo.items():
+            before = len(failures)
+            with contextlib.suppress(_Unfinished), atomic_file(folder / _shard_name(number)) as file:
+                for digest in digests:
+                    outcome = next(outcomes)
+                    if isinstance(outcome, Failure):
+                        failures.append(f"  {files[digest]}: {outcome.reason}")
+                    else:
+                        file.write(outcome)
+                    done += 1
+                    if progress is not None:
+                        progress("decode", done, len(self.entries))
+                if len(failures) > before:
+                    raise _Unfinished
+        if failures:
+            raise VidclsError(
+                "\n".join([f"{len(failures)} videos could be read before, but not now:", *failures]),
+                hint="give the same command again: it goes on with these; data.timeout_s sets the time limit",
+            )
+
+    def _publish(self, folder: Path) -> None:
+        index = {digest: asdict(entry) for digest, entry in self.entries.items()}
+        write_json(folder / "index.json", {**self._identity, "entries": index})
+        try:
+            folder.rename(self.path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            shutil.rmtree(folder)  # another builder was first
+        sync_folder(self.path.parent)
+
+
+class _Unfinished(Exception):  # noqa: N818  (a way out of a `with` block, not an error)
+    pass
+
+
+def decode_stored(path: Path, entry: Entry, probe: Probe) -> bytes:
+    """The bytes of one entry; runs in a worker process."""
+    size = (entry.height, entry.width)
+    return decode(path, entry.frame_indices, size=size, decoder=probe.decoder).tobytes()
+
+
+def _free_bytes(path: Path) -> int:
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def _lay_out(probes: Mapping[str, Probe], clip: ClipSection) -> dict[str, Entry]:
+    form = Form(clip.fit, clip.size)
+    entries: dict[str, Entry] = {}
+    shard, offset, num_videos = 0, 0, 0
+    for digest, probe in probes.items():
+        if num_videos == _SHARD_VIDEOS or offset >= _SHARD_BYTES:
+            shard, offset, num_videos = shard + 1, 0, 0
+        frames = reachable_frames(probe.num_frames, clip)
+        chosen = None if len(frames) == probe.num_frames else tuple(frames.tolist())
+        height, width = form.scaled(probe.height, probe.width)
+        entry = Entry(shard, offset, height, width, len(frames), chosen)
+        entries[digest] = entry
+        offset, num_videos = offset + entry.num_bytes, num_videos + 1
+    return entries
+
+
+def _shard_sizes(entries: Mapping[str, Entry]) -> Sequence[int]:
+    sizes: dict[int, int] = {}
+    for entry in entries.values():
+        sizes[entry.shard] = entry.offset + entry.num_bytes
+    return [sizes[number] for number in sorted(sizes)]
+
+
+def _shard_name(number: int) -> str:
+    return f"shard-{number:05d}.bin"
+
+
+def _has_size(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except FileNotFoundError:
+        return False
+
+
+def _done_bytes(folder: Path, shard_bytes: Sequence[int]) -> int:
+    return sum(
+        size for number, size in enumerate(shard_bytes) if _has_size(folder / _shard_name(number), size)
+    )
