@@ -1,0 +1,297 @@
+"""Weights & Biases by the real client, offline or against closed ports: nothing leaves this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import wandb
+
+from vidcls.spec.sections import TrackingSection
+from vidcls.tracking import wandb as tracking
+from vidcls.tracking.jsonl import Row
+from vidcls.tracking.previews import encode_clip
+from vidcls.tracking.tracker import NullTracker, Preview, Tracker
+
+KEY = "0123456789abcdef" * 3
+CLOSED_PORT = "http://127.0.0.1:9"
+
+
+@pytest.fixture(autouse=True)
+def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("WANDB_BASE_URL", CLOSED_PORT)
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    for name in ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.chdir(tmp_path)
+    # A retry that waits for its turn would outlive a test.
+    monkeypatch.setattr(tracking, "INIT_TIMEOUT_S", 1.0)
+    yield
+    wandb.teardown()
+
+
+def start(
+    tmp_path: Path, said: list[str], *, mode: str = "auto", history: list[Row] | None = None
+) -> Tracker:
+    section = TrackingSection.model_validate_json(json.dumps({"mode": mode, "tags": ["a"], "notes": "n"}))
+    return tracking.open_tracker(
+        section,
+        run_dir=tmp_path / "run",
+        run_id="fixed-id",
+        name="late_fusion-s0",
+        group="late_fusion",
+        spec={"optim": {"lr": 1e-3}},
+        history=history or [],
+        warn=said.append,
+    )
+
+
+def rows(first: int, last: int) -> list[Row]:
+    return [{"kind": "epoch", "epoch": i, "step": 10 * i, "val/top1": i / 10} for i in range(first, last)]
+
+
+def offline_runs(tmp_path: Path) -> list[Path]:
+    return sorted((tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb"))
+
+
+def inspect(run: Path) -> dict[str, Any]:
+    """What the client's own reader finds in an offline run."""
+    tool = shutil.which("wandb", path=Path(sys.executable).parent)
+    assert tool
+    command = [tool, "leet", "inspect", "--summary", "--json", str(run)]
+    found: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    return found
+
+
+def test_an_offline_run_holds_all(tmp_path: Path) -> None:
+    said: list[str] = []
+    tracker = start(tmp_path, said, mode="offline")
+    clip = np.random.default_rng(0).integers(0, 255, (4, 33, 48, 3), dtype=np.uint8)
+    tracker.log_previews([Preview("a/v_1", clip, label="up", prediction="down", probability=0.75)])
+    tracker.log_confusion(np.array([[3, 1], [0, 2]]), ["up", "down"])
+    for row in rows(0, 3):
+        tracker.log(row)
+    (tmp_path / "best.pt").write_bytes(b"weights")
+    tracker.log_checkpoint(tmp_path / "best.pt", metrics={"val/top1": 0.2})
+    tracker.summarise({"best/val/top1": 0.2})
+    tracker.finish(exit_code=0)
+    assert said == []
+    (run,) = offline_runs(tmp_path)
+    found = inspect(run)
+    assert found["run_id"] == "fixed-id"
+    assert (found["name"], found["project"], found["tags"], found["notes"]) == (
+        "late_fusion-s0",
+        "vidcls",
+        ["a"],
+        "n",
+    )
+    assert found["config"]["optim"]["lr"] == 1e-3
+    assert found["state"] == "finished"
+    summary = found["summary"]
+    assert (summary["_step"], summary["epoch"], summary["val/top1"]) == (2, 2, 0.2)
+    assert summary["best/val/top1"] == 0.2
+    assert summary["val/previews"]["captions"] == ["a/v_1: down (75%), truth: up"]
+    assert summary["val/confusion_table"]["nrows"] == 3
+    assert b"run-fixed-id-best" in run.read_bytes()
+    assert list(run.parent.glob("files/media/videos/val/*.mp4"))
+
+
+def test_a_resumed_offline_run_is_whole_under_the_same_id(tmp_path: Path) -> None:
+    said: list[str] = []
+    tracker = start(tmp_path, said, mode="offline")
+    for row in rows(0, 3):
+        tracker.log(row)
+    tracker.finish(exit_code=75, preempted=True)
+    tracker = start(tmp_path, said, mode="offline", history=rows(0, 2))
+    for row in rows(2, 4):
+        tracker.log(row)
+    tracker.finish(exit_code=0)
+    assert said == []
+    first, second = (inspect(run) for run in offline_runs(tmp_path))
+    assert first["run_id"] == second["run_id"] == "fixed-id"
+    assert (first["step"], first["exit_code"]) == (2, 75)
+    # What is synced last replaces what was there, so it must hold the rows from before as well.
+    assert (second["step"], second["summary"]["_step"]) == (3, 3)
+
+
+@pytest.mark.parametrize("mode", ["auto", "online"])
+def test_without_credentials_it_goes_offline_and_says_so(mode: str, tmp_path: Path) -> None:
+    said: list[str] = []
+    tracker = start(tmp_path, said, mode=mode)
+    tracker.log(rows(0, 1)[0])
+    tracker.finish(exit_code=0)
+    assert len(said) == 1
+    assert "wandb login" in said[0]
+    assert inspect(offline_runs(tmp_path)[0])["step"] == 0
+
+
+@pytest.mark.parametrize("source", ["environment", "netrc"])
+def test_a_dead_network_is_said_once_and_the_run_goes_offline(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if source == "environment":
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+    else:
+        (tmp_path / "netrc").write_text(f"machine 127.0.0.1:9\n  login user\n  password {KEY}\n")
+    said: list[str] = []
+    tracker = start(tmp_path, said)
+    assert said == []  # the start does not wait to find out
+    for row in rows(0, 3):
+        tracker.log(row)
+    tracker.finish(exit_code=0)
+    assert len(said) == 1
+    assert "wandb sync" in said[0]
+    assert inspect(offline_runs(tmp_path)[0])["step"] == 2
+    written = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert written
+    assert not any(KEY.encode() in path.read_bytes() for path in written)
+
+
+def test_a_malformed_key_goes_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "short")
+    said: list[str] = []
+    tracker = start(tmp_path, said)
+    tracker.log(rows(0, 1)[0])
+    tracker.finish(exit_code=0)
+    assert len(said) == 1
+    assert len(offline_runs(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(("asked", "environment"), [("disabled", ""), ("auto", "disabled")])
+def test_disabled_writes_nothing(
+    asked: str, environment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if environment:
+        monkeypatch.setenv("WANDB_MODE", environment)
+    said: list[str] = []
+    tracker = start(tmp_path, said, mode=asked)
+    assert isinstance(tracker, NullTracker)
+    tracker.log(rows(0, 1)[0])
+    tracker.log_previews([])
+    tracker.log_confusion(np.eye(2, dtype=np.int64), ["a", "b"])
+    tracker.log_checkpoint(tmp_path / "absent.pt", metrics={})
+    tracker.summarise({"a": 1.0})
+    tracker.finish(exit_code=0)
+    assert said == []
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_environment_chooses_under_auto(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    said: list[str] = []
+    start(tmp_path, said).finish(exit_code=0)
+    assert said == []
+    assert len(offline_runs(tmp_path)) == 1
+
+
+def test_an_absent_client_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    said: list[str] = []
+    assert isinstance(start(tmp_path, said), NullTracker)
+    assert "not installed" in said[0]
+
+
+def test_what_fails_is_said_once_and_costs_nothing_else(tmp_path: Path) -> None:
+    said: list[str] = []
+    tracker = start(tmp_path, said, mode="offline")
+    grey = np.zeros((2, 8, 8), dtype=np.uint8)  # not a clip: encoding it fails
+    for row in rows(0, 3):
+        tracker.log_previews([Preview("a", grey, label="up", prediction="up", probability=1.0)])
+        tracker.log(row)
+    tracker.log_checkpoint(tmp_path / "absent.pt", metrics={})
+    tracker.finish(exit_code=0)
+    assert len(said) == 1
+    assert "metrics.jsonl" in said[0]
+    assert inspect(offline_runs(tmp_path)[0])["step"] == 2
+
+
+def test_a_folder_that_cannot_be_written_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run").write_text("a file is in the way")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # where the client goes instead
+    said: list[str] = []
+    tracker = start(tmp_path, said, mode="offline")
+    tracker.log(rows(0, 1)[0])
+    tracker.finish(exit_code=0)
+    assert len(said) <= 1
+
+
+def test_no_artifact_inside_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_SWEEP_ID", "sweep")
+    said: list[str] = []
+    tracker = start(tmp_path, said, mode="offline")
+    (tmp_path / "best.pt").write_bytes(b"weights")
+    tracker.log_checkpoint(tmp_path / "best.pt", metrics={})
+    tracker.finish(exit_code=0)
+    assert said == []
+    (run,) = offline_runs(tmp_path)
+    assert b"best.pt" not in run.read_bytes()
+
+
+@pytest.mark.parametrize("size", [(32, 48), (33, 47)])
+def test_previews_decode_to_what_they_show(size: tuple[int, int]) -> None:
+    height, width = size
+    ramp = np.linspace(30, 220, width).astype(np.uint8)
+    clip = np.broadcast_to(ramp[None, None, :, None], (5, height, width, 3))
+    with av.open(encode_clip(clip), "r") as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(frames) == 5
+    for frame in frames:
+        assert frame.shape == (height + height % 2, width + width % 2, 3)
+        assert np.abs(frame[:height, :width].astype(int) - clip[0]).mean() < 4
+
+
+KILLED_SERVICE = """
+import sys, time
+from pathlib import Path
+import psutil
+from vidcls.spec.sections import TrackingSection
+from vidcls.tracking.wandb import open_tracker
+
+run = Path(sys.argv[1])
+tracker = open_tracker(
+    TrackingSection(mode="offline"),
+    run_dir=run,
+    run_id="a",
+    name="a",
+    group="a",
+    spec={},
+    history=[],
+    warn=print,
+)
+tracker.log({"epoch": 0})
+while not list(run.glob("wandb/offline-run-*/*.wandb")):
+    time.sleep(0.01)
+for child in psutil.Process().children(recursive=True):
+    child.kill()
+for epoch in range(1, 4):
+    tracker.log({"epoch": epoch})
+tracker.finish(exit_code=0)
+print("trained")
+"""
+
+
+def test_a_killed_service_process_stops_nothing(tmp_path: Path) -> None:
+    # A SIGTERM to the job reaches the service like this.
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_SERVICE, str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    warning, last = done.stdout.splitlines()
+    assert "metrics.jsonl" in warning
+    assert last == "trained"

@@ -1,0 +1,1 @@
+"""Metrics out of a run: a JSON-lines file always, Weights & Biases when asked, curves as a picture."""

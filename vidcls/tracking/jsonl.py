@@ -1,0 +1,120 @@
+"""`metrics.jsonl`: one JSON object a line, the truth about a run's metrics. Everything else mirrors it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from vidcls.errors import VidclsError
+from vidcls.files import disk_full, is_disk_full
+
+Value = float | str | None
+Row = Mapping[str, Value]
+
+
+class MetricsFile:
+    """Appends rows; each is with the operating system when `append` returns, on disk after `sync`.
+
+    A line that a killed process left half-written is cut off on opening.
+
+    Raises:
+        VidclsError: The file cannot be written. Unlike a tracker, metrics must not get lost in silence.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Unbuffered: a row is handed over whole, or its failure is seen at once.
+            self._file = path.open("ab", buffering=0)
+        except OSError as error:
+            self._fail(error)
+        content = path.read_bytes()
+        self._position = content.rfind(b"\n") + 1
+        if self._position < len(content):
+            self._file.truncate(self._position)
+
+    @property
+    def position(self) -> int:
+        """Length of the file in bytes; stored in a checkpoint for `truncate_to`."""
+        return self._position
+
+    def append(self, row: Row) -> None:
+        """Adds a row. Non-finite numbers become null, which JSON has and NaN it has not."""
+        line = json.dumps({key: _finite(value) for key, value in row.items()}, allow_nan=False)
+        rest = memoryview(line.encode() + b"\n")
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            # A full disk takes the first part of a line; do not leave it for the next row to join.
+            self._file.truncate(self._position)
+            self._fail(error)
+        self._position += len(line) + 1  # json.dumps gives ASCII
+
+    def sync(self) -> None:
+        """Waits until all rows are on disk. Called once an epoch and before every checkpoint."""
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._fail(error)
+
+    def truncate_to(self, position: int) -> None:
+        """Cuts off the rows written after a checkpoint, so that resuming writes each of them once.
+
+        Args:
+            position: `position` when the checkpoint was written.
+
+        Raises:
+            VidclsError: The file lost rows that the checkpoint counts on.
+        """
+        if position > self._position:
+            raise VidclsError(
+                f"{self._path}: {self._position} bytes, but the checkpoint was written after {position};"
+                " the file was cut or replaced",
+                hint="put the file back, or train the run anew with --restart",
+            )
+        try:
+            self._file.truncate(position)
+        except OSError as error:
+            self._fail(error)
+        self._position = position
+
+    def close(self) -> None:
+        """Releases the file. Does not sync."""
+        self._file.close()
+
+    def _fail(self, error: OSError) -> NoReturn:
+        if is_disk_full(error):
+            raise disk_full(self._path, kept="all rows before are intact", cause=error) from error
+        raise VidclsError(
+            f"{self._path}: metrics cannot be written: {error.strerror or error}",
+            hint="set runs_dir to a folder that can be written",
+        ) from error
+
+
+def read_rows(path: Path) -> list[dict[str, Value]]:
+    """All rows of a metrics file, also of one being written: an incomplete last line is left out.
+
+    Raises:
+        VidclsError: A complete line is not a JSON object.
+    """
+    *lines, _torn = path.read_bytes().split(b"\n")
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict):
+            raise VidclsError(f"{path}:{number}: not a row of metrics; the file is damaged")
+        rows.append(row)
+    return rows
+
+
+def _finite(value: Value) -> Value:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
