@@ -1,0 +1,69 @@
+"""The report's folder, and the pictures."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.evaluate.test_compare import evaluation
+from vidcls.evaluate.compare import compare
+from vidcls.evaluate.figures import draw_comparison, draw_confusion
+from vidcls.evaluate.predictions import Predictions
+from vidcls.evaluate.report import write_report
+
+
+def _size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as picture:
+        picture.load()
+        return picture.size
+
+
+def test_a_report_says_the_same_in_every_file(tmp_path: Path) -> None:
+    predictions = Predictions(
+        ids=("a", "b", "c"),
+        labels=np.array([0, 0, 1]),
+        logits=np.array([[3, 1, 0], [0, 1, 0], [0, 2, 1]], dtype=np.float32),
+        classes=("up, fast", "down", "still"),
+        split="val",
+        checkpoint="best",
+        manifest_hash="abc",
+        unscored={"d": "no frame"},
+    )
+    metrics = write_report(predictions, tmp_path / "report" / "val-best")
+    files = {path.name: path for path in (tmp_path / "report" / "val-best").iterdir()}
+    assert set(files) == {"metrics.json", "per_class.csv", "confusion.csv", "confusion.png"}
+    numbers = json.loads(files["metrics.json"].read_text())
+    assert numbers["metrics"] == metrics.named("val")
+    assert numbers["metrics"]["val/top1"] == pytest.approx(2 / 3)
+    assert numbers["unscored"] == {"d": "no frame"}
+    with files["confusion.csv"].open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header[1:] == [row[0] for row in rows] == list(predictions.classes)
+    assert [[int(cell) for cell in row[1:]] for row in rows] == metrics.confusion.tolist()
+    with files["per_class.csv"].open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["support"] for row in table] == ["2", "1", "0"]
+    assert table[2]["recall"] == ""
+    assert min(_size(files["confusion.png"])) > 200
+
+
+@pytest.mark.parametrize("num_classes", [2, 101])
+def test_a_confusion_matrix_is_drawn_at_any_size(num_classes: int, tmp_path: Path) -> None:
+    names = [f"class{k}" for k in range(num_classes)]
+    counts = np.eye(num_classes, dtype=np.int64) * 3
+    draw_confusion(counts, tmp_path / "confusion.png", classes=names, title="val")
+    assert 200 < min(_size(tmp_path / "confusion.png")) < 4000
+
+
+def test_a_comparison_is_drawn(tmp_path: Path) -> None:
+    sizes = []
+    for num_runs in (1, 4):
+        comparison = compare([evaluation(f"run{i}", val_top1=i / 10) for i in range(num_runs)])
+        draw_comparison(comparison, tmp_path / f"{num_runs}.png")
+        sizes.append(_size(tmp_path / f"{num_runs}.png"))
+    assert sizes[1][1] > sizes[0][1]

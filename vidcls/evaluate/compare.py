@@ -1,0 +1,97 @@
+"""Several evaluations side by side, and which run is the best. Chosen by val, whatever split is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+COLUMNS = {"top1": "top-1", "top5": "top-5", "mean_class_acc": "class acc", "macro_f1": "macro F1"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One run's metrics on one split.
+
+    Attributes:
+        run: Name of the run, unique in a comparison together with `checkpoint`.
+        checkpoint: Which of its checkpoints.
+        split: What `metrics` were measured on.
+        manifest_hash: Of the data.
+        num_videos: How many videos were scored.
+        metrics: By bare name: `loss top1 top5 mean_class_acc macro_f1`.
+        val_top1: Top-1 of the same checkpoint on val, if it is known.
+    """
+
+    run: str
+    checkpoint: str
+    split: str
+    manifest_hash: str
+    num_videos: int
+    metrics: Mapping[str, float]
+    val_top1: float | None
+
+    @property
+    def label(self) -> str:
+        """What tells it from the others."""
+        return f"{self.run}/{self.checkpoint}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Evaluations in the order given.
+
+    Attributes:
+        rows: What is compared.
+        best: Labels of those with the highest val top-1: one, several that tie, or none where val is unknown
+            or the runs saw different data.
+        verdict: The same in a sentence.
+    """
+
+    rows: tuple[Evaluation, ...]
+    best: tuple[str, ...]
+    verdict: str
+
+
+def compare(evaluations: Sequence[Evaluation]) -> Comparison:
+    """Names the best by val top-1. Equal is equal: a tie is called one, and no second metric breaks it."""
+    rows = tuple(evaluations)
+    if len({row.manifest_hash for row in rows}) > 1:
+        return Comparison(rows, (), "no best: the runs were not evaluated on the same videos")
+    unknown = [row.label for row in rows if row.val_top1 is None]
+    if unknown:
+        return Comparison(rows, (), f"no best: val was not evaluated for {', '.join(unknown)}")
+    top1 = max((row.val_top1 or 0.0 for row in rows), default=0.0)
+    best = tuple(row.label for row in rows if row.val_top1 == top1)
+    if len(best) == 1:
+        return Comparison(rows, best, f"best by val top-1: {best[0]}, {top1:.1%}")
+    return Comparison(rows, best, f"tie by val top-1 at {top1:.1%}: {', '.join(best)}")
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """The comparison for a terminal; the best are in bold, the verdict is the caption."""
+    from rich import box
+    from rich.table import Table
+
+    splits = ", ".join(dict.fromkeys(row.split for row in comparison.rows))
+    shows_val = splits == "val"
+    table = Table(
+        title=f"split: {splits}", caption=comparison.verdict, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    table.title_justify = table.caption_justify = "left"
+    table.add_column("run", overflow="fold")
+    for name in ("videos", "loss", *COLUMNS.values(), *(() if shows_val else ("val top-1",))):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in comparison.rows:
+        shares = [row.metrics[name] for name in COLUMNS] + ([] if shows_val else [row.val_top1])
+        style = "bold" if row.label in comparison.best else None
+        cells = (row.label, str(row.num_videos), f"{row.metrics['loss']:.3f}", *map(_percent, shares))
+        table.add_row(*cells, style=style)
+    return table
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"

@@ -1,0 +1,99 @@
+"""Who opened the sealed test split, and when: an append-only file for each set of videos."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from vidcls.errors import VidclsError
+
+
+@dataclass(frozen=True)
+class Opening:
+    """One scoring of the test split.
+
+    Attributes:
+        when: UTC, ISO 8601.
+        who: `user@host`.
+        run: The run that was scored.
+        checkpoint: Which of its checkpoints.
+    """
+
+    when: str
+    who: str
+    run: str
+    checkpoint: str
+
+
+class Ledger:
+    """The openings of one test split. Lines are only ever added, by any number of processes at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def of(cls, manifest_hash: str, *, store_dir: Path) -> Ledger:
+        """The ledger of the videos with this hash, beside the caches of their manifest."""
+        return cls(store_dir / "ledgers" / f"{manifest_hash}.jsonl")
+
+    def append(self, *, run: str, checkpoint: str) -> Opening:
+        """Notes an opening, on disk when it returns. Call before the first test video is scored.
+
+        Raises:
+            VidclsError: It cannot be noted; then the split must stay closed.
+        """
+        opening = Opening(
+            when=datetime.now(UTC).isoformat(timespec="seconds"), who=_who(), run=run, checkpoint=checkpoint
+        )
+        # The newline in front ends a line that another process died in; empty lines are skipped on reading.
+        line = f"\n{json.dumps(asdict(opening))}\n".encode()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # O_APPEND and one write: lines of processes that write at once do not mix.
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            try:
+                if os.write(descriptor, line) != len(line):
+                    raise OSError("the disk is full")
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise VidclsError(
+                f"{self.path}: cannot be written ({error.strerror or error}), so the test split stays sealed",
+                hint="set store_dir to a folder that can be written, or free space",
+            ) from error
+        return opening
+
+    @property
+    def count(self) -> int:
+        """How often the split was opened; a line that cannot be read counts as well."""
+        return len(self._lines())
+
+    def entries(self) -> tuple[Opening, ...]:
+        """All readable openings, oldest first."""
+        openings = []
+        for line in self._lines():
+            try:
+                openings.append(Opening(**json.loads(line)))
+            except (ValueError, TypeError):
+                continue
+        return tuple(openings)
+
+    def _lines(self) -> list[bytes]:
+        try:
+            return [line for line in self.path.read_bytes().splitlines() if line.strip()]
+        except FileNotFoundError:
+            return []
+
+
+def _who() -> str:
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container may run under a number without a name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"

@@ -1,0 +1,140 @@
+"""Stored logits and labels -> metrics.
+
+Rules, the same everywhere: classes are ranked by logit, and of equal logits the lower class index comes
+first. A class of which the split has no video is left out of the means over classes: nothing can be said of
+it. A class that is never predicted has precision and F1 of zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vidcls.errors import VidclsError
+
+
+@dataclass(frozen=True)
+class ClassMetrics:
+    """One row of the per-class table; recall is the accuracy of the class, None where it has no video."""
+
+    name: str
+    support: int
+    precision: float
+    recall: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Metrics:
+    """How well the videos of a split were classified; shares are 0 to 1.
+
+    Attributes:
+        num_videos: How many were scored.
+        loss: Mean cross entropy in nats, without label smoothing.
+        top1: Share of videos whose class ranks first.
+        top5: Share whose class is among the first five, or among all where there are fewer.
+        mean_class_acc: Mean over classes of the share classified right.
+        macro_f1: Mean over classes of F1.
+        per_class: One entry a class, in label order.
+        confusion: Counts, int64 `[K true, K predicted]`.
+    """
+
+    num_videos: int
+    loss: float
+    top1: float
+    top5: float
+    mean_class_acc: float
+    macro_f1: float
+    per_class: tuple[ClassMetrics, ...]
+    confusion: np.ndarray
+
+    def named(self, split: str) -> dict[str, float]:
+        """The single numbers under the names that `metrics.jsonl` uses, such as `val/top1`."""
+        names = ("loss", "top1", "top5", "macro_f1", "mean_class_acc")
+        return {f"{split}/{name}": getattr(self, name) for name in names}
+
+
+def compute_metrics(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[str]) -> Metrics:
+    """Computes all metrics of a split.
+
+    Args:
+        logits: float `[N, K]`, one row a video.
+        labels: int `[N]`, the true classes.
+        classes: Names in label order, K of them.
+
+    Raises:
+        VidclsError: There is no video, or a logit is not finite.
+    """
+    from sklearn.metrics import precision_recall_fscore_support
+
+    num_videos, num_classes = logits.shape
+    assert labels.shape == (num_videos,)
+    assert num_classes == len(classes)
+    if num_videos == 0:
+        raise VidclsError("no video was scored, so there are no metrics")
+    if not np.isfinite(logits).all():
+        raise VidclsError("the model gives logits that are not finite: it diverged; lower optim.lr")
+
+    ranks = rank_of_label(logits, labels)
+    predicted = top_classes(logits, k=1)[:, 0]
+    every_class = np.arange(num_classes)
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, predicted, labels=every_class, average=None, zero_division=0.0
+    )
+    present = support > 0
+    return Metrics(
+        num_videos=num_videos,
+        loss=_cross_entropy(logits, labels),
+        top1=float(np.mean(ranks < 1)),
+        top5=float(np.mean(ranks < 5)),
+        mean_class_acc=float(recall[present].mean()),
+        macro_f1=float(f1[present].mean()),
+        per_class=tuple(
+            ClassMetrics(
+                name=name,
+                support=int(support[k]),
+                precision=float(precision[k]),
+                recall=float(recall[k]) if present[k] else None,
+                f1=float(f1[k]) if present[k] else None,
+            )
+            for k, name in enumerate(classes)
+        ),
+        confusion=confusion_counts(logits, labels),
+    )
+
+
+def split_metrics(logits: np.ndarray, labels: np.ndarray, *, split: str) -> dict[str, float]:
+    """The single numbers of `compute_metrics`, under names such as `val/top1`."""
+    return compute_metrics(logits, labels, classes=[""] * logits.shape[1]).named(split)
+
+
+def confusion_counts(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How often each class was taken for each, int64 `[K true, K predicted]`."""
+    from sklearn.metrics import confusion_matrix
+
+    predicted = top_classes(logits, k=1)[:, 0]
+    counts = confusion_matrix(labels, predicted, labels=np.arange(logits.shape[1]))
+    return np.asarray(counts, dtype=np.int64)
+
+
+def top_classes(logits: np.ndarray, *, k: int) -> np.ndarray:
+    """The `k` best classes of each row, best first, int64 `[N, min(k, K)]`."""
+    return np.argsort(-logits, axis=1, kind="stable")[:, :k]
+
+
+def rank_of_label(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How many classes rank before the true one, int64 `[N]`; 0 is a right answer."""
+    own = np.take_along_axis(logits, labels[:, None], axis=1)
+    lower_index = np.arange(logits.shape[1]) < labels[:, None]
+    before = (logits > own) | ((logits == own) & lower_index)
+    return np.asarray(before.sum(axis=1))
+
+
+def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+    # In float64, shifted by the largest logit, so that large ones neither overflow nor lose the small ones.
+    wide = logits.astype(np.float64)
+    shifted = wide - wide.max(axis=1, keepdims=True)
+    own = np.take_along_axis(shifted, labels[:, None], axis=1)[:, 0]
+    return float(np.mean(np.log(np.exp(shifted).sum(axis=1)) - own))

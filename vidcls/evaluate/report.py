@@ -1,0 +1,60 @@
+"""The report of one evaluation: numbers, tables and the confusion matrix, in one folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, fields
+from pathlib import Path
+
+from vidcls.evaluate.figures import draw_confusion
+from vidcls.evaluate.metrics import ClassMetrics, Metrics
+from vidcls.evaluate.predictions import Predictions
+from vidcls.files import write_json, write_text
+
+
+def write_report(predictions: Predictions, folder: Path) -> Metrics:
+    """Writes `metrics.json`, `per_class.csv`, `confusion.csv` and `confusion.png`.
+
+    Args:
+        predictions: What to report on.
+        folder: Made if need be; files of an earlier report are replaced.
+
+    Raises:
+        VidclsError: No video was scored, or logits are not finite.
+    """
+    metrics = predictions.metrics()
+    split, classes = predictions.split, predictions.classes
+    # The numbers come last: where they are, the report is complete.
+    _write_csv(
+        folder / "per_class.csv", [f.name for f in fields(ClassMetrics)], map(astuple, metrics.per_class)
+    )
+    counts = ((name, *row) for name, row in zip(classes, metrics.confusion.tolist(), strict=True))
+    _write_csv(folder / "confusion.csv", ["true \\ predicted", *classes], counts)
+    draw_confusion(
+        metrics.confusion,
+        folder / "confusion.png",
+        classes=classes,
+        title=f"{split}, {predictions.checkpoint}: top-1 {metrics.top1:.1%} of {metrics.num_videos} videos",
+    )
+    write_json(
+        folder / "metrics.json",
+        {
+            "split": split,
+            "checkpoint": predictions.checkpoint,
+            "manifest_hash": predictions.manifest_hash,
+            "num_videos": metrics.num_videos,
+            "metrics": metrics.named(split),
+            "unscored": dict(predictions.unscored),
+        },
+    )
+    return metrics
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
