@@ -1,0 +1,151 @@
+"""Small real trainings in processes of their own, which a test may kill."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vidcls.runs import Run, find_runs
+
+STRATEGIES: dict[str, dict[str, Any]] = {
+    "cnn3d": {"kind": "cnn3d", "dropout": 0.2},
+    "frame_average": {"kind": "frame_average", "dropout": 0.2},
+    "early_fusion": {"kind": "early_fusion", "dropout": 0.2},
+    "late_fusion": {"kind": "late_fusion", "join": "concat", "hidden": 16, "dropout": 0.2},
+    "ensemble": {"kind": "ensemble", "members": [{"kind": "cnn3d"}, {"kind": "frame_average"}]},
+}
+TIMES = ("time", "clips_per_s", "waiting_s")
+
+
+@dataclass
+class Experiment:
+    """A spec file over small demo data, and the folders of its runs and stores."""
+
+    folder: Path
+    data: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def spec(self, *, runs: str = "runs", **settings: Any) -> Path:
+        """Write the spec; `a__b=1` sets `a.b`."""
+        content: dict[str, Any] = {
+            "name": "small",
+            "data": {"root": str(self.data), "workers": 1},
+            "clip": {"frames": 4, "size": [24, 24]},
+            "model": STRATEGIES["cnn3d"],
+            "train": {"epochs": 3, "batch_size": 4, "keep_last": True, "threads": 1},
+            "tracking": {"mode": "disabled"},
+            "runs_dir": str(self.folder / runs),
+            "store_dir": str(self.folder / "store"),
+        }
+        for key, value in (self.settings | settings).items():
+            section = content
+            *parents, leaf = key.split("__")
+            for part in parents:
+                section = section.setdefault(part, {})
+            section[leaf] = value
+        path = self.folder / f"{runs}.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    def run(self, runs: str = "runs") -> Run:
+        """The one run below a folder of runs."""
+        (run,) = find_runs(self.folder / runs)
+        return run
+
+
+class QuietDisplay:
+    """Shows nothing; ends its own process at a given step, as a power cut would."""
+
+    def __init__(self, *, die_at_step: int | None = None, signal_at: tuple[int, int] | None = None) -> None:
+        self.said: list[str] = []
+        self._die_at_step = die_at_step
+        self._signal_at = signal_at
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        pass
+
+    def step(self, loop: Any) -> None:
+        if loop.global_step == self._die_at_step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self._signal_at and loop.global_step == self._signal_at[0]:
+            os.kill(os.getpid(), self._signal_at[1])
+
+    def epoch(self, loop: Any, row: Any, *, is_best: bool) -> None:
+        pass
+
+
+def train_here(spec: Path, display: QuietDisplay | None = None, **options: Any) -> Run:
+    """Train in this process."""
+    from vidcls.spec.load import load_spec
+    from vidcls.train.start import Options, train
+
+    return train(load_spec(spec), options=Options(**options), display=display or QuietDisplay()).run
+
+
+def _child(spec: Path, die_at_step: int | None, signal_at: tuple[int, int] | None) -> None:
+    from vidcls.errors import VidclsError
+
+    try:
+        train_here(spec, QuietDisplay(die_at_step=die_at_step, signal_at=signal_at))
+    except VidclsError as error:
+        (spec.parent / "error.txt").write_text(str(error))
+        raise SystemExit(int(error.exit_code)) from None
+
+
+def context() -> ForkServerContext:
+    """Children of a process that has imported torch and computed nothing: they start in milliseconds."""
+    forkserver = multiprocessing.get_context("forkserver")
+    forkserver.set_forkserver_preload(["vidcls.train.start", "tests.support.training"])
+    return forkserver
+
+
+def start_child(
+    spec: Path, *, die_at_step: int | None = None, signal_at: tuple[int, int] | None = None
+) -> BaseProcess:
+    """Train in a child process."""
+    child = context().Process(target=_child, args=(spec, die_at_step, signal_at))
+    child.start()
+    return child
+
+
+def train_child(
+    spec: Path, *, die_at_step: int | None = None, signal_at: tuple[int, int] | None = None
+) -> int | None:
+    """Train in a child process to its end, whatever that is; its exit code."""
+    child = start_child(spec, die_at_step=die_at_step, signal_at=signal_at)
+    child.join()
+    return child.exitcode
+
+
+def rows(run: Run) -> list[dict[str, Any]]:
+    """The rows of a run's metrics, times aside."""
+    lines = [json.loads(line) for line in run.metrics_file.read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key not in TIMES} for line in lines]
+
+
+def assert_same(run: Run, other: Run) -> None:
+    """Two runs ended in the same weights, metrics and predictions, bit for bit."""
+    import torch
+
+    for which in ("last", "best"):
+        a, b = (torch.load(r.checkpoint_file(which), weights_only=True) for r in (run, other))
+        assert a["model"].keys() == b["model"].keys()
+        for key, value in a["model"].items():
+            assert torch.equal(value, b["model"][key]), (which, key)
+        assert (a["epoch"], a["step"]) == (b["epoch"], b["step"])
+    assert rows(run) == rows(other)
+    assert (
+        run.predictions_file("val", "best").read_bytes() == other.predictions_file("val", "best").read_bytes()
+    )

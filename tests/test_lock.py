@@ -1,0 +1,99 @@
+"""One process a run, and no lock that a dead one keeps."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vidcls import lock
+from vidcls.errors import VidclsError
+
+HOLD = """
+import sys
+from pathlib import Path
+from vidcls.lock import hold
+with hold(Path(sys.argv[1]), say=print):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path):
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_live_holder_on_this_host_keeps_others_out_and_is_named(tmp_path: Path, holder) -> None:
+    with (
+        pytest.raises(VidclsError, match=f"process {holder.pid} on ") as caught,
+        lock.hold(tmp_path / "lock", say=print),
+    ):
+        pass
+    assert caught.value.hint == f"wait for it, or stop it: kill {holder.pid}"
+    assert lock.is_held(tmp_path / "lock")
+
+
+def test_a_killed_holder_frees_the_lock_at_once(tmp_path: Path, holder) -> None:
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.wait()
+    assert not lock.is_held(tmp_path / "lock")
+    with lock.hold(tmp_path / "lock", say=pytest.fail):
+        assert lock.is_held(tmp_path / "lock")
+    assert not (tmp_path / "lock").exists()
+
+
+def test_another_process_with_the_old_number_is_not_the_holder(tmp_path: Path) -> None:
+    me = lock.Holder.me()
+    (tmp_path / "lock").write_text(json.dumps({**vars(me), "process_start": me.process_start - 60}))
+    with lock.hold(tmp_path / "lock", say=pytest.fail):
+        pass
+
+
+def test_a_silent_holder_on_another_host_loses_the_lock_after_its_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "LEASE_S", 0.0)
+    elsewhere = {"host": "elsewhere", "pid": 1, "process_start": 0.0, "job": "42"}
+    (tmp_path / "lock").write_text(json.dumps(elsewhere))
+    said: list[str] = []
+    with lock.hold(tmp_path / "lock", say=said.append):
+        assert lock.Holder.read(tmp_path / "lock") == lock.Holder.me()
+    assert "process 1 on elsewhere, job 42" in said[0]
+
+
+def _count(path: Path, inside: Path, rounds: int) -> None:
+    done = 0
+    while done < rounds:
+        try:
+            with lock.hold(path, say=print):
+                # Two holders at once would both succeed here only if the lock failed.
+                descriptor = os.open(inside, os.O_CREAT | os.O_EXCL)
+                os.close(descriptor)
+                inside.unlink()
+                done += 1
+        except VidclsError:
+            continue
+
+
+def test_of_many_processes_one_holds_it_at_a_time(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    args = (tmp_path / "lock", tmp_path / "inside", 20)
+    children = [context.Process(target=_count, args=args) for _ in range(3)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert [child.exitcode for child in children] == [0, 0, 0]
+    assert [path.name for path in tmp_path.iterdir()] == []

@@ -1,0 +1,192 @@
+"""A training from spec to report: what it leaves, how it stops, how it goes on."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support.training import (
+    STRATEGIES,
+    Experiment,
+    QuietDisplay,
+    assert_same,
+    rows,
+    train_child,
+    train_here,
+)
+from vidcls.errors import UserError, VidclsError
+from vidcls.evaluate.predictions import load_predictions
+from vidcls.runs import Run
+from vidcls.train import start
+
+
+def test_a_finished_run_holds_all_that_is_promised(experiment: Experiment) -> None:
+    assert train_child(experiment.spec(train__keep_last=False)) == 0
+    run = experiment.run()
+    names = {str(path.relative_to(run.folder)) for path in run.folder.rglob("*") if path.is_file()}
+    assert names == {
+        "spec.yaml", "provenance.json", "status.json", "metrics.jsonl", "checkpoints/best.pt",
+        "predictions/val-best.npz", "report/curves.png", "report/val-best/confusion.csv",
+        "report/val-best/confusion.png", "report/val-best/metrics.json", "report/val-best/per_class.csv",
+    }  # fmt: skip
+    status = run.status()
+    assert status is not None
+    assert (status.state, status.epoch, run.state) == ("finished", 3, "finished")
+    provenance = run.provenance()
+    assert provenance["precision"] in {"fp32", "bf16", "fp16"}
+    assert provenance["residency"] in {"device", "memory", "mapped", "streamed"}
+    assert sum(provenance["decoders"].values()) == 40
+
+
+def test_the_best_is_the_epoch_of_the_highest_val_top1_and_what_is_stored(experiment: Experiment) -> None:
+    assert train_child(experiment.spec()) == 0
+    run = experiment.run()
+    epochs = [row for row in rows(run) if row["kind"] == "epoch"]
+    best = max(epochs, key=lambda row: (row["val/top1"], -row["val/loss"]))
+    status = run.status()
+    assert status is not None
+    assert status.best_epoch == best["epoch"]
+    predictions = load_predictions(run.predictions_file("val", "best"))
+    assert predictions.metrics().top1 == best["val/top1"]
+    assert len(predictions.ids) == 20
+    assert len(set(predictions.ids)) == 20
+
+
+def test_the_same_spec_trains_to_the_same_weights_and_another_seed_does_not(experiment: Experiment) -> None:
+    for runs, seed in (("a", 0), ("b", 0), ("c", 1)):
+        assert train_child(experiment.spec(runs=runs, seed=seed)) == 0
+    assert_same(experiment.run("a"), experiment.run("b"))
+    a, c = (torch.load(experiment.run(runs).checkpoint_file("best"), weights_only=True) for runs in "ac")
+    assert any(not torch.equal(value, c["model"][key]) for key, value in a["model"].items())
+
+
+def test_a_finished_run_is_not_trained_again(experiment: Experiment) -> None:
+    spec = experiment.spec()
+    assert train_child(spec) == 0
+    before = experiment.run().metrics_file.read_bytes()
+    assert train_child(spec) == 0
+    assert experiment.run().metrics_file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "state"),
+    [(signal.SIGUSR1, 75, "interrupted"), (signal.SIGUSR2, 75, "interrupted"), (signal.SIGTERM, 1, "interrupted"),
+     (signal.SIGINT, 1, "interrupted")],
+)  # fmt: skip
+def test_a_signal_saves_and_the_next_start_goes_on(
+    experiment: Experiment, number: int, code: int, state: str
+) -> None:
+    assert train_child(experiment.spec(runs="alone")) == 0
+    spec = experiment.spec(runs="stopped")
+    assert train_child(spec, signal_at=(7, number)) == code
+    run = experiment.run("stopped")
+    status = run.status()
+    assert status is not None
+    assert status.state == state
+    assert "the same command goes on from there" in (experiment.folder / "error.txt").read_text()
+    content = torch.load(run.checkpoint_file("last"), weights_only=True)
+    assert (content["epoch"], content["step"]) == (1, 2)
+    assert train_child(spec) == 0
+    assert_same(experiment.run("alone"), run)
+
+
+def test_code_that_changed_since_the_start_is_refused_or_accepted_or_restarted(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = experiment.spec()
+    assert train_child(spec, die_at_step=7) == -signal.SIGKILL
+    # A digest is a fact of the installed files; another one stands for an edit between two starts.
+    provenance = json.loads(experiment.run().provenance_file.read_text())
+    experiment.run().provenance_file.write_text(json.dumps(provenance | {"code": "0" * 16}))
+    with pytest.raises(VidclsError, match="the installed code differs") as caught:
+        train_here(spec)
+    assert "--accept-code" in str(caught.value.hint)
+    run = train_here(spec, accept_code=True)
+    assert [resume["code"] for resume in run.provenance()["resumes"]] == [start.code_digest()]
+    display = QuietDisplay()
+    train_here(spec, display, restart=True)
+    assert "set aside" in display.said[0]
+    assert experiment.run().provenance()["resumes"] == []
+
+
+def test_two_trainings_of_one_run_exclude_each_other(experiment: Experiment) -> None:
+    spec = experiment.spec()
+    run = train_here(spec)
+    run.status_file.unlink()
+    with run.hold(print), pytest.raises(VidclsError, match="is training this run"):
+        train_here(spec)
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_the_videos(experiment: Experiment) -> None:
+    spec = experiment.spec(optim={"kind": "sgd", "lr": 1e30, "clip_norm": None, "warmup_epochs": 0})
+    with pytest.raises(
+        VidclsError, match=r"epoch 1, step \d+: the loss is (nan|inf); videos of this batch: v_"
+    ):
+        train_here(spec)
+    assert experiment.run().state == "failed"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small file system")
+def test_a_full_disk_leaves_the_last_checkpoint_and_the_run_goes_on_later(experiment: Experiment) -> None:
+    assert train_child(experiment.spec(runs="alone", train__checkpoint_every_s=0.01)) == 0
+    small = experiment.folder / "small"
+    small.mkdir()
+    # Each checkpoint takes 2.2 MB with its optimiser, 0.7 MB without: the third does not fit.
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", small], check=False)
+    if mounted.returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        (small / "ballast").write_bytes(bytes(1_000_000))
+        spec = experiment.spec(runs="small", train__checkpoint_every_s=0.01)
+        display = _FillAfter(small / "ballast", step=7)
+        with pytest.raises(VidclsError, match="the disk or the quota is full"):
+            train_here(spec, display)
+        run = Run.open(small / "small")
+        content = torch.load(run.checkpoint_file("last"), weights_only=True)
+        assert content["training"]["loop"]["optimizer"]["state"]
+        (small / "ballast").unlink()
+        assert train_child(spec) == 0
+        assert_same(experiment.run("alone"), run)
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+class _FillAfter(QuietDisplay):
+    """Leaves no room on the disk from a step on."""
+
+    def __init__(self, ballast: Path, *, step: int) -> None:
+        super().__init__()
+        self._ballast = ballast
+        self._step = step
+
+    def step(self, loop: object) -> None:
+        if getattr(loop, "global_step", 0) == self._step:
+            free = os.statvfs(self._ballast.parent)
+            with self._ballast.open("ab") as file:
+                file.write(bytes(free.f_bavail * free.f_frsize))
+
+
+def test_flipping_classes_that_have_sides_is_refused_before_anything_is_done(experiment: Experiment) -> None:
+    with pytest.raises(UserError, match="flip"):
+        train_here(experiment.spec(augment={"flip": 0.5}))
+    assert not (experiment.folder / "runs").exists()
+
+
+def test_the_golden_loss_curve(experiment: Experiment) -> None:
+    """Whoever changes the loop shows the same curve: this recipe learns these clips, smoothly."""
+    assert (
+        train_child(
+            experiment.spec(train__epochs=12, train__precision="fp32", model=STRATEGIES["early_fusion"])
+        )
+        == 0
+    )
+    losses = [row["train/loss"] for row in rows(experiment.run()) if row["kind"] == "epoch"]
+    assert losses[0] == pytest.approx(math.log(10), abs=0.6)
+    assert losses[-1] < 0.75 * losses[0]

@@ -1,0 +1,142 @@
+"""Predictions on files that belong to no data root: what a trained run is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vidcls.data.batches import open_clips
+from vidcls.data.digests import digest_videos
+from vidcls.data.layouts.files import find_videos as videos_below
+from vidcls.data.manifest import Video
+from vidcls.errors import UserError
+from vidcls.evaluate.restore import Restored, restore
+from vidcls.evaluate.score import score
+from vidcls.models.device import pick_device
+from vidcls.runs import Checkpoint, Run
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a run says of one video.
+
+    Attributes:
+        path: The file or frame folder.
+        classes: All class names, the most probable first; empty for a video that could not be read.
+        probabilities: Softmax of the logits, in the same order.
+        logits: float32 `[K]` in the order of the labels.
+        error: Why there is no prediction, None where there is one.
+    """
+
+    path: Path
+    classes: tuple[str, ...] = ()
+    probabilities: tuple[float, ...] = ()
+    logits: np.ndarray | None = field(default=None, repr=False)
+    error: str | None = None
+
+    @property
+    def label(self) -> str | None:
+        """The most probable class."""
+        return self.classes[0] if self.classes else None
+
+
+class Predictor:
+    """A trained run, ready to score videos. `vidcls.load(run)` makes one."""
+
+    def __init__(self, run: Run, *, checkpoint: Checkpoint = "best", device: str | None = None) -> None:
+        self._device = pick_device(device)
+        self._restored: Restored = restore(run, checkpoint, self._device)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names; the index is the label."""
+        return self._restored.classes
+
+    @property
+    def model(self) -> torch.nn.Module:
+        """The network, in evaluation mode: clips `[B, C, T, H, W]` to logits `[B, K]`."""
+        return self._restored.model
+
+    def predict(
+        self, paths: str | Path | Sequence[str | Path], *, progress: Progress | None = None
+    ) -> list[Prediction]:
+        """Predict files, frame folders, or all videos below a folder, in batches.
+
+        Args:
+            paths: One or several; a folder that holds no frames stands for the videos below it.
+            progress: Told (stage, done, total).
+
+        Returns:
+            One prediction a video, in the order given; one that cannot be read carries its error.
+
+        Raises:
+            UserError: If a path does not exist, or a folder holds no video.
+        """
+        files = find_videos([paths] if isinstance(paths, str | Path) else paths)
+        logits, errors = self._logits(files, progress)
+        return [
+            Prediction(path, error=errors[str(path)])
+            if str(path) in errors
+            else self._ranked(path, logits[str(path)])
+            for path in files
+        ]
+
+    def _logits(
+        self, files: Sequence[Path], progress: Progress | None
+    ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        spec = self._restored.spec
+        digests = digest_videos(files, cache_dir=Path(spec.store_dir))
+        errors = {
+            str(path): digest.reason for path, digest in zip(files, digests, strict=True) if digest.failure
+        }
+        videos = [
+            Video(str(path), path, label=0, split="test", group=None, digest=digest.hex)
+            for path, digest in zip(files, digests, strict=True)
+            if not digest.failure
+        ]
+        with open_clips(
+            videos,
+            data=spec.data.model_copy(update={"residency": "streamed"}),
+            clip=spec.clip,
+            store_dir=Path(spec.store_dir),
+            device=self._device,
+            report_bad=True,
+            progress=progress,
+        ) as clips:
+            batches = clips.eval_batches(videos, batch_size=spec.train.batch_size)
+            scores = score(self.model, batches, channels_last=spec.train.channels_last)
+            return dict(zip(scores.ids, scores.logits, strict=True)), errors | dict(clips.bad)
+
+    def _ranked(self, path: Path, logits: np.ndarray) -> Prediction:
+        probabilities = torch.softmax(torch.from_numpy(logits), dim=0)
+        order = torch.argsort(probabilities, descending=True, stable=True).tolist()
+        return Prediction(
+            path,
+            classes=tuple(self.classes[i] for i in order),
+            probabilities=tuple(float(probabilities[i]) for i in order),
+            logits=logits,
+        )
+
+
+def find_videos(paths: Sequence[str | Path]) -> list[Path]:
+    """The videos that paths stand for, each once, in natural order within a folder.
+
+    Raises:
+        UserError: If a path does not exist, or a folder holds no video.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if not path.exists():
+            raise UserError(f"{path}: no such file or folder")
+        # A folder of frames is one video, found as such.
+        below = list(videos_below(path)) if path.is_dir() else [path]
+        if not below:
+            raise UserError(f"{path}: no video and no folder of frames below it")
+        found += below
+    return list(dict.fromkeys(found))

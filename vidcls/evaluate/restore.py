@@ -1,0 +1,80 @@
+"""Checkpoints back into models. They describe themselves: a checkpoint file alone is enough."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from vidcls.errors import UserError, VidclsError
+from vidcls.models.build import build
+from vidcls.runs import CHECKPOINTS, Checkpoint, Run
+from vidcls.spec.experiment import Spec
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A trained model with all that is needed to use it.
+
+    Attributes:
+        model: In evaluation mode, on its device.
+        spec: The spec it was trained by.
+        classes: Class names; the index is the label.
+        manifest_hash: Identity of the data it was trained on.
+        epoch: Finished epochs.
+    """
+
+    model: nn.Module
+    spec: Spec
+    classes: tuple[str, ...]
+    manifest_hash: str
+    epoch: int
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Load a checkpoint file, tensors on the CPU, nothing executed.
+
+    Raises:
+        VidclsError: If the file cannot be read as a checkpoint of this format.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise VidclsError(f"{path}: not a checkpoint that can be read: {error}") from error
+    if content.get("format") != FORMAT:
+        raise VidclsError(f"{path}: checkpoint format {content.get('format')}, this version reads {FORMAT}")
+    return content
+
+
+def restore(run: Run, which: Checkpoint, device: torch.device) -> Restored:
+    """The model of a run's checkpoint.
+
+    Raises:
+        UserError: If the run has no such checkpoint, naming those that it has.
+    """
+    path = run.checkpoint_file(which)
+    try:
+        content = read_checkpoint(path)
+    except FileNotFoundError:
+        have = [name for name in CHECKPOINTS if run.checkpoint_file(name).is_file()]
+        there = f"it has: {', '.join(have)}" if have else "it has none yet"
+        hint = "train.keep_last=true keeps the last one of a finished run" if which == "last" else None
+        raise UserError(f"{run.folder}: no checkpoint {which!r}; {there}", hint=hint) from None
+    spec = Spec.model_validate_json(json.dumps(content["spec"]))
+    model = build(spec.model, num_classes=len(content["classes"]), clip=spec.clip)
+    model.load_state_dict(content["model"])
+    return Restored(
+        model=model.to(device).eval(),
+        spec=spec,
+        classes=tuple(content["classes"]),
+        manifest_hash=content["manifest_hash"],
+        epoch=content["epoch"],
+    )

@@ -1,0 +1,118 @@
+"""Evaluation of a run: a split's videos through its checkpoint, logits stored, metrics reported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from vidcls.data.batches import Clips, open_clips
+from vidcls.data.manifest import Manifest, Video, load_manifest
+from vidcls.errors import UserError
+from vidcls.evaluate.compare import Evaluation
+from vidcls.evaluate.ledger import Ledger
+from vidcls.evaluate.metrics import Metrics
+from vidcls.evaluate.predictions import Predictions, load_predictions
+from vidcls.evaluate.report import write_report
+from vidcls.evaluate.restore import restore
+from vidcls.evaluate.score import score
+from vidcls.runs import Checkpoint, Run
+from vidcls.spec.sections import Split
+
+Progress = Callable[[str, int, int], None]
+
+
+def training_videos(manifest: Manifest) -> tuple[Video, ...]:
+    """The videos that training and search read, in one store: never the test split."""
+    return (*manifest.split("train"), *manifest.split("val"))
+
+
+def ledger_of(run: Run) -> Ledger:
+    """The ledger of the test split of a run's data."""
+    return Ledger.of(run.provenance()["manifest"]["hash"], store_dir=Path(run.spec().store_dir))
+
+
+def evaluate(
+    run: Run, *, split: Split, checkpoints: list[Checkpoint], device: torch.device, progress: Progress
+) -> dict[Checkpoint, Metrics]:
+    """Score a split of a run's data under one or several of its checkpoints; see `evaluate_open`.
+
+    The test split is sealed: each call that scores it is first written to its ledger.
+
+    Raises:
+        UserError: If the data is not that of the run, the split is empty, or a checkpoint is missing.
+    """
+    spec, provenance = run.spec(), run.provenance()
+    manifest = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
+    if manifest.hash != provenance["manifest"]["hash"]:
+        raise UserError(
+            f"{run.folder}: {manifest.root} is no longer the data that this run was trained on",
+            hint=f"vidcls data scan {manifest.root} shows what is there; put it back, or train anew",
+        )
+    videos = manifest.split(split)
+    if not videos:
+        raise UserError(f"{manifest.root}: no videos in split {split}")
+    torch.set_num_threads(provenance["threads"])
+    for which in checkpoints:
+        # A missing checkpoint is found out before the seal is broken.
+        restore(run, which, device)
+        if split == "test":
+            ledger_of(run).append(run=str(run.folder), checkpoint=which)
+    with open_clips(
+        videos if split == "test" else training_videos(manifest),
+        data=spec.data,
+        clip=spec.clip,
+        store_dir=Path(spec.store_dir),
+        device=device,
+        progress=progress,
+    ) as clips:
+        return {
+            which: evaluate_open(run, manifest=manifest, clips=clips, split=split, which=which, device=device)
+            for which in checkpoints
+        }
+
+
+def as_evaluation(run: Run, which: Checkpoint, *, split: Split, metrics: Metrics) -> Evaluation:
+    """A run's metrics as a row of a comparison, with the val top-1 that it is chosen by."""
+    return Evaluation(
+        run=f"{run.folder.parent.name}/{run.folder.name}",
+        checkpoint=which,
+        split=split,
+        manifest_hash=run.provenance()["manifest"]["hash"],
+        num_videos=metrics.num_videos,
+        metrics={name.partition("/")[2]: value for name, value in metrics.named(split).items()},
+        val_top1=metrics.top1 if split == "val" else _val_top1(run, which),
+    )
+
+
+def _val_top1(run: Run, which: Checkpoint) -> float | None:
+    path = run.predictions_file("val", which)
+    return load_predictions(path).metrics().top1 if path.is_file() else None
+
+
+def evaluate_open(
+    run: Run, *, manifest: Manifest, clips: Clips, split: Split, which: Checkpoint, device: torch.device
+) -> Metrics:
+    """Score a split with clips that are open already; store logits, write the report.
+
+    Raises:
+        UserError: If the checkpoint is missing.
+    """
+    restored = restore(run, which, device)
+    videos = manifest.split(split)
+    train = restored.spec.train
+    batches = clips.eval_batches(videos, batch_size=train.batch_size)
+    scores = score(restored.model, batches, channels_last=train.channels_last)
+    predictions = Predictions(
+        ids=scores.ids,
+        labels=scores.labels,
+        logits=scores.logits,
+        classes=restored.classes,
+        split=split,
+        checkpoint=which,
+        manifest_hash=manifest.hash,
+        unscored={video.id: clips.bad[video.id] for video in videos if video.id in clips.bad},
+    )
+    predictions.save(run.predictions_file(split, which))
+    return write_report(predictions, run.report_dir(split, which))

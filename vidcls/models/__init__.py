@@ -1,0 +1,1 @@
+"""A clip to logits: one architecture a file, backbones, and one visible `build`."""

@@ -1,0 +1,290 @@
+"""2D and 3D networks by name: `small`, and the classifiers of torchvision without their heads.
+
+A 2D backbone keeps its map, so that whoever uses it chooses what to pool; a 3D backbone gives a vector.
+The classifiers are taken up to their pooling: hidden layers of a head (VGG's, MobileNetV3's) go with it.
+
+Axes: N images or frames, B clips, C channels in, F features, T frames, H W pixels, h w cells of a map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from itertools import takewhile
+
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import Tensor, nn
+from torchvision.models import DenseNet
+from torchvision.models.video import S3D, MViT, VideoResNet
+
+from vidcls.errors import UserError
+
+_CHANNELS = (32, 64, 128)
+_HEADS = {"avgpool", "dropout", "flatten", "classifier", "fc", "head"}
+# They read one input size cut into patches, and keep no map that could be pooled to another one.
+_NO_MAP = ("vit_", "maxvit_")
+# T, H, W of the clips that these take; their learned places are made for no other.
+FIXED_CLIPS = {"mvit_v1_b": (16, 224, 224), "mvit_v2_s": (16, 224, 224)}
+
+
+class Backbone2D(nn.Module):
+    """Images `[N, C, H, W]` to a map of features `[N, F, h, w]`.
+
+    Args:
+        body: Computes the map.
+        in_channels: C.
+        size: H and W, for which the shape of the map is found out.
+
+    Attributes:
+        num_features: F.
+
+    Raises:
+        UserError: If images of that size are too small for the body.
+    """
+
+    def __init__(self, body: nn.Module, *, in_channels: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.body = body
+        self.num_features = output_shape(body, (1, in_channels, *size))[1]
+
+    def forward(self, images: Tensor) -> Tensor:
+        features: Tensor = self.body(images)
+        return features
+
+
+class Small3D(nn.Sequential):
+    """Clips `[B, C, T, H, W]` to features `[B, 128]`: three convolutions, then the mean over all places.
+
+    Space halves in every block by pooling, time in the second and third by stride.
+    """
+
+    num_features = _CHANNELS[-1]
+
+    def __init__(self, in_channels: int) -> None:
+        strides = ((1, 1, 1), (2, 1, 1), (2, 1, 1))
+        channels = (in_channels, *_CHANNELS)
+        super().__init__(
+            *(
+                nn.Sequential(
+                    nn.Conv3d(channels[i], channels[i + 1], 3, stride=stride, padding=1, bias=False),
+                    nn.BatchNorm3d(channels[i + 1]),
+                    FramePool(),  # before the ReLU: the same result, a quarter of the work
+                    nn.ReLU(),
+                )
+                for i, stride in enumerate(strides)
+            ),
+            SpaceTimeMean(),
+        )
+
+
+class FramePool(nn.Module):
+    """2 x 2 max pooling of each frame: `[B, C, T, H, W]` to `[B, C, T, H/2, W/2]`.
+
+    As pooling of images: unlike that of 3D pooling, its gradient on CUDA repeats bit for bit.
+    """
+
+    def forward(self, clip: Tensor) -> Tensor:
+        images = F.max_pool2d(fold_time(clip), 2)
+        return images.unflatten(0, (clip.shape[0], clip.shape[2])).transpose(1, 2)
+
+
+class SpaceTimeMean(nn.Module):
+    """`[B, F, T, H, W]` to `[B, F]`."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features.mean(dim=(2, 3, 4))
+
+
+def fold_time(clip: Tensor) -> Tensor:
+    """`[B, C, T, H, W]` to its frames as images `[B * T, C, H, W]`, clip by clip."""
+    return clip.transpose(1, 2).flatten(0, 1)
+
+
+def names_2d() -> list[str]:
+    """The names that `backbone_2d` takes."""
+    listed = torchvision.models.list_models(module=torchvision.models)
+    return ["small", *(name for name in listed if not name.startswith(_NO_MAP))]
+
+
+def names_3d() -> list[str]:
+    """The names that `backbone_3d` takes."""
+    return ["small", *torchvision.models.list_models(module=torchvision.models.video)]
+
+
+def backbone_2d(name: str, *, in_channels: int, size: tuple[int, int]) -> Backbone2D:
+    """A 2D backbone, freshly initialised.
+
+    Raises:
+        UserError: If the name is unknown or of another family, or `size` (H, W) is too small for it.
+    """
+    if name not in names_2d():
+        raise _wrong_name(name, dims=2, allowed=names_2d())
+    body = _small_2d(in_channels) if name == "small" else _torchvision_2d(name, in_channels=in_channels)
+    try:
+        return Backbone2D(body, in_channels=in_channels, size=size)
+    except TooSmallError as error:
+        raise UserError(
+            f"model.backbone: {name} cannot take images of {size[0]}x{size[1]} pixels: {error}",
+            hint="raise clip.size, or name a backbone that shrinks its input less, such as small",
+        ) from None
+
+
+def backbone_3d(
+    name: str, *, num_classes: int, in_channels: int, dropout: float, clip_shape: tuple[int, int, int]
+) -> nn.Module:
+    """A 3D network `[B, C, T, H, W]` to `[B, K]`, freshly initialised: backbone, dropout, linear layer.
+
+    Raises:
+        UserError: If the name is unknown or of another family, or `clip_shape` (T, H, W) does not suit it.
+    """
+    if name not in names_3d():
+        raise _wrong_name(name, dims=3, allowed=names_3d())
+    frames, height, width = clip_shape
+    if clip_shape != FIXED_CLIPS.get(name, clip_shape):
+        fixed = FIXED_CLIPS[name]
+        raise UserError(
+            f"model.backbone: {name} cannot take clips of {frames} frames of {height}x{width} pixels",
+            hint=f"it takes clip.frames={fixed[0]} clip.size=[{fixed[1]},{fixed[2]}] only",
+        )
+    if name == "small":
+        small = Small3D(in_channels)
+        network: nn.Module = nn.Sequential(small, _linear_head(small.num_features, num_classes, dropout))
+    else:
+        network = _torchvision_3d(name, num_classes=num_classes, in_channels=in_channels, dropout=dropout)
+    try:
+        output_shape(network, (1, in_channels, *clip_shape))
+    except TooSmallError as error:
+        raise UserError(
+            f"model.backbone: {name} cannot take clips of {frames} frames of {height}x{width} pixels: {error}",
+            hint="raise clip.frames or clip.size",
+        ) from None
+    return network
+
+
+class TooSmallError(Exception):
+    """The input's shape does not suit a network."""
+
+
+def output_shape(module: nn.Module, input_shape: tuple[int, ...]) -> torch.Size:
+    """The shape that a module gives, found without computing and without touching its state.
+
+    Raises:
+        TooSmallError: If the module refuses the shape.
+    """
+    on_meta = {
+        name: tensor.to("meta")
+        for tensors in (module.named_parameters(), module.named_buffers())
+        for name, tensor in tensors
+    }
+    training = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        with torch.no_grad():
+            output = torch.func.functional_call(module, on_meta, (torch.empty(input_shape, device="meta"),))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise TooSmallError(str(error).splitlines()[0] if str(error) else "the shape is wrong") from error
+    finally:
+        for part, mode in training.items():
+            part.training = mode
+    if 0 in output.shape:
+        raise TooSmallError(f"its output would be {list(output.shape)}")
+    shape: torch.Size = output.shape
+    return shape
+
+
+def _small_2d(in_channels: int) -> nn.Module:
+    channels = (in_channels, *_CHANNELS)
+    return nn.Sequential(
+        *(
+            nn.Sequential(
+                nn.Conv2d(channels[i], channels[i + 1], 3, padding=1, bias=False),
+                nn.BatchNorm2d(channels[i + 1]),
+                nn.MaxPool2d(2),  # before the ReLU: the same result, a quarter of the work
+                nn.ReLU(),
+            )
+            for i in range(len(_CHANNELS))
+        )
+    )
+
+
+def _torchvision_2d(name: str, *, in_channels: int) -> nn.Module:
+    # Their training returns extra logits of inner layers unless told not to.
+    inner = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
+    model = torchvision.models.get_model(name, weights=None, **inner)
+    body = nn.Sequential()
+    for child_name, child in takewhile(lambda child: child[0] not in _HEADS, model.named_children()):
+        body.add_module(child_name, child)
+    if isinstance(model, DenseNet):
+        body.add_module("relu", nn.ReLU())  # a function between the parts there
+    _set_in_channels(body, in_channels)
+    return body
+
+
+def _torchvision_3d(name: str, *, num_classes: int, in_channels: int, dropout: float) -> nn.Module:
+    model: nn.Module = torchvision.models.get_model(name, weights=None)
+    match model:
+        case VideoResNet():
+            model.fc = _linear_head(model.fc.in_features, num_classes, dropout)
+        case S3D():
+            # Its own pooling needs 224 pixels; the mean of the whole map is the same there. Its classifier
+            # is a convolution on what was pooled.
+            model.avgpool = nn.Identity()
+            width = model.classifier[-1].in_channels
+            model.classifier = nn.Sequential(
+                SpaceTimeMean(), _linear_head(width, num_classes, dropout), nn.Unflatten(1, (-1, 1, 1, 1))
+            )
+        case MViT():
+            model.head = _linear_head(model.head[-1].in_features, num_classes, dropout)
+        case _:
+            # Swin3D: its average pooling adapts to the map.
+            model.head = _linear_head(model.head.in_features, num_classes, dropout)
+    _set_in_channels(model, in_channels)
+    return model
+
+
+def _linear_head(num_features: int, num_classes: int, dropout: float) -> nn.Module:
+    return nn.Sequential(nn.Dropout(dropout), nn.Linear(num_features, num_classes))
+
+
+def _convolutions(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Conv2d | nn.Conv3d]]:
+    for parent in model.modules():
+        for name, child in parent.named_children():
+            if isinstance(child, nn.Conv2d | nn.Conv3d):
+                yield parent, name, child
+
+
+def _set_in_channels(model: nn.Module, in_channels: int) -> None:
+    """Replace the first convolution by one for `in_channels`, if it takes another number."""
+    parent, name, old = next(_convolutions(model))
+    if old.in_channels == in_channels:
+        return
+    new = type(old)(
+        in_channels,
+        old.out_channels,
+        old.kernel_size,  # type: ignore[arg-type]
+        stride=old.stride,  # type: ignore[arg-type]
+        padding=old.padding,  # type: ignore[arg-type]
+        bias=old.bias is not None,
+    )
+    nn.init.kaiming_normal_(new.weight, mode="fan_out", nonlinearity="relu")
+    parent.register_module(name, new)
+
+
+def _wrong_name(name: str, *, dims: int, allowed: list[str]) -> UserError:
+    known = {2: names_2d(), 3: names_3d()}
+    hint = "vidcls model list shows the backbones"
+    if name in known[5 - dims]:
+        is_2d = dims == 3
+        family, kinds = (
+            ("a 2D", "frame_average, early_fusion, late_fusion") if is_2d else ("a video", "cnn3d")
+        )
+        return UserError(f"model.backbone: {name} is {family} backbone, for model.kind: {kinds}", hint=hint)
+    if name.startswith(_NO_MAP) and name in torchvision.models.list_models():
+        return UserError(
+            f"model.backbone: {name} takes one input size and keeps no spatial map; not supported", hint=hint
+        )
+    near = get_close_matches(name, allowed, n=3)
+    meant = f"; did you mean {' or '.join(near)}?" if near else ""
+    return UserError(f"model.backbone: no backbone is called {name}{meant}", hint=hint)

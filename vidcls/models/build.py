@@ -1,0 +1,52 @@
+"""A model section to a model: the one place where kinds and classes meet."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from vidcls.models.cnn3d import CNN3D
+from vidcls.models.early_fusion import EarlyFusion
+from vidcls.models.ensemble import Ensemble
+from vidcls.models.frame_average import FrameAverage
+from vidcls.models.late_fusion import LateFusion
+from vidcls.spec.model import (
+    CNN3DSection,
+    EarlyFusionSection,
+    EnsembleSection,
+    FrameAverageSection,
+    LateFusionSection,
+    ModelSection,
+)
+from vidcls.spec.sections import ClipSection
+
+
+def build(section: ModelSection, *, num_classes: int, clip: ClipSection, in_channels: int = 3) -> nn.Module:
+    """A freshly initialised model: `forward(clip [B, C, T, H, W]) -> logits [B, K]`.
+
+    Its weights are drawn from torch's global generator, in the order of construction.
+
+    Args:
+        section: What to build.
+        num_classes: K.
+        clip: T, H and W.
+        in_channels: C.
+
+    Raises:
+        UserError: If a backbone is unknown, of the wrong family, or cannot take such clips.
+    """
+    shape = (clip.frames, *clip.size)
+    match section:
+        case CNN3DSection():
+            return CNN3D(section, num_classes=num_classes, clip_shape=shape, in_channels=in_channels)
+        case FrameAverageSection():
+            return FrameAverage(section, num_classes=num_classes, size=clip.size, in_channels=in_channels)
+        case EarlyFusionSection():
+            return EarlyFusion(section, num_classes=num_classes, clip_shape=shape, in_channels=in_channels)
+        case LateFusionSection():
+            return LateFusion(section, num_classes=num_classes, clip_shape=shape, in_channels=in_channels)
+        case EnsembleSection():
+            members = [
+                build(member, num_classes=num_classes, clip=clip, in_channels=in_channels)
+                for member in section.members
+            ]
+            return Ensemble(members, aggregate=section.aggregate)

@@ -1,0 +1,47 @@
+"""A 3D CNN on the stacked frames.
+
+    clip [B, C, T, H, W]
+      |  3D backbone: convolutions over time and space, mean over what is left of both
+    features [B, F]
+      |  dropout, linear
+    logits [B, K]
+
+Axes: B clips, C channels, T frames, H W pixels, F features, K classes.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from vidcls.models.backbones import backbone_3d
+from vidcls.spec.model import CNN3DSection
+
+
+class CNN3D(nn.Module):
+    """Clips `[B, C, T, H, W]` to logits `[B, K]`.
+
+    Args:
+        section: Backbone and dropout.
+        num_classes: K.
+        clip_shape: T, H, W.
+        in_channels: C.
+
+    Raises:
+        UserError: If the backbone is unknown or the clips do not suit it.
+    """
+
+    def __init__(
+        self, section: CNN3DSection, *, num_classes: int, clip_shape: tuple[int, int, int], in_channels: int
+    ) -> None:
+        super().__init__()
+        self.network = backbone_3d(
+            section.backbone,
+            num_classes=num_classes,
+            in_channels=in_channels,
+            dropout=section.dropout,
+            clip_shape=clip_shape,
+        )
+
+    def forward(self, clip: Tensor) -> Tensor:
+        logits: Tensor = self.network(clip)
+        return logits

@@ -1,0 +1,48 @@
+"""A 2D CNN that judges each frame alone; the frames' logits are joined.
+
+    clip [B, C, T, H, W]
+      |  frames as images
+    [B*T, C, H, W]
+      |  2D backbone, mean over the map, dropout, linear
+    logits of the frames [B, T, K]
+      |  mean or max over T
+    logits [B, K]
+
+It takes any number of frames and cannot see their order.
+Axes: B clips, C channels, T frames, H W pixels, K classes.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from vidcls.models.backbones import backbone_2d, fold_time
+from vidcls.spec.model import FrameAverageSection
+
+
+class FrameAverage(nn.Module):
+    """Clips `[B, C, T, H, W]` to logits `[B, K]`.
+
+    Args:
+        section: Backbone, dropout, and how the frames' logits are joined.
+        num_classes: K.
+        size: H, W.
+        in_channels: C.
+
+    Raises:
+        UserError: If the backbone is unknown or the frames are too small for it.
+    """
+
+    def __init__(
+        self, section: FrameAverageSection, *, num_classes: int, size: tuple[int, int], in_channels: int
+    ) -> None:
+        super().__init__()
+        self.aggregate = section.aggregate
+        self.backbone = backbone_2d(section.backbone, in_channels=in_channels, size=size)
+        self.dropout = nn.Dropout(section.dropout)
+        self.classifier = nn.Linear(self.backbone.num_features, num_classes)
+
+    def forward(self, clip: Tensor) -> Tensor:
+        features = self.backbone(fold_time(clip)).mean(dim=(2, 3))
+        logits = self.classifier(self.dropout(features)).unflatten(0, (clip.shape[0], clip.shape[2]))
+        return logits.mean(dim=1) if self.aggregate == "mean" else logits.amax(dim=1)

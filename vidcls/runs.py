@@ -1,0 +1,213 @@
+"""The run folder: identity, provenance, state. The only place that knows its file names.
+
+runs/<name>/<fingerprint>-s<seed>/
+    spec.yaml  provenance.json  status.json  metrics.jsonl  checkpoints/{last,best}.pt
+    predictions/<split>-<checkpoint>.npz  report/  wandb/  lock
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from vidcls import lock
+from vidcls.errors import UserError
+from vidcls.files import write_json, write_text
+from vidcls.spec.experiment import Spec
+from vidcls.spec.load import load_spec
+from vidcls.spec.show import to_yaml
+
+State = Literal["running", "interrupted", "failed", "finished"]
+Checkpoint = Literal["best", "last"]
+CHECKPOINTS: tuple[Checkpoint, ...] = ("best", "last")
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a run stands.
+
+    Attributes:
+        state: `running` also while nobody trains it any more but it was killed; `Run.state` tells.
+        epoch: Finished epochs.
+        num_epochs: Epochs that were asked for.
+        best_epoch: The epoch of the best val top-1, None before the first.
+        metrics: Of the best epoch, by name.
+        elapsed_s: Seconds spent training, over all resumes.
+        updated: When this was written, UTC.
+        message: Why it stopped, for a run that did.
+    """
+
+    state: State
+    epoch: int
+    num_epochs: int
+    best_epoch: int | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    elapsed_s: float = 0.0
+    updated: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training, one folder."""
+
+    folder: Path
+
+    @classmethod
+    def at(cls, spec: Spec, fingerprint: str) -> Run:
+        """The folder where a spec with this fingerprint is trained."""
+        return cls(Path(spec.runs_dir) / spec.name / f"{fingerprint}-s{spec.seed}")
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """An existing run, by its folder or by the folder of an experiment that holds only one.
+
+        Raises:
+            UserError: If there is none, naming those that are near.
+        """
+        run = cls(folder)
+        if run.spec_file.is_file():
+            return run
+        below = find_runs(folder)
+        if len(below) == 1:
+            return below[0]
+        if below:
+            listing = "\n".join(f"  {other.folder}" for other in below[:10])
+            raise UserError(f"{folder} holds {len(below)} runs; name one:\n{listing}")
+        raise UserError(
+            f"{folder}: no run there (no spec.yaml)", hint="vidcls runs ls shows the runs there are"
+        )
+
+    @property
+    def spec_file(self) -> Path:
+        """The spec as it was asked for; its presence makes a folder a run."""
+        return self.folder / "spec.yaml"
+
+    @property
+    def provenance_file(self) -> Path:
+        """Code, versions, machine and what every `auto` became."""
+        return self.folder / "provenance.json"
+
+    @property
+    def status_file(self) -> Path:
+        """Where the run stands."""
+        return self.folder / "status.json"
+
+    @property
+    def metrics_file(self) -> Path:
+        """One JSON object a line."""
+        return self.folder / "metrics.jsonl"
+
+    @property
+    def lock_file(self) -> Path:
+        """Who trains the run now."""
+        return self.folder / "lock"
+
+    def checkpoint_file(self, which: Checkpoint) -> Path:
+        """The file of the best or the last checkpoint; it may not exist."""
+        return self.folder / "checkpoints" / f"{which}.pt"
+
+    def predictions_file(self, split: str, which: Checkpoint) -> Path:
+        """Stored per-video logits of a split under a checkpoint."""
+        return self.folder / "predictions" / f"{split}-{which}.npz"
+
+    def report_dir(self, split: str, which: Checkpoint) -> Path:
+        """Folder of metrics, tables and figures of a split under a checkpoint."""
+        return self.folder / "report" / f"{split}-{which}"
+
+    @property
+    def curves_file(self) -> Path:
+        """Training curves."""
+        return self.folder / "report" / "curves.png"
+
+    @property
+    def wandb_id(self) -> str:
+        """The id on Weights & Biases: the same after every resume, another for another run."""
+        return f"{self.folder.parent.name}-{self.folder.name}"[-64:]
+
+    def spec(self) -> Spec:
+        """The spec as it was asked for, with every default written out."""
+        return load_spec(self.spec_file).spec
+
+    def hold(self, say: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Lock the run; see `vidcls.lock`."""
+        return lock.hold(self.lock_file, say=say)
+
+    def create(self, spec: Spec, provenance: dict[str, Any]) -> None:
+        """Write what identifies the run; the spec last, because its presence makes the folder a run."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.provenance_file, provenance)
+        write_text(self.spec_file, to_yaml(spec))
+
+    def provenance(self) -> dict[str, Any]:
+        """Code, versions, machine and what every `auto` became."""
+        content: dict[str, Any] = json.loads(self.provenance_file.read_text())
+        return content
+
+    def write_status(self, status: Status) -> None:
+        """Say where the run stands."""
+        write_json(
+            self.status_file, asdict(replace(status, updated=datetime.now(UTC).isoformat(timespec="seconds")))
+        )
+
+    def status(self) -> Status | None:
+        """What was last said, None for a run that never started an epoch."""
+        try:
+            return Status(**json.loads(self.status_file.read_text()))
+        except FileNotFoundError:
+            return None
+
+    @property
+    def state(self) -> str:
+        """The state, with `killed` for a run that stopped without a word and `new` before the first."""
+        status = self.status()
+        if status is None:
+            return "new"
+        if status.state == "running" and not lock.is_held(self.lock_file):
+            return "killed"
+        return status.state
+
+    def set_aside(self) -> Path:
+        """Rename the folder so that the run can start anew; nothing is deleted."""
+        number = 1
+        while (target := self.folder.with_name(f".{self.folder.name}.replaced-{number}")).exists():
+            number += 1
+        return self.folder.rename(target)
+
+
+def find_runs(root: Path) -> list[Run]:
+    """All runs below a folder, by name; runs that were set aside left out."""
+    if not root.is_dir():
+        return []
+    found = (path.parent for path in root.rglob("spec.yaml"))
+    kept = [f for f in found if not any(p.startswith(".") for p in f.relative_to(root).parts)]
+    return [Run(folder) for folder in sorted(kept)]
+
+
+def open_runs(folders: Sequence[Path]) -> list[Run]:
+    """The runs named by folders; a folder that holds several gives all of them.
+
+    Raises:
+        UserError: If a folder holds none.
+    """
+    runs: list[Run] = []
+    for folder in folders:
+        runs += [Run(folder)] if Run(folder).spec_file.is_file() else find_runs(folder) or [Run.open(folder)]
+    return list(dict.fromkeys(runs))
+
+
+@cache
+def code_digest() -> str:
+    """A digest of the installed package's Python files: runs of different code are told apart by it."""
+    root = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Batches and a model become a run: trainer, optimiser, precision, checkpoints, signals."""

@@ -1,0 +1,62 @@
+"""Checkpoints hold all that a training needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vidcls.files import atomic_file, disk_full, is_disk_full
+
+
+def write_checkpoint(path: Path, content: dict[str, Any], *, kept: str) -> None:
+    """Write a checkpoint whole or not at all: aside, synced, renamed.
+
+    Args:
+        path: The file.
+        content: Tensors and plain values only, so that it loads with `weights_only=True`.
+        kept: What is safe if this fails, for the message.
+
+    Raises:
+        VidclsError: If the disk is full; the file that had the name is untouched.
+    """
+    try:
+        with atomic_file(path) as file:
+            torch.save(content, file)
+    except (OSError, RuntimeError) as error:
+        if is_disk_full(error):
+            raise disk_full(path, kept=kept, cause=error) from error
+        raise
+
+
+def rng_state() -> dict[str, Any]:
+    """The state of every random number generator that training could draw from."""
+    kind, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002  (libraries may use it)
+    version, words, gauss_next = random.getstate()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [kind, torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, gauss],
+        "python": [version, list(words), gauss_next],
+    }
+
+
+def set_rng_state(state: dict[str, Any]) -> None:
+    """Put every random number generator back where `rng_state` found it."""
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    kind, keys, *rest = state["numpy"]
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    version, words, gauss_next = state["python"]
+    random.setstate((version, tuple(words), gauss_next))
+
+
+def seed_everything(seed: int) -> None:
+    """Seed every random number generator that training could draw from."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    random.seed(seed)

@@ -1,0 +1,270 @@
+"""The training loop: each step a pure function of (data, seed, epoch, step) and the state before it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from vidcls.data.batches import Batch, Clips
+from vidcls.data.manifest import Video
+from vidcls.errors import VidclsError
+from vidcls.evaluate.score import Scores, score
+from vidcls.models.device import clip_format, to_channels_last
+from vidcls.spec.experiment import Spec
+from vidcls.spec.sections import Precision
+from vidcls.train.optim import build_optimizer, learning_rate
+from vidcls.train.precision import Amp
+
+LOG_EVERY_STEPS = 10
+Metrics = dict[str, float]
+
+
+@dataclass
+class Position:
+    """The next step to take: `step` counts from 0 within `epoch`, which counts from 0."""
+
+    epoch: int = 0
+    step: int = 0
+
+
+@dataclass
+class Speed:
+    """Where the time of an epoch went, in seconds; never part of what a resume must repeat."""
+
+    clips: int = 0
+    total_s: float = 0.0
+    waiting_s: float = 0.0
+
+    @property
+    def clips_per_s(self) -> float:
+        """Training clips a second."""
+        return self.clips / self.total_s if self.total_s else 0.0
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a training reads."""
+
+    clips: Clips
+    train: Sequence[Video]
+    val: Sequence[Video]
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Batches of an epoch."""
+        return self.clips.num_train_steps(self.train, batch_size=batch_size)
+
+
+class Observer(Protocol):
+    """Told of what happens; may raise to stop the loop between two steps."""
+
+    def after_step(self, loop: Loop, row: Metrics | None) -> None:
+        """After each step; `row` holds metrics every `LOG_EVERY_STEPS` steps."""
+
+    def after_epoch(self, loop: Loop, row: Metrics) -> None:
+        """After each validation; `loop.position` is the start of the next epoch."""
+
+
+@dataclass
+class _Sums:
+    """Sums over the steps of the current epoch, on the device: no step waits for their values."""
+
+    loss: torch.Tensor
+    correct: torch.Tensor
+    seen: int = 0
+
+    @classmethod
+    def zero(cls, device: torch.device) -> _Sums:
+        return cls(
+            torch.zeros((), dtype=torch.float64, device=device),
+            torch.zeros((), dtype=torch.int64, device=device),
+        )
+
+
+@dataclass
+class _Pending:
+    """The last step's loss, on its way to the host, read one step late so that the device never idles."""
+
+    loss: torch.Tensor
+    arrived: torch.cuda.Event | None
+    norm: torch.Tensor
+    lr: float
+    position: Position
+    ids: tuple[str, ...] = field(repr=False)
+
+
+class Loop:
+    """Trains a model; everything that a resume needs is in `state_dict`."""
+
+    def __init__(
+        self, spec: Spec, *, model: nn.Module, data: Data, precision: Precision, device: torch.device
+    ) -> None:
+        self.spec = spec
+        self.model = model.to(device)
+        self.data = data
+        self.device = device
+        if spec.train.channels_last:
+            to_channels_last(self.model)
+        self._format = clip_format(channels_last=spec.train.channels_last)
+        self._amp = Amp(precision, device)
+        self._optimizer = build_optimizer(spec.optim, self.model)
+        self.steps_per_epoch = data.steps_per_epoch(spec.train.batch_size)
+        self.position = Position()
+        self.speed = Speed()
+        self.recent_loss = math.nan
+        self._sums = _Sums.zero(device)
+        self._pending: _Pending | None = None
+
+    def fit(self, observer: Observer) -> None:
+        """Train from the current position to the last epoch."""
+        while self.position.epoch < self.spec.train.epochs:
+            self._train_epoch(observer)
+            row = self._close_epoch()
+            self.position = Position(self.position.epoch + 1, 0)
+            self._sums, self.speed = _Sums.zero(self.device), Speed()
+            observer.after_epoch(self, row)
+
+    def _train_epoch(self, observer: Observer) -> None:
+        self.model.train()
+        counted = asked = time.perf_counter()
+        for batch in self._batches():
+            self.speed.waiting_s += time.perf_counter() - asked
+            self._step(batch)
+            row = self._step_row() if self.global_step % LOG_EVERY_STEPS == 0 else None
+            now = time.perf_counter()
+            self.speed.total_s += now - counted
+            counted = now  # what the observer takes is part of the epoch too
+            observer.after_step(self, row)
+            asked = time.perf_counter()
+        self.speed.total_s += time.perf_counter() - counted
+
+    def one_step(self) -> None:
+        """Take the next step alone, as `fit` would."""
+        self.model.train()
+        self._step(next(iter(self._batches())))
+        self.check_finite()
+
+    def _batches(self) -> Iterator[Batch]:
+        return self.data.clips.train_batches(
+            self.data.train,
+            augment=self.spec.augment,
+            seed=self.spec.seed,
+            batch_size=self.spec.train.batch_size,
+            epoch=self.position.epoch,
+            start_step=self.position.step,
+        )
+
+    def _step(self, batch: Batch) -> None:
+        lr = learning_rate(
+            self.spec.optim,
+            self.global_step,
+            steps_per_epoch=self.steps_per_epoch,
+            num_epochs=self.spec.train.epochs,
+        )
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr
+        clip = batch.clip.contiguous(memory_format=self._format)
+        with self._amp.autocast():
+            logits = self.model(clip)
+            loss = F.cross_entropy(logits, batch.labels, label_smoothing=self.spec.train.label_smoothing)
+        norm = self._amp.step(loss, self._optimizer, model=self.model, clip_norm=self.spec.optim.clip_norm)
+        self.check_finite()
+        self._remember(loss.detach(), norm, lr, batch.ids)
+        size = len(batch.ids)
+        self._sums.loss += loss.detach().double() * size
+        self._sums.correct += (logits.detach().argmax(1) == batch.labels).sum()
+        self._sums.seen += size
+        self.speed.clips += size
+        self.position.step += 1
+
+    def _remember(self, loss: torch.Tensor, norm: torch.Tensor, lr: float, ids: tuple[str, ...]) -> None:
+        arrived = None
+        on_host = loss.to("cpu", non_blocking=True)
+        if self.device.type == "cuda":
+            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            arrived.record()
+        self._pending = _Pending(on_host, arrived, norm, lr, Position(**vars(self.position)), ids)
+
+    def check_finite(self) -> None:
+        """Read the last step's loss.
+
+        Raises:
+            VidclsError: If it is not finite, naming epoch, step and videos.
+        """
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return
+        if pending.arrived is not None:
+            pending.arrived.synchronize()
+        self.recent_loss = float(pending.loss)
+        if math.isfinite(self.recent_loss):
+            return
+        where = f"epoch {pending.position.epoch + 1}, step {pending.position.step + 1}"
+        raise VidclsError(
+            f"{where}: the loss is {self.recent_loss}; videos of this batch: {', '.join(pending.ids)}",
+            hint="lower optim.lr, set optim.clip_norm or train.precision=fp32; earlier checkpoints are kept",
+        )
+
+    @property
+    def global_step(self) -> int:
+        """Steps taken since the start of training."""
+        return self.position.epoch * self.steps_per_epoch + self.position.step
+
+    def _step_row(self) -> Metrics:
+        pending = self._pending
+        assert pending is not None
+        return {
+            "epoch": self.position.epoch + 1,
+            "step": self.global_step,
+            "train/step_loss": float(pending.loss),
+            "lr": pending.lr,
+            "grad_norm": float(pending.norm),
+        }
+
+    def _close_epoch(self) -> Metrics:
+        from vidcls.evaluate.metrics import split_metrics
+
+        self.check_finite()
+        scores = self.validate()
+        return {
+            "epoch": self.position.epoch + 1,
+            "step": self.global_step,
+            "train/loss": float(self._sums.loss) / self._sums.seen,
+            "train/top1": float(self._sums.correct) / self._sums.seen,
+            **split_metrics(scores.logits, scores.labels, split="val"),
+            "clips_per_s": self.speed.clips_per_s,
+            "waiting_s": self.speed.waiting_s,
+        }
+
+    def validate(self) -> Scores:
+        """Logits of the val videos under the current weights."""
+        batches = self.data.clips.eval_batches(self.data.val, batch_size=self.spec.train.batch_size)
+        return score(self.model, batches, channels_last=self.spec.train.channels_last)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Model, optimiser, scaler, position and sums."""
+        self.check_finite()
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "scaler": self._amp.scaler.state_dict(),
+            "position": vars(self.position).copy(),
+            "sums": vars(self._sums).copy(),
+            "speed": vars(self.speed).copy(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up where `state_dict` was taken."""
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._amp.scaler.load_state_dict(state["scaler"])
+        self.position = Position(**state["position"])
+        sums = state["sums"]
+        self._sums = _Sums(sums["loss"].to(self.device), sums["correct"].to(self.device), sums["seen"])
+        self.speed = Speed(**state["speed"])

@@ -1,0 +1,60 @@
+"""Precision: what `auto` becomes on a device, and how a step is computed under it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+from torch import nn
+
+from vidcls.spec.sections import Precision, TrainSection
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def resolve_precision(section: TrainSection, device: torch.device) -> Precision:
+    """What `precision` becomes on a device."""
+    if section.precision == "auto":
+        if device.type == "cuda":
+            return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        return "bf16" if _cpu_has_bf16() else "fp32"
+    return section.precision
+
+
+def _cpu_has_bf16() -> bool:
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16"))
+
+
+class Amp:
+    """Automatic mixed precision of one training: autocast, and a gradient scaler under fp16 only."""
+
+    def __init__(self, precision: Precision, device: torch.device) -> None:
+        self._device = device
+        self._dtype = _DTYPES.get(precision)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context of the forward pass and the loss."""
+        return torch.autocast(self._device.type, dtype=self._dtype, enabled=self._dtype is not None)
+
+    def step(
+        self,
+        loss: torch.Tensor,
+        optimizer: torch.optim.Optimizer,
+        *,
+        model: nn.Module,
+        clip_norm: float | None,
+    ) -> torch.Tensor:
+        """Backward, clip, update.
+
+        Returns:
+            The norm of the whole gradient before clipping, on the device.
+        """
+        optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.unscale_(optimizer)
+        norm = nn.utils.clip_grad_norm_(model.parameters(), clip_norm or float("inf"))
+        self.scaler.step(optimizer)
+        self.scaler.update()
+        return norm

@@ -1,0 +1,54 @@
+"""Signals ask; the training loop answers at its next step.
+
+USR1 and USR2 are what batch queues send ahead of a time limit or a preemption: save, exit 75. INT and TERM
+end the training: save, exit non-zero. A second INT does not wait.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Self
+
+from vidcls.errors import ExitCode
+
+_REQUEUE = (signal.SIGUSR1, signal.SIGUSR2)
+_END = (signal.SIGINT, signal.SIGTERM)
+
+
+class Signals:
+    """Remembers the first signal while its `with` block runs. Does nothing outside the main thread."""
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        self._previous: dict[signal.Signals, signal._HANDLER] = {}
+        self._mask: set[int] = set()
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            # A launcher may have blocked them; what is blocked here would kill or be lost.
+            self._mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_REQUEUE, *_END))
+            for number in (*_REQUEUE, *_END):
+                self._previous[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        if self._previous:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        # A warning followed by TERM stays a warning: the queue wants the job back.
+        if self.received is None:
+            self.received = signal.Signals(number)
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the process exits with because of the signal."""
+        return ExitCode.REQUEUE if self.received in _REQUEUE else ExitCode.FAILED

@@ -1,0 +1,258 @@
+"""From a spec to a finished run: find or make its folder, resume or begin, train, evaluate."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from vidcls.data.batches import open_clips
+from vidcls.data.manifest import Manifest, load_manifest
+from vidcls.data.transforms import flip_map
+from vidcls.data.workers import usable_cores
+from vidcls.errors import ExitCode, VidclsError
+from vidcls.evaluate.predictions import load_predictions
+from vidcls.evaluate.previews import make_previews
+from vidcls.evaluate.run import evaluate_open, training_videos
+from vidcls.models.build import build
+from vidcls.models.device import pick_device
+from vidcls.runs import Run, code_digest
+from vidcls.spec.experiment import Spec
+from vidcls.spec.fingerprint import fingerprint
+from vidcls.spec.load import LoadedSpec
+from vidcls.spec.show import plain
+from vidcls.tracking.curves import draw_curves
+from vidcls.tracking.jsonl import read_rows
+from vidcls.tracking.tracker import Tracker
+from vidcls.tracking.wandb import open_tracker
+from vidcls.train.checkpoint import seed_everything
+from vidcls.train.loop import Data, Loop
+from vidcls.train.precision import resolve_precision
+from vidcls.train.session import Display, Identity, Session
+from vidcls.train.signals import Signals
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may be said about a start without changing the experiment.
+
+    Attributes:
+        device: Name of a device, None for the best there is.
+        restart: Set the old run aside and begin anew.
+        accept_code: Go on although the code changed since the run began.
+    """
+
+    device: str | None = None
+    restart: bool = False
+    accept_code: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call of `train` came to."""
+
+    run: Run
+    already_finished: bool
+
+
+def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
+    """Train a spec to its end, resuming what is there.
+
+    Raises:
+        SpecError: If the spec does not go with its data.
+        VidclsError: If a signal stopped it (exit code 75 or 1), or the disk, the data or the loss did.
+    """
+    spec, device = loaded.spec, pick_device(options.device)
+    manifest = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
+    # A mirror that would change labels is refused here, before anything is decoded.
+    flip_map(spec.augment, flip_labels=spec.data.flip_labels, classes=manifest.classes)
+    for problem in manifest.problems:
+        display.say(str(problem))
+    run = Run.at(spec, fingerprint(spec, manifest.hash))
+    # The signals are heard from here on, so that a queue's warning during a store build is not fatal either.
+    with run.hold(display.say), Signals() as signals:
+        if options.restart and run.spec_file.exists():
+            display.say(f"{run.folder}: the old run was set aside as {_restart(run)}")
+        if run.state == "finished":
+            return Outcome(run, already_finished=True)
+        provenance = _provenance(run, spec, manifest=manifest, device=device, accept_code=options.accept_code)
+        _pin(spec, provenance)
+        with open_clips(
+            training_videos(manifest),
+            data=spec.data,
+            clip=spec.clip,
+            classes=manifest.classes,
+            store_dir=Path(spec.store_dir),
+            device=device,
+            progress=_heeding(signals, display),
+        ) as clips:
+            provenance |= {"residency": clips.residency, "bad_videos": dict(clips.bad)}
+            provenance["decoders"] = _count(clips.decoders.values())
+            run.create(spec, provenance)
+            seed_everything(spec.seed)
+            model = build(spec.model, num_classes=manifest.num_classes, clip=spec.clip)
+            data = Data(clips, manifest.split("train"), manifest.split("val"))
+            loop = Loop(spec, model=model, data=data, precision=provenance["precision"], device=device)
+            identity = Identity(run.folder.name.rsplit("-s", 1)[0], manifest.classes, manifest.hash)
+            session = Session(run, loop=loop, identity=identity, signals=signals, display=display)
+            with _state(session):
+                _fit(
+                    session, run, spec=spec, display=display, conclude=partial(_conclude, run, manifest, loop)
+                )
+    return Outcome(run, already_finished=False)
+
+
+def _heeding(signals: Signals, display: Display) -> Callable[[str, int, int], None]:
+    """Progress that ends the work at its next step once a signal came."""
+
+    def stage(name: str, done: int, total: int) -> None:
+        display.stage(name, done, total)
+        if signals.received is not None:
+            raise VidclsError(
+                f"{signals.received.name}: stopped while preparing data ({name} {done}/{total}, kept)",
+                hint="the same command goes on from there",
+                exit_code=signals.exit_code,
+            )
+
+    return stage
+
+
+def _fit(
+    session: Session, run: Run, *, spec: Spec, display: Display, conclude: Callable[[Tracker], None]
+) -> None:
+    if session.resume():
+        display.say(f"{run.folder}: resumed")
+    tracker = open_tracker(
+        spec.tracking,
+        run_dir=run.folder,
+        run_id=run.wandb_id,
+        name=f"{spec.name}-s{spec.seed}",
+        group=spec.name,
+        spec=plain(spec),
+        history=read_rows(run.metrics_file),
+        warn=display.say,
+    )
+    session.track(tracker)
+    try:
+        session.fit()
+        conclude(tracker)
+        session.finish()
+    except BaseException as error:
+        preempted = isinstance(error, VidclsError) and error.exit_code == ExitCode.REQUEUE
+        tracker.finish(exit_code=1, preempted=preempted)
+        raise
+    tracker.finish(exit_code=0)
+
+
+def _conclude(run: Run, manifest: Manifest, loop: Loop, tracker: Tracker) -> None:
+    """Evaluate the best checkpoint, draw the curves, and show what came out."""
+    metrics = evaluate_open(
+        run, manifest=manifest, clips=loop.data.clips, split="val", which="best", device=loop.device
+    )
+    draw_curves(
+        read_rows(run.metrics_file), run.curves_file, title=f"{run.folder.parent.name}  {run.folder.name}"
+    )
+    predictions = load_predictions(run.predictions_file("val", "best"))
+    previews = make_previews(loop.data.clips, loop.data.val, predictions, spec=loop.spec)
+    tracker.log_previews(previews)
+    tracker.log_confusion(metrics.confusion, manifest.classes)
+    tracker.summarise({f"best/{name}": value for name, value in metrics.named("val").items()})
+    tracker.log_checkpoint(run.checkpoint_file("best"), metrics=metrics.named("val"))
+
+
+@contextmanager
+def _state(session: Session) -> Iterator[None]:
+    """Leave the reason in the run's folder when training stops early."""
+    state: Literal["interrupted", "failed"] = "failed"
+    try:
+        yield
+    except VidclsError as error:
+        if session.was_interrupted:
+            state = "interrupted"
+        session.write_status(state, message=error.message)
+        raise
+    except RuntimeError as error:
+        session.write_status(state, message=str(error))
+        if "deterministic" in str(error):
+            raise VidclsError(
+                f"train.deterministic: {error}", hint="train.deterministic=false allows it"
+            ) from error
+        if isinstance(error, torch.OutOfMemoryError):
+            raise VidclsError(
+                f"out of memory: {error}", hint="lower train.batch_size or clip.size"
+            ) from error
+        raise
+    except BaseException as error:
+        session.write_status(state, message=repr(error))
+        raise
+    finally:
+        session.close()
+
+
+def _restart(run: Run) -> Path:
+    """Set a run aside although this process holds its lock, which moves to the new folder."""
+    aside = run.set_aside()
+    run.folder.mkdir()
+    (aside / run.lock_file.name).rename(run.lock_file)
+    return aside
+
+
+def _provenance(
+    run: Run, spec: Spec, *, manifest: Manifest, device: torch.device, accept_code: bool
+) -> dict[str, Any]:
+    """What every `auto` became and which code runs; on a resume, what was written at the start.
+
+    Raises:
+        VidclsError: If the code differs from the code that began the run.
+    """
+    here = {
+        "code": code_digest(),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "host": platform.node(),
+        "device": str(device),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+    }
+    if not run.spec_file.exists():
+        return here | {
+            "threads": usable_cores() if spec.train.threads == "auto" else spec.train.threads,
+            "precision": resolve_precision(spec.train, device),
+            "manifest": {
+                "root": str(manifest.root.absolute()),
+                "hash": manifest.hash,
+                "layout": manifest.layout,
+            },
+            "classes": list(manifest.classes),
+            "resumes": [],
+        }
+    before = run.provenance()
+    last = before["resumes"][-1] if before["resumes"] else before
+    if last["code"] != here["code"] and not accept_code:
+        raise VidclsError(
+            f"{run.folder}: the installed code differs from the code that trained this run so far",
+            hint="--accept-code goes on with the new code; --restart sets the run aside and begins anew",
+        )
+    return before | {"resumes": [*before["resumes"], here]}
+
+
+def _pin(spec: Spec, provenance: dict[str, Any]) -> None:
+    torch.set_num_threads(provenance["threads"])
+    torch.backends.cudnn.allow_tf32 = False
+    if spec.train.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+
+
+def _count(names: Any) -> dict[str, int]:
+    from collections import Counter
+
+    return dict(sorted(Counter(names).items()))
