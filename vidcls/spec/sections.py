@@ -67,8 +67,8 @@ class ClipSection(Section):
     fit: Literal["squeeze", "crop"] = "squeeze"
     """`squeeze` ignores the aspect ratio; `crop` keeps it, resizes to 8/7 of the size and crops."""
     sampling: Literal["uniform", "segment"] = "uniform"
-    """`uniform`: floor(linspace(0, n-1, T)). `segment` (TSN): one random frame of each of T equal
-    segments in training, the middle one in evaluation."""
+    """`uniform`: floor(linspace(0, n-1, T)), for n < T floor(k n / T). `segment` (TSN): one random frame of
+    each of T equal segments in training, the middle one in evaluation."""
     unit: Literal["clip", "frame"] = "clip"
     """`frame` trains on every sampled frame as a sample of its own; evaluation joins a video's frames."""
     mean: tuple[float, float, float] = (0.45, 0.45, 0.45)
@@ -94,7 +94,7 @@ class AugmentSection(Section):
     scale: tuple[Probability, Probability] | None = None
     """Area of a random-resized crop as a share of the frame, `[low, high]`; [0.5, 1] if unset."""
     ratio: tuple[PositiveFloat, PositiveFloat] | None = None
-    """Aspect ratio range of a random-resized crop relative to the frame; [0.75, 1.333] if unset."""
+    """Aspect ratio of a random-resized crop relative to that of `clip.size`; [0.75, 1.333] if unset."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -62,7 +62,7 @@ def schema_text() -> str:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["properties"]["extends"] = {
         "type": "string",
-        "description": "Path of one parent file, relative to this one, which has its say where this is silent.",
+        "description": "Path of one parent file, relative to this one; it holds where this is silent.",
     }
     # A file that extends another may leave anything to its parent.
     schema.pop("required", None)

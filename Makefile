@@ -1,0 +1,44 @@
+# Everything sets itself up: the venv, the pinned packages, the demo data. `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO := data/motion10
+EXPERIMENT ?= experiments/late_fusion.yaml
+
+.PHONY: help train test lint bench chaos clean
+.DEFAULT_GOAL := help
+
+help:  ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+
+train: $(READY) $(DEMO)  ## Set up, make the demo data, train EXPERIMENT (late fusion)
+	$(BIN)/vidcls train $(EXPERIMENT)
+
+test: $(READY)  ## Set up and run the tests (minutes)
+	$(BIN)/pytest -q -n 2 --dist worksteal -m "not slow"
+
+lint: $(READY)  ## Format, lint, types, direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)  ## Every claim about speed and accuracy, each as a ratio in one run
+	$(BIN)/python -m benchmarks
+
+chaos: $(READY)  ## The long form of the kill tests
+	$(BIN)/pytest -q -m slow
+
+clean:  ## Remove the venv and what tools cached; runs, stores and data stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(DEMO): | $(READY)
+	$(BIN)/vidcls data demo $@

@@ -1,0 +1,260 @@
+"""The command line as a person and a script use it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+import vidcls
+from tests.support.training import Experiment, train_child
+from vidcls.cli import app
+from vidcls.evaluate.predictions import load_predictions
+from vidcls.runs import Run
+
+MINIMAL = "name: x\nmodel: {kind: cnn3d}\n"
+
+
+def run(*args: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(arg) for arg in args])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, demo: Path) -> Experiment:
+    """Two seeds of one small experiment, trained."""
+    experiment = Experiment(tmp_path_factory.mktemp("trained"), demo)
+    for seed in (0, 1):
+        assert train_child(experiment.spec(seed=seed)) == 0
+    return experiment
+
+
+@pytest.fixture
+def folder(trained: Experiment) -> Path:
+    return next(path for path in (trained.folder / "runs" / "small").iterdir() if path.name.endswith("-s0"))
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom vidcls.cli import app\n"
+        "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
+        "print([m for m in ('torch', 'wandb', 'decord', 'optuna', 'matplotlib', 'numpy', 'av') if m in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
+
+
+def test_the_command_and_the_module_are_the_same() -> None:
+    outputs = [
+        subprocess.check_output([*command, "--version"], text=True)
+        for command in (
+            [shutil.which("vidcls", path=Path(sys.executable).parent)],
+            [sys.executable, "-m", "vidcls"],
+        )
+    ]
+    assert outputs[0] == outputs[1]
+    assert outputs[0].startswith("vidcls ")
+
+
+def test_completion_knows_the_commands() -> None:
+    environment = os.environ | {
+        "_VIDCLS_COMPLETE": "complete_bash",
+        "COMP_WORDS": "vidcls tr",
+        "COMP_CWORD": "1",
+    }
+    command = shutil.which("vidcls", path=Path(sys.executable).parent)
+    assert command is not None
+    assert subprocess.check_output([command], env=environment, text=True).split() == ["train"]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["SPEC", "optim.lr=3e-4"],
+        ["optim.lr=3e-4", "SPEC"],
+        ["--optim.lr=3e-4", "SPEC"],
+        ["SPEC", "--optim.lr=3e-4"],
+    ],
+)
+def test_overrides_stand_anywhere_with_or_without_dashes(tmp_path: Path, args: list[str]) -> None:
+    (tmp_path / "x.yaml").write_text(MINIMAL)
+    real = [arg.replace("SPEC", str(tmp_path / "x.yaml")) for arg in args]
+    result = run("spec", "show", "--resolved", "--json", *real)
+    assert json.loads(result.stdout)["optim"]["lr"] == 3e-4
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["train", "SPEC", "--dry-rnu"], "Possible options: --dry-run"),
+        (["train", "SPEC", "--optim.lrr=1"], "command line: optim.lrr: unknown key; did you mean optim.lr?"),
+        (["train", "SPEC", "--optim.lr", "1"], "write optim.lr=1"),
+        (["train"], "Missing argument"),
+        (["train", "optim.lr=1"], "expected one spec file, got none"),
+        (["trian", "SPEC"], "No such command 'trian'"),
+        (["train", "nothing.yaml"], "nothing.yaml: no such file"),
+        (["train", "SPEC"], "no/such/data"),
+        (["evaluate", "nowhere"], "vidcls runs ls shows the runs there are"),
+        (["predict", "nowhere", "x.mp4"], "vidcls runs ls shows the runs there are"),
+        (["data", "scan", "nowhere"], "nowhere"),
+        (["runs", "ls", "nowhere"], "nowhere: no such folder"),
+        (["train", "SPEC", "--device", "tpu"], "unknown; allowed: cpu, cuda, cuda:N"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_a_message_and_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x.yaml").write_text(MINIMAL + "data: {root: no/such/data}\n")
+    result = run(*(arg.replace("SPEC", "x.yaml") for arg in args))
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.replace("│", " ").split())
+    assert "Traceback" not in result.output
+
+
+def test_spec_check_names_the_mistakes_of_all_files(tmp_path: Path) -> None:
+    for name, text in (("good", MINIMAL), ("bad", "name: x\n"), ("worse", "")):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    result = run("spec", "check", *sorted(tmp_path.glob("*.yaml")))
+    assert result.exit_code == 2
+    assert result.stdout == f"{tmp_path}/good.yaml: ok\n"
+    assert f"{tmp_path}/bad.yaml:1: model: required, and not set" in result.stderr
+    assert f"{tmp_path}/worse.yaml: empty file" in result.stderr
+
+
+def test_spec_diff_tells_what_differs(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(MINIMAL)
+    (tmp_path / "b.yaml").write_text(MINIMAL + "train: {epochs: 3}\n")
+    result = run("spec", "diff", tmp_path / "a.yaml", tmp_path / "b.yaml", "--json")
+    assert json.loads(result.stdout) == [{"key": "train.epochs", "a": 30, "b": 3}]
+
+
+def test_dry_run_tries_everything_and_leaves_no_run(experiment: Experiment) -> None:
+    result = run("train", experiment.spec(), "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "checkpoint: written, read back, equal" in result.stdout
+    assert not (experiment.folder / "runs").exists()
+
+
+def test_a_finished_run_says_so(trained: Experiment, folder: Path) -> None:
+    result = run("train", trained.spec(seed=0))
+    assert result.exit_code == 0
+    assert f"{folder}: finished already" in result.stdout
+
+
+def test_runs_ls_and_show(trained: Experiment, folder: Path) -> None:
+    rows = json.loads(run("runs", "ls", trained.folder / "runs", "--json").stdout)
+    assert [(row["state"], row["epoch"], row["differences"]) for row in rows] == [
+        ("finished", 3, {"seed": 0}),
+        ("finished", 3, {"seed": 1}),
+    ]
+    shown = json.loads(run("runs", "show", folder, "--json").stdout)
+    assert shown["metrics"]["val/top1"] == rows[0]["val_top1"]
+    assert "checkpoints/best.pt" in shown["files"]
+
+
+def test_evaluate_repeats_validation_to_the_bit_and_compares(trained: Experiment, folder: Path) -> None:
+    stored = Run(folder).predictions_file("val", "best").read_bytes()
+    result = run("evaluate", trained.folder / "runs", "--checkpoint", "all", "--json")
+    assert result.exit_code == 0, result.output
+    content = json.loads(result.stdout)
+    assert len(content["evaluations"]) == 4
+    assert "by val top-1" in content["verdict"]
+    assert Run(folder).predictions_file("val", "best").read_bytes() == stored
+    assert (trained.folder / "runs" / "small" / "comparison-val.png").stat().st_size > 1000
+    table = run("evaluate", folder)
+    assert "RedLeft" in table.stdout
+
+
+def test_the_test_split_is_written_down_each_time(trained: Experiment, folder: Path) -> None:
+    for count in (1, 2):
+        result = run("evaluate", folder, "--split", "test")
+        assert result.exit_code == 0, result.output
+        assert f"opened {count} times so far" in result.stdout
+    assert load_predictions(Run(folder).predictions_file("test", "best")).split == "test"
+
+
+def test_training_never_reads_the_test_split(experiment: Experiment, tmp_path: Path, demo: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(demo, data)
+    for video in (data / "videos" / "test").rglob("*.*"):
+        video.write_bytes(b"not a video")
+    assert train_child(experiment.spec(data__root=str(data))) == 0
+
+
+def test_evaluation_refuses_data_that_changed(experiment: Experiment, tmp_path: Path, demo: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(demo, data)
+    assert train_child(experiment.spec(data__root=str(data))) == 0
+    one, other = sorted((data / "videos" / "val" / "RedUp").iterdir())
+    shutil.copy(one, other)
+    result = run("evaluate", experiment.run().folder)
+    assert result.exit_code == 2
+    assert "no longer the data that this run was trained on" in result.stderr
+
+
+def test_predict_equals_validation_to_the_bit(trained: Experiment, folder: Path, demo: Path) -> None:
+    stored = load_predictions(Run(folder).predictions_file("val", "best"))
+    paths = {path.stem: path for path in (demo / "videos" / "val").rglob("v_*")}
+    predictions = vidcls.load(folder).predict([paths[name] for name in stored.ids])
+    assert all(prediction.error is None for prediction in predictions)
+    logits = np.stack([prediction.logits for prediction in predictions if prediction.logits is not None])
+    np.testing.assert_array_equal(logits, stored.logits)
+    alone = vidcls.load(folder).predict(paths[stored.ids[0]])[0]
+    assert alone.logits is not None
+    np.testing.assert_allclose(alone.logits, stored.logits[0], atol=1e-5)
+    assert alone.label == predictions[0].label
+
+
+def test_predict_names_a_bad_video_and_does_the_rest(folder: Path, demo: Path, tmp_path: Path) -> None:
+    good = next((demo / "videos" / "val").rglob("v_*"))
+    shutil.copy(good, tmp_path / f"good{good.suffix}")
+    (tmp_path / "text.mp4").write_text("not a video")
+    (tmp_path / "empty.avi").touch()
+    result = run("predict", folder, tmp_path, "--json", "--top", "3")
+    assert result.exit_code == 3
+    by_name = {Path(row["path"]).stem: row for row in json.loads(result.stdout)}
+    assert len(by_name["good"]["top"]) == 3
+    assert by_name["text"]["error"]
+    assert by_name["empty"]["error"]
+    assert "text.mp4: " in result.stderr
+    rows = list(csv.DictReader(io.StringIO(run("predict", folder, tmp_path, "--csv").stdout)))
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4", "5"]
+
+
+def test_predict_reads_real_files(shared: Path, folder: Path) -> None:
+    result = run("predict", folder, shared / "clips", "--json")
+    assert result.exit_code == 3
+    errors = {Path(row["path"]).name for row in json.loads(result.stdout) if row["error"]}
+    assert errors == {"corrupted.mp4"}
+
+
+def test_doctor_says_what_is_there() -> None:
+    result = run("doctor", "--json")
+    findings = {row["what"]: row for row in json.loads(result.stdout)}
+    assert {"python", "torch", "codecs", "gpu", "precision", "w&b", "disk", "queue"} <= findings.keys()
+    assert all(row["cost"] for row in findings.values() if row["state"] != "ok")
+
+
+def test_init_writes_a_project_once(tmp_path: Path) -> None:
+    assert run("init", tmp_path / "mine").exit_code == 0
+    files = {
+        str(path.relative_to(tmp_path / "mine")) for path in (tmp_path / "mine").rglob("*") if path.is_file()
+    }
+    assert {
+        "Makefile",
+        "experiments/late_fusion.yaml",
+        "experiments/schema.json",
+        "sweeps/late_fusion.yaml",
+    } <= files
+    assert run("spec", "check", *sorted((tmp_path / "mine" / "experiments").glob("*.yaml"))).exit_code == 0
+    again = run("init", tmp_path / "mine")
+    assert again.exit_code == 2
+    assert "has experiments, sweeps, slurm, Makefile already" in again.stderr

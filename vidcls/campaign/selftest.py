@@ -1,0 +1,155 @@
+"""Does training work on this machine? Every strategy trained, killed, resumed, and compared to the bit."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import torch
+
+from vidcls.data.demo import Amount, make_demo_of
+from vidcls.errors import VidclsError
+from vidcls.evaluate.restore import read_checkpoint
+from vidcls.files import write_text
+from vidcls.runs import Run, find_runs
+from vidcls.spec.load import load_spec
+from vidcls.spec.show import yaml_text
+from vidcls.tracking.jsonl import read_rows
+from vidcls.train.loop import Loop, Metrics
+
+NUM_STEPS = 20
+"""Steps of each training, as two epochs of ten."""
+_STEPS_PER_EPOCH = 10
+_STRATEGIES: dict[str, dict[str, object]] = {
+    "cnn3d": {"kind": "cnn3d"},
+    "frame_average": {"kind": "frame_average"},
+    "early_fusion": {"kind": "early_fusion"},
+    "late_fusion": {"kind": "late_fusion"},
+    "ensemble": {"kind": "ensemble", "members": [{"kind": "cnn3d"}, {"kind": "cnn3d"}]},
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one strategy fared.
+
+    Attributes:
+        name: Of the strategy.
+        device: `cuda` or `cpu`.
+        precision: Of the training.
+        clips_per_s: Of its last epoch.
+        same: Whether the killed and resumed training ended in the same weights, bit for bit.
+    """
+
+    name: str
+    device: str
+    precision: str
+    clips_per_s: float
+    same: bool
+
+
+def selftest(*, say: Callable[[str], None]) -> list[Result]:
+    """Train each strategy twice for 20 steps on demo data, killing the second training in its middle.
+
+    Raises:
+        VidclsError: If a training fails.
+    """
+    # A child with torch imported and nothing computed starts in milliseconds and can be killed at will.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["vidcls.train.start"])
+    with tempfile.TemporaryDirectory(prefix="vidcls-doctor-") as name:
+        folder = Path(name)
+        # 80 training clips: ten batches an epoch.
+        make_demo_of(Amount(train=4, val=2, test=1, clips=2), folder / "data", seed=0)
+        return [_try(name, folder, context=context, say=say) for name in _STRATEGIES]
+
+
+def _try(name: str, folder: Path, *, context: ForkServerContext, say: Callable[[str], None]) -> Result:
+    left_alone, killed = folder / "left-alone", folder / "killed"
+    _run(context, name, folder, runs_dir=left_alone, kill=False)
+    _run(context, name, folder, runs_dir=killed, kill=True)
+    _run(context, name, folder, runs_dir=killed, kill=False)
+    run, other = find_runs(left_alone / name)[0], find_runs(killed / name)[0]
+    provenance = run.provenance()
+    rows = [row for row in read_rows(run.metrics_file) if row["kind"] == "epoch"]
+    result = Result(
+        name=name,
+        device=str(provenance["device"]),
+        precision=str(provenance["precision"]),
+        clips_per_s=float(rows[-1]["clips_per_s"] or 0.0),
+        same=_same_weights(run, other),
+    )
+    say(f"{name}: {result.device}, {result.precision}, {result.clips_per_s:.0f} clips/s, same: {result.same}")
+    return result
+
+
+def _run(context: ForkServerContext, name: str, folder: Path, *, runs_dir: Path, kill: bool) -> None:
+    child = context.Process(target=_train, args=(name, folder, runs_dir))
+    child.start()
+    if kill:
+        # Between the checkpoint of the first epoch and the end of the second.
+        run_dir = runs_dir / name
+        while child.is_alive() and not any(run_dir.glob("*/checkpoints/last.pt")):
+            time.sleep(0.01)
+        if child.pid is not None:
+            os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    if not kill and child.exitcode != 0:
+        raise VidclsError(f"{name}: the training failed with exit code {child.exitcode}; its output is above")
+
+
+def _train(name: str, folder: Path, runs_dir: Path) -> None:
+    from vidcls.train.start import Options, train
+
+    loaded = load_spec(_write_spec(name, folder, runs_dir))
+    train(loaded, options=Options(), display=_Silent())
+
+
+def _write_spec(name: str, folder: Path, runs_dir: Path) -> Path:
+    content = {
+        "name": name,
+        "data": {"root": str(folder / "data")},
+        "clip": {"frames": 8, "size": [64, 64]},
+        "model": _STRATEGIES[name],
+        "train": {
+            "epochs": NUM_STEPS // _STEPS_PER_EPOCH,
+            "batch_size": 80 // _STEPS_PER_EPOCH,
+            "precision": "bf16" if not torch.cuda.is_available() else "auto",
+            "deterministic": True,
+            "keep_last": True,
+        },
+        "tracking": {"mode": "disabled"},
+        "runs_dir": str(runs_dir),
+        "store_dir": str(folder / "store"),
+    }
+    path = folder / f"{name}.yaml"
+    write_text(path, yaml_text(content))
+    return path
+
+
+def _same_weights(run: Run, other: Run) -> bool:
+    a, b = (read_checkpoint(r.checkpoint_file("last"))["model"] for r in (run, other))
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+class _Silent:
+    """A display for children whose parent reports."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        """Nothing."""
+
+    def step(self, loop: Loop) -> None:
+        """Nothing."""
+
+    def epoch(self, loop: Loop, row: Metrics, *, is_best: bool) -> None:
+        """Nothing."""

@@ -1,0 +1,156 @@
+"""`vidcls data`: look over a data root, make the demo data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from vidcls.errors import ExitCode, UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from vidcls.data.scan import Scan
+
+app = typer.Typer(name="data", help="Look over a data root; make the demo data.", no_args_is_help=True)
+
+_MAX_SIZES = 8
+
+
+@app.command()
+def scan(
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="Folder with the videos, or a CSV manifest.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    write_manifest: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.csv", help="Write the usable videos as a CSV that data.root can name."),
+    ] = None,
+    split_number: Annotated[
+        int | None, typer.Option(min=1, max=3, help="Which of the official UCF101 lists; 1 if unset.")
+    ] = None,
+    source: Annotated[
+        Literal["auto", "videos", "frames"],
+        typer.Option(help="Which to read where a course layout holds both; auto takes videos."),
+    ] = "auto",
+) -> None:
+    """Show layout, classes, splits, groups, durations, sizes, fps, and every problem by file name.
+
+    Exit code 0 if all is fine, 3 if there are problems with some videos, 2 if the root cannot be used.
+    """
+    from rich.console import Console
+
+    from vidcls.data.scan import scan as scan_root
+    from vidcls.spec.sections import DataSection
+
+    if write_manifest is not None and write_manifest.suffix.lower() != ".csv":
+        raise UserError(f"--write-manifest: {write_manifest} does not end in .csv")
+    section = DataSection(root=str(root), split_number=split_number, source=source)
+    with _progress("looking") as progress:
+        result = scan_root(section, progress=progress)
+    if as_json:
+        typer.echo(json.dumps(result.as_dict(), indent=2))
+    else:
+        _show(result, Console())
+    if write_manifest is not None:
+        try:
+            result.manifest.write_csv(write_manifest)
+        except OSError as error:
+            raise UserError(f"--write-manifest: cannot write {write_manifest}: {error.strerror}") from error
+        typer.echo(f"wrote {write_manifest}; use it with data.root={write_manifest}", err=True)
+    if not result.is_fine:
+        raise typer.Exit(ExitCode.PARTLY_DONE)
+
+
+@app.command()
+def demo(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make; a course layout.")],
+    *,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same videos.")] = 0,
+) -> None:
+    """Make motion10: real encoded video, ten classes that are two appearances times five motions."""
+    from vidcls.data.demo import make_demo
+
+    with _progress("making motion10") as progress:
+        make_demo(directory, seed=seed, progress=progress)
+    typer.echo(f"{directory} is ready: vidcls data scan {directory}")
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr, where it is a terminal; yields what takes (done, total)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _show(scan: Scan, console: Console) -> None:
+    manifest = scan.manifest
+    title = f"{manifest.root}: {manifest.layout}, {len(manifest.videos)} videos"
+    console.print(title, markup=False, soft_wrap=True)
+    console.print(_class_table(scan))
+    console.print(_header_table(scan))
+    console.print(_sizes(scan), highlight=False, soft_wrap=True)
+    console.print(f"groups: {scan.num_groups() or 'none known'}")
+    for split, (shared, total) in scan.num_sharing_train().items():
+        if scan.num_groups():
+            console.print(f"  {shared} of {total} {split} videos share a group with train")
+    notes = [problem for problem in scan.problems if problem.note]
+    problems = [problem for problem in scan.problems if not problem.note]
+    for title, listed in (("notes", notes), ("problems", problems)):
+        if listed:
+            console.print(f"{title}: {len(listed)}")
+        for problem in listed:
+            # One line each, however narrow the terminal: names stay whole.
+            console.print(f"  {problem}", markup=False, highlight=False, soft_wrap=True)
+    if not problems:
+        console.print("no problems")
+
+
+def _class_table(scan: Scan) -> Table:
+    from rich.table import Table
+
+    from vidcls.spec.sections import SPLITS
+
+    table = Table("label", "class", *(f"{split}" for split in SPLITS), show_footer=True)
+    counts = scan.counts()
+    for label, (name, of_split) in enumerate(counts.items()):
+        table.add_row(str(label), name, *(str(of_split[split]) for split in SPLITS))
+    table.columns[1].footer = "all"
+    for column, split in zip(table.columns[2:], SPLITS, strict=True):
+        column.justify = "right"
+        column.footer = str(sum(of_split[split] for of_split in counts.values()))
+        if split == "val" and scan.manifest.val_is_cut:
+            column.header = "val (cut)"
+    return table
+
+
+def _header_table(scan: Scan) -> Table:
+    from rich.table import Table
+
+    table = Table("from headers", "min", "median", "max", "distinct")
+    for name, title in (("duration_s", "duration (s)"), ("fps", "fps"), ("num_frames", "frames")):
+        found = scan.ranges().get(name)
+        if found is not None:
+            values = (f"{value:g}" for value in (found.min, found.median, found.max, found.num_distinct))
+            table.add_row(title, *values)
+    return table
+
+
+def _sizes(scan: Scan) -> str:
+    sizes = scan.sizes()
+    shown = [f"{size} ({count})" for size, count in list(sizes.items())[:_MAX_SIZES]]
+    if len(sizes) > _MAX_SIZES:
+        shown.append(f"and {len(sizes) - _MAX_SIZES} more")
+    return "sizes (videos): " + (", ".join(shown) or "none")

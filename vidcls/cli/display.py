@@ -1,0 +1,170 @@
+"""Progress of training: a live bar in a terminal, plain lines elsewhere (queue logs, pipes)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from vidcls.train.loop import Loop, Metrics
+
+PLAIN_EVERY_S = 30.0
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class _Eta:
+    """Time left, from the steps taken since this process began."""
+
+    def __init__(self) -> None:
+        self._first: tuple[int, float] | None = None
+
+    def __call__(self, loop: Loop) -> str:
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (loop.global_step, now)
+        first_step, started = self._first
+        taken = loop.global_step - first_step
+        if taken < 1:
+            return "?"
+        left = loop.steps_per_epoch * loop.spec.train.epochs - loop.global_step
+        return _clock(left * (now - started) / taken)
+
+
+def _step_text(loop: Loop, eta: str) -> str:
+    speed = loop.speed
+    waiting = speed.waiting_s / speed.total_s if speed.total_s else 0.0
+    return f"loss {loop.recent_loss:.3f}  {speed.clips_per_s:.0f} clips/s  data {waiting:.0%}  left {eta}"
+
+
+def _epoch_text(loop: Loop, row: Metrics, *, is_best: bool) -> str:
+    width = len(str(loop.spec.train.epochs))
+    return (
+        f"epoch {loop.position.epoch:>{width}}/{loop.spec.train.epochs}"
+        f"  loss {row['train/loss']:.3f}  top-1 {row['train/top1']:.1%}"
+        f"  val loss {row['val/loss']:.3f}  val top-1 {row['val/top1']:.1%}{' *' if is_best else '  '}"
+        f"  {row['clips_per_s']:.0f} clips/s"
+    )
+
+
+class PlainDisplay:
+    """A line an epoch, and one every half minute in between."""
+
+    def __init__(self) -> None:
+        self._shown = time.monotonic()
+        self._eta = _Eta()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def say(self, text: str) -> None:
+        """One line on stderr."""
+        typer.echo(text, err=True)
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        """A line at the end of a stage, and every half minute."""
+        now = time.monotonic()
+        if done == total or now - self._shown > PLAIN_EVERY_S:
+            self._shown = now
+            self.say(f"{name}: {done}/{total}")
+
+    def step(self, loop: Loop) -> None:
+        """A line every half minute."""
+        eta = self._eta(loop)
+        now = time.monotonic()
+        if now - self._shown > PLAIN_EVERY_S:
+            self._shown = now
+            where = f"epoch {loop.position.epoch + 1}  step {loop.position.step}/{loop.steps_per_epoch}"
+            self.say(f"{where}  {_step_text(loop, eta)}")
+
+    def epoch(self, loop: Loop, row: Metrics, *, is_best: bool) -> None:
+        """A line."""
+        self._shown = time.monotonic()
+        self.say(f"{_epoch_text(loop, row, is_best=is_best)}  left {self._eta(loop)}")
+
+
+class LiveDisplay:
+    """A bar for the current stage or epoch, epochs listed above it."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[text]}"),
+            console=console,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+        self._name = ""
+        self._eta = _Eta()
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        """One line above the bar."""
+        self._console.print(text, highlight=False, markup=False)
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        """The bar of a stage."""
+        self._show(name, done, total, "")
+
+    def step(self, loop: Loop) -> None:
+        """The bar of the epoch."""
+        name = f"epoch {loop.position.epoch + 1}/{loop.spec.train.epochs}"
+        self._show(name, loop.position.step, loop.steps_per_epoch, _step_text(loop, self._eta(loop)))
+
+    def epoch(self, loop: Loop, row: Metrics, *, is_best: bool) -> None:
+        """A line above the bar."""
+        self.say(_epoch_text(loop, row, is_best=is_best))
+
+    def _show(self, name: str, done: int, total: int, text: str) -> None:
+        if name != self._name and self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
+        if self._task is None:
+            self._name = name
+            self._task = self._progress.add_task(name, total=total, text=text)
+        self._progress.update(self._task, completed=done, total=total, text=text)
+
+
+Display = PlainDisplay | LiveDisplay
+
+
+def open_display() -> Display:
+    """What fits the output: a live bar in a terminal, plain lines elsewhere."""
+    console = Console(stderr=True)
+    return LiveDisplay(console) if console.is_terminal else PlainDisplay()
+
+
+@contextmanager
+def progress_bar(description: str) -> Iterator[tuple[Progress, TaskID]]:
+    """A bar with time left for one long command; silent where the output is not a terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield progress, progress.add_task(description, total=None)

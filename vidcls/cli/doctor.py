@@ -1,0 +1,160 @@
+"""`vidcls doctor`: what this machine has, and what each missing thing costs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from vidcls.cli.common import AsJson, console, print_json
+from vidcls.errors import ExitCode
+
+_LOW_DISK_GB = 20
+_PACKAGES = ("vidcls", "torch", "torchvision", "av", "decord", "numpy", "pydantic", "wandb")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the diagnosis."""
+
+    what: str
+    state: Literal["ok", "note", "problem"]
+    found: str
+    cost: str = ""
+
+
+def doctor(
+    gpu: Annotated[
+        bool,
+        typer.Option(
+            "--gpu", help="Train all five strategies for 20 steps; kill, resume, compare (minutes)."
+        ),
+    ] = False,
+    folder: Annotated[Path, typer.Option(help="Where runs and stores would be written.")] = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Say what is there (versions, decoders, GPU, W&B, disk, queue) and what each missing thing costs."""
+    if gpu:
+        _try_training(as_json)
+        return
+    findings = [*_versions(), *_decoders(), *_compute(), _tracking(), *_disk(folder), *_queues()]
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        from rich.table import Table
+
+        table = Table("", "found", "what that means", box=None)
+        colour = {"ok": "green", "note": "yellow", "problem": "red"}
+        for finding in findings:
+            table.add_row(f"[{colour[finding.state]}]{finding.what}[/]", finding.found, finding.cost)
+        console().print(table)
+    if any(finding.state == "problem" for finding in findings):
+        raise typer.Exit(int(ExitCode.FAILED))
+
+
+def _versions() -> Iterator[Finding]:
+    yield Finding("python", "ok", sys.version.split()[0])
+    for name in _PACKAGES:
+        try:
+            yield Finding(name, "ok", importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            if name == "decord":
+                yield Finding(
+                    name, "note", "not installed", "PyAV decodes everything: as exact, about as fast"
+                )
+            else:
+                yield Finding(name, "problem", "not installed", f"nothing works; pip install {name}")
+
+
+def _decoders() -> Iterator[Finding]:
+    import av
+
+    have = set(av.codecs_available)
+    missing = [name for name in ("h264", "hevc", "mpeg4", "vp9", "av1", "mjpeg") if name not in have]
+    if missing:
+        yield Finding("codecs", "note", f"without {', '.join(missing)}", "such videos cannot be read")
+    else:
+        yield Finding("codecs", "ok", "H.264, HEVC, MPEG-4, VP9, AV1, MJPEG")
+
+
+def _compute() -> Iterator[Finding]:
+    import torch
+
+    from vidcls.data.workers import usable_cores
+    from vidcls.models.device import pick_device
+    from vidcls.spec.sections import TrainSection
+    from vidcls.train.precision import resolve_precision
+
+    device = pick_device()
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info()
+        found = f"{torch.cuda.get_device_name()}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free"
+        yield Finding("gpu", "ok", found)
+    else:
+        built = torch.version.cuda
+        why = (
+            f"torch was built for CUDA {built}, but sees no device"
+            if built
+            else "torch was built without CUDA"
+        )
+        yield Finding("gpu", "note", why, "training runs on the CPU: fine for motion10, slow for real data")
+    precision = resolve_precision(TrainSection(), device)
+    yield Finding("precision", "ok", f"auto is {precision} here")
+    yield Finding("cpu", "ok", f"{usable_cores()} cores usable of {os.cpu_count()}")
+
+
+def _tracking() -> Finding:
+    from vidcls.tracking.wandb import default_mode
+
+    mode = default_mode()
+    if mode == "online":
+        return Finding("w&b", "ok", "credentials found: runs are tracked online")
+    cost = "recorded offline; `wandb login` or WANDB_API_KEY changes that, `wandb sync` sends it later"
+    return Finding("w&b", "note", f"auto is {mode}", cost)
+
+
+def _disk(folder: Path) -> Iterator[Finding]:
+    usage = shutil.disk_usage(folder.resolve())
+    free_gb = usage.free / 1e9
+    low = free_gb < _LOW_DISK_GB
+    cost = "stores and checkpoints may not fit: set runs_dir and store_dir to scratch" if low else ""
+    yield Finding("disk", "note" if low else "ok", f"{free_gb:.0f} GB free for {folder.resolve()}", cost)
+    home, scratch = Path.home(), next((os.environ[v] for v in ("SCRATCH", "WORK") if v in os.environ), None)
+    if scratch and folder.resolve().is_relative_to(home):
+        cost = f"home quotas fill up: set runs_dir and store_dir below {scratch}"
+        yield Finding("scratch", "note", f"{scratch} exists, and this folder is in the home folder", cost)
+
+
+def _queues() -> Iterator[Finding]:
+    found = [name for name, command in (("SLURM", "sbatch"), ("LSF", "bsub")) if shutil.which(command)]
+    if found:
+        yield Finding("queue", "ok", ", ".join(found))
+    else:
+        yield Finding("queue", "note", "neither sbatch nor bsub", "trainings run on this machine only")
+
+
+def _try_training(as_json: bool) -> None:
+    from vidcls.campaign.selftest import selftest
+    from vidcls.cli.display import open_display
+
+    with open_display() as display:
+        results = selftest(say=display.say)
+    if as_json:
+        print_json([asdict(result) for result in results])
+    else:
+        from rich.table import Table
+
+        table = Table("strategy", "device", "precision", "clips/s", "killed and resumed", box=None)
+        for result in results:
+            verdict = "[green]equal to the bit[/]" if result.same else "[red]differs[/]"
+            table.add_row(result.name, result.device, result.precision, f"{result.clips_per_s:.0f}", verdict)
+        console().print(table)
+    if not all(result.same for result in results):
+        raise typer.Exit(int(ExitCode.FAILED))

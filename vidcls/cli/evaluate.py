@@ -1,0 +1,142 @@
+"""`vidcls evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from vidcls.cli.common import AsJson, console, print_json
+from vidcls.errors import ExitCode
+
+if TYPE_CHECKING:
+    from vidcls.evaluate.compare import Comparison
+    from vidcls.evaluate.metrics import Metrics
+    from vidcls.runs import Checkpoint, Run
+
+
+def evaluate(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that hold runs.")
+    ],
+    split: Annotated[
+        Literal["train", "val", "test"], typer.Option(help="test is sealed: every look is written down.")
+    ] = "val",
+    checkpoint: Annotated[Literal["best", "last", "all"], typer.Option(help="Which weights.")] = "best",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a split: logits, metrics, per-class table, confusion matrix; several runs are compared.
+
+    Exit code 3 where some videos could not be scored; they are named.
+    """
+    from vidcls.cli.display import open_display
+    from vidcls.evaluate.compare import compare
+    from vidcls.evaluate.figures import draw_comparison
+    from vidcls.evaluate.run import as_evaluation
+    from vidcls.evaluate.run import evaluate as evaluate_run
+    from vidcls.models.device import pick_device
+    from vidcls.runs import open_runs
+
+    place = pick_device(device)
+    rows: list[tuple[Run, Checkpoint, Metrics]] = []
+    found = open_runs(runs)
+    with open_display() as display:
+        for run in found:
+            results = evaluate_run(
+                run,
+                split=split,
+                checkpoints=_checkpoints(run, checkpoint),
+                device=place,
+                progress=display.stage,
+            )
+            rows += [(run, which, metrics) for which, metrics in results.items()]
+    comparison = compare(
+        [as_evaluation(run, which, split=split, metrics=metrics) for run, which, metrics in rows]
+    )
+    figure = None
+    if len(rows) > 1:
+        figure = _common_folder(found) / f"comparison-{split}.png"
+        draw_comparison(comparison, figure)
+    unscored = {
+        f"{run.folder}: {name}": why for run, which, _ in rows for name, why in _unscored(run, split, which)
+    }
+    if as_json:
+        print_json(_plain(rows, split, verdict=comparison.verdict, unscored=unscored))
+    else:
+        _render(rows, split, comparison=comparison, figure=figure)
+    for name, why in unscored.items():
+        typer.echo(f"{name}: not scored: {why}", err=True)
+    if unscored:
+        raise typer.Exit(int(ExitCode.PARTLY_DONE))
+
+
+def _checkpoints(run: Run, asked: str) -> list[Checkpoint]:
+    from vidcls.runs import CHECKPOINTS
+
+    if asked == "all":
+        return [which for which in CHECKPOINTS if run.checkpoint_file(which).is_file()]
+    return [which for which in CHECKPOINTS if which == asked]
+
+
+def _common_folder(runs: list[Run]) -> Path:
+    from os.path import commonpath
+
+    return Path(commonpath([str(run.folder.parent) for run in runs]))
+
+
+def _unscored(run: Run, split: str, which: Checkpoint) -> list[tuple[str, str]]:
+    from vidcls.evaluate.predictions import load_predictions
+
+    return list(load_predictions(run.predictions_file(split, which)).unscored.items())
+
+
+def _plain(
+    rows: list[tuple[Run, Checkpoint, Metrics]], split: str, *, verdict: str, unscored: dict[str, str]
+) -> dict[str, object]:
+    from dataclasses import asdict
+
+    evaluations = [
+        {
+            "run": str(run.folder),
+            "checkpoint": which,
+            "num_videos": metrics.num_videos,
+            "metrics": metrics.named(split),
+            "per_class": [asdict(row) for row in metrics.per_class],
+        }
+        for run, which, metrics in rows
+    ]
+    return {"split": split, "evaluations": evaluations, "verdict": verdict, "unscored": unscored}
+
+
+def _render(
+    rows: list[tuple[Run, Checkpoint, Metrics]], split: str, *, comparison: Comparison, figure: Path | None
+) -> None:
+    from vidcls.evaluate.compare import comparison_table
+    from vidcls.evaluate.run import ledger_of
+
+    screen = console()
+    if len(rows) == 1:
+        screen.print(_class_table(rows[0][2]))
+    screen.print(comparison_table(comparison))
+    for run, which, _ in rows:
+        typer.echo(f"{run.report_dir(split, which)}/")
+    if figure is not None:
+        typer.echo(str(figure))
+    if split == "test":
+        ledgers = {ledger_of(run).path: ledger_of(run) for run, _, _ in rows}
+        for path, ledger in ledgers.items():
+            typer.echo(f"the test split of this data was opened {ledger.count} times so far: {path}")
+
+
+def _class_table(metrics: Metrics) -> object:
+    from rich.table import Table
+
+    table = Table("class", box=None)
+    for name in ("videos", "precision", "recall", "F1"):
+        table.add_column(name, justify="right")
+    for row in metrics.per_class:
+        values = (row.precision, row.recall, row.f1)
+        table.add_row(row.name, str(row.support), *("-" if v is None else f"{v:.1%}" for v in values))
+    return table

@@ -1,0 +1,93 @@
+"""The `vidcls` command: its groups, overrides in any position, and one place that renders errors."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from vidcls.errors import ExitCode, VidclsError
+
+_TOP_LEVEL = ("name", "seed", "runs_dir", "store_dir")
+_DASHED = re.compile(rf"--((?:[A-Za-z_]\w*(?:\.\w+)+|{'|'.join(_TOP_LEVEL)})=.*)", re.DOTALL)
+_SPACED = re.compile(r"--([A-Za-z_]\w*(?:\.\w+)+)")
+
+
+class _Group(TyperGroup):
+    """Takes `--optim.lr=3e-4` for the override `optim.lr=3e-4`, and prints a `VidclsError` as a message."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Turn dashed overrides (what `wandb agent` passes) into plain ones before options are read."""
+        plain: list[str] = []
+        for i, arg in enumerate(args):
+            if match := _SPACED.fullmatch(arg):
+                value = args[i + 1] if i + 1 < len(args) else "VALUE"
+                fail(
+                    VidclsError(
+                        f"{arg}: an override takes `=`",
+                        hint=f"write {match[1]}={value}",
+                        exit_code=ExitCode.USER_MISTAKE,
+                    )
+                )
+            plain.append(match[1] if (match := _DASHED.fullmatch(arg)) else arg)
+        return list(super().parse_args(ctx, plain))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a mistake of the user is a message and an exit code, never a traceback."""
+        try:
+            return super().invoke(ctx)
+        except VidclsError as error:
+            fail(error)
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            raise SystemExit(130) from None
+
+
+def fail(error: VidclsError) -> None:
+    """Print an error to stderr, with what to do next, and exit with its code."""
+    head = typer.style("error", fg="red", bold=True)
+    typer.echo(
+        f"{head}: {error.message}" if "\n" not in error.message else f"{head}:\n{error.message}", err=True
+    )
+    if error.hint:
+        typer.echo(f"  {error.hint}", err=True)
+    raise SystemExit(int(error.exit_code))
+
+
+app = typer.Typer(
+    cls=_Group,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Train, evaluate and compare video classifiers. One YAML file describes one experiment.",
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"vidcls {version('vidcls')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version."
+    ),
+) -> None:
+    pass
+
+
+def _register() -> None:
+    from vidcls.cli import data, doctor, evaluate, init, model, predict, runs, spec, train
+
+    for command in (train.train, evaluate.evaluate, predict.predict, init.init, doctor.doctor):
+        app.command()(command)
+    for name, group in (("spec", spec.app), ("data", data.app), ("model", model.app), ("runs", runs.app)):
+        app.add_typer(group, name=name)
+
+
+_register()

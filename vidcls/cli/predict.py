@@ -1,0 +1,78 @@
+"""`vidcls predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from vidcls.cli.common import AsJson, console, print_json
+from vidcls.errors import ExitCode, UserError
+
+if TYPE_CHECKING:
+    from vidcls.evaluate.predict import Prediction
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    videos: Annotated[
+        list[Path], typer.Argument(metavar="VIDEO|FOLDER...", help="Files, frame folders or folders.")
+    ],
+    top: Annotated[int, typer.Option(min=1, help="Classes shown a video.")] = 5,
+    checkpoint: Annotated[Literal["best", "last"], typer.Option(help="Which weights.")] = "best",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: path,rank,class,probability.")] = False,
+) -> None:
+    """Predict videos. One that cannot be read is named and the others are done; exit code 3 then."""
+    if as_json and as_csv:
+        raise UserError("--json and --csv exclude each other")
+
+    import vidcls
+    from vidcls.cli.display import open_display
+
+    predictor = vidcls.load(run, checkpoint=checkpoint, device=device)
+    with open_display() as display:
+        predictions = predictor.predict(videos, progress=display.stage)
+    if as_json:
+        print_json([_plain(prediction, top) for prediction in predictions])
+    elif as_csv:
+        _print_csv(predictions, top)
+    else:
+        _print_table(predictions, top)
+    bad = [prediction for prediction in predictions if prediction.error]
+    for prediction in bad:
+        typer.echo(f"{prediction.path}: {prediction.error}", err=True)
+    if bad:
+        raise typer.Exit(int(ExitCode.PARTLY_DONE))
+
+
+def _ranked(prediction: Prediction, top: int) -> list[tuple[str, float]]:
+    return list(zip(prediction.classes[:top], prediction.probabilities[:top], strict=True))
+
+
+def _plain(prediction: Prediction, top: int) -> dict[str, object]:
+    ranked = [{"class": name, "probability": value} for name, value in _ranked(prediction, top)]
+    return {"path": str(prediction.path), "top": ranked, "error": prediction.error}
+
+
+def _print_csv(predictions: list[Prediction], top: int) -> None:
+    import csv
+    import sys
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(("path", "rank", "class", "probability"))
+    for prediction in predictions:
+        for rank, (name, value) in enumerate(_ranked(prediction, top), start=1):
+            writer.writerow((prediction.path, rank, name, f"{value:.6f}"))
+
+
+def _print_table(predictions: list[Prediction], top: int) -> None:
+    from rich.table import Column, Table
+
+    table = Table(Column("video", overflow="fold"), "prediction", box=None)
+    for prediction in predictions:
+        answers = "  ".join(f"{name} {value:.1%}" for name, value in _ranked(prediction, top))
+        table.add_row(str(prediction.path), answers or "[red]not readable[/red]")
+    console().print(table)

@@ -1,0 +1,104 @@
+"""`vidcls runs`: what was trained, how far it is, how runs differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vidcls.cli.common import AsJson, console, print_json
+
+if TYPE_CHECKING:
+    from vidcls.runs import Run
+
+app = typer.Typer(no_args_is_help=True, help="List runs and show what is known of one.")
+
+
+@app.command()
+def ls(
+    folder: Annotated[Path, typer.Argument(help="Folder of runs.")] = Path("runs"), as_json: AsJson = False
+) -> None:
+    """List runs: state, val top-1, epochs, time, and the settings in which they differ."""
+    from rich.table import Column, Table
+
+    from vidcls.errors import UserError
+    from vidcls.runs import find_runs
+
+    runs = find_runs(folder)
+    if not runs and not folder.is_dir():
+        raise UserError(f"{folder}: no such folder", hint="vidcls runs ls FOLDER, the runs_dir of your specs")
+    rows = [_row(run) for run in runs]
+    for row, varying in zip(rows, _varying(runs), strict=True):
+        row["differences"] = varying
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(
+        Column("run", overflow="fold"), "state", "val top-1", "epochs", "time", "differences", box=None
+    )
+    for row in rows:
+        top1 = row["val_top1"]
+        table.add_row(
+            row["run"],
+            row["state"],
+            "" if top1 is None else f"{top1:.1%}",
+            f"{row['epoch']}/{row['num_epochs']}",
+            f"{row['elapsed_s'] / 60:.1f} min",
+            " ".join(f"{key}={value}" for key, value in row["differences"].items()),
+        )
+    console().print(table if rows else f"no runs below {folder}")
+
+
+@app.command()
+def show(run: Annotated[Path, typer.Argument(help="Folder of a run.")], as_json: AsJson = False) -> None:
+    """Show one run: state, best metrics, code and machine, files."""
+    from vidcls.runs import Run
+
+    found = Run.open(run)
+    status = found.status()
+    content = {
+        **_row(found),
+        "message": status.message if status else "",
+        "best_epoch": status.best_epoch if status else None,
+        "metrics": status.metrics if status else {},
+        "provenance": found.provenance(),
+        "files": sorted(str(p.relative_to(found.folder)) for p in found.folder.rglob("*") if p.is_file()),
+    }
+    if as_json:
+        print_json(content)
+        return
+    from vidcls.spec.show import yaml_text
+
+    content["files"] = [name for name in content["files"] if not name.startswith("wandb/")]
+    typer.echo(yaml_text(content), nl=False)
+
+
+def _row(run: Run) -> dict[str, Any]:
+    status = run.status()
+    return {
+        "run": str(run.folder),
+        "state": run.state,
+        "val_top1": status.metrics.get("val/top1") if status else None,
+        "epoch": status.epoch if status else 0,
+        "num_epochs": run.spec().train.epochs,
+        "elapsed_s": status.elapsed_s if status else 0.0,
+    }
+
+
+def _varying(runs: list[Run]) -> list[dict[str, Any]]:
+    """Of each run, the settings that are not the same in all runs of its name."""
+    from vidcls.spec.fingerprint import identity
+    from vidcls.spec.show import flatten
+
+    settings = [{**flatten(identity(run.spec())), "seed": run.spec().seed} for run in runs]
+    result = []
+    for run, mine in zip(runs, settings, strict=True):
+        peers = [
+            other
+            for peer, other in zip(runs, settings, strict=True)
+            if peer.folder.parent == run.folder.parent
+        ]
+        keys = [key for key in mine if any(peer.get(key) != mine[key] for peer in peers)]
+        result.append({key: mine[key] for key in keys})
+    return result

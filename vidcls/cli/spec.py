@@ -1,0 +1,85 @@
+"""`vidcls spec`: check, show, compare specs, and the schema that editors complete from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vidcls.cli.common import AsJson, DataFile, SpecArgs, console, load_one, print_json, split_args
+from vidcls.errors import UserError
+
+app = typer.Typer(no_args_is_help=True, help="Check, show and compare experiment files.")
+
+
+@app.command()
+def check(args: SpecArgs, data_file: DataFile = None) -> None:
+    """Check spec files; every mistake of every file is named at once."""
+    from vidcls.spec.explain import SpecError
+    from vidcls.spec.load import load_spec
+
+    files, overrides = split_args(args)
+    if not files:
+        raise UserError("no spec file given", hint="for example vidcls spec check experiments/*.yaml")
+    mistakes = []
+    for path in files:
+        try:
+            load_spec(path, overrides, data_file=data_file)
+        except SpecError as error:
+            mistakes += list(error.mistakes)
+        else:
+            typer.echo(f"{path}: ok")
+    if mistakes:
+        raise SpecError(mistakes)
+
+
+@app.command()
+def show(
+    args: SpecArgs,
+    data_file: DataFile = None,
+    resolved: Annotated[bool, typer.Option("--resolved", help="With every default written out.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print a spec: as written with its parent and overrides, or resolved."""
+    from vidcls.spec.show import plain, to_yaml, yaml_text
+
+    loaded = load_one(args, data_file)
+    if as_json:
+        print_json(plain(loaded.spec) if resolved else loaded.tree.plain())
+    else:
+        typer.echo(to_yaml(loaded.spec) if resolved else yaml_text(loaded.tree.plain()), nl=False)
+
+
+@app.command()
+def diff(
+    a: Annotated[Path, typer.Argument(metavar="A", help="A spec file or a run folder.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show the settings in which two specs differ, defaults included."""
+    from rich.table import Table
+
+    from vidcls.spec.load import load_spec
+    from vidcls.spec.show import differences, plain
+
+    paths = [path / "spec.yaml" if path.is_dir() else path for path in (a, b)]
+    rows = differences(*(plain(load_spec(path).spec) for path in paths))
+    if as_json:
+        print_json([{"key": key, "a": left, "b": right} for key, left, right in rows])
+        return
+    if not rows:
+        typer.echo("no difference")
+        return
+    table = Table("setting", str(a), str(b), box=None)
+    for key, left, right in rows:
+        table.add_row(key, str(left), str(right))
+    console().print(table)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a spec file."""
+    from vidcls.spec.show import schema_text
+
+    typer.echo(schema_text(), nl=False)

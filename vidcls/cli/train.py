@@ -1,0 +1,55 @@
+"""`vidcls train`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vidcls.cli.common import AsJson, DataFile, SpecArgs, load_one, print_json
+
+
+def train(
+    args: SpecArgs,
+    data_file: DataFile = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or cuda:N; the best there is if unset.")
+    ] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Set an old run aside and begin anew.")] = False,
+    accept_code: Annotated[
+        bool, typer.Option("--accept-code", help="Resume although the code changed since the run began.")
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="One batch forward, backward, checkpoint and back; no run is made."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train an experiment. The same command resumes it, or says that it is finished.
+
+    Exit codes: 0 done, 1 failed or interrupted, 2 a mistake in the request, 75 saved, wants to be requeued.
+    """
+    loaded = load_one(args, data_file)
+
+    from vidcls.cli.display import open_display
+    from vidcls.train.dry_run import dry_run as try_once
+    from vidcls.train.start import Options, train
+
+    options = Options(device=device, restart=restart, accept_code=accept_code)
+    with open_display() as display:
+        if dry_run:
+            for line in try_once(loaded, device=device, display=display):
+                typer.echo(line)
+            return
+        outcome = train(loaded, options=options, display=display)
+    run = outcome.run
+    status = run.status()
+    assert status is not None
+    if as_json:
+        print_json({"run": str(run.folder), "best_epoch": status.best_epoch, "metrics": status.metrics})
+        return
+    if outcome.already_finished:
+        typer.echo(f"{run.folder}: finished already; --restart trains it anew")
+    top1 = status.metrics.get("val/top1", float("nan"))
+    typer.echo(f"best val top-1 {top1:.1%} at epoch {status.best_epoch}/{status.num_epochs}  {run.folder}")
+    typer.echo(f"next: vidcls evaluate {run.folder}   or look at {run.folder}/report/")
