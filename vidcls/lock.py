@@ -24,6 +24,7 @@ from vidcls.errors import VidclsError
 
 BEAT_S = 15.0
 LEASE_S = 90.0
+_POLL_S = 1.0
 _JOB_VARIABLES = ("SLURM_JOB_ID", "LSB_JOBID")
 
 
@@ -65,20 +66,25 @@ class Holder:
 
 
 @contextlib.contextmanager
-def hold(path: Path, *, say: Callable[[str], None]) -> Iterator[None]:
+def hold(path: Path, *, say: Callable[[str], None], wait: bool = False) -> Iterator[None]:
     """Hold the lock for the length of a `with` block.
 
     Args:
         path: The lock file.
-        say: Told when a holder on another host is waited for.
+        say: Told when a holder is waited for.
+        wait: Wait for a live holder on this host to end, too.
 
     Raises:
-        VidclsError: If a live process holds it.
+        VidclsError: If a live process holds it and is not waited for.
     """
     while not _create(path):
         holder = Holder.read(path)
         if holder is not None and holder.here_and_dead():
             _remove(path, holder)
+        elif wait and holder is not None:
+            say(f"{path.parent}: {holder} is training this run; waiting for it")
+            while Holder.read(path) == holder and not holder.here_and_dead():
+                time.sleep(_POLL_S)
         elif holder is not None and holder.host == socket.gethostname():
             raise VidclsError(
                 f"{path.parent}: {holder} is training this run",
@@ -145,7 +151,7 @@ def _outwait(path: Path, holder: Holder | None) -> None:
             raise VidclsError(
                 f"{path.parent}: {holder} is training this run", hint="wait for it, or stop it there"
             )
-        time.sleep(1.0)
+        time.sleep(_POLL_S)
     _remove(path, holder) if holder else path.unlink(missing_ok=True)
 
 

@@ -136,9 +136,9 @@ class Run:
         """The spec as it was asked for, with every default written out."""
         return load_spec(self.spec_file).spec
 
-    def hold(self, say: Callable[[str], None]) -> AbstractContextManager[None]:
+    def hold(self, say: Callable[[str], None], *, wait: bool = False) -> AbstractContextManager[None]:
         """Lock the run; see `vidcls.lock`."""
-        return lock.hold(self.lock_file, say=say)
+        return lock.hold(self.lock_file, say=say, wait=wait)
 
     def create(self, spec: Spec, provenance: dict[str, Any]) -> None:
         """Write what identifies the run; the spec last, because its presence makes the folder a run."""

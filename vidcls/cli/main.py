@@ -47,7 +47,8 @@ class _Group(TyperGroup):
 
 def fail(error: VidclsError) -> None:
     """Print an error to stderr, with what to do next, and exit with its code."""
-    head = typer.style("error", fg="red", bold=True)
+    stopped = error.exit_code in (ExitCode.DONE, ExitCode.REQUEUE)
+    head = typer.style("stopped" if stopped else "error", fg="yellow" if stopped else "red", bold=True)
     typer.echo(
         f"{head}: {error.message}" if "\n" not in error.message else f"{head}:\n{error.message}", err=True
     )

@@ -44,7 +44,7 @@ DIRECTIONS = {"Left": (-1, 0), "Right": (1, 0), "Up": (0, -1), "Down": (0, 1), "
 CLASSES = tuple(colour + motion for colour, motion in product(COLOURS, DIRECTIONS))
 
 Progress = Callable[[int, int], None]
-Floats = NDArray[np.float32]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ _FORM = 1  # raised when the pictures change, so that an older set is not taken 
 def make_demo(root: Path, *, seed: int = 0, progress: Progress | None = None) -> None:
     """Make motion10 in `root`: 960 clips of 24 to 32 frames, 72 x 96 px, 25 fps, 30 MB.
 
-    The same seed gives the same bytes on one machine. It is made aside and renamed, so that `root` is whole or
-    absent; where it is there already, nothing is done. Two processes that ask at once make it once.
+    The same seed gives the same bytes on one machine. It is made aside and renamed, so that `root` is whole
+    or absent; where it is there already, nothing is done. Two processes that ask at once make it once.
 
     Args:
         root: Folder to make; it may exist if it is empty.
@@ -185,7 +185,7 @@ class _Scene:
     """A grey textured background and a coloured textured thing, the same in all clips of a source."""
 
     def __init__(self, rng: np.random.Generator, *, colour: tuple[int, int, int]) -> None:
-        background = sum(_smooth_noise(rng, cell_px=cell) for cell in (6, 16, 40))
+        background = np.sum([_smooth_noise(rng, cell_px=cell) for cell in (6, 16, 40)], axis=0)
         self.background = 125 + rng.uniform(15, 25) * background[..., None] + rng.normal(0, 6, size=3)
         self.colour = np.array(colour) + rng.normal(0, 12, size=3)
         self.radius_px = rng.uniform(10, 14)
@@ -195,7 +195,7 @@ class _Scene:
         self.phase = rng.uniform(0, 2 * np.pi)
 
     def frame(self, x: float, y: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-        """The scene with the thing centred at `(x, y)` px, wrapped round the edges, and fresh sensor noise."""
+        """The scene with the thing centred at `(x, y)` px, wrapped round the edges, and fresh noise."""
         across = (np.arange(WIDTH_PX) - x + WIDTH_PX / 2) % WIDTH_PX - WIDTH_PX / 2
         along = ((np.arange(HEIGHT_PX) - y + HEIGHT_PX / 2) % HEIGHT_PX - HEIGHT_PX / 2)[:, None]
         power = self.roundness
@@ -204,7 +204,8 @@ class _Scene:
         stripe = np.sin(across * self.stripes[0] + along * self.stripes[1] + self.phase)[..., None]
         clean = self.background * (1 - cover) + (self.colour + 30 * stripe) * cover
         noise = rng.normal(0, 3, size=(HEIGHT_PX, WIDTH_PX, 1))
-        return np.clip(clean + noise, 0, 255).round().astype(np.uint8)
+        frame: NDArray[np.uint8] = np.clip(clean + noise, 0, 255).round().astype(np.uint8)
+        return frame
 
 
 def _smooth_noise(rng: np.random.Generator, *, cell_px: int) -> Floats:
@@ -216,7 +217,7 @@ def _smooth_noise(rng: np.random.Generator, *, cell_px: int) -> Floats:
         after = np.take(knots, low.astype(int) + 1, axis=axis)
         share = share[:, None] if axis == 0 else share
         knots = before * (1 - share) + after * share
-    return knots.astype(np.float32)
+    return knots
 
 
 def _encode(path: Path, frames: Sequence[NDArray[np.uint8]]) -> None:

@@ -50,6 +50,7 @@ class Backbone2D(nn.Module):
         self.num_features = output_shape(body, (1, in_channels, *size))[1]
 
     def forward(self, images: Tensor) -> Tensor:
+        """`[N, C, H, W]` to `[N, F, h, w]`."""
         features: Tensor = self.body(images)
         return features
 
@@ -80,26 +81,32 @@ class Small3D(nn.Sequential):
 
 
 class FramePool(nn.Module):
-    """2 x 2 max pooling of each frame: `[B, C, T, H, W]` to `[B, C, T, H/2, W/2]`.
+    """2 x 2 max pooling of each frame.
 
     As pooling of images: unlike that of 3D pooling, its gradient on CUDA repeats bit for bit.
     """
 
     def forward(self, clip: Tensor) -> Tensor:
-        images = F.max_pool2d(fold_time(clip), 2)
-        return images.unflatten(0, (clip.shape[0], clip.shape[2])).transpose(1, 2)
+        """`[B, C, T, H, W]` to `[B, C, T, H/2, W/2]`."""
+        return unfold_time(F.max_pool2d(fold_time(clip), 2), num_clips=len(clip)).transpose(1, 2)
 
 
 class SpaceTimeMean(nn.Module):
-    """`[B, F, T, H, W]` to `[B, F]`."""
+    """The mean over time and space."""
 
     def forward(self, features: Tensor) -> Tensor:
+        """`[B, F, T, H, W]` to `[B, F]`."""
         return features.mean(dim=(2, 3, 4))
 
 
 def fold_time(clip: Tensor) -> Tensor:
     """`[B, C, T, H, W]` to its frames as images `[B * T, C, H, W]`, clip by clip."""
     return clip.transpose(1, 2).flatten(0, 1)
+
+
+def unfold_time(images: Tensor, *, num_clips: int) -> Tensor:
+    """What was computed of each frame, `[B * T, ...]`, by clip: `[B, T, ...]`."""
+    return images.reshape(num_clips, -1, *images.shape[1:])
 
 
 def names_2d() -> list[str]:
@@ -145,7 +152,7 @@ def backbone_3d(
     if clip_shape != FIXED_CLIPS.get(name, clip_shape):
         fixed = FIXED_CLIPS[name]
         raise UserError(
-            f"model.backbone: {name} cannot take clips of {frames} frames of {height}x{width} pixels",
+            f"model.backbone: {name} cannot take {frames} frames of {height}x{width} pixels",
             hint=f"it takes clip.frames={fixed[0]} clip.size=[{fixed[1]},{fixed[2]}] only",
         )
     if name == "small":
@@ -157,7 +164,7 @@ def backbone_3d(
         output_shape(network, (1, in_channels, *clip_shape))
     except TooSmallError as error:
         raise UserError(
-            f"model.backbone: {name} cannot take clips of {frames} frames of {height}x{width} pixels: {error}",
+            f"model.backbone: {name} cannot take {frames} frames of {height}x{width} pixels: {error}",
             hint="raise clip.frames or clip.size",
         ) from None
     return network
@@ -226,22 +233,28 @@ def _torchvision_3d(name: str, *, num_classes: int, in_channels: int, dropout: f
     model: nn.Module = torchvision.models.get_model(name, weights=None)
     match model:
         case VideoResNet():
-            model.fc = _linear_head(model.fc.in_features, num_classes, dropout)
+            model.fc = _linear_head(_width(model.fc), num_classes, dropout)
         case S3D():
             # Its own pooling needs 224 pixels; the mean of the whole map is the same there. Its classifier
             # is a convolution on what was pooled.
             model.avgpool = nn.Identity()
-            width = model.classifier[-1].in_channels
+            width = _width(model.classifier[-1])
             model.classifier = nn.Sequential(
                 SpaceTimeMean(), _linear_head(width, num_classes, dropout), nn.Unflatten(1, (-1, 1, 1, 1))
             )
         case MViT():
-            model.head = _linear_head(model.head[-1].in_features, num_classes, dropout)
+            model.head = _linear_head(_width(model.head[-1]), num_classes, dropout)
         case _:
             # Swin3D: its average pooling adapts to the map.
-            model.head = _linear_head(model.head.in_features, num_classes, dropout)
+            model.head = _linear_head(_width(model.head), num_classes, dropout)
     _set_in_channels(model, in_channels)
     return model
+
+
+def _width(layer: object) -> int:
+    """The features that the last layer of a classifier takes."""
+    assert isinstance(layer, nn.Linear | nn.Conv3d)
+    return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
 
 
 def _linear_head(num_features: int, num_classes: int, dropout: float) -> nn.Module:

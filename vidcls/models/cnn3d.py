@@ -43,5 +43,6 @@ class CNN3D(nn.Module):
         )
 
     def forward(self, clip: Tensor) -> Tensor:
+        """`[B, C, T, H, W]` to `[B, K]`."""
         logits: Tensor = self.network(clip)
         return logits

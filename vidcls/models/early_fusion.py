@@ -49,6 +49,7 @@ class EarlyFusion(nn.Module):
         self.classifier = nn.Linear(self.backbone.num_features, num_classes)
 
     def forward(self, clip: Tensor) -> Tensor:
+        """`[B, C, T, H, W]` to `[B, K]`."""
         features = self.backbone(clip.transpose(1, 2).flatten(1, 2)).mean(dim=(2, 3))
         logits: Tensor = self.classifier(self.dropout(features))
         return logits

@@ -32,5 +32,6 @@ class Ensemble(nn.Module):
         self.aggregate = aggregate
 
     def forward(self, clip: Tensor) -> Tensor:
+        """`[B, C, T, H, W]` to `[B, K]`."""
         logits = torch.stack([member(clip) for member in self.members], dim=1)
         return logits.mean(dim=1) if self.aggregate == "mean" else logits.amax(dim=1)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from vidcls.models.backbones import backbone_2d, fold_time
+from vidcls.models.backbones import backbone_2d, fold_time, unfold_time
 from vidcls.spec.model import FrameAverageSection
 
 
@@ -43,6 +43,7 @@ class FrameAverage(nn.Module):
         self.classifier = nn.Linear(self.backbone.num_features, num_classes)
 
     def forward(self, clip: Tensor) -> Tensor:
+        """`[B, C, T, H, W]` to `[B, K]`."""
         features = self.backbone(fold_time(clip)).mean(dim=(2, 3))
-        logits = self.classifier(self.dropout(features)).unflatten(0, (clip.shape[0], clip.shape[2]))
+        logits = unfold_time(self.classifier(self.dropout(features)), num_clips=len(clip))
         return logits.mean(dim=1) if self.aggregate == "mean" else logits.amax(dim=1)

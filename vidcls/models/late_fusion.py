@@ -24,7 +24,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vidcls.models.backbones import backbone_2d, fold_time
+from vidcls.models.backbones import backbone_2d, fold_time, unfold_time
 from vidcls.spec.model import LateFusionSection
 
 _NUM_QUERIES = 4
@@ -63,14 +63,15 @@ class LateFusion(nn.Module):
         self.classifier = nn.Linear(self.join.num_features, num_classes)
 
     def forward(self, clip: Tensor) -> Tensor:
+        """`[B, C, T, H, W]` to `[B, K]`."""
         maps = self.pool(self.backbone(fold_time(clip)))
-        features = self.project(maps.flatten(1)).unflatten(0, (clip.shape[0], clip.shape[2]))
+        features = unfold_time(self.project(maps.flatten(1)), num_clips=len(clip))
         logits: Tensor = self.classifier(self.dropout(self.join(features)))
         return logits
 
 
 class MapPool(nn.Module):
-    """Average a map `[N, F, h, w]` to `[N, F, m, m]`, as adaptive average pooling does.
+    """Average a map to m x m cells, as adaptive average pooling does.
 
     As two products with averaging matrices, whose gradient on CUDA repeats bit for bit.
     """
@@ -80,11 +81,12 @@ class MapPool(nn.Module):
         self.map_size = map_size
 
     def forward(self, maps: Tensor) -> Tensor:
+        """`[N, F, h, w]` to `[N, F, m, m]`."""
         rows, columns = (self._averages(length, maps) for length in maps.shape[2:])
         return torch.einsum("nfhw,ih,jw->nfij", maps, rows, columns)
 
     def _averages(self, length: int, like: Tensor) -> Tensor:
-        """`[m, length]`: cell i is the mean of the inputs floor(i * length / m) to ceil((i + 1) * length / m)."""
+        """`[m, length]`: cell i averages inputs floor(i * length / m) to ceil((i + 1) * length / m)."""
         cells = torch.arange(self.map_size, device=like.device)[:, None]
         places = torch.arange(length, device=like.device)
         # An input belongs to a cell if their spans overlap, in units of 1 / (m * length).
@@ -95,29 +97,31 @@ class MapPool(nn.Module):
 
 
 class MeanJoin(nn.Module):
-    """`[B, T, D]` to `[B, D]`: the mean over time."""
+    """The mean over time."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
         self.num_features = hidden
 
     def forward(self, features: Tensor) -> Tensor:
+        """`[B, T, D]` to `[B, D]`."""
         return features.mean(dim=1)
 
 
 class MaxJoin(nn.Module):
-    """`[B, T, D]` to `[B, D]`: the largest over time."""
+    """The largest over time."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
         self.num_features = hidden
 
     def forward(self, features: Tensor) -> Tensor:
+        """`[B, T, D]` to `[B, D]`."""
         return features.amax(dim=1)
 
 
 class ConcatJoin(nn.Module):
-    """`[B, T, D]` to `[B, D]`: side by side, mixed by a linear layer and ReLU.
+    """Side by side, mixed by a linear layer and ReLU.
 
     Without the ReLU the logits would be sums over frames, in which no pair of places can matter.
     """
@@ -128,12 +132,13 @@ class ConcatJoin(nn.Module):
         self.mix = nn.Sequential(nn.Linear(num_frames * hidden, hidden), nn.ReLU())
 
     def forward(self, features: Tensor) -> Tensor:
+        """`[B, T, D]` to `[B, D]`."""
         mixed: Tensor = self.mix(features.flatten(1))
         return mixed
 
 
 class GRUJoin(nn.Module):
-    """`[B, T, D]` to `[B, D]`: the last state of a gated recurrent unit (arXiv:1406.1078)."""
+    """The last state of a gated recurrent unit (arXiv:1406.1078)."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -141,12 +146,13 @@ class GRUJoin(nn.Module):
         self.gru = nn.GRU(hidden, hidden, batch_first=True)
 
     def forward(self, features: Tensor) -> Tensor:
+        """`[B, T, D]` to `[B, D]`."""
         states: Tensor = self.gru(features)[0]
         return states[:, -1]
 
 
 class AttentionJoin(nn.Module):
-    """`[B, T, D]` to `[B, 4 D]`: four learned queries, each a weighted mean over time.
+    """Four learned queries, each a weighted mean over time.
 
     The weights depend on the features and on the frame's place in time, so one query may look at the
     beginning and another at the end; a mixing layer of their own relates them.
@@ -160,6 +166,7 @@ class AttentionJoin(nn.Module):
         self.mix = nn.Sequential(nn.Linear(self.num_features, self.num_features), nn.ReLU())
 
     def forward(self, features: Tensor) -> Tensor:
+        """`[B, T, D]` to `[B, 4 D]`."""
         weights = (self.score(features) + self.place).softmax(dim=1)
         mixed: Tensor = self.mix(torch.einsum("btq,btd->bqd", weights, features).flatten(1))
         return mixed

@@ -1,11 +1,13 @@
 """Signals ask; the training loop answers at its next step.
 
 USR1 and USR2 are what batch queues send ahead of a time limit or a preemption: save, exit 75. INT and TERM
-end the training: save, exit non-zero. A second INT does not wait.
+end the training: save, exit non-zero. A second INT does not wait. Under `wandb agent` a bare TERM is its
+server's early stop of a trial: save, exit 0.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from types import FrameType, TracebackType
@@ -51,4 +53,11 @@ class Signals:
     @property
     def exit_code(self) -> ExitCode:
         """What the process exits with because of the signal."""
-        return ExitCode.REQUEUE if self.received in _REQUEUE else ExitCode.FAILED
+        if self.received in _REQUEUE:
+            return ExitCode.REQUEUE
+        return ExitCode.DONE if self.received == signal.SIGTERM and under_agent() else ExitCode.FAILED
+
+
+def under_agent() -> bool:
+    """Whether `wandb agent` started this process."""
+    return "WANDB_SWEEP_ID" in os.environ

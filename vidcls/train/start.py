@@ -38,7 +38,7 @@ from vidcls.train.checkpoint import seed_everything
 from vidcls.train.loop import Data, Loop
 from vidcls.train.precision import resolve_precision
 from vidcls.train.session import Display, Identity, Session
-from vidcls.train.signals import Signals
+from vidcls.train.signals import Signals, under_agent
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,14 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
         display.say(str(problem))
     run = Run.at(spec, fingerprint(spec, manifest.hash))
     # The signals are heard from here on, so that a queue's warning during a store build is not fatal either.
-    with run.hold(display.say), Signals() as signals:
+    # A sweep's agent may ask for a point that another one is training: its result will do.
+    with run.hold(display.say, wait=under_agent()), Signals() as signals:
         if options.restart and run.spec_file.exists():
             display.say(f"{run.folder}: the old run was set aside as {_restart(run)}")
-        if run.state == "finished":
+        status = run.status()
+        if status is not None and status.state == "finished":
+            if under_agent():
+                _replay(run, spec, display)
             return Outcome(run, already_finished=True)
         provenance = _provenance(run, spec, manifest=manifest, device=device, accept_code=options.accept_code)
         _pin(spec, provenance)
@@ -131,7 +135,21 @@ def _fit(
 ) -> None:
     if session.resume():
         display.say(f"{run.folder}: resumed")
-    tracker = open_tracker(
+    tracker = _open_tracker(run, spec, display)
+    session.track(tracker)
+    try:
+        session.fit()
+        conclude(tracker)
+        session.finish()
+    except BaseException as error:
+        code = error.exit_code if isinstance(error, VidclsError) else ExitCode.FAILED
+        tracker.finish(exit_code=int(code), preempted=code == ExitCode.REQUEUE)
+        raise
+    tracker.finish(exit_code=0)
+
+
+def _open_tracker(run: Run, spec: Spec, display: Display) -> Tracker:
+    return open_tracker(
         spec.tracking,
         run_dir=run.folder,
         run_id=run.wandb_id,
@@ -141,15 +159,14 @@ def _fit(
         history=read_rows(run.metrics_file),
         warn=display.say,
     )
-    session.track(tracker)
-    try:
-        session.fit()
-        conclude(tracker)
-        session.finish()
-    except BaseException as error:
-        preempted = isinstance(error, VidclsError) and error.exit_code == ExitCode.REQUEUE
-        tracker.finish(exit_code=1, preempted=preempted)
-        raise
+
+
+def _replay(run: Run, spec: Spec, display: Display) -> None:
+    """Hand a finished run's metrics to the W&B run that an agent wants filled."""
+    tracker = _open_tracker(run, spec, display)
+    status = run.status()
+    if status is not None:
+        tracker.summarise({f"best/{name}": value for name, value in status.metrics.items()})
     tracker.finish(exit_code=0)
 
 

@@ -1,0 +1,51 @@
+"""What only a CUDA device can show. Each test has its CPU counterpart on the same code path elsewhere."""
+
+from __future__ import annotations
+
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+import vidcls
+from tests.support.training import STRATEGIES, Experiment, assert_same, train_child
+from vidcls.evaluate.predictions import load_predictions
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+
+@pytest.mark.parametrize("residency", ["device", "memory", "mapped", "streamed"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_killed_training_ends_as_if_left_alone(experiment: Experiment, residency: str, precision: str) -> None:
+    experiment.settings = {
+        "data__residency": residency,
+        "train__precision": precision,
+        "train__deterministic": True,
+        "model": STRATEGIES["late_fusion"],
+    }
+    assert train_child(experiment.spec(runs="alone")) == 0
+    spec = experiment.spec(runs="killed", train__checkpoint_every_s=0.01)
+    assert train_child(spec, die_at_step=8) == -signal.SIGKILL
+    assert train_child(spec) == 0
+    assert experiment.run("killed").provenance()["device"] == "cuda"
+    assert_same(experiment.run("alone"), experiment.run("killed"))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_trains_under_fp16(experiment: Experiment, strategy: str) -> None:
+    spec = experiment.spec(model=STRATEGIES[strategy], train__precision="fp16")
+    assert train_child(spec) == 0
+
+
+def test_the_cpu_predicts_what_the_gpu_validated(experiment: Experiment) -> None:
+    assert train_child(experiment.spec(train__precision="fp32")) == 0
+    run = experiment.run()
+    stored = load_predictions(run.predictions_file("val", "best"))
+    paths = {path.stem: path for path in (experiment.data / "videos" / "val").rglob("v_*")}
+    predictions = vidcls.load(run.folder, device="cpu").predict([paths[name] for name in stored.ids])
+    logits = np.stack([prediction.logits for prediction in predictions if prediction.logits is not None])
+    np.testing.assert_allclose(logits, stored.logits, atol=1e-3)
