@@ -27,9 +27,10 @@ class NoValues(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        kwargs = kwargs or {}
         if getattr(func, "__name__", "") in ("normal_", "uniform_", "fill_", "zero_"):
-            return args[0]
-        return func(*args, **(kwargs or {}))
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 def make(clip: ClipSection | None = None, **section: Any) -> nn.Module:

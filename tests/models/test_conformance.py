@@ -89,7 +89,7 @@ def test_gradient_reaches_every_parameter(name: str) -> None:
 
 @each_model
 def test_batch_mates_do_not_matter_in_evaluation(name: str) -> None:
-    model, clip = settle(make(name)), make_clip()
+    model, clip = make(name).eval(), make_clip()
     with torch.no_grad():
         together = model(clip)
         alone = torch.cat([model(one[None]) for one in clip])
@@ -118,7 +118,7 @@ def test_trains_in_bf16_with_channels_last(name: str) -> None:
 
 @each_model
 def test_memory_layout_does_not_matter(name: str) -> None:
-    model, clip = settle(make(name)), make_clip()
+    model, clip = make(name).eval(), make_clip()
     other = copy.deepcopy(model)
     to_channels_last(other)
     with torch.no_grad():
@@ -158,7 +158,7 @@ def test_order_of_frames(name: str) -> None:
 @each_model
 def test_no_layer_changes_what_it_was_not_given(name: str) -> None:
     """Evaluation has no state: two passes agree and leave every buffer as it was."""
-    model, clip = settle(make(name)), make_clip()
+    model, clip = make(name).eval(), make_clip()
     before = copy.deepcopy(model.state_dict())
     with torch.no_grad():
         assert torch.equal(model(clip), model(clip))
