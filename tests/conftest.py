@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.training import Experiment
+# As the command line sets it: test workers share the cores.
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+
+from tests.support.training import Experiment  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -14,9 +15,11 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from vidcls.errors import UserError
-from vidcls.models.backbones import FIXED_CLIPS, backbone_2d, backbone_3d, names_2d, names_3d, output_shape
+from vidcls.models.backbones import FIXED_CLIPS, backbone_2d, backbone_3d, names_2d, names_3d
 from vidcls.models.build import build
 from vidcls.models.late_fusion import MapPool
+from vidcls.models.shapes import output_shape
+from vidcls.models.short_time import pad_short_clips
 from vidcls.spec.model import ModelSection
 from vidcls.spec.sections import ClipSection
 
@@ -151,3 +154,37 @@ def test_building_draws_nothing_beside_the_weights() -> None:
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(model.state_dict()["body.0.1.running_mean"], running)
     assert all(part.training for part in model.modules())
+
+
+def test_gradients_over_two_frames_are_right_in_bf16() -> None:
+    """Without explicit padding PyTorch fills parts of this gradient with whatever lay in memory."""
+    torch.manual_seed(0)
+    plain = nn.Conv3d(8, 16, 3, padding=1, bias=False)
+    padded = copy.deepcopy(plain)
+    pad_short_clips(padded, (1, 8, 2, 6, 6))
+    clip = torch.randn(4, 8, 2, 6, 6)
+    torch.testing.assert_close(padded(clip), plain(clip), rtol=0, atol=1e-6)
+    plain(clip).square().sum().backward()
+    expected = plain.weight.grad
+    assert expected is not None
+    for _ in range(5):
+        padded.weight.grad = None
+        memory = [torch.full((1000 * i + 7,), float("nan")) for i in range(1, 60)]
+        del memory
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            out = padded(clip)
+        out.float().square().sum().backward()
+        assert padded.weight.grad is not None
+        error = (padded.weight.grad - expected).norm() / expected.norm()
+        assert error < 0.02
+
+
+def test_only_convolutions_over_two_frames_are_padded_ahead() -> None:
+    with torch.device("meta"):
+        network = backbone_3d("r3d_18", num_classes=5, in_channels=3, dropout=0, clip_shape=(16, 112, 112))
+    padded = {
+        name.split(".")[0]
+        for name, part in network.named_modules()
+        if isinstance(part, nn.Conv3d) and part.kernel_size[0] == 3 and part.padding[0] == 0
+    }
+    assert padded == {"layer4"}

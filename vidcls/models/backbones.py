@@ -8,11 +8,9 @@ Axes: N images or frames, B clips, C channels in, F features, T frames, H W pixe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from difflib import get_close_matches
 from itertools import takewhile
 
-import torch
 import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
@@ -20,10 +18,12 @@ from torchvision.models import DenseNet
 from torchvision.models.video import S3D, MViT, VideoResNet
 
 from vidcls.errors import UserError
+from vidcls.models.shapes import TooSmallError, output_shape
+from vidcls.models.short_time import pad_short_clips
 
 _CHANNELS = (32, 64, 128)
 _HEADS = {"avgpool", "dropout", "flatten", "classifier", "fc", "head"}
-# They read one input size cut into patches, and keep no map that could be pooled to another one.
+# They read one input size, and keep no map that could be pooled.
 _NO_MAP = ("vit_", "maxvit_")
 # T, H, W of the clips that these take; their learned places are made for no other.
 FIXED_CLIPS = {"mvit_v1_b": (16, 224, 224), "mvit_v2_s": (16, 224, 224)}
@@ -41,7 +41,7 @@ class Backbone2D(nn.Module):
         num_features: F.
 
     Raises:
-        UserError: If images of that size are too small for the body.
+        TooSmallError: If the body cannot take images of that size.
     """
 
     def __init__(self, body: nn.Module, *, in_channels: int, size: tuple[int, int]) -> None:
@@ -161,44 +161,13 @@ def backbone_3d(
     else:
         network = _torchvision_3d(name, num_classes=num_classes, in_channels=in_channels, dropout=dropout)
     try:
-        output_shape(network, (1, in_channels, *clip_shape))
+        pad_short_clips(network, (1, in_channels, *clip_shape))
     except TooSmallError as error:
         raise UserError(
             f"model.backbone: {name} cannot take {frames} frames of {height}x{width} pixels: {error}",
             hint="raise clip.frames or clip.size",
         ) from None
     return network
-
-
-class TooSmallError(Exception):
-    """The input's shape does not suit a network."""
-
-
-def output_shape(module: nn.Module, input_shape: tuple[int, ...]) -> torch.Size:
-    """The shape that a module gives, found without computing and without touching its state.
-
-    Raises:
-        TooSmallError: If the module refuses the shape.
-    """
-    on_meta = {
-        name: tensor.to("meta")
-        for tensors in (module.named_parameters(), module.named_buffers())
-        for name, tensor in tensors
-    }
-    training = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        with torch.no_grad():
-            output = torch.func.functional_call(module, on_meta, (torch.empty(input_shape, device="meta"),))
-    except (RuntimeError, ValueError, AssertionError) as error:
-        raise TooSmallError(str(error).splitlines()[0] if str(error) else "the shape is wrong") from error
-    finally:
-        for part, mode in training.items():
-            part.training = mode
-    if 0 in output.shape:
-        raise TooSmallError(f"its output would be {list(output.shape)}")
-    shape: torch.Size = output.shape
-    return shape
 
 
 def _small_2d(in_channels: int) -> nn.Module:
@@ -261,16 +230,10 @@ def _linear_head(num_features: int, num_classes: int, dropout: float) -> nn.Modu
     return nn.Sequential(nn.Dropout(dropout), nn.Linear(num_features, num_classes))
 
 
-def _convolutions(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Conv2d | nn.Conv3d]]:
-    for parent in model.modules():
-        for name, child in parent.named_children():
-            if isinstance(child, nn.Conv2d | nn.Conv3d):
-                yield parent, name, child
-
-
 def _set_in_channels(model: nn.Module, in_channels: int) -> None:
     """Replace the first convolution by one for `in_channels`, if it takes another number."""
-    parent, name, old = next(_convolutions(model))
+    modules = model.named_modules()
+    path, old = next((path, part) for path, part in modules if isinstance(part, nn.Conv2d | nn.Conv3d))
     if old.in_channels == in_channels:
         return
     new = type(old)(
@@ -282,7 +245,7 @@ def _set_in_channels(model: nn.Module, in_channels: int) -> None:
         bias=old.bias is not None,
     )
     nn.init.kaiming_normal_(new.weight, mode="fan_out", nonlinearity="relu")
-    parent.register_module(name, new)
+    model.set_submodule(path, new)
 
 
 def _wrong_name(name: str, *, dims: int, allowed: list[str]) -> UserError:

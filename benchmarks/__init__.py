@@ -1,0 +1,1 @@
+"""What the project claims about speed, memory and accuracy, each against a named peer, in one run."""

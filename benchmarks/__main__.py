@@ -1,0 +1,58 @@
+"""`python -m benchmarks [NAME...]`: measure all claims or those named; exit code 1 if one was missed."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import time
+
+from benchmarks.common import Result
+
+# From the shortest to the longest; each name is a module of this package with a function `run`.
+NAMES = ("startup", "store", "memory", "epoch", "recipe", "motion10")
+
+
+def main() -> int:
+    """Run what the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"among {', '.join(NAMES)}; all if none")
+    names = parser.parse_args().names or NAMES
+    if unknown := sorted(set(names).difference(NAMES)):
+        parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    _warn_if_busy()
+    results: list[Result] = []
+    for name in names:
+        started = time.monotonic()
+        found: list[Result] = importlib.import_module(f"benchmarks.{name}").run()
+        for result in found:
+            print(result, flush=True)
+        print(f"  ({name} took {time.monotonic() - started:.0f} s)", flush=True)
+        results += found
+    _print_table(results)
+    return 0 if all(result.held for result in results) else 1
+
+
+def _warn_if_busy() -> None:
+    import psutil
+
+    from vidcls.data.workers import usable_cores
+
+    load = psutil.getloadavg()[0]
+    if load > usable_cores() / 2:
+        print(f"other processes are at work (load {load:.1f}): times and ratios will suffer", flush=True)
+
+
+def _print_table(results: list[Result]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("claim", "measured", "target", "")
+    for result in results:
+        verdict = "[green]held[/]" if result.held else "[red]missed[/]"
+        table.add_row(result.name, result.measured, result.target, verdict)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""What the benchmarks share: the form of a result, the data, places to work in, specs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
+from pathlib import Path
+
+from vidcls.data.demo import make_demo
+from vidcls.data.manifest import Manifest, Video, load_manifest
+from vidcls.spec.load import LoadedSpec, load_spec
+from vidcls.spec.sections import SPLITS, DataSection, Split
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+WORK = REPOSITORY / "build" / "bench"
+CACHE = WORK / "cache"
+FLIP_LABELS = {"RedLeft": "RedRight", "RedRight": "RedLeft", "BlueLeft": "BlueRight", "BlueRight": "BlueLeft"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One claim as it was measured.
+
+    Attributes:
+        name: Of the claim.
+        measured: The figure with its unit.
+        target: What was promised.
+        held: Whether the promise was kept.
+        detail: What the figure is made of; data, sizes, device.
+    """
+
+    name: str
+    measured: str
+    target: str
+    held: bool
+    detail: str
+
+    def __str__(self) -> str:
+        verdict = "held" if self.held else "MISSED"
+        return f"{self.name}: {self.measured} ({self.target}: {verdict}) {self.detail}"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data root and what to call it."""
+
+    name: str
+    root: Path
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether it is the demo set, made here."""
+        return self.name == "motion10"
+
+
+def finish(results: Sequence[Result]) -> int:
+    """Print results; the exit code of a module that is run on its own."""
+    for result in results:
+        print(result, flush=True)
+    return 0 if all(result.held for result in results) else 1
+
+
+def motion10() -> Dataset:
+    """The demo data, made on the first call."""
+    root = WORK / "motion10"
+    make_demo(root)
+    return Dataset("motion10", root)
+
+
+def real_data(name: str) -> Dataset | None:
+    """A folder of real data in VIDCLS_SHARED, or in `shared` beside the repository."""
+    root = Path(os.environ.get("VIDCLS_SHARED", REPOSITORY.parent / "shared")) / name
+    return Dataset(name, root) if root.is_dir() else None
+
+
+def videos() -> Dataset:
+    """Video files: the real ones where they are, else the demo data."""
+    return real_data("ufc10") or motion10()
+
+
+def fresh(name: str) -> Path:
+    """An empty folder to work in."""
+    folder = WORK / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def manifest_of(root: Path) -> Manifest:
+    """The manifest of a data root, its digests cached."""
+    return load_manifest(DataSection(root=str(root)), cache_dir=CACHE)
+
+
+def subset(data: Dataset, file: Path, *, amounts: dict[Split, int]) -> Path:
+    """Write a CSV manifest of some videos of each split, the classes taking turns."""
+    manifest = manifest_of(data.root)
+    chosen = tuple(chain.from_iterable(_in_turns(manifest.split(s))[: amounts.get(s, 0)] for s in SPLITS))
+    for split, amount in amounts.items():
+        found = sum(video.split == split for video in chosen)
+        if found < amount:
+            raise SystemExit(f"{data.root}: {found} videos in {split}, {amount} wanted")
+    replace(manifest, videos=chosen).write_csv(file)
+    return file
+
+
+def _in_turns(found: Sequence[Video]) -> list[Video]:
+    by_class: dict[int, list[Video]] = defaultdict(list)
+    for video in found:
+        by_class[video.label].append(video)
+    turns = zip_longest(*by_class.values())
+    return [video for turn in turns for video in turn if video is not None]
+
+
+def spec_of(experiment: str, overrides: Sequence[str]) -> LoadedSpec:
+    """A shipped experiment with overrides."""
+    return load_spec(REPOSITORY / "experiments" / f"{experiment}.yaml", overrides)
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """Lower quartile, median, upper quartile."""
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return low, middle, high
+
+
+def ratio_text(ratios: Sequence[float]) -> str:
+    """The median of paired ratios with their quartiles."""
+    low, middle, high = quartiles(ratios)
+    return f"{middle:.3f} ({low:.3f} to {high:.3f}, {len(ratios)} pairs)"
+
+
+class Quiet:
+    """A display of a training that shows nothing but calls a function after each epoch."""
+
+    def __init__(self, after_epoch: Callable[[dict[str, float]], None]) -> None:
+        self._after_epoch = after_epoch
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        """Nothing."""
+
+    def step(self, loop: object) -> None:
+        """Nothing."""
+
+    def epoch(self, loop: object, row: dict[str, float], *, is_best: bool) -> None:  # noqa: ARG002
+        """The peer's turn."""
+        self._after_epoch(row)

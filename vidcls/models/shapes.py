@@ -1,0 +1,37 @@
+"""The shape that a network gives, found out without computing."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class TooSmallError(Exception):
+    """The input's shape does not suit a network."""
+
+
+def output_shape(module: nn.Module, input_shape: tuple[int, ...]) -> torch.Size:
+    """The shape that a module gives, found without computing and without touching its state.
+
+    Raises:
+        TooSmallError: If the module refuses the shape.
+    """
+    on_meta = {
+        name: tensor.to("meta")
+        for tensors in (module.named_parameters(), module.named_buffers())
+        for name, tensor in tensors
+    }
+    training = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        with torch.no_grad():
+            output = torch.func.functional_call(module, on_meta, (torch.empty(input_shape, device="meta"),))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise TooSmallError(str(error).splitlines()[0] if str(error) else "the shape is wrong") from error
+    finally:
+        for part, mode in training.items():
+            part.training = mode
+    if 0 in output.shape:
+        raise TooSmallError(f"its output would be {list(output.shape)}")
+    shape: torch.Size = output.shape
+    return shape
