@@ -21,11 +21,8 @@ from __future__ import annotations
 
 import csv
 import json
-import multiprocessing
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import chain, product
 from pathlib import Path
@@ -35,7 +32,8 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from vidcls.errors import UserError
+from vidcls.data.workers import Decoders, Failure, usable_cores
+from vidcls.errors import UserError, VidclsError
 
 HEIGHT_PX, WIDTH_PX = 72, 96
 FPS = 25
@@ -73,6 +71,7 @@ class _Source:
 
 
 _STAMP = "motion10.json"
+_TIMEOUT_S = 120.0  # for one source, which takes a fraction of a second
 _FORM = 1  # raised when the pictures change, so that an older set is not taken for this one
 
 
@@ -131,14 +130,18 @@ def _write_all(root: Path, amount: Amount, *, seed: int, progress: Progress | No
     for split, action in product(("train", "val", "test"), CLASSES):
         (root / "videos" / split / action).mkdir(parents=True)
     truth: dict[_Source, list[list[object]]] = {}
-    # Spawned, not forked: the caller may hold threads (a progress bar, torch).
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), mp_context=context) as pool:
-        futures = {pool.submit(_write_source, root, source, amount.clips, seed): source for source in sources}
-        for done, future in enumerate(as_completed(futures), start=1):
-            truth[futures[future]] = future.result()
+    workers = Decoders(workers=usable_cores(), timeout_s=_TIMEOUT_S)
+    calls = ((root, source, amount.clips, seed) for source in sources)
+    try:
+        outcomes = workers.in_order(_write_source, calls, ahead=4 * workers.workers)
+        for done, (source, outcome) in enumerate(zip(sources, outcomes, strict=True), start=1):
+            if isinstance(outcome, Failure):
+                raise VidclsError(f"{root.parent}: the demo data cannot be made: {outcome.reason}")
+            truth[source] = outcome
             if progress is not None:
                 progress(done, len(sources))
+    finally:
+        workers.close()
     (root / "metadata").mkdir()
     for split in ("train", "val", "test"):
         rows = [

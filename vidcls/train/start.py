@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any, Literal
 
 import torch
 
-from vidcls.data.batches import open_clips
+from vidcls.data.batches import Clips, open_clips
 from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.data.transforms import flip_map
 from vidcls.data.workers import usable_cores
@@ -72,11 +73,16 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
         VidclsError: If a signal stopped it (exit code 75 or 1), or the disk, the data or the loss did.
     """
     spec, device = loaded.spec, pick_device(options.device)
-    manifest = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
-    # A mirror that would change labels is refused here, before anything is decoded.
-    flip_map(spec.augment, flip_labels=spec.data.flip_labels, classes=manifest.classes)
+    manifest = load_manifest(
+        spec.data, cache_dir=Path(spec.store_dir), progress=partial(display.stage, "read files")
+    )
     for problem in manifest.problems:
         display.say(str(problem))
+    # What cannot be is refused here, before anything is decoded: a mirror that would change labels, a
+    # backbone that does not exist or cannot take such clips.
+    flip_map(spec.augment, flip_labels=spec.data.flip_labels, classes=manifest.classes)
+    seed_everything(spec.seed)
+    model = build(spec.model, num_classes=manifest.num_classes, clip=spec.clip)
     run = Run.at(spec, fingerprint(spec, manifest.hash))
     # The signals are heard from here on, so that a queue's warning during a store build is not fatal either.
     # A sweep's agent may ask for a point that another one is training: its result will do.
@@ -99,11 +105,7 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
             device=device,
             progress=_heeding(signals, display),
         ) as clips:
-            provenance |= {"residency": clips.residency, "bad_videos": dict(clips.bad)}
-            provenance["decoders"] = _count(clips.decoders.values())
-            run.create(spec, provenance)
-            seed_everything(spec.seed)
-            model = build(spec.model, num_classes=manifest.num_classes, clip=spec.clip)
+            run.create(spec, provenance | _seen(clips, provenance))
             data = Data(clips, manifest.split("train"), manifest.split("val"))
             loop = Loop(spec, model=model, data=data, precision=provenance["precision"], device=device)
             identity = Identity(run.folder.name.rsplit("-s", 1)[0], manifest.classes, manifest.hash)
@@ -261,15 +263,26 @@ def _provenance(
     return before | {"resumes": [*before["resumes"], here]}
 
 
+def _seen(clips: Clips, before: dict[str, Any]) -> dict[str, Any]:
+    """What opening the clips came to.
+
+    Raises:
+        VidclsError: If other videos than before cannot be read: the run would go on with other data.
+    """
+    bad = dict(clips.bad)
+    if before.get("bad_videos", bad).keys() != bad.keys():
+        changed = sorted(before["bad_videos"].keys() ^ bad.keys())
+        raise VidclsError(
+            f"other videos can be read than when this run began: {', '.join(changed)}",
+            hint="a slow disk may do that: give the same command again, or raise data.timeout_s",
+        )
+    decoders = dict(sorted(Counter(clips.decoders.values()).items()))
+    return {"residency": clips.residency, "bad_videos": bad, "decoders": decoders}
+
+
 def _pin(spec: Spec, provenance: dict[str, Any]) -> None:
     torch.set_num_threads(provenance["threads"])
     torch.backends.cudnn.allow_tf32 = False
     if spec.train.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
-
-
-def _count(names: Any) -> dict[str, int]:
-    from collections import Counter
-
-    return dict(sorted(Counter(names).items()))
