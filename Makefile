@@ -28,7 +28,7 @@ bench: $(READY)  ## Every claim about speed and accuracy, each as a ratio in one
 	$(BIN)/python -m benchmarks
 
 chaos: $(READY)  ## The long form of the kill tests
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -n 2 --dist worksteal -m slow
 
 clean:  ## Remove the venv and what tools cached; runs, stores and data stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -10,7 +10,7 @@ import pytest
 # As the command line sets it: test workers share the cores.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
-from tests.support.training import Experiment  # noqa: E402
+from tests.support.training import Experiment
 
 
 @pytest.fixture(scope="session")

@@ -100,7 +100,8 @@ def test_overrides_stand_anywhere_with_or_without_dashes(tmp_path: Path, args: l
         (["train", "optim.lr=1"], "expected one spec file, got none"),
         (["trian", "SPEC"], "No such command 'trian'"),
         (["train", "nothing.yaml"], "nothing.yaml: no such file"),
-        (["train", "SPEC"], "no/such/data"),
+        (["train", "SPEC"], "x.yaml:3: data.root: no/such/data does not exist"),
+        (["train", "SPEC", "data.root=DEMO", "model.backbone=resnet81"], "command line: model.backbone: no backbone is"),
         (["evaluate", "nowhere"], "vidcls runs ls shows the runs there are"),
         (["predict", "nowhere", "x.mp4"], "vidcls runs ls shows the runs there are"),
         (["data", "scan", "nowhere"], "nowhere"),
@@ -109,11 +110,11 @@ def test_overrides_stand_anywhere_with_or_without_dashes(tmp_path: Path, args: l
     ],
 )  # fmt: skip
 def test_a_mistake_is_a_message_and_exit_code_2(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: list[str], message: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, demo: Path, args: list[str], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("x.yaml").write_text(MINIMAL + "data: {root: no/such/data}\n")
-    result = run(*(arg.replace("SPEC", "x.yaml") for arg in args))
+    result = run(*(arg.replace("SPEC", "x.yaml").replace("DEMO", str(demo)) for arg in args))
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.replace("│", " ").split())
     assert "Traceback" not in result.output

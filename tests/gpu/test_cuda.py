@@ -20,7 +20,9 @@ pytestmark = [
 
 @pytest.mark.parametrize("residency", ["device", "memory", "mapped", "streamed"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_a_killed_training_ends_as_if_left_alone(experiment: Experiment, residency: str, precision: str) -> None:
+def test_a_killed_training_ends_as_if_left_alone(
+    experiment: Experiment, residency: str, precision: str
+) -> None:
     experiment.settings = {
         "data__residency": residency,
         "train__precision": precision,

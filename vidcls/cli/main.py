@@ -76,12 +76,10 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _main(
-    version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Show the version."
-    ),
+    _: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
 ) -> None:
-    # Threads of OpenMP spin at each barrier, by default long enough to take a busy node's cores from each other:
-    # with two other processes on two cores, training was several times slower. Read when torch is loaded.
+    # Threads of OpenMP spin at each barrier, by default for so long that on a busy node they take the cores
+    # from each other and training is several times slower. Read when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 

@@ -10,17 +10,19 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
 import torch
 from torch import Tensor
 
+from vidcls.data.buffers import Buffers
 from vidcls.data.decode import Decoder, Form, Probe
 from vidcls.data.manifest import Video
 from vidcls.data.residency import Frames, Source
 from vidcls.data.sampling import frame_indices, generator
-from vidcls.data.transforms import View, cut, eval_view, finish, flip_map, pack, train_view
+from vidcls.data.transforms import View, cut, eval_view, finish, flip_map, host_batch, pack, train_view
 from vidcls.data.workers import Failure
 from vidcls.errors import VidclsError
 from vidcls.spec.sections import AugmentSection, ClipSection, DataSection, Residency
@@ -56,9 +58,9 @@ class _Planned:
 
 @dataclass(frozen=True)
 class _Fetched:
-    """A batch on the host, or on the device where the store lives there."""
+    """A batch as far as it is made ahead; `finish` does the rest."""
 
-    packed: list[Tensor]
+    finish: Callable[[], Tensor]
     clips: list[_Planned]
 
 
@@ -99,6 +101,8 @@ class Clips:
         self._classes = classes
         self._device = device
         self._report_bad = report_bad
+        # Those that are made ahead, the one that is waited for and the one that the model still reads.
+        self._buffers = Buffers(_BATCHES_AHEAD + 2)
         self.close = weakref.finalize(self, close)
 
     def __enter__(self) -> Self:
@@ -157,12 +161,11 @@ class Clips:
             label = mirrored[video.label] if view.flip else video.label
             return _Planned(video, label, view, self._source.request(video, indices))
 
-        def fetch(step: int) -> _Fetched:
+        def fetch(step: int) -> _Fetched | None:
             start, behind = bounds[step]
             return self._fetch([plan(sample) for sample in order[start:behind].tolist()])
 
-        for fetched in self._ahead(fetch, range(start_step, len(bounds))):
-            yield self._batch(fetched)
+        yield from self._batches(fetch, range(start_step, len(bounds)))
 
     def eval_batches(self, videos: Sequence[Video], *, batch_size: int) -> Iterator[Batch]:
         """The good ones of `videos`, each once, in order, in their deterministic view of T frames.
@@ -181,18 +184,17 @@ class Clips:
             view = eval_view(self._stored[video.digest], self._clip)
             return _Planned(video, video.label, view, self._source.request(video, indices))
 
-        def fetch(start: int) -> _Fetched:
+        def fetch(start: int) -> _Fetched | None:
             return self._fetch([plan(video) for video in good[start : start + batch_size]])
 
-        for fetched in self._ahead(fetch, range(0, len(good), batch_size)):
-            if fetched.clips:
-                yield self._batch(fetched)
+        yield from self._batches(fetch, range(0, len(good), batch_size))
 
     def _num_samples(self, videos: Sequence[Video]) -> int:
         num_good = sum(video.id not in self.bad for video in videos)
         return num_good * (self._clip.frames if self._clip.unit == "frame" else 1)
 
-    def _fetch(self, planned: Sequence[_Planned]) -> _Fetched:
+    def _fetch(self, planned: Sequence[_Planned]) -> _Fetched | None:
+        """The batch of the clips that can be read; None if there is none."""
         windows: list[list[Tensor]] = []
         clips: list[_Planned] = []
         for clip in planned:
@@ -207,20 +209,26 @@ class Clips:
                     f"{clip.video.path}: could be read before, but not now: {frames.reason}",
                     hint="give the same command again to go on; data.timeout_s sets the time limit",
                 )
-        return _Fetched(pack(windows, pin=self._device.type == "cuda") if windows else [], clips)
+        if not clips:
+            return None
+        flips = [clip.view.flip for clip in clips]
+        if self._device.type == "cpu":
+            batch = host_batch(windows, flips, clip=self._clip, buffers=self._buffers)
+            return _Fetched(lambda: batch, clips)
+        packed = pack(windows, pin=self._device.type == "cuda")
+        return _Fetched(partial(finish, packed, flips, clip=self._clip, device=self._device), clips)
 
-    def _batch(self, fetched: _Fetched) -> Batch:
-        flips = [clip.view.flip for clip in fetched.clips]
-        labels = torch.tensor([clip.label for clip in fetched.clips], dtype=torch.int64)
-        return Batch(
-            clip=finish(fetched.packed, flips, clip=self._clip, device=self._device),
-            labels=labels.to(self._device),
-            ids=tuple(clip.video.id for clip in fetched.clips),
-        )
-
-    def _ahead(self, fetch: Callable[[int], T], steps: range) -> Iterator[T]:
-        # With the store on the device there is nothing to prepare.
-        return map(fetch, steps) if self.residency == "device" else _ahead(fetch, steps)
+    def _batches(self, fetch: Callable[[int], _Fetched | None], steps: range) -> Iterator[Batch]:
+        # With the store on a device other than the CPU there is nothing to prepare.
+        on_device = self.residency == "device" and self._device.type != "cpu"
+        for fetched in map(fetch, steps) if on_device else _ahead(fetch, steps):
+            if fetched is not None:
+                labels = torch.tensor([clip.label for clip in fetched.clips], dtype=torch.int64)
+                yield Batch(
+                    clip=fetched.finish(),
+                    labels=labels.to(self._device),
+                    ids=tuple(clip.video.id for clip in fetched.clips),
+                )
 
 
 def _ahead(fetch: Callable[[int], T], steps: range) -> Iterator[T]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from vidcls.errors import UserError
 from vidcls.spec.experiment import Spec
 from vidcls.spec.explain import SpecError, validate
 from vidcls.spec.yaml import Mistake, Node, dotted, parse_file, parse_text
 
 COMMAND_LINE = "command line"
+_KEY = re.compile(r"[a-z]+(?:\.\w+)+")
 _OVERRIDE = re.compile(r"(?P<key>[A-Za-z_]\w*(?:\.\w+)*)=(?P<value>.*)", re.DOTALL)
 
 
@@ -29,19 +32,25 @@ class LoadedSpec:
     path: Path
     tree: Node
 
-    def mistake(self, key: str, message: str) -> SpecError:
-        """An error about a setting that is found wrong only once the data or the device is known."""
+    @contextmanager
+    def placed(self) -> Iterator[None]:
+        """Give the place of a setting to an error that begins with its key.
+
+        For what is found wrong only once the data or the model is known, by code that sees no files.
+        """
+        try:
+            yield
+        except UserError as error:
+            key, separator, _ = error.message.partition(": ")
+            if not separator or not _KEY.fullmatch(key):
+                raise
+            raise UserError(f"{self._place(key)}: {error.message}", hint=error.hint) from error
+
+    def _place(self, key: str) -> str:
         node = self.tree
         for part in key.split("."):
             node = node.child(part) or node
-        return SpecError([Mistake(node.place, key, message)])
-
-    def is_set(self, key: str) -> bool:
-        """Whether a setting was written down, in the file, its parent or an override."""
-        node: Node | None = self.tree
-        for part in key.split("."):
-            node = node.child(part) if node else None
-        return node is not None
+        return node.place
 
 
 def load_spec(path: Path, overrides: Sequence[str] = (), *, data_file: Path | None = None) -> LoadedSpec:

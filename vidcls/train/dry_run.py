@@ -34,13 +34,15 @@ def dry_run(loaded: LoadedSpec, *, device: str | None, display: Display) -> list
     """
     spec = loaded.spec
     place = pick_device(device)
-    manifest = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
-    flip_map(spec.augment, flip_labels=spec.data.flip_labels, classes=manifest.classes)
+    with loaded.placed():
+        manifest = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
+        flip_map(spec.augment, flip_labels=spec.data.flip_labels, classes=manifest.classes)
+        seed_everything(spec.seed)
+        model = build(spec.model, num_classes=manifest.num_classes, clip=spec.clip)
     # A batch's worth of videos, decoded as they come: no store is built for a trial.
     num = spec.train.batch_size
     train, val = manifest.split("train")[:num], manifest.split("val")[:num]
     data_section = spec.data.model_copy(update={"residency": "streamed"})
-    seed_everything(spec.seed)
     with open_clips(
         (*train, *val),
         data=data_section,
@@ -50,7 +52,6 @@ def dry_run(loaded: LoadedSpec, *, device: str | None, display: Display) -> list
         device=place,
         progress=display.stage,
     ) as clips:
-        model = build(spec.model, num_classes=manifest.num_classes, clip=spec.clip)
         precision = resolve_precision(spec.train, place)
         data = Data(clips, train, val)
         loop = Loop(spec, model=model, data=data, precision=precision, device=place)

@@ -73,16 +73,17 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
         VidclsError: If a signal stopped it (exit code 75 or 1), or the disk, the data or the loss did.
     """
     spec, device = loaded.spec, pick_device(options.device)
-    manifest = load_manifest(
-        spec.data, cache_dir=Path(spec.store_dir), progress=partial(display.stage, "read files")
-    )
+    # What cannot be is refused here, before anything is decoded: data that is not there, a mirror that would
+    # change labels, a backbone that cannot take such clips.
+    with loaded.placed():
+        manifest = load_manifest(
+            spec.data, cache_dir=Path(spec.store_dir), progress=partial(display.stage, "read files")
+        )
+        flip_map(spec.augment, flip_labels=spec.data.flip_labels, classes=manifest.classes)
+        seed_everything(spec.seed)
+        model = build(spec.model, num_classes=manifest.num_classes, clip=spec.clip)
     for problem in manifest.problems:
         display.say(str(problem))
-    # What cannot be is refused here, before anything is decoded: a mirror that would change labels, a
-    # backbone that does not exist or cannot take such clips.
-    flip_map(spec.augment, flip_labels=spec.data.flip_labels, classes=manifest.classes)
-    seed_everything(spec.seed)
-    model = build(spec.model, num_classes=manifest.num_classes, clip=spec.clip)
     run = Run.at(spec, fingerprint(spec, manifest.hash))
     # The signals are heard from here on, so that a queue's warning during a store build is not fatal either.
     # A sweep's agent may ask for a point that another one is training: its result will do.
