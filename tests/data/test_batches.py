@@ -130,6 +130,17 @@ def test_a_mirrored_clip_has_the_mirrored_label(tmp_path: Path, videos: list[Vid
         train(clips, videos)
 
 
+def test_a_batch_that_is_kept_stays_what_it_was(clips: Clips, videos: list[Video]) -> None:
+    kept, copies = [], []
+    for _ in range(2):
+        for batch in clips.train_batches(
+            videos, augment=AugmentSection(flip=0.5), seed=0, batch_size=2, epoch=0
+        ):
+            kept.append(batch.clip[:, 0])
+            copies.append(batch.clip[:, 0].clone())
+    assert all(torch.equal(a, b) for a, b in zip(kept, copies, strict=True))
+
+
 @pytest.fixture
 def some_bad(tmp_path: Path) -> list[Video]:
     write_clip(tmp_path / "good.mp4", moving_square(6, 32, 32))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vidcls.data.buffers import Buffers
 from vidcls.data.sampling import generator
-from vidcls.data.transforms import View, cut, eval_view, finish, flip_map, pack, train_view
+from vidcls.data.transforms import View, cut, eval_view, finish, flip_map, host_batch, pack, train_view
 from vidcls.errors import UserError
 from vidcls.spec.sections import AugmentSection, ClipSection
 
@@ -23,12 +25,27 @@ def frames(seed: int, num_frames: int = 3, height: int = 20, width: int = 24) ->
     ]
 
 
-def batch(clips: list[list[torch.Tensor]], views: list[View], clip: ClipSection) -> torch.Tensor:
+def on_the_host(clips: list[list[torch.Tensor]], views: list[View], clip: ClipSection) -> torch.Tensor:
+    windows = [cut(f, v) for f, v in zip(clips, views, strict=True)]
+    return host_batch(windows, [v.flip for v in views], clip=clip, buffers=Buffers(1))
+
+
+def on_the_device(clips: list[list[torch.Tensor]], views: list[View], clip: ClipSection) -> torch.Tensor:
+    """What CUDA does, on the CPU."""
     packed = pack([cut(f, v) for f, v in zip(clips, views, strict=True)], pin=False)
     return finish(packed, [v.flip for v in views], clip=clip, device=CPU)
 
 
-def test_evaluation_normalises_the_centre() -> None:
+Way = Callable[[list[list[torch.Tensor]], list[View], ClipSection], torch.Tensor]
+
+
+@pytest.fixture(params=[on_the_host, on_the_device])
+def batch(request: pytest.FixtureRequest) -> Way:
+    way: Way = request.param
+    return way
+
+
+def test_evaluation_normalises_the_centre(batch: Way) -> None:
     clip = ClipSection(frames=3, size=(16, 18), fit="crop", mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
     given_frames = frames(0)
     made = batch([given_frames], [eval_view((20, 24), clip)], clip)
@@ -36,15 +53,27 @@ def test_evaluation_normalises_the_centre() -> None:
     expected = (pixels / 255 - np.array(clip.mean)) / np.array(clip.std)
     assert made.shape == (1, 3, 3, 16, 18)
     assert made.dtype == torch.float32
+    assert made.permute(0, 2, 3, 4, 1).is_contiguous()
     assert np.allclose(made[0].numpy(), expected.transpose(3, 0, 1, 2), atol=1e-5)
 
 
-@pytest.mark.parametrize("crop", ["none", "random", "random_resized"])
-def test_a_clip_does_not_depend_on_its_batch(crop: Literal["none", "random", "random_resized"]) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"crop": "none"},
+        {"crop": "random"},
+        {"crop": "random_resized"},
+        {"crop": "random_resized", "scale": (0.5, 0.5), "ratio": (1.0, 1.0)},
+    ],
+)
+@pytest.mark.parametrize("widths", [(20,), (20, 23, 26)])
+def test_a_clip_does_not_depend_on_its_batch(
+    batch: Way, options: dict[str, Any], widths: tuple[int, ...]
+) -> None:
     clip = ClipSection(frames=3, size=(16, 16), fit="crop")
-    augment = AugmentSection(flip=0.5, crop=crop)
-    # Sizes differ between videos under fit: crop.
-    clips = [frames(seed, width=20 + 3 * (seed % 3)) for seed in range(7)]
+    augment = AugmentSection(flip=0.5, **options)
+    # Sizes may differ between videos under fit: crop.
+    clips = [frames(seed, width=widths[seed % len(widths)]) for seed in range(7)]
     views = [
         train_view((20, c[0].shape[1]), clip, augment=augment, rng=generator("clip", 0, 0, str(i), 0))
         for i, c in enumerate(clips)
@@ -55,7 +84,7 @@ def test_a_clip_does_not_depend_on_its_batch(crop: Literal["none", "random", "ra
         assert torch.equal(batch([clips[i]], [views[i]], clip)[0], together[i])
 
 
-def test_one_draw_serves_all_frames_of_a_clip() -> None:
+def test_one_draw_serves_all_frames_of_a_clip(batch: Way) -> None:
     clip = ClipSection(frames=3, size=(16, 16), fit="crop")
     augment = AugmentSection(flip=0.5, crop="random_resized")
     still = frames(0, num_frames=1) * 3
@@ -66,17 +95,39 @@ def test_one_draw_serves_all_frames_of_a_clip() -> None:
         assert torch.equal(made[:, 0], made[:, 2])
 
 
-def test_a_mirror_reverses_columns_only() -> None:
+def test_a_mirror_reverses_columns_only(batch: Way) -> None:
     clip = ClipSection(frames=3, size=(20, 24))
     plain = batch([frames(0)], [View(0, 0, 20, 24)], clip)
     assert torch.equal(batch([frames(0)], [View(0, 0, 20, 24, flip=True)], clip), plain.flip(4))
 
 
-def test_what_was_given_is_not_changed() -> None:
+def test_what_was_given_is_not_changed(batch: Way) -> None:
     clip = ClipSection(frames=3, size=(20, 24))
     given_frames = frames(0)
     batch([given_frames], [View(0, 0, 20, 24, flip=True)], clip)
     assert all(torch.equal(a, b) for a, b in zip(given_frames, frames(0), strict=True))
+
+
+@given(
+    height=st.integers(1, 40),
+    width=st.integers(1, 40),
+    size=st.tuples(st.integers(8, 40), st.integers(8, 40)),
+    num_frames=st.integers(1, 3),
+    flip=st.booleans(),
+)
+def test_host_and_device_agree_to_a_grey_level(
+    height: int, width: int, size: tuple[int, int], num_frames: int, flip: bool
+) -> None:
+    clip = ClipSection.model_construct(size=size, mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
+    clips = [frames(seed, num_frames=num_frames, height=height + 3, width=width + 5) for seed in range(2)]
+    views = [View(1, 2, height, width, flip), View(0, 0, height, width)]
+    ours, theirs = on_the_host(clips, views, clip), on_the_device(clips, views, clip)
+    assert ours.shape == theirs.shape == (2, 3, num_frames, *size)
+    assert ours.stride() == theirs.stride()
+    level = 1 / (255 * torch.tensor(clip.std).view(3, 1, 1, 1))
+    assert ((ours - theirs).abs() <= 1.01 * level).all()
+    if size == (height, width):
+        assert torch.equal(ours, theirs)
 
 
 @given(st.integers(16, 60), st.integers(16, 60), st.integers(0, 1000))

@@ -121,9 +121,9 @@ def host_batch(
 ) -> Tensor:
     """The normalised batch `[B, C, T, H, W]` float32 on the CPU, channels innermost in memory.
 
-    Made by the calling thread alone: OpenMP would give each thread that prepares batches a team of its own, and
-    these would fight for the cores with the one that trains. Hence numpy and OpenCV, and frame by frame, which
-    stay in the cache.
+    Made by the calling thread alone: OpenMP would give each thread that prepares batches a team of its own,
+    and these would fight for the cores with the one that trains. Hence numpy, OpenCV and the one resize of
+    torch that starts no threads, and frame by frame, so that a frame stays in the cache.
 
     Args:
         windows: For each clip T tensors `[h, w, 3]` uint8; not written to.
@@ -138,7 +138,7 @@ def host_batch(
     for target, frames, flip in zip(made, windows, flips, strict=True):
         gathered = _gather(frames, flip=flip)
         if gathered.shape[1:3] != clip.size:
-            gathered = _resize(torch.from_numpy(gathered), clip.size).numpy()
+            gathered = _resize(torch.from_numpy(gathered).permute(0, 3, 1, 2), clip.size).numpy()
         for row, pixels in zip(target, gathered.reshape(len(frames), -1), strict=True):
             row[:] = pixels
             row *= scale
@@ -150,7 +150,7 @@ def _gather(frames: Sequence[Tensor], *, flip: bool) -> NDArray[np.uint8]:
     gathered = np.empty((len(frames), *frames[0].shape), np.uint8)
     for target, frame in zip(gathered, frames, strict=True):
         if flip:
-            cv2.flip(frame.numpy(), 1, dst=target)  # ten times as fast as numpy
+            cv2.flip(frame.numpy(), 1, dst=target)  # ten times as fast as in numpy
         else:
             target[:] = frame.numpy()
     return gathered
@@ -197,10 +197,11 @@ def finish(
         for window, flip in zip(windows, flips[start:behind], strict=True):
             if flip:
                 window.copy_(window.flip(2))
-        # torch resizes uint8 with antialiasing on the CPU only; in float the result is up to a grey level apart.
-        batch[start:behind] = (
-            windows if windows.shape[2:4] == clip.size else _resize(windows[0].to(torch.float32), clip.size)
-        )
+        if windows.shape[2:4] == clip.size:
+            batch[start:behind] = windows
+        else:  # in float: torch resizes uint8 on the CPU alone. The two are up to a grey level apart.
+            frames = windows.flatten(0, 1).permute(0, 3, 1, 2).to(torch.float32).contiguous()
+            batch[start:behind] = _resize(frames, clip.size).view(-1, num_frames, height, width, 3)
         start = behind
     scale, shift = (torch.from_numpy(row).to(device) for row in _scale_and_shift(clip))
     # Two operations, as a fused one rounds otherwise at the end of a batch than inside it.
@@ -209,10 +210,8 @@ def finish(
 
 
 def _resize(frames: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear with antialiasing, `[T, h, w, 3]` -> `[T, H, W, 3]`, 0 to 255."""
-    resized = F.interpolate(
-        frames.permute(0, 3, 1, 2), size=size, mode="bilinear", antialias=True, align_corners=False
-    )
+    """Bilinear with antialiasing, `[T, C, h, w]` -> `[T, H, W, C]`; uint8 is fast with channels innermost."""
+    resized = F.interpolate(frames, size=size, mode="bilinear", antialias=True, align_corners=False)
     return resized.permute(0, 2, 3, 1)
 
 
