@@ -65,12 +65,33 @@ def test_a_silent_holder_on_another_host_loses_the_lock_after_its_lease(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "LEASE_S", 0.0)
-    elsewhere = {"host": "elsewhere", "pid": 1, "process_start": 0.0, "job": "42"}
+    elsewhere = {"host": "elsewhere", "pid": 1, "process_start": 0.0, "job": "42", "token": "x"}
     (tmp_path / "lock").write_text(json.dumps(elsewhere))
     said: list[str] = []
     with lock.hold(tmp_path / "lock", say=said.append):
-        assert lock.Holder.read(tmp_path / "lock") == lock.Holder.me()
+        holder = lock.Holder.read(tmp_path / "lock")
+        assert holder is not None
+        assert holder.pid == os.getpid()
     assert "process 1 on elsewhere, job 42" in said[0]
+
+
+def test_a_lock_that_was_taken_over_is_left_to_its_new_holder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "BEAT_S", 0.01)
+    other = json.dumps({**vars(lock.Holder.me()), "token": "other"})
+    with lock.hold(tmp_path / "lock", say=pytest.fail) as lost:
+        (tmp_path / "lock").write_text(other)
+        assert lost.wait(60)
+    assert (tmp_path / "lock").read_text() == other
+
+
+def test_a_holder_that_is_waited_for_may_be_interrupted_by_a_check(tmp_path: Path, holder) -> None:
+    def check() -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError), lock.hold(tmp_path / "lock", say=print, wait=True, check=check):
+        pass
 
 
 def _count(path: Path, inside: Path, rounds: int) -> None:
@@ -96,4 +117,4 @@ def test_of_many_processes_one_holds_it_at_a_time(tmp_path: Path) -> None:
     for child in children:
         child.join()
     assert [child.exitcode for child in children] == [0, 0, 0]
-    assert [path.name for path in tmp_path.iterdir()] == []
+    assert [path.name for path in tmp_path.iterdir()] == [".lock.guard"]

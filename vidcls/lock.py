@@ -8,6 +8,7 @@ for a lease on the observer's own monotonic clock, because wall clocks of two ma
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import socket
@@ -30,18 +31,29 @@ _JOB_VARIABLES = ("SLURM_JOB_ID", "LSB_JOBID")
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock."""
+    """Who holds a lock.
+
+    Attributes:
+        host: Name of the machine.
+        pid: Of the process.
+        process_start: When it started, in the system's own ticks; two processes with one number differ in it.
+        job: Of the batch queue, if any.
+        token: Of this one holding.
+    """
 
     host: str
     pid: int
     process_start: float
     job: str | None
+    token: str
 
     @classmethod
     def me(cls) -> Holder:
-        """This process."""
+        """This process, now."""
         job = next((os.environ[name] for name in _JOB_VARIABLES if name in os.environ), None)
-        return cls(socket.gethostname(), os.getpid(), psutil.Process().create_time(), job)
+        start = _process_start(os.getpid())
+        assert start is not None
+        return cls(socket.gethostname(), os.getpid(), start, job, uuid.uuid4().hex)
 
     @classmethod
     def read(cls, path: Path) -> Holder | None:
@@ -51,57 +63,76 @@ class Holder:
         except (FileNotFoundError, json.JSONDecodeError, TypeError):
             return None
 
+    @property
+    def is_here(self) -> bool:
+        """Whether this holder runs, or ran, on this host."""
+        return self.host == socket.gethostname()
+
     def here_and_dead(self) -> bool:
         """Whether this holder ran on this host and is gone."""
-        if self.host != socket.gethostname():
-            return False
-        try:
-            return psutil.Process(self.pid).create_time() != self.process_start
-        except psutil.NoSuchProcess:
-            return True
+        return self.is_here and _process_start(self.pid) != self.process_start
 
     def __str__(self) -> str:
         job = f", job {self.job}" if self.job else ""
         return f"process {self.pid} on {self.host}{job}"
 
 
+def _process_start(pid: int) -> float | None:
+    """When a process started, None if there is none."""
+    try:
+        # Ticks since boot: unlike a time of day they stay the same when the clock is set.
+        return float(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, IndexError):
+        try:
+            return psutil.Process(pid).create_time()
+        except psutil.NoSuchProcess:
+            return None
+
+
 @contextlib.contextmanager
-def hold(path: Path, *, say: Callable[[str], None], wait: bool = False) -> Iterator[None]:
-    """Hold the lock for the length of a `with` block.
+def hold(
+    path: Path,
+    *,
+    say: Callable[[str], None],
+    wait: bool = False,
+    check: Callable[[], None] = lambda: None,
+) -> Iterator[threading.Event]:
+    """Hold the lock for the length of a `with` block, which gets an event that is set if it was lost.
 
     Args:
         path: The lock file.
         say: Told when a holder is waited for.
-        wait: Wait for a live holder on this host to end, too.
+        wait: Wait for a live holder to end, too.
+        check: Called while waiting; may raise.
 
     Raises:
         VidclsError: If a live process holds it and is not waited for.
     """
-    while not _create(path):
+    me = Holder.me()
+    while not _create(path, me):
         holder = Holder.read(path)
         if holder is not None and holder.here_and_dead():
             _remove(path, holder)
-        elif wait and holder is not None:
+        elif holder is not None and holder.is_here:
+            if not wait:
+                hint = f"wait for it, or stop it: kill {holder.pid}"
+                raise VidclsError(f"{path.parent}: {holder} is training this run", hint=hint)
             say(f"{path.parent}: {holder} is training this run; waiting for it")
             while Holder.read(path) == holder and not holder.here_and_dead():
+                check()
                 time.sleep(_POLL_S)
-        elif holder is not None and holder.host == socket.gethostname():
-            raise VidclsError(
-                f"{path.parent}: {holder} is training this run",
-                hint=f"wait for it, or stop it: kill {holder.pid}",
-            )
         else:
-            say(f"{path.parent}: held by {holder}; waiting up to {LEASE_S:.0f} s for a sign of life")
-            _outwait(path, holder)
-    stop = threading.Event()
-    beat = threading.Thread(target=_beat, args=(path, stop), name="vidcls-lock", daemon=True)
+            say(f"{path.parent}: held by {holder}; waiting {LEASE_S:.0f} s for a sign of life")
+            _outwait(path, holder, wait=wait, check=check)
+    stop, lost = threading.Event(), threading.Event()
+    beat = threading.Thread(target=_beat, args=(path, me, stop, lost), name="vidcls-lock", daemon=True)
     beat.start()
     try:
-        yield
+        yield lost
     finally:
         stop.set()
         beat.join()
-        path.unlink(missing_ok=True)
+        _remove(path, me)
 
 
 def is_held(path: Path) -> bool:
@@ -110,10 +141,10 @@ def is_held(path: Path) -> bool:
     return holder is not None and not holder.here_and_dead()
 
 
-def _create(path: Path) -> bool:
+def _create(path: Path, me: Holder) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
-    mine = path.with_name(f".lock.{uuid.uuid4().hex}")
-    mine.write_text(json.dumps(asdict(Holder.me())))
+    mine = path.with_name(f".lock.{me.token}")
+    mine.write_text(json.dumps(asdict(me)))
     try:
         # A link is exclusive on network file systems too, and the file is whole from the first moment.
         os.link(mine, path)
@@ -124,38 +155,40 @@ def _create(path: Path) -> bool:
     return True
 
 
-def _remove(path: Path, holder: Holder) -> None:
-    """Take a dead holder's lock away; of several processes that try, one rename succeeds."""
-    aside = path.with_name(f".lock.{uuid.uuid4().hex}")
-    with contextlib.suppress(FileNotFoundError):
-        path.rename(aside)
-        if Holder.read(aside) != holder:
-            # Somebody was quicker and holds it by now: give it back.
-            with contextlib.suppress(FileExistsError):
-                os.link(aside, path)
-        aside.unlink()
+def _remove(path: Path, holder: Holder | None) -> None:
+    """Take a holder's lock away if it still is that holder's; of several processes one looks at a time."""
+    with path.with_name(".lock.guard").open("w") as guard:
+        with contextlib.suppress(OSError):  # some network file systems have no locks of their own
+            fcntl.flock(guard, fcntl.LOCK_EX)
+        if Holder.read(path) == holder:
+            path.unlink(missing_ok=True)
 
 
-def _outwait(path: Path, holder: Holder | None) -> None:
+def _outwait(path: Path, holder: Holder | None, *, wait: bool, check: Callable[[], None]) -> None:
     def look() -> int | None:
         try:
             return path.stat().st_mtime_ns
         except FileNotFoundError:
             return None
 
-    first, start = look(), time.monotonic()
-    while time.monotonic() - start < LEASE_S:
-        if first is None:
-            return
-        if look() != first:
-            raise VidclsError(
-                f"{path.parent}: {holder} is training this run", hint="wait for it, or stop it there"
-            )
-        time.sleep(_POLL_S)
-    _remove(path, holder) if holder else path.unlink(missing_ok=True)
+    seen, since = look(), time.monotonic()
+    while seen is not None and time.monotonic() - since < LEASE_S:
+        check()
+        time.sleep(min(_POLL_S, LEASE_S))
+        if (now := look()) != seen:
+            if not wait and now is not None:
+                raise VidclsError(
+                    f"{path.parent}: {holder} is training this run", hint="wait for it, or stop it there"
+                )
+            seen, since = now, time.monotonic()
+    if seen is not None:
+        _remove(path, holder)
 
 
-def _beat(path: Path, stop: threading.Event) -> None:
+def _beat(path: Path, me: Holder, stop: threading.Event, lost: threading.Event) -> None:
     while not stop.wait(BEAT_S):
+        if Holder.read(path) != me:
+            lost.set()
+            return
         with contextlib.suppress(OSError):
             os.utime(path)

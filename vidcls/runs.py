@@ -15,10 +15,11 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from threading import Event
 from typing import Any, Literal
 
 from vidcls import lock
-from vidcls.errors import UserError
+from vidcls.errors import UserError, VidclsError
 from vidcls.files import write_json, write_text
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import load_spec
@@ -136,9 +137,11 @@ class Run:
         """The spec as it was asked for, with every default written out."""
         return load_spec(self.spec_file).spec
 
-    def hold(self, say: Callable[[str], None], *, wait: bool = False) -> AbstractContextManager[None]:
+    def hold(
+        self, say: Callable[[str], None], *, wait: bool = False, check: Callable[[], None] = lambda: None
+    ) -> AbstractContextManager[Event]:
         """Lock the run; see `vidcls.lock`."""
-        return lock.hold(self.lock_file, say=say, wait=wait)
+        return lock.hold(self.lock_file, say=say, wait=wait, check=check)
 
     def create(self, spec: Spec, provenance: dict[str, Any]) -> None:
         """Write what identifies the run; the spec last, because its presence makes the folder a run."""
@@ -148,8 +151,7 @@ class Run:
 
     def provenance(self) -> dict[str, Any]:
         """Code, versions, machine and what every `auto` became."""
-        content: dict[str, Any] = json.loads(self.provenance_file.read_text())
-        return content
+        return _read_json(self.provenance_file)
 
     def write_status(self, status: Status) -> None:
         """Say where the run stands."""
@@ -159,10 +161,12 @@ class Run:
 
     def status(self) -> Status | None:
         """What was last said, None for a run that never started an epoch."""
-        try:
-            return Status(**json.loads(self.status_file.read_text()))
-        except FileNotFoundError:
+        if not self.status_file.exists():
             return None
+        try:
+            return Status(**_read_json(self.status_file))
+        except TypeError as error:
+            raise VidclsError(f"{self.status_file}: of another version of vidcls: {error}") from error
 
     @property
     def state(self) -> str:
@@ -180,6 +184,17 @@ class Run:
         while (target := self.folder.with_name(f".{self.folder.name}.replaced-{number}")).exists():
             number += 1
         return self.folder.rename(target)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+        if isinstance(content, dict):
+            return content
+        reason = "no object"
+    except (OSError, ValueError) as error:
+        reason = str(error)
+    raise VidclsError(f"{path}: damaged or missing: {reason}")
 
 
 def find_runs(root: Path) -> list[Run]:

@@ -259,3 +259,49 @@ def test_init_writes_a_project_once(tmp_path: Path) -> None:
     again = run("init", tmp_path / "mine")
     assert again.exit_code == 2
     assert "has experiments, sweeps, slurm, Makefile already" in again.stderr
+
+
+def test_a_run_is_evaluated_and_its_seal_counted_from_any_folder(
+    trained: Experiment, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = json.loads(run("evaluate", folder, "--split", "test", "--json").stdout)["test_openings"]
+    after = json.loads(run("evaluate", folder, "--split", "test", "--json").stdout)["test_openings"]
+    assert sum(after.values()) == sum(before.values()) + 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_damaged_run_does_not_hide_the_others(trained: Experiment, folder: Path, tmp_path: Path) -> None:
+    for name in ("good", "bad"):
+        shutil.copytree(folder, tmp_path / "runs" / name)
+    (tmp_path / "runs" / "bad" / "status.json").write_text('{"sta')
+    (tmp_path / "runs" / "bad" / "checkpoints" / "best.pt").unlink()
+    result = run("runs", "ls", tmp_path / "runs", "--json")
+    assert [Path(row["run"]).name for row in json.loads(result.stdout)] == ["good"]
+    assert "bad: left out: " in result.stderr
+    compared = run("evaluate", tmp_path / "runs")
+    assert compared.exit_code == 3
+    assert "no checkpoint 'best' yet" in compared.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_named(trained: Experiment, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = run("train", trained.spec(seed=0), f"runs_dir={tmp_path}/file/runs")
+    assert result.exit_code == 1
+    assert f"{tmp_path}/file" in result.stderr
+
+
+def test_names_are_shown_as_they_are(folder: Path, demo: Path, tmp_path: Path) -> None:
+    shutil.copy(next((demo / "videos" / "val").rglob("v_*")), tmp_path / "my [bold]final[-x].avi")
+    assert "my [bold]final[-x].avi" in run("predict", folder, tmp_path).stdout
+
+
+def test_seed_is_an_option_where_it_is_one_and_an_override_where_it_is_that(tmp_path: Path) -> None:
+    assert "unexpected extra argument" not in run("data", "demo", tmp_path / "m", "--seed=-1").output
+    (tmp_path / "x.yaml").write_text(MINIMAL)
+    assert (
+        json.loads(run("spec", "show", "--resolved", "--json", tmp_path / "x.yaml", "--seed=7").stdout)[
+            "seed"
+        ]
+        == 7
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,12 +26,13 @@ DataFile = Annotated[
     typer.Option("--data", metavar="FILE", help="YAML file whose data section replaces the spec's."),
 ]
 _FILE_WIDTH = 200
+_OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
 def split_args(args: Sequence[str]) -> tuple[list[Path], list[str]]:
     """Files and overrides, which may stand in any order."""
-    overrides = [arg for arg in args if "=" in arg and not Path(arg).exists()]
+    overrides = [arg for arg in args if _OVERRIDE.match(arg)]
     return [Path(arg) for arg in args if arg not in overrides], overrides
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 if TYPE_CHECKING:
     from vidcls.train.loop import Loop, Metrics
@@ -80,7 +78,7 @@ class PlainDisplay:
     def stage(self, name: str, done: int, total: int) -> None:
         """A line at the end of a stage, and every half minute."""
         now = time.monotonic()
-        if done == total or now - self._shown > PLAIN_EVERY_S:
+        if (total and done == total) or now - self._shown > PLAIN_EVERY_S:
             self._shown = now
             self.say(f"{name}: {done}/{total}")
 
@@ -159,12 +157,3 @@ def open_display() -> Display:
     """What fits the output: a live bar in a terminal, plain lines elsewhere."""
     console = Console(stderr=True)
     return LiveDisplay(console) if console.is_terminal else PlainDisplay()
-
-
-@contextmanager
-def progress_bar(description: str) -> Iterator[tuple[Progress, TaskID]]:
-    """A bar with time left for one long command; silent where the output is not a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield progress, progress.add_task(description, total=None)

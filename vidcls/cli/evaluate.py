@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vidcls.cli.common import AsJson, console, print_json
-from vidcls.errors import ExitCode
+from vidcls.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
     from vidcls.evaluate.compare import Comparison
@@ -41,7 +41,12 @@ def evaluate(
 
     place = pick_device(device)
     rows: list[tuple[Run, Checkpoint, Metrics]] = []
-    found = open_runs(runs)
+    found = [run for run in open_runs(runs) if _checkpoints(run, checkpoint)]
+    skipped = [run for run in open_runs(runs) if run not in found]
+    if not found:
+        names = ", ".join(str(run.folder) for run in skipped)
+        hint = "train it first; train.keep_last=true keeps the last checkpoint of a finished run"
+        raise UserError(f"{names}: no checkpoint {checkpoint!r}", hint=hint)
     with open_display() as display:
         for run in found:
             results = evaluate_run(
@@ -68,16 +73,17 @@ def evaluate(
         _render(rows, split, comparison=comparison, figure=figure)
     for name, why in unscored.items():
         typer.echo(f"{name}: not scored: {why}", err=True)
-    if unscored:
+    for run in skipped:
+        typer.echo(f"{run.folder}: left out: no checkpoint {checkpoint!r} yet", err=True)
+    if unscored or skipped:
         raise typer.Exit(int(ExitCode.PARTLY_DONE))
 
 
 def _checkpoints(run: Run, asked: str) -> list[Checkpoint]:
     from vidcls.runs import CHECKPOINTS
 
-    if asked == "all":
-        return [which for which in CHECKPOINTS if run.checkpoint_file(which).is_file()]
-    return [which for which in CHECKPOINTS if which == asked]
+    wanted = [which for which in CHECKPOINTS if asked in (which, "all")]
+    return [which for which in wanted if run.checkpoint_file(which).is_file()]
 
 
 def _common_folder(runs: list[Run]) -> Path:
@@ -107,7 +113,17 @@ def _plain(
         }
         for run, which, metrics in rows
     ]
-    return {"split": split, "evaluations": evaluations, "verdict": verdict, "unscored": unscored}
+    content: dict[str, object] = {
+        "split": split,
+        "evaluations": evaluations,
+        "verdict": verdict,
+        "unscored": unscored,
+    }
+    if split == "test":
+        from vidcls.evaluate.run import ledger_of
+
+        content["test_openings"] = {str(run.folder): ledger_of(run).count for run, _, _ in rows}
+    return content
 
 
 def _render(
@@ -131,6 +147,7 @@ def _render(
 
 
 def _class_table(metrics: Metrics) -> object:
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("class", box=None)
@@ -138,5 +155,5 @@ def _class_table(metrics: Metrics) -> object:
         table.add_column(name, justify="right")
     for row in metrics.per_class:
         values = (row.precision, row.recall, row.f1)
-        table.add_row(row.name, str(row.support), *("-" if v is None else f"{v:.1%}" for v in values))
+        table.add_row(escape(row.name), str(row.support), *("-" if v is None else f"{v:.1%}" for v in values))
     return table

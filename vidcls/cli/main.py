@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from vidcls.errors import ExitCode, VidclsError
 
+_TAKE_OVERRIDES = ("train", "spec", "model")
 _TOP_LEVEL = ("name", "seed", "runs_dir", "store_dir")
 _DASHED = re.compile(rf"--((?:[A-Za-z_]\w*(?:\.\w+)+|{'|'.join(_TOP_LEVEL)})=.*)", re.DOTALL)
 _SPACED = re.compile(r"--([A-Za-z_]\w*(?:\.\w+)+)")
@@ -23,7 +24,7 @@ class _Group(TyperGroup):
         """Turn dashed overrides (what `wandb agent` passes) into plain ones before options are read."""
         plain: list[str] = []
         for i, arg in enumerate(args):
-            if match := _SPACED.fullmatch(arg):
+            if args[0] in _TAKE_OVERRIDES and (match := _SPACED.fullmatch(arg)):
                 value = args[i + 1] if i + 1 < len(args) else "VALUE"
                 fail(
                     VidclsError(
@@ -32,7 +33,8 @@ class _Group(TyperGroup):
                         exit_code=ExitCode.USER_MISTAKE,
                     )
                 )
-            plain.append(match[1] if (match := _DASHED.fullmatch(arg)) else arg)
+            match = _DASHED.fullmatch(arg) if args[0] in _TAKE_OVERRIDES else None
+            plain.append(match[1] if match else arg)
         return list(super().parse_args(ctx, plain))
 
     def invoke(self, ctx: Any) -> Any:
@@ -41,6 +43,15 @@ class _Group(TyperGroup):
             return super().invoke(ctx)
         except VidclsError as error:
             fail(error)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if error.filename is None:
+                raise
+            hint = (
+                "set runs_dir and store_dir to folders that can be written, data.root to one that can be read"
+            )
+            fail(VidclsError(f"{error.filename}: {error.strerror}", hint=hint))
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)
             raise SystemExit(130) from None

@@ -69,10 +69,11 @@ def _print_csv(predictions: list[Prediction], top: int) -> None:
 
 
 def _print_table(predictions: list[Prediction], top: int) -> None:
+    from rich.markup import escape
     from rich.table import Column, Table
 
     table = Table(Column("video", overflow="fold"), "prediction", box=None)
     for prediction in predictions:
         answers = "  ".join(f"{name} {value:.1%}" for name, value in _ranked(prediction, top))
-        table.add_row(str(prediction.path), answers or "[red]not readable[/red]")
+        table.add_row(escape(str(prediction.path)), escape(answers) or "[red]not readable[/red]")
     console().print(table)

@@ -20,16 +20,23 @@ def ls(
     folder: Annotated[Path, typer.Argument(help="Folder of runs.")] = Path("runs"), as_json: AsJson = False
 ) -> None:
     """List runs: state, val top-1, epochs, time, and the settings in which they differ."""
+    from rich.markup import escape
     from rich.table import Column, Table
 
-    from vidcls.errors import UserError
+    from vidcls.errors import UserError, VidclsError
     from vidcls.runs import find_runs
 
     runs = find_runs(folder)
     if not runs and not folder.is_dir():
         raise UserError(f"{folder}: no such folder", hint="vidcls runs ls FOLDER, the runs_dir of your specs")
-    rows = [_row(run) for run in runs]
-    for row, varying in zip(rows, _varying(runs), strict=True):
+    rows, readable = [], []
+    for run in runs:
+        try:
+            rows.append(_row(run))
+            readable.append(run)
+        except VidclsError as error:
+            typer.echo(f"{run.folder}: left out: {error.message}", err=True)
+    for row, varying in zip(rows, _varying(readable), strict=True):
         row["differences"] = varying
     if as_json:
         print_json(rows)
@@ -40,12 +47,12 @@ def ls(
     for row in rows:
         top1 = row["val_top1"]
         table.add_row(
-            row["run"],
+            escape(row["run"]),
             row["state"],
             "" if top1 is None else f"{top1:.1%}",
             f"{row['epoch']}/{row['num_epochs']}",
             f"{row['elapsed_s'] / 60:.1f} min",
-            " ".join(f"{key}={value}" for key, value in row["differences"].items()),
+            escape(" ".join(f"{key}={value}" for key, value in row["differences"].items())),
         )
     console().print(table if rows else f"no runs below {folder}")
 

@@ -58,6 +58,7 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Show the settings in which two specs differ, defaults included."""
+    from rich.markup import escape
     from rich.table import Table
 
     from vidcls.spec.load import load_spec
@@ -73,7 +74,7 @@ def diff(
         return
     table = Table("setting", str(a), str(b), box=None)
     for key, left, right in rows:
-        table.add_row(key, str(left), str(right))
+        table.add_row(key, escape(str(left)), escape(str(right)))
     console().print(table)
 
 

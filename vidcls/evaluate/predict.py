@@ -16,7 +16,7 @@ from vidcls.data.manifest import Video
 from vidcls.errors import UserError
 from vidcls.evaluate.restore import Restored, restore
 from vidcls.evaluate.score import score
-from vidcls.models.device import pick_device
+from vidcls.models.device import pick_device, pin
 from vidcls.runs import Checkpoint, Run
 
 Progress = Callable[[str, int, int], None]
@@ -52,6 +52,9 @@ class Predictor:
     def __init__(self, run: Run, *, checkpoint: Checkpoint = "best", device: str | None = None) -> None:
         self._device = pick_device(device)
         self._restored: Restored = restore(run, checkpoint, self._device)
+        provenance = run.provenance()
+        self._store_dir = Path(provenance["store_dir"])
+        pin(threads=provenance["threads"], deterministic=self._restored.spec.train.deterministic)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -91,7 +94,7 @@ class Predictor:
         self, files: Sequence[Path], progress: Progress | None
     ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         spec = self._restored.spec
-        digests = digest_videos(files, cache_dir=Path(spec.store_dir))
+        digests = digest_videos(files, cache_dir=self._store_dir)
         errors = {
             str(path): digest.reason for path, digest in zip(files, digests, strict=True) if digest.failure
         }
@@ -104,7 +107,7 @@ class Predictor:
             videos,
             data=spec.data.model_copy(update={"residency": "streamed"}),
             clip=spec.clip,
-            store_dir=Path(spec.store_dir),
+            store_dir=self._store_dir,
             device=self._device,
             report_bad=True,
             progress=progress,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from vidcls.errors import UserError, VidclsError
@@ -49,8 +50,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise
     except Exception as error:
         raise VidclsError(f"{path}: not a checkpoint that can be read: {error}") from error
-    if content.get("format") != FORMAT:
-        raise VidclsError(f"{path}: checkpoint format {content.get('format')}, this version reads {FORMAT}")
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        found = content.get("format") if isinstance(content, dict) else "none"
+        raise VidclsError(f"{path}: checkpoint format {found}, this version reads {FORMAT}")
     return content
 
 
@@ -68,9 +70,12 @@ def restore(run: Run, which: Checkpoint, device: torch.device) -> Restored:
         there = f"it has: {', '.join(have)}" if have else "it has none yet"
         hint = "train.keep_last=true keeps the last one of a finished run" if which == "last" else None
         raise UserError(f"{run.folder}: no checkpoint {which!r}; {there}", hint=hint) from None
-    spec = Spec.model_validate_json(json.dumps(content["spec"]))
-    model = build(spec.model, num_classes=len(content["classes"]), clip=spec.clip)
-    model.load_state_dict(content["model"])
+    try:
+        spec = Spec.model_validate_json(json.dumps(content["spec"]))
+        model = build(spec.model, num_classes=len(content["classes"]), clip=spec.clip)
+        model.load_state_dict(content["model"])
+    except (KeyError, ValidationError, RuntimeError) as error:
+        raise VidclsError(f"{path}: written by another version of vidcls: {error}") from error
     return Restored(
         model=model.to(device).eval(),
         spec=spec,

@@ -17,6 +17,7 @@ from vidcls.evaluate.predictions import Predictions, load_predictions
 from vidcls.evaluate.report import write_report
 from vidcls.evaluate.restore import restore
 from vidcls.evaluate.score import score
+from vidcls.models.device import pin
 from vidcls.runs import Checkpoint, Run
 from vidcls.spec.sections import Split
 
@@ -30,7 +31,8 @@ def training_videos(manifest: Manifest) -> tuple[Video, ...]:
 
 def ledger_of(run: Run) -> Ledger:
     """The ledger of the test split of a run's data."""
-    return Ledger.of(run.provenance()["manifest"]["hash"], store_dir=Path(run.spec().store_dir))
+    provenance = run.provenance()
+    return Ledger.of(provenance["manifest"]["hash"], store_dir=Path(provenance["store_dir"]))
 
 
 def evaluate(
@@ -44,7 +46,10 @@ def evaluate(
         UserError: If the data is not that of the run, the split is empty, or a checkpoint is missing.
     """
     spec, provenance = run.spec(), run.provenance()
-    manifest = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
+    # From wherever this is called: the run knows its data by its absolute path.
+    data = spec.data.model_copy(update={"root": provenance["data_root"]})
+    store_dir = Path(provenance["store_dir"])
+    manifest = load_manifest(data, cache_dir=store_dir)
     if manifest.hash != provenance["manifest"]["hash"]:
         raise UserError(
             f"{run.folder}: {manifest.root} is no longer the data that this run was trained on",
@@ -53,7 +58,7 @@ def evaluate(
     videos = manifest.split(split)
     if not videos:
         raise UserError(f"{manifest.root}: no videos in split {split}")
-    torch.set_num_threads(provenance["threads"])
+    pin(threads=provenance["threads"], deterministic=spec.train.deterministic)
     for which in checkpoints:
         # A missing checkpoint is found out before the seal is broken.
         restore(run, which, device)
@@ -61,9 +66,9 @@ def evaluate(
             ledger_of(run).append(run=str(run.folder), checkpoint=which)
     with open_clips(
         videos if split == "test" else training_videos(manifest),
-        data=spec.data,
+        data=data,
         clip=spec.clip,
-        store_dir=Path(spec.store_dir),
+        store_dir=store_dir,
         device=device,
         progress=progress,
     ) as clips:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 from torch import nn
 
@@ -23,6 +25,21 @@ def pick_device(name: str | None = None) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"--device {name}: no CUDA device here", hint="vidcls doctor says why")
     return device
+
+
+def pin(*, threads: int, deterministic: bool) -> None:
+    """Make results depend on the run alone: threads as at its start, float32 that is float32 on CUDA too.
+
+    Args:
+        threads: Of the CPU.
+        deterministic: Refuse operations that do not repeat bit for bit.
+    """
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic)
 
 
 def to_channels_last(model: nn.Module) -> None:

@@ -104,6 +104,8 @@ def parse_text(text: str, name: str) -> tuple[Node | None, list[Mistake]]:
     """
     try:
         root = yaml.compose(text, Loader=yaml.BaseLoader)
+    except RecursionError:
+        return None, [Mistake(name, "", "nested too deep")]
     except yaml.MarkedYAMLError as error:
         return None, [_syntax_mistake(error, text, name)]
     except yaml.YAMLError as error:

@@ -32,23 +32,23 @@ def write_checkpoint(path: Path, content: dict[str, Any], *, kept: str) -> None:
         raise
 
 
-def rng_state() -> dict[str, Any]:
-    """The state of every random number generator that training could draw from."""
+def rng_state(device: torch.device) -> dict[str, Any]:
+    """The state of every random number generator that training on a device could draw from."""
     kind, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002  (libraries may use it)
     version, words, gauss_next = random.getstate()
     return {
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
         "numpy": [kind, torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, gauss],
         "python": [version, list(words), gauss_next],
     }
 
 
-def set_rng_state(state: dict[str, Any]) -> None:
+def set_rng_state(state: dict[str, Any], device: torch.device) -> None:
     """Put every random number generator back where `rng_state` found it."""
     torch.set_rng_state(state["torch"])
-    if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+    if state["cuda"] is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], device)
     kind, keys, *rest = state["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
     version, words, gauss_next = state["python"]

@@ -11,10 +11,11 @@ import torch
 from vidcls.data.batches import open_clips
 from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.data.transforms import flip_map
+from vidcls.data.workers import usable_cores
 from vidcls.errors import VidclsError
 from vidcls.evaluate.restore import FORMAT, read_checkpoint
 from vidcls.models.build import build
-from vidcls.models.device import pick_device
+from vidcls.models.device import pick_device, pin
 from vidcls.spec.load import LoadedSpec
 from vidcls.spec.show import plain
 from vidcls.train.checkpoint import seed_everything, write_checkpoint
@@ -39,6 +40,8 @@ def dry_run(loaded: LoadedSpec, *, device: str | None, display: Display) -> list
         flip_map(spec.augment, flip_labels=spec.data.flip_labels, classes=manifest.classes)
         seed_everything(spec.seed)
         model = build(spec.model, num_classes=manifest.num_classes, clip=spec.clip)
+    threads = usable_cores() if spec.train.threads == "auto" else spec.train.threads
+    pin(threads=threads, deterministic=spec.train.deterministic)
     # A batch's worth of videos, decoded as they come: no store is built for a trial.
     num = spec.train.batch_size
     train, val = manifest.split("train")[:num], manifest.split("val")[:num]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from threading import Event
 from typing import Any, Protocol
 
 from vidcls.errors import VidclsError
 from vidcls.evaluate.restore import FORMAT, read_checkpoint
-from vidcls.runs import Run, Status
+from vidcls.runs import Checkpoint, Run, State, Status
 from vidcls.spec.show import plain
 from vidcls.tracking.jsonl import MetricsFile, Row
 from vidcls.tracking.tracker import Tracker
@@ -66,16 +67,27 @@ class Session:
     """Observes the loop and keeps the run folder true to it."""
 
     def __init__(
-        self, run: Run, *, loop: Loop, identity: Identity, signals: Signals, display: Display
+        self,
+        run: Run,
+        *,
+        loop: Loop,
+        identity: Identity,
+        signals: Signals,
+        lock_lost: Event,
+        display: Display,
     ) -> None:
         self._run = run
-        self._loop = loop
+        self.loop = loop
         self._identity = identity
         self._signals = signals
+        self._lock_lost = lock_lost
         self._display = display
         self._metrics = MetricsFile(run.metrics_file)
         self._tracker: Tracker | None = None
         self.best = Best()
+        self.was_interrupted = False
+        self._has_begun = False  # until then the status of an earlier start holds
+        self._is_finished = False
         self._elapsed_s = 0.0
         self._clock = self._saved = time.monotonic()
 
@@ -90,16 +102,31 @@ class Session:
         """
         path = self._run.checkpoint_file("last")
         if not path.is_file():
+            if self._run.checkpoint_file("best").is_file():
+                raise VidclsError(
+                    f"{self._run.folder}: its last checkpoint is gone, so it cannot go on",
+                    hint="put checkpoints/last.pt back, or --restart sets the run aside and begins anew",
+                )
             self._metrics.truncate_to(0)
             return False
         content = read_checkpoint(path)
         training = content["training"]
-        self._loop.load_state_dict({"model": content["model"], **training["loop"]})
+        self.loop.load_state_dict({"model": content["model"], **training["loop"]})
         self._metrics.truncate_to(training["metrics_bytes"])
         self.best = Best(**training["best"])
         self._elapsed_s = training["elapsed_s"]
-        set_rng_state(training["rng"])
+        set_rng_state(training["rng"], self.loop.device)
+        self._mend_best()
         return True
+
+    def _mend_best(self) -> None:
+        """A kill between the two files of an epoch leaves `best` behind; `last` has the same weights."""
+        position = self.loop.position
+        if self.best.epoch != position.epoch or position.step:
+            return
+        path = self._run.checkpoint_file("best")
+        if not path.is_file() or read_checkpoint(path)["epoch"] != self.best.epoch:
+            self._write("best", {})
 
     def track(self, tracker: Tracker) -> None:
         """Mirror all that follows to a tracker."""
@@ -111,14 +138,19 @@ class Session:
         Raises:
             VidclsError: With exit code 75 or 1 after a signal, once all is saved; or what stopped it.
         """
+        self._has_begun = True
         self.write_status("running")
-        self._loop.fit(self)
+        self.loop.fit(self)
 
     def after_step(self, loop: Loop, row: Metrics | None) -> None:
         """Log, answer a signal, save when it is time."""
         self._display.step(loop)
         if row is not None:
             self._log({**row, "kind": "step"})
+        if self._lock_lost.is_set():
+            raise VidclsError(
+                f"{self._run.folder}: another process took this run over; nothing more is written"
+            )
         if self._signals.received is not None:
             self._save_last()
             raise self._interrupted()
@@ -126,48 +158,56 @@ class Session:
             self._save_last()
 
     def after_epoch(self, loop: Loop, row: Metrics) -> None:
-        """Log, save best and last, in an order that a kill at any moment leaves whole."""
+        """Log, save last, then best: `last` knows whether `best` is due, so a kill in between is mended."""
         epoch = loop.position.epoch
         is_best = self.best.offer(epoch, row)
         self._log({**row, "kind": "epoch", "time": time.time()})
+        self._save_last()
         if is_best:
             self._write("best", {})
-        self._save_last()
         self.write_status("running")
         self._display.epoch(loop, row, is_best=is_best)
         if self._signals.received is not None and epoch < loop.spec.train.epochs:
             raise self._interrupted()
 
     def finish(self) -> None:
-        """Declare the run finished and let go of what only a resume needs."""
-        self.write_status("finished")
-        if not self._loop.spec.train.keep_last:
-            self._run.checkpoint_file("last").unlink(missing_ok=True)
+        """Declare the run finished and let go of what only a resume needs, in this order.
 
-    @property
-    def was_interrupted(self) -> bool:
-        """Whether a signal asked for the end."""
-        return self._signals.received is not None
+        Raises:
+            OSError: If that cannot be written; then nothing is let go of.
+        """
+        self._run.write_status(self._status("finished", message=""))
+        self._is_finished = True
+        if not self.loop.spec.train.keep_last:
+            self._run.checkpoint_file("last").unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the metrics file."""
         self._metrics.close()
 
-    def write_status(self, state: Any, *, message: str = "") -> None:
-        """Say where the run stands; a full disk here is no reason to fail."""
-        status = Status(
+    def write_status(self, state: State, *, message: str = "") -> None:
+        """Say where the run stands, unless it is finished; a full disk here is no reason to fail."""
+        if self._is_finished or self._lock_lost.is_set():
+            return
+        before = None if self._has_begun else self._run.status()
+        new = (
+            replace(before, state=state, message=message) if before else self._status(state, message=message)
+        )
+        try:
+            self._run.write_status(new)
+        except OSError as error:
+            self._display.say(f"{self._run.status_file}: not updated: {error.strerror}")
+
+    def _status(self, state: State, *, message: str) -> Status:
+        return Status(
             state=state,
-            epoch=self._loop.position.epoch,
-            num_epochs=self._loop.spec.train.epochs,
+            epoch=self.loop.position.epoch,
+            num_epochs=self.loop.spec.train.epochs,
             best_epoch=self.best.epoch,
             metrics=self.best.metrics or {},
             elapsed_s=self._elapsed(),
             message=message,
         )
-        try:
-            self._run.write_status(status)
-        except OSError as error:
-            self._display.say(f"{self._run.status_file}: not updated: {error.strerror}")
 
     def _log(self, row: Row) -> None:
         self._metrics.append(row)
@@ -176,11 +216,11 @@ class Session:
 
     def _save_last(self) -> None:
         self._metrics.sync()
-        state = self._loop.state_dict()
+        state = self.loop.state_dict()
         del state["model"]
         training = {
             "loop": state,
-            "rng": rng_state(),
+            "rng": rng_state(self.loop.device),
             "best": vars(self.best).copy(),
             "elapsed_s": self._elapsed(),
             "metrics_bytes": self._metrics.position,
@@ -188,18 +228,18 @@ class Session:
         self._write("last", {"training": training})
         self._saved = time.monotonic()
 
-    def _write(self, which: Any, extra: dict[str, Any]) -> None:
+    def _write(self, which: Checkpoint, extra: dict[str, Any]) -> None:
         path = self._run.checkpoint_file(which)
-        position = self._loop.position
+        position = self.loop.position
         content = {
             "format": FORMAT,
-            "spec": plain(self._loop.spec),
+            "spec": plain(self.loop.spec),
             "fingerprint": self._identity.fingerprint,
             "classes": list(self._identity.classes),
             "manifest_hash": self._identity.manifest_hash,
             "epoch": position.epoch,
             "step": position.step,
-            "model": self._loop.model.state_dict(),
+            "model": self.loop.model.state_dict(),
             **extra,
         }
         kept = (
@@ -213,7 +253,8 @@ class Session:
         return self._elapsed_s + time.monotonic() - self._clock
 
     def _interrupted(self) -> VidclsError:
-        position = self._loop.position
+        self.was_interrupted = True
+        position = self.loop.position
         name = self._signals.received.name if self._signals.received else ""
         return VidclsError(
             f"{name}: saved at epoch {position.epoch + 1}, step {position.step} in {self._run.folder}",

@@ -13,7 +13,7 @@ import threading
 from types import FrameType, TracebackType
 from typing import Self
 
-from vidcls.errors import ExitCode
+from vidcls.errors import ExitCode, VidclsError
 
 _REQUEUE = (signal.SIGUSR1, signal.SIGUSR2)
 _END = (signal.SIGINT, signal.SIGTERM)
@@ -29,10 +29,10 @@ class Signals:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            # A launcher may have blocked them; what is blocked here would kill or be lost.
-            self._mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_REQUEUE, *_END))
             for number in (*_REQUEUE, *_END):
                 self._previous[number] = signal.signal(number, self._receive)
+            # A launcher may have blocked them: what is pending is heard now.
+            self._mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_REQUEUE, *_END))
         return self
 
     def __exit__(
@@ -49,6 +49,19 @@ class Signals:
             self.received = signal.Signals(number)
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def check(self) -> None:
+        """Stop before training has begun, if a signal came.
+
+        Raises:
+            VidclsError: With the exit code that the signal asks for.
+        """
+        if self.received is not None:
+            raise VidclsError(
+                f"{self.received.name}: stopped while preparing; what was prepared is kept",
+                hint="the same command goes on from there",
+                exit_code=self.exit_code,
+            )
 
     @property
     def exit_code(self) -> ExitCode:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from vidcls.data.batches import Clips, open_clips
 from vidcls.data.manifest import Manifest, load_manifest
@@ -25,11 +27,12 @@ from vidcls.evaluate.predictions import load_predictions
 from vidcls.evaluate.previews import make_previews
 from vidcls.evaluate.run import evaluate_open, training_videos
 from vidcls.models.build import build
-from vidcls.models.device import pick_device
+from vidcls.models.device import pick_device, pin
 from vidcls.runs import Run, code_digest
 from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import fingerprint
 from vidcls.spec.load import LoadedSpec
+from vidcls.spec.sections import Precision
 from vidcls.spec.show import plain
 from vidcls.tracking.curves import draw_curves
 from vidcls.tracking.jsonl import read_rows
@@ -73,49 +76,69 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
         VidclsError: If a signal stopped it (exit code 75 or 1), or the disk, the data or the loss did.
     """
     spec, device = loaded.spec, pick_device(options.device)
-    # What cannot be is refused here, before anything is decoded: data that is not there, a mirror that would
-    # change labels, a backbone that cannot take such clips.
-    with loaded.placed():
-        manifest = load_manifest(
-            spec.data, cache_dir=Path(spec.store_dir), progress=partial(display.stage, "read files")
-        )
-        flip_map(spec.augment, flip_labels=spec.data.flip_labels, classes=manifest.classes)
-        seed_everything(spec.seed)
-        model = build(spec.model, num_classes=manifest.num_classes, clip=spec.clip)
-    for problem in manifest.problems:
-        display.say(str(problem))
-    run = Run.at(spec, fingerprint(spec, manifest.hash))
-    # The signals are heard from here on, so that a queue's warning during a store build is not fatal either.
-    # A sweep's agent may ask for a point that another one is training: its result will do.
-    with run.hold(display.say, wait=under_agent()), Signals() as signals:
-        if options.restart and run.spec_file.exists():
-            display.say(f"{run.folder}: the old run was set aside as {_restart(run)}")
-        status = run.status()
-        if status is not None and status.state == "finished":
-            if under_agent():
-                _replay(run, spec, display)
-            return Outcome(run, already_finished=True)
-        provenance = _provenance(run, spec, manifest=manifest, device=device, accept_code=options.accept_code)
-        _pin(spec, provenance)
-        with open_clips(
-            training_videos(manifest),
-            data=spec.data,
-            clip=spec.clip,
-            classes=manifest.classes,
-            store_dir=Path(spec.store_dir),
-            device=device,
-            progress=_heeding(signals, display),
-        ) as clips:
-            run.create(spec, provenance | _seen(clips, provenance))
-            data = Data(clips, manifest.split("train"), manifest.split("val"))
-            loop = Loop(spec, model=model, data=data, precision=provenance["precision"], device=device)
-            identity = Identity(run.folder.name.rsplit("-s", 1)[0], manifest.classes, manifest.hash)
-            session = Session(run, loop=loop, identity=identity, signals=signals, display=display)
-            with _state(session):
-                _fit(
-                    session, run, spec=spec, display=display, conclude=partial(_conclude, run, manifest, loop)
-                )
-    return Outcome(run, already_finished=False)
+    # The signals are heard from here on, so that a queue's warning is not fatal while data is prepared.
+    with Signals() as signals:
+        stage = _heeding(signals, display)
+        # What cannot be is refused here, before anything is decoded: data that is not there, a mirror that
+        # would change labels, a backbone that cannot take such clips.
+        with loaded.placed():
+            manifest = load_manifest(
+                spec.data, cache_dir=Path(spec.store_dir), progress=partial(stage, "read files")
+            )
+            flip_map(spec.augment, flip_labels=spec.data.flip_labels, classes=manifest.classes)
+            seed_everything(spec.seed)
+            model = build(spec.model, num_classes=manifest.num_classes, clip=spec.clip)
+        for problem in manifest.problems:
+            display.say(str(problem))
+        plan = _Plan(Run.at(spec, fingerprint(spec, manifest.hash)), spec, manifest, model, device)
+        # A sweep's agent may ask for a point that another one is training: its result will do.
+        with plan.run.hold(display.say, wait=under_agent(), check=signals.check) as lock_lost:
+            if options.restart and plan.run.spec_file.exists():
+                display.say(f"{plan.run.folder}: the old run was set aside as {_restart(plan.run)}")
+            status = plan.run.status()
+            if status is not None and status.state == "finished":
+                if under_agent():
+                    _replay(plan.run, spec, display)
+                return Outcome(plan.run, already_finished=True)
+            provenance = _provenance(plan, accept_code=options.accept_code)
+            pin(threads=provenance["threads"], deterministic=spec.train.deterministic)
+            with open_clips(
+                training_videos(manifest),
+                data=spec.data,
+                clip=spec.clip,
+                classes=manifest.classes,
+                store_dir=Path(spec.store_dir),
+                device=device,
+                progress=stage,
+            ) as clips:
+                plan.run.create(spec, provenance | _seen(clips, provenance))
+                session = _open_session(plan, clips, provenance["precision"], signals, lock_lost, display)
+                with _state(session):
+                    _fit(session, plan, display)
+    return Outcome(plan.run, already_finished=False)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is trained where, once all of it is known to fit together."""
+
+    run: Run
+    spec: Spec
+    manifest: Manifest
+    model: nn.Module
+    device: torch.device
+
+
+def _open_session(
+    plan: _Plan, clips: Clips, precision: Precision, signals: Signals, lock_lost: Event, display: Display
+) -> Session:
+    data = Data(clips, plan.manifest.split("train"), plan.manifest.split("val"))
+    loop = Loop(plan.spec, model=plan.model, data=data, precision=precision, device=plan.device)
+    name = plan.run.folder.name.rsplit("-s", 1)[0]
+    identity = Identity(name, plan.manifest.classes, plan.manifest.hash)
+    return Session(
+        plan.run, loop=loop, identity=identity, signals=signals, lock_lost=lock_lost, display=display
+    )
 
 
 def _heeding(signals: Signals, display: Display) -> Callable[[str, int, int], None]:
@@ -123,26 +146,19 @@ def _heeding(signals: Signals, display: Display) -> Callable[[str, int, int], No
 
     def stage(name: str, done: int, total: int) -> None:
         display.stage(name, done, total)
-        if signals.received is not None:
-            raise VidclsError(
-                f"{signals.received.name}: stopped while preparing data ({name} {done}/{total}, kept)",
-                hint="the same command goes on from there",
-                exit_code=signals.exit_code,
-            )
+        signals.check()
 
     return stage
 
 
-def _fit(
-    session: Session, run: Run, *, spec: Spec, display: Display, conclude: Callable[[Tracker], None]
-) -> None:
+def _fit(session: Session, plan: _Plan, display: Display) -> None:
     if session.resume():
-        display.say(f"{run.folder}: resumed")
-    tracker = _open_tracker(run, spec, display)
+        display.say(f"{plan.run.folder}: resumed")
+    tracker = _open_tracker(plan.run, plan.spec, display)
     session.track(tracker)
     try:
         session.fit()
-        conclude(tracker)
+        _conclude(plan, session.loop, tracker)
         session.finish()
     except BaseException as error:
         code = error.exit_code if isinstance(error, VidclsError) else ExitCode.FAILED
@@ -173,8 +189,9 @@ def _replay(run: Run, spec: Spec, display: Display) -> None:
     tracker.finish(exit_code=0)
 
 
-def _conclude(run: Run, manifest: Manifest, loop: Loop, tracker: Tracker) -> None:
+def _conclude(plan: _Plan, loop: Loop, tracker: Tracker) -> None:
     """Evaluate the best checkpoint, draw the curves, and show what came out."""
+    run, manifest = plan.run, plan.manifest
     metrics = evaluate_open(
         run, manifest=manifest, clips=loop.data.clips, split="val", which="best", device=loop.device
     )
@@ -219,38 +236,44 @@ def _state(session: Session) -> Iterator[None]:
 
 
 def _restart(run: Run) -> Path:
-    """Set a run aside although this process holds its lock, which moves to the new folder."""
+    """Set a run aside although this process holds its lock, which moves to the new folder.
+
+    Raises:
+        VidclsError: If another process began the run anew at the same moment.
+    """
     aside = run.set_aside()
-    run.folder.mkdir()
-    (aside / run.lock_file.name).rename(run.lock_file)
+    run.folder.mkdir(exist_ok=True)
+    try:
+        os.link(aside / run.lock_file.name, run.lock_file)
+    except FileExistsError:
+        raise VidclsError(f"{run.folder}: another process just began this run anew") from None
+    (aside / run.lock_file.name).unlink()
     return aside
 
 
-def _provenance(
-    run: Run, spec: Spec, *, manifest: Manifest, device: torch.device, accept_code: bool
-) -> dict[str, Any]:
+def _provenance(plan: _Plan, *, accept_code: bool) -> dict[str, Any]:
     """What every `auto` became and which code runs; on a resume, what was written at the start.
 
     Raises:
         VidclsError: If the code differs from the code that began the run.
     """
+    run, spec, manifest = plan.run, plan.spec, plan.manifest
     here = {
         "code": code_digest(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "host": platform.node(),
-        "device": str(device),
+        "device": str(plan.device),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
     }
     if not run.spec_file.exists():
         return here | {
             "threads": usable_cores() if spec.train.threads == "auto" else spec.train.threads,
-            "precision": resolve_precision(spec.train, device),
-            "manifest": {
-                "root": str(manifest.root.absolute()),
-                "hash": manifest.hash,
-                "layout": manifest.layout,
-            },
+            "precision": resolve_precision(spec.train, plan.device),
+            "manifest": {"hash": manifest.hash, "layout": manifest.layout},
+            # Absolute, so that the run can be evaluated from any folder.
+            "data_root": str(Path(spec.data.root).absolute()),
+            "store_dir": str(Path(spec.store_dir).absolute()),
             "classes": list(manifest.classes),
             "resumes": [],
         }
@@ -279,11 +302,3 @@ def _seen(clips: Clips, before: dict[str, Any]) -> dict[str, Any]:
         )
     decoders = dict(sorted(Counter(clips.decoders.values()).items()))
     return {"residency": clips.residency, "bad_videos": bad, "decoders": decoders}
-
-
-def _pin(spec: Spec, provenance: dict[str, Any]) -> None:
-    torch.set_num_threads(provenance["threads"])
-    torch.backends.cudnn.allow_tf32 = False
-    if spec.train.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
