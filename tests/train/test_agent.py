@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -34,18 +35,16 @@ def test_a_queues_warning_still_asks_for_a_requeue(experiment: Experiment) -> No
     assert caught.value.exit_code == 75
 
 
-@pytest.mark.usefixtures("agent")
-def test_a_finished_point_fills_the_agents_run_with_its_metrics(
-    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_finished_point_fills_the_agents_run_with_its_metrics(experiment: Experiment) -> None:
     run = train_here(experiment.spec())
-    monkeypatch.setenv("WANDB_RUN_ID", "given-by-agent")
-    train_here(experiment.spec(tracking__mode="offline"))
+    # A process of its own, as an agent starts one: the client lives as long as its process.
+    environment = os.environ | {"WANDB_SWEEP_ID": "abc", "WANDB_RUN_ID": "given-by-agent"}
+    command = [sys.executable, "-m", "vidcls", "train", experiment.spec(tracking__mode="offline")]
+    subprocess.run(command, env=environment, check=True)
     (record,) = (run.folder / "wandb").glob("offline-run-*-given-by-agent")
     tool = Path(sys.executable).with_name("wandb")
-    read = subprocess.check_output(
-        [tool, "leet", "inspect", "--summary", "--json", next(record.glob("*.wandb"))]
-    )
+    (file,) = record.glob("*.wandb")
+    read = subprocess.check_output([tool, "leet", "inspect", "--summary", "--json", file])
     summary = json.loads(read)["summary"]
     status = run.status()
     assert status is not None

@@ -32,7 +32,7 @@ def test_a_finished_run_holds_all_that_is_promised(experiment: Experiment) -> No
     run = experiment.run()
     names = {str(path.relative_to(run.folder)) for path in run.folder.rglob("*") if path.is_file()}
     assert names == {
-        "spec.yaml", "provenance.json", "status.json", "metrics.jsonl", "checkpoints/best.pt",
+        ".lock.guard", "spec.yaml", "provenance.json", "status.json", "metrics.jsonl", "checkpoints/best.pt",
         "predictions/val-best.npz", "report/curves.png", "report/val-best/confusion.csv",
         "report/val-best/confusion.png", "report/val-best/metrics.json", "report/val-best/per_class.csv",
     }  # fmt: skip
