@@ -37,8 +37,9 @@ def test_a_queues_warning_still_asks_for_a_requeue(experiment: Experiment) -> No
 
 def test_a_finished_point_fills_the_agents_run_with_its_metrics(experiment: Experiment) -> None:
     run = train_here(experiment.spec())
-    # A process of its own, as an agent starts one: the client lives as long as its process.
-    environment = os.environ | {"WANDB_SWEEP_ID": "abc", "WANDB_RUN_ID": "given-by-agent"}
+    # A process of its own, as an agent starts one, with nothing of a client that an earlier test has used.
+    clean = {name: value for name, value in os.environ.items() if "WANDB" not in name}
+    environment = clean | {"WANDB_SWEEP_ID": "abc", "WANDB_RUN_ID": "given-by-agent"}
     command = [sys.executable, "-m", "vidcls", "train", experiment.spec(tracking__mode="offline")]
     subprocess.run(command, env=environment, check=True)
     (record,) = (run.folder / "wandb").glob("offline-run-*-given-by-agent")
