@@ -37,16 +37,10 @@ def evaluate(
     from vidcls.evaluate.run import as_evaluation
     from vidcls.evaluate.run import evaluate as evaluate_run
     from vidcls.models.device import pick_device
-    from vidcls.runs import open_runs
 
     place = pick_device(device)
     rows: list[tuple[Run, Checkpoint, Metrics]] = []
-    found = [run for run in open_runs(runs) if _checkpoints(run, checkpoint)]
-    skipped = [run for run in open_runs(runs) if run not in found]
-    if not found:
-        names = ", ".join(str(run.folder) for run in skipped)
-        hint = "train it first; train.keep_last=true keeps the last checkpoint of a finished run"
-        raise UserError(f"{names}: no checkpoint {checkpoint!r}", hint=hint)
+    found, skipped = _with_checkpoint(runs, checkpoint)
     with open_display() as display:
         for run in found:
             results = evaluate_run(
@@ -77,6 +71,20 @@ def evaluate(
         typer.echo(f"{run.folder}: left out: no checkpoint {checkpoint!r} yet", err=True)
     if unscored or skipped:
         raise typer.Exit(int(ExitCode.PARTLY_DONE))
+
+
+def _with_checkpoint(folders: list[Path], checkpoint: str) -> tuple[list[Run], list[Run]]:
+    """The runs that have the checkpoint, and those that have not."""
+    from vidcls.runs import open_runs
+
+    runs = open_runs(folders)
+    found = [run for run in runs if _checkpoints(run, checkpoint)]
+    skipped = [run for run in runs if run not in found]
+    if not found:
+        names = ", ".join(str(run.folder) for run in skipped)
+        hint = "train it first; train.keep_last=true keeps the last checkpoint of a finished run"
+        raise UserError(f"{names}: no checkpoint {checkpoint!r}", hint=hint)
+    return found, skipped
 
 
 def _checkpoints(run: Run, asked: str) -> list[Checkpoint]:

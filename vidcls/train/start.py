@@ -6,14 +6,13 @@ import os
 import platform
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -39,6 +38,7 @@ from vidcls.tracking.jsonl import read_rows
 from vidcls.tracking.tracker import Tracker
 from vidcls.tracking.wandb import open_tracker
 from vidcls.train.checkpoint import seed_everything
+from vidcls.train.failure import failure_kept
 from vidcls.train.loop import Data, Loop
 from vidcls.train.precision import resolve_precision
 from vidcls.train.session import Display, Identity, Session
@@ -113,7 +113,7 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
             ) as clips:
                 plan.run.create(spec, provenance | _seen(clips, provenance))
                 session = _open_session(plan, clips, provenance["precision"], signals, lock_lost, display)
-                with _state(session):
+                with failure_kept(session):
                     _fit(session, plan, display)
     return Outcome(plan.run, already_finished=False)
 
@@ -204,35 +204,6 @@ def _conclude(plan: _Plan, loop: Loop, tracker: Tracker) -> None:
     tracker.log_confusion(metrics.confusion, manifest.classes)
     tracker.summarise({f"best/{name}": value for name, value in metrics.named("val").items()})
     tracker.log_checkpoint(run.checkpoint_file("best"), metrics=metrics.named("val"))
-
-
-@contextmanager
-def _state(session: Session) -> Iterator[None]:
-    """Leave the reason in the run's folder when training stops early."""
-    state: Literal["interrupted", "failed"] = "failed"
-    try:
-        yield
-    except VidclsError as error:
-        if session.was_interrupted:
-            state = "interrupted"
-        session.write_status(state, message=error.message)
-        raise
-    except RuntimeError as error:
-        session.write_status(state, message=str(error))
-        if "deterministic" in str(error):
-            raise VidclsError(
-                f"train.deterministic: {error}", hint="train.deterministic=false allows it"
-            ) from error
-        if isinstance(error, torch.OutOfMemoryError):
-            raise VidclsError(
-                f"out of memory: {error}", hint="lower train.batch_size or clip.size"
-            ) from error
-        raise
-    except BaseException as error:
-        session.write_status(state, message=repr(error))
-        raise
-    finally:
-        session.close()
 
 
 def _restart(run: Run) -> Path:

@@ -1,0 +1,41 @@
+"""A training that stops early leaves its reason in the run's folder, and tells it in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+
+from vidcls.errors import VidclsError
+from vidcls.train.session import Session
+
+
+@contextmanager
+def failure_kept(session: Session) -> Iterator[None]:
+    """Leave the reason in the run's folder when training stops early."""
+    state: Literal["interrupted", "failed"] = "failed"
+    try:
+        yield
+    except VidclsError as error:
+        if session.was_interrupted:
+            state = "interrupted"
+        session.write_status(state, message=error.message)
+        raise
+    except RuntimeError as error:
+        session.write_status(state, message=str(error))
+        if "deterministic" in str(error):
+            raise VidclsError(
+                f"train.deterministic: {error}", hint="train.deterministic=false allows it"
+            ) from error
+        if isinstance(error, torch.OutOfMemoryError):
+            raise VidclsError(
+                f"out of memory: {error}", hint="lower train.batch_size or clip.size"
+            ) from error
+        raise
+    except BaseException as error:
+        session.write_status(state, message=repr(error))
+        raise
+    finally:
+        session.close()
