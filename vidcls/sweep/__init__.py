@@ -1,0 +1,1 @@
+"""A search file and its trials: space, searchers, trial folders, workers."""

@@ -1,0 +1,193 @@
+"""What a sweep file asks of the experiment: does every point load, is the metric logged, how much is it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from vidcls.spec.explain import SpecError
+from vidcls.spec.load import COMMAND_LINE, LoadedSpec, load_spec
+from vidcls.spec.yaml import Mistake
+from vidcls.sweep.command import unset_variables
+from vidcls.sweep.distributions import TAIL, Real
+from vidcls.sweep.file import SweepFile
+from vidcls.sweep.hyperband import bands
+from vidcls.sweep.space import Point, overrides
+
+METRICS = (
+    "train/loss",
+    "train/top1",
+    "val/loss",
+    "val/top1",
+    "val/top5",
+    "val/macro_f1",
+    "val/mean_class_acc",
+)
+"""What a training logs each epoch; vidcls/train/loop.py."""
+_NUM_TRIED = 100
+"""Points tried at most beside those that differ in one parameter from the first."""
+_NO_RESULT = ("name", "runs_dir", "store_dir", "tracking")
+
+
+@dataclass(frozen=True)
+class Description:
+    """How much a sweep is.
+
+    Attributes:
+        num_points: Different points; None where the space is continuous.
+        num_configurations: Points that will be tried; None where nothing but a budget ends it.
+        num_trials: The same times the repeats, and at most `run_cap`.
+        hours: What they take one after the other, once it is known how long one takes.
+        notes: What a person might not expect.
+    """
+
+    num_points: int | None
+    num_configurations: int | None
+    num_trials: int | None
+    hours: float | None
+    notes: tuple[str, ...]
+
+
+def describe(sweep: SweepFile, *, repeats: int = 1, trial_s: float | None = None) -> Description:
+    """Say how much a sweep is; `trial_s` is the mean time of its trials so far."""
+    num_points = sweep.space.num_points
+    num_trials = num_points * repeats if sweep.method == "grid" and num_points is not None else None
+    if sweep.run_cap is not None:
+        num_trials = sweep.run_cap if num_trials is None else min(num_trials, sweep.run_cap)
+    num_configurations = None if num_trials is None else -(-num_trials // repeats)
+    notes = []
+    if num_trials is None:
+        notes.append("without run_cap it goes on until a budget or `vidcls sweep cancel` ends it")
+    if num_points is not None and num_configurations is not None:
+        if sweep.method != "grid" and num_configurations > num_points:
+            notes.append(
+                f"some points are drawn again: there are only {num_points}; method: grid tries each once"
+            )
+        if sweep.method == "grid" and num_configurations < num_points:
+            notes.append(f"run_cap leaves out {num_points - num_configurations} of {num_points} points")
+    hours = None if trial_s is None or num_trials is None else num_trials * trial_s / 3600
+    return Description(num_points, num_configurations, num_trials, hours, tuple(notes))
+
+
+def check_points(sweep: SweepFile) -> tuple[LoadedSpec | None, list[Mistake]]:
+    """Load the experiment at enough points to reach every value and every end of a range."""
+    if message := _not_there(sweep):
+        return None, [Mistake(sweep.place("command"), "command", message)]
+    mistakes = _without_effect(sweep)
+    loaded: LoadedSpec | None = None
+    for point, varied in _points(sweep):
+        try:
+            here = _load(sweep, point)
+        except SpecError as error:
+            found = [_placed(sweep, mistake, point, varied) for mistake in error.mistakes]
+            mistakes += found
+            if not varied and not any(m.place == COMMAND_LINE for m in error.mistakes):
+                break  # the experiment is wrong by itself
+        else:
+            loaded = loaded or here
+    return loaded, _first_of_each(mistakes)
+
+
+def check_metric(sweep: SweepFile, loaded: LoadedSpec | None) -> list[Mistake]:
+    """Check that the metric is logged, its goal meant, and that early stopping can stop something."""
+    metric = sweep.metric
+    if metric is None:
+        return []
+    place, mistakes = sweep.place("metric.name"), []
+    if metric.name.startswith("test/"):
+        message = "the test split is sealed: a search reads train and val only; did you mean "
+        mistakes.append(Mistake(place, "metric.name", f"{message}{metric.name.replace('test/', 'val/')}?"))
+    elif metric.name not in METRICS:
+        mistakes.append(Mistake(place, "metric.name", _never_logged(metric.name)))
+    elif not metric.name.endswith("loss") and "metric.goal" not in sweep.places:
+        message = f"not given, and W&B then minimises {metric.name}; write goal: maximize"
+        mistakes.append(Mistake(place, "metric.goal", message))
+    rule = sweep.early_terminate
+    if rule is not None and loaded is not None and "train.epochs" not in sweep.space.parameters:
+        first, epochs = bands(rule)[0], loaded.spec.train.epochs
+        if first >= epochs:
+            message = f"stops nothing: the first band is epoch {first}, and train.epochs is {epochs}"
+            mistakes.append(Mistake(sweep.place("early_terminate"), "early_terminate", message))
+    return mistakes
+
+
+def _not_there(sweep: SweepFile) -> str:
+    for name in unset_variables([str(sweep.spec_path), str(sweep.data_file), *sweep.overrides]):
+        return f"the environment variable {name} is not set"
+    for path in (sweep.spec_path, sweep.data_file):
+        if path is not None and not path.is_file():
+            return f"{path}: no such file; its path counts from the folder in which you are"
+    return ""
+
+
+def _never_logged(name: str) -> str:
+    plain = name.removeprefix("best/")
+    if plain in METRICS:
+        return f"is no curve but a summary; a trial's value is its best epoch anyway: write {plain}"
+    near = get_close_matches(name, METRICS, n=1) or [m for m in METRICS if m.endswith(f"/{name}")][-1:]
+    guess = f"did you mean {near[0]}? " if near else ""
+    return f"{name} is never logged; {guess}Logged are {', '.join(METRICS)}"
+
+
+def _without_effect(sweep: SweepFile) -> list[Mistake]:
+    return [
+        Mistake(sweep.place(f"parameters.{name}"), name, "cannot change a result; search something else")
+        for name in sweep.space.searched
+        if name.partition(".")[0] in _NO_RESULT
+    ]
+
+
+def _points(sweep: SweepFile) -> Iterator[tuple[Point, tuple[str, ...]]]:
+    """The first point; those that differ from it in one parameter; and a number of others.
+
+    Yields:
+        A point, and the parameters in which it may differ from the first.
+    """
+    space = sweep.space
+    examples = {name: distribution.examples() for name, distribution in space.parameters.items()}
+    first = {name: values[0] for name, values in examples.items()}
+    yield first, ()
+    for name, values in examples.items():
+        for value in values[1:]:
+            yield first | {name: value}, (name,)
+    num_points, searched = space.num_points, tuple(space.searched)
+    if num_points is not None and sweep.method == "grid":
+        step = max(1, -(-num_points // _NUM_TRIED))
+        yield from ((space.grid_point(i), searched) for i in range(0, num_points, step))
+    else:
+        yield from ((space.random_point(0, i), searched) for i in range(_NUM_TRIED // 5))
+
+
+def _load(sweep: SweepFile, point: Point) -> LoadedSpec:
+    settings = (*sweep.overrides, *overrides(point))
+    return load_spec(sweep.spec_path, settings, data_file=sweep.data_file)
+
+
+def _placed(sweep: SweepFile, mistake: Mistake, point: Point, varied: tuple[str, ...]) -> Mistake:
+    """A mistake of an override, at the line of the sweep file that it comes from."""
+    inside = [
+        name for name in point if mistake.key == name or mistake.key.startswith((f"{name}.", f"{name}["))
+    ]
+    message = mistake.message
+    if varied and varied != tuple(inside):
+        message += f" (with {', '.join(overrides({name: point[name] for name in varied[:4]}))})"
+        if mistake.place != COMMAND_LINE:
+            message += f", see {mistake.place}"
+            inside = [varied[0]]
+    if inside:
+        distribution = sweep.space.parameters[inside[0]]
+        if isinstance(distribution, Real) and distribution.shape.ends is None:
+            message += f"; a draw in {round(1 / TAIL):,} lies beyond that"
+        return Mistake(sweep.place(f"parameters.{inside[0]}"), mistake.key, message)
+    if mistake.place == COMMAND_LINE:
+        return Mistake(sweep.place("command"), mistake.key, message)
+    return Mistake(mistake.place, mistake.key, message)
+
+
+def _first_of_each(mistakes: list[Mistake]) -> list[Mistake]:
+    """One mistake a place and key: further points repeat them in other words."""
+    first: dict[tuple[str, str], Mistake] = {}
+    for mistake in mistakes:
+        first.setdefault((mistake.place, mistake.key), mistake)
+    return list(first.values())
