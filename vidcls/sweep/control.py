@@ -1,0 +1,96 @@
+"""What a person says to a sweep that runs: numbered events on disk, each written once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from vidcls.sweep.shelf import Shelf
+
+Kind = Literal["pause", "resume", "cancel", "extend"]
+_STATES: dict[str, Literal["running", "paused", "cancelled"]] = {
+    "pause": "paused",
+    "resume": "running",
+    "cancel": "cancelled",
+}
+
+
+@dataclass(frozen=True)
+class ControlState:
+    """What all events together ask for.
+
+    Attributes:
+        state: Of the last `pause`, `resume` or `cancel`. Resuming after a cancel takes it back.
+        extra_trials: Beyond what the sweep was launched with.
+        extra_gpu_hours: The same.
+        extra_hours: The same.
+        until: The last new end, in seconds since 1970 UTC; None keeps that of the launch.
+    """
+
+    state: Literal["running", "paused", "cancelled"] = "running"
+    extra_trials: int = 0
+    extra_gpu_hours: float = 0.0
+    extra_hours: float = 0.0
+    until: float | None = None
+
+
+class Control:
+    """The events of one sweep."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._num_events = 0
+        self._state = ControlState()
+
+    def current(self) -> ControlState:
+        """What is asked for now; costs one look for a new event."""
+        while (event := self._shelf.read(_name(self._num_events + 1))) is not None:
+            self._num_events += 1
+            self._state = _after(self._state, event)
+        return self._state
+
+    def say(
+        self,
+        kind: Kind,
+        *,
+        trials: int = 0,
+        gpu_hours: float = 0.0,
+        hours: float = 0.0,
+        until: float | None = None,
+    ) -> None:
+        """Add an event.
+
+        Args:
+            kind: What to do.
+            trials: How many more, for `extend`.
+            gpu_hours: How many more.
+            hours: How many more.
+            until: A new end, in seconds since 1970 UTC.
+
+        Raises:
+            ValueError: For an `extend` by nothing, or amounts with another kind.
+        """
+        amounts: dict[str, Any] = {"trials": trials, "gpu_hours": gpu_hours, "hours": hours, "until": until}
+        amounts = {name: amount for name, amount in amounts.items() if amount}
+        if bool(amounts) != (kind == "extend"):
+            raise ValueError(f"{kind} with {amounts}")
+        self.current()
+        number = self._num_events + 1
+        while not self._shelf.create(_name(number), {"kind": kind, **amounts}):
+            number += 1
+
+
+def _name(number: int) -> str:
+    return f"control/{number:04d}.json"
+
+
+def _after(state: ControlState, event: dict[str, Any]) -> ControlState:
+    if event["kind"] in _STATES:
+        return replace(state, state=_STATES[event["kind"]])
+    return replace(
+        state,
+        extra_trials=state.extra_trials + event.get("trials", 0),
+        extra_gpu_hours=state.extra_gpu_hours + event.get("gpu_hours", 0.0),
+        extra_hours=state.extra_hours + event.get("hours", 0.0),
+        until=event.get("until", state.until),
+    )

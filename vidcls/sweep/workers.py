@@ -1,0 +1,276 @@
+"""Who works on a sweep: each worker's record, its beats, its goodbye, and whether it is alive.
+
+    workers/<id>.json       who it is; written before anything else
+    workers/<id>.beat.json  a sign of life, replaced every BEAT_S seconds, with what it has spent
+    workers/<id>.gone.json  its goodbye; it holds no lease any more
+
+A worker is dead once its beat did not change for a lease on the observer's own monotonic clock. The clocks of
+two machines are never compared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vidcls.lock import BEAT_S, LEASE_S, Holder
+from vidcls.sweep.shelf import Shelf
+
+_FOLDER = "workers"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a worker last told about itself.
+
+    Attributes:
+        id: Of the worker.
+        host: Name of its machine.
+        pid: Of its process there.
+        job: In the batch queue, None outside.
+        num_gpus: That it has for itself.
+        seconds: It has lived, by its last sign of life.
+        state: In its own words.
+        trials: Those it trains, by number, and how many epochs each has finished.
+        gone: Why it said goodbye, None if it did not.
+    """
+
+    id: str
+    host: str
+    pid: int
+    job: str | None
+    num_gpus: int
+    seconds: float
+    state: str
+    trials: Mapping[int, int]
+    gone: str | None
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What all workers together have spent, the dead ones up to their last beat.
+
+    Attributes:
+        worker_s: Seconds of workers.
+        gpu_s: Seconds of GPUs.
+    """
+
+    worker_s: float
+    gpu_s: float
+
+
+class Worker:
+    """This process as a worker.
+
+    Attributes:
+        id: Unlike that of any other worker, before and after.
+    """
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        *,
+        num_gpus: int,
+        job: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Write the record and the first beat.
+
+        Args:
+            shelf: Of the sweep.
+            num_gpus: That this worker has for itself.
+            job: In the batch queue, with the index of the array; found for plain jobs where not given.
+            clock: Seconds that it has lived are counted on it.
+        """
+        holder = Holder.me()
+        self.id = f"{holder.host}-{holder.pid}-{holder.token[:8]}"
+        self._shelf = shelf
+        self._clock = clock
+        self._begun = clock()
+        self._told: dict[str, Any] = {"state": "starting", "trials": {}}
+        self._beats = 0
+        self._turn = threading.Lock()
+        record = {**asdict(holder), "job": job or holder.job, "space": _process_space(), "num_gpus": num_gpus}
+        shelf.create(_record(self.id), record)
+        self.beat()
+
+    def tell(self, state: str, trials: Mapping[int, int]) -> None:
+        """What the next beat says this worker does: its trials, and how many epochs each has finished."""
+        self._told = {"state": state, "trials": {str(number): epoch for number, epoch in trials.items()}}
+
+    def beat(self) -> None:
+        """Give a sign of life now."""
+        with self._turn:
+            self._beats += 1
+            seconds = self._clock() - self._begun
+            self._shelf.replace(_beat(self.id), {"beats": self._beats, "seconds": seconds, **self._told})
+
+    @contextlib.contextmanager
+    def beating(self, every_s: float = BEAT_S) -> Iterator[None]:
+        """Give signs of life from a thread for the length of a `with` block."""
+        stop = threading.Event()
+
+        def run() -> None:
+            while not stop.wait(every_s):
+                # While the disk is gone: others count this worker as dead after a lease, as they should.
+                with contextlib.suppress(OSError):
+                    self.beat()
+
+        thread = threading.Thread(target=run, name="vidcls-beat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def leave(self, reason: str) -> None:
+        """Say goodbye; every lease has been ended before."""
+        content = {**self._told, "reason": reason, "seconds": self._clock() - self._begun}
+        self._shelf.create(_gone(self.id), content)
+
+
+class Watch:
+    """Tells dead workers from living ones, for one observer."""
+
+    def __init__(
+        self, shelf: Shelf, *, lease_s: float = LEASE_S, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Begin to watch.
+
+        Args:
+            shelf: Of the sweep.
+            lease_s: Without a sign of life; longer than a beat and the time that a network disk may show
+                an old one.
+            clock: Monotonic, in seconds.
+        """
+        self._shelf = shelf
+        self._lease_s = lease_s
+        self._clock = clock
+        self._gone: set[str] = set()
+        self._holders: dict[str, Holder | None] = {}
+        self._seen: dict[str, tuple[object, float]] = {}
+
+    def is_dead(self, worker: str) -> bool:
+        """Whether a worker said goodbye, or is gone from this machine, or has been silent for a lease.
+
+        The first question about a worker that is elsewhere starts its lease.
+        """
+        if worker in self._gone or self._shelf.read(_gone(worker)) is not None:
+            self._gone.add(worker)
+            return True
+        holder = self._holder(worker)
+        if holder is not None and holder.here_and_dead():
+            return True
+        # The clock is read before the beat is, and kept from after it: an observer that is suspended in
+        # between does not take its own sleep for the worker's.
+        now = self._clock()
+        beat = self._shelf.read(_beat(worker))
+        if worker not in self._seen or self._seen[worker][0] != beat:
+            self._seen[worker] = beat, self._clock()
+            return False
+        return now - self._seen[worker][1] > self._lease_s
+
+    def _holder(self, worker: str) -> Holder | None:
+        """The process of a worker whose process numbers mean the same as here, None for any other."""
+        if worker not in self._holders:
+            record = self._shelf.read(_record(worker))
+            if record is None:
+                return None
+            self._holders[worker] = _holder_of(record) if record["space"] == _process_space() else None
+        return self._holders[worker]
+
+
+class Workers:
+    """All workers of a sweep, past and present."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._records: dict[str, Mapping[str, Any]] = {}
+        self._beats: dict[str, Mapping[str, Any]] = {}
+        self._gone: dict[str, Mapping[str, Any]] = {}
+
+    def refresh(self) -> list[Report]:
+        """What each has told, in order of id; one that was seen stays, whatever a folder's listing says."""
+        for name in self._shelf.names(_FOLDER):
+            worker = name.removesuffix(".json")
+            if worker.endswith((".beat", ".gone")) or worker in self._records:
+                continue
+            record = self._shelf.read(_record(worker))
+            if record is not None:
+                self._records[worker] = record
+        for worker in self._records.keys() - self._gone.keys():
+            self._read_life(worker)
+        return [self._report(worker) for worker in sorted(self._records)]
+
+    def epoch_of(self, worker: str, trial: int) -> int | None:
+        """Epochs of a trial that a worker had finished by its last beat; None if it did not tell."""
+        beat = self._shelf.read(_beat(worker))
+        epoch = beat["trials"].get(str(trial)) if beat else None
+        return epoch if isinstance(epoch, int) else None
+
+    def totals(self) -> Totals:
+        """What was spent until now; never less than it said before."""
+        reports = self.refresh()
+        return Totals(
+            worker_s=sum(report.seconds for report in reports),
+            gpu_s=sum(report.seconds * report.num_gpus for report in reports),
+        )
+
+    def _read_life(self, worker: str) -> None:
+        gone = self._shelf.read(_gone(worker))
+        if gone is not None:
+            self._gone[worker] = gone
+            return
+        beat = self._shelf.read(_beat(worker))
+        if beat is not None and beat["seconds"] >= self._beats.get(worker, beat)["seconds"]:
+            self._beats[worker] = beat
+
+    def _report(self, worker: str) -> Report:
+        record = self._records[worker]
+        gone = self._gone.get(worker)
+        told = gone or self._beats.get(worker, {})
+        return Report(
+            id=worker,
+            host=record["host"],
+            pid=record["pid"],
+            job=record["job"],
+            num_gpus=record["num_gpus"],
+            seconds=told.get("seconds", 0.0),
+            state="gone" if gone else told.get("state", "starting"),
+            trials={} if gone else {int(n): epoch for n, epoch in told.get("trials", {}).items()},
+            gone=gone["reason"] if gone else None,
+        )
+
+
+def _record(worker: str) -> str:
+    return f"{_FOLDER}/{worker}.json"
+
+
+def _beat(worker: str) -> str:
+    return f"{_FOLDER}/{worker}.beat.json"
+
+
+def _gone(worker: str) -> str:
+    return f"{_FOLDER}/{worker}.gone.json"
+
+
+def _holder_of(record: Mapping[str, Any]) -> Holder:
+    return Holder(**{name: record[name] for name in Holder.__dataclass_fields__})
+
+
+def _process_space() -> str:
+    """Where process numbers mean the same: one boot of one machine, one container on it.
+
+    Two containers, or two cloned machines, may share a host name and find each other's processes gone.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return ""
