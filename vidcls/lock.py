@@ -51,7 +51,7 @@ class Holder:
     def me(cls) -> Holder:
         """This process, now."""
         job = next((os.environ[name] for name in _JOB_VARIABLES if name in os.environ), None)
-        start = _process_start(os.getpid())
+        start = process_start(os.getpid())
         assert start is not None
         return cls(socket.gethostname(), os.getpid(), start, job, uuid.uuid4().hex)
 
@@ -70,14 +70,14 @@ class Holder:
 
     def here_and_dead(self) -> bool:
         """Whether this holder ran on this host and is gone."""
-        return self.is_here and _process_start(self.pid) != self.process_start
+        return self.is_here and process_start(self.pid) != self.process_start
 
     def __str__(self) -> str:
         job = f", job {self.job}" if self.job else ""
         return f"process {self.pid} on {self.host}{job}"
 
 
-def _process_start(pid: int) -> float | None:
+def process_start(pid: int) -> float | None:
     """When a process started, None if there is none."""
     try:
         # Ticks since boot: unlike a time of day they stay the same when the clock is set.
@@ -118,9 +118,7 @@ def hold(
                 hint = f"wait for it, or stop it: kill {holder.pid}"
                 raise VidclsError(f"{path.parent}: {holder} is training this run", hint=hint)
             say(f"{path.parent}: {holder} is training this run; waiting for it")
-            while Holder.read(path) == holder and not holder.here_and_dead():
-                check()
-                time.sleep(_POLL_S)
+            _outwait(path, holder, wait=wait, check=check)
         else:
             say(f"{path.parent}: held by {holder}; waiting {LEASE_S:.0f} s for a sign of life")
             _outwait(path, holder, wait=wait, check=check)
@@ -165,6 +163,8 @@ def _remove(path: Path, holder: Holder | None) -> None:
 
 
 def _outwait(path: Path, holder: Holder | None, *, wait: bool, check: Callable[[], None]) -> None:
+    """Wait until a holder lets go, is dead, or gave no sign of life for a lease; then take its lock away."""
+
     def look() -> int | None:
         try:
             return path.stat().st_mtime_ns
@@ -173,6 +173,8 @@ def _outwait(path: Path, holder: Holder | None, *, wait: bool, check: Callable[[
 
     seen, since = look(), time.monotonic()
     while seen is not None and time.monotonic() - since < LEASE_S:
+        if holder is not None and holder.here_and_dead():
+            break
         check()
         time.sleep(min(_POLL_S, LEASE_S))
         if (now := look()) != seen:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +27,29 @@ def write_checkpoint(path: Path, content: dict[str, Any], *, kept: str) -> None:
         VidclsError: If the disk is full; the file that had the name is untouched.
     """
     try:
+        _need_space(path, content)
         with atomic_file(path) as file:
             torch.save(content, file)
     except (OSError, RuntimeError) as error:
         if is_disk_full(error):
             raise disk_full(path, kept=kept, cause=error) from error
         raise
+
+
+def _need_space(path: Path, content: dict[str, Any]) -> None:
+    """Refuse before a byte is written: what is left of a disk that fills up stays for metrics and state."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(path.parent).free < num_bytes(content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def num_bytes(content: Any) -> int:
+    """Bytes of all tensors in nested dicts, lists and tuples."""
+    if isinstance(content, torch.Tensor):
+        return content.numel() * content.element_size()
+    if isinstance(content, dict):
+        content = list(content.values())
+    return sum(map(num_bytes, content)) if isinstance(content, list | tuple) else 0
 
 
 def rng_state(device: torch.device) -> dict[str, Any]:

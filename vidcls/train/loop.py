@@ -61,6 +61,10 @@ class Data:
         return self.clips.num_train_steps(self.train, batch_size=batch_size)
 
 
+class DivergedError(VidclsError):
+    """The loss is no number any more: the same spec would come to the same again."""
+
+
 class Observer(Protocol):
     """Told of what happens; may raise to stop the loop between two steps."""
 
@@ -206,7 +210,7 @@ class Loop:
         if math.isfinite(self.recent_loss):
             return
         where = f"epoch {pending.position.epoch + 1}, step {pending.position.step + 1}"
-        raise VidclsError(
+        raise DivergedError(
             f"{where}: the loss is {self.recent_loss}; videos of this batch: {', '.join(pending.ids)}",
             hint="lower optim.lr, set optim.clip_norm or train.precision=fp32; earlier checkpoints are kept",
         )

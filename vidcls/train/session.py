@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from threading import Event
 from typing import Any, Protocol
 
-from vidcls.errors import VidclsError
+from vidcls.errors import ExitCode, VidclsError
 from vidcls.evaluate.restore import FORMAT, read_checkpoint
 from vidcls.runs import Checkpoint, Run, State, Status
 from vidcls.spec.show import plain
-from vidcls.tracking.jsonl import MetricsFile, Row
+from vidcls.tracking.jsonl import MetricsFile, Row, read_rows
 from vidcls.tracking.tracker import Tracker
 from vidcls.train.checkpoint import rng_state, set_rng_state, write_checkpoint
 from vidcls.train.loop import Loop, Metrics
-from vidcls.train.signals import Signals
+from vidcls.signals import Signals, StoppedError, is_agents_stop
+
+
+class Judge(Protocol):
+    """Says after each epoch whether a training goes on. A sweep's rule of early stopping is one."""
+
+    def __call__(self, epoch: int, history: Sequence[Row]) -> str | None:
+        """Judge a training.
+
+        Args:
+            epoch: Finished epochs.
+            history: The rows of all finished epochs, the latest last.
+
+        Returns:
+            Why it stops now, None to go on. What was trained is saved, and the same run can go on later.
+        """
 
 
 class Display(Protocol):
@@ -75,6 +91,7 @@ class Session:
         signals: Signals,
         lock_lost: Event,
         display: Display,
+        judge: Judge | None = None,
     ) -> None:
         self._run = run
         self.loop = loop
@@ -82,6 +99,7 @@ class Session:
         self._signals = signals
         self._lock_lost = lock_lost
         self._display = display
+        self._judge = judge
         self._metrics = MetricsFile(run.metrics_file)
         self._tracker: Tracker | None = None
         self.best = Best()
@@ -140,7 +158,14 @@ class Session:
         """
         self._has_begun = True
         self.write_status("running")
-        self.loop.fit(self)
+        try:
+            self.loop.fit(self)
+        except Exception as error:
+            if not is_agents_stop(error):
+                raise
+            # It may have come in the middle of a step, so the checkpoint is the one from before.
+            self.was_interrupted = True
+            raise StoppedError("stopped early by the sweep's server", exit_code=ExitCode.DONE) from error
 
     def after_step(self, loop: Loop, row: Metrics | None) -> None:
         """Log, answer a signal, save when it is time."""
@@ -167,8 +192,14 @@ class Session:
             self._write("best", {})
         self.write_status("running")
         self._display.epoch(loop, row, is_best=is_best)
-        if self._signals.received is not None and epoch < loop.spec.train.epochs:
+        if epoch == loop.spec.train.epochs:
+            return
+        if self._signals.received is not None:
             raise self._interrupted()
+        if self._judge is not None:
+            history = [row for row in read_rows(self._run.metrics_file) if row.get("kind") == "epoch"]
+            if (verdict := self._judge(epoch, history)) is not None:
+                raise self._stopped(f"after epoch {epoch}: {verdict}", exit_code=ExitCode.DONE)
 
     def finish(self) -> None:
         """Declare the run finished and let go of what only a resume needs, in this order.
@@ -252,12 +283,14 @@ class Session:
     def _elapsed(self) -> float:
         return self._elapsed_s + time.monotonic() - self._clock
 
-    def _interrupted(self) -> VidclsError:
-        self.was_interrupted = True
+    def _interrupted(self) -> StoppedError:
         position = self.loop.position
         name = self._signals.received.name if self._signals.received else ""
-        return VidclsError(
-            f"{name}: saved at epoch {position.epoch + 1}, step {position.step} in {self._run.folder}",
-            hint="the same command goes on from there",
-            exit_code=self._signals.exit_code,
-        )
+        where = f"epoch {position.epoch + 1}, step {position.step} in {self._run.folder}"
+        return self._stopped(f"{name}: saved at {where}", exit_code=self._signals.exit_code)
+
+    def _stopped(self, message: str, *, exit_code: ExitCode) -> StoppedError:
+        self.was_interrupted = True
+        error = StoppedError(message, hint="the same command goes on from there", exit_code=exit_code)
+        error.folder = self._run.folder
+        return error

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import torch
@@ -41,8 +40,8 @@ from vidcls.train.checkpoint import seed_everything
 from vidcls.train.failure import failure_kept
 from vidcls.train.loop import Data, Loop
 from vidcls.train.precision import resolve_precision
-from vidcls.train.session import Display, Identity, Session
-from vidcls.train.signals import Signals, under_agent
+from vidcls.train.session import Display, Identity, Judge, Session
+from vidcls.signals import Signals, under_agent
 
 
 @dataclass(frozen=True)
@@ -53,11 +52,17 @@ class Options:
         device: Name of a device, None for the best there is.
         restart: Set the old run aside and begin anew.
         accept_code: Go on although the code changed since the run began.
+        threads: What `train.threads: auto` becomes, None for all usable cores.
+        wait: Wait for another process that trains this run, rather than refuse.
+        judge: Says after each epoch whether to go on.
     """
 
     device: str | None = None
     restart: bool = False
     accept_code: bool = False
+    threads: int | None = None
+    wait: bool = False
+    judge: Judge | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,8 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
             display.say(str(problem))
         plan = _Plan(Run.at(spec, fingerprint(spec, manifest.hash)), spec, manifest, model, device)
         # A sweep's agent may ask for a point that another one is training: its result will do.
-        with plan.run.hold(display.say, wait=under_agent(), check=signals.check) as lock_lost:
+        patient = options.wait or under_agent()
+        with plan.run.hold(display.say, wait=patient, check=signals.check) as lock_lost:
             if options.restart and plan.run.spec_file.exists():
                 display.say(f"{plan.run.folder}: the old run was set aside as {_restart(plan.run)}")
             status = plan.run.status()
@@ -100,7 +106,7 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
                 if under_agent():
                     _replay(plan.run, spec, display)
                 return Outcome(plan.run, already_finished=True)
-            provenance = _provenance(plan, accept_code=options.accept_code)
+            provenance = _provenance(plan, options)
             pin(threads=provenance["threads"], deterministic=spec.train.deterministic)
             with open_clips(
                 training_videos(manifest),
@@ -112,7 +118,15 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
                 progress=stage,
             ) as clips:
                 plan.run.create(spec, provenance | _seen(clips, provenance))
-                session = _open_session(plan, clips, provenance["precision"], signals, lock_lost, display)
+                session = Session(
+                    plan.run,
+                    loop=_build_loop(plan, clips, provenance["precision"]),
+                    identity=plan.identity,
+                    signals=signals,
+                    lock_lost=lock_lost,
+                    display=display,
+                    judge=options.judge,
+                )
                 with failure_kept(session):
                     _fit(session, plan, display)
     return Outcome(plan.run, already_finished=False)
@@ -128,17 +142,16 @@ class _Plan:
     model: nn.Module
     device: torch.device
 
+    @property
+    def identity(self) -> Identity:
+        """What its checkpoints say of themselves."""
+        name = self.run.folder.name.rsplit("-s", 1)[0]
+        return Identity(name, self.manifest.classes, self.manifest.hash)
 
-def _open_session(
-    plan: _Plan, clips: Clips, precision: Precision, signals: Signals, lock_lost: Event, display: Display
-) -> Session:
+
+def _build_loop(plan: _Plan, clips: Clips, precision: Precision) -> Loop:
     data = Data(clips, plan.manifest.split("train"), plan.manifest.split("val"))
-    loop = Loop(plan.spec, model=plan.model, data=data, precision=precision, device=plan.device)
-    name = plan.run.folder.name.rsplit("-s", 1)[0]
-    identity = Identity(name, plan.manifest.classes, plan.manifest.hash)
-    return Session(
-        plan.run, loop=loop, identity=identity, signals=signals, lock_lost=lock_lost, display=display
-    )
+    return Loop(plan.spec, model=plan.model, data=data, precision=precision, device=plan.device)
 
 
 def _heeding(signals: Signals, display: Display) -> Callable[[str, int, int], None]:
@@ -222,7 +235,7 @@ def _restart(run: Run) -> Path:
     return aside
 
 
-def _provenance(plan: _Plan, *, accept_code: bool) -> dict[str, Any]:
+def _provenance(plan: _Plan, options: Options) -> dict[str, Any]:
     """What every `auto` became and which code runs; on a resume, what was written at the start.
 
     Raises:
@@ -239,7 +252,7 @@ def _provenance(plan: _Plan, *, accept_code: bool) -> dict[str, Any]:
     }
     if not run.spec_file.exists():
         return here | {
-            "threads": usable_cores() if spec.train.threads == "auto" else spec.train.threads,
+            "threads": _threads(spec, options),
             "precision": resolve_precision(spec.train, plan.device),
             "manifest": {"hash": manifest.hash, "layout": manifest.layout},
             # Absolute, so that the run can be evaluated from any folder.
@@ -250,12 +263,16 @@ def _provenance(plan: _Plan, *, accept_code: bool) -> dict[str, Any]:
         }
     before = run.provenance()
     last = before["resumes"][-1] if before["resumes"] else before
-    if last["code"] != here["code"] and not accept_code:
+    if last["code"] != here["code"] and not options.accept_code:
         raise VidclsError(
             f"{run.folder}: the installed code differs from the code that trained this run so far",
             hint="--accept-code goes on with the new code; --restart sets the run aside and begins anew",
         )
     return before | {"resumes": [*before["resumes"], here]}
+
+
+def _threads(spec: Spec, options: Options) -> int:
+    return (options.threads or usable_cores()) if spec.train.threads == "auto" else spec.train.threads
 
 
 def _seen(clips: Clips, before: dict[str, Any]) -> dict[str, Any]:

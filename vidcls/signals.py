@@ -2,7 +2,8 @@
 
 USR1 and USR2 are what batch queues send ahead of a time limit or a preemption: save, exit 75. INT and TERM
 end the training: save, exit non-zero. A second INT does not wait. Under `wandb agent` a bare TERM is its
-server's early stop of a trial: save, exit 0.
+server's early stop of a trial: save, exit 0. So is an INT: the client sends it to itself when it hears of the
+stop first. An agent that runs a function stops its thread by an exception, because a thread hears no signals.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -17,6 +19,16 @@ from vidcls.errors import ExitCode, VidclsError
 
 _REQUEUE = (signal.SIGUSR1, signal.SIGUSR2)
 _END = (signal.SIGINT, signal.SIGTERM)
+
+
+class StoppedError(VidclsError):
+    """A signal, or whoever judges the training, ended it between two steps; all is saved.
+
+    Attributes:
+        folder: Of the run, None if none was begun.
+    """
+
+    folder: Path | None = None
 
 
 class Signals:
@@ -57,7 +69,7 @@ class Signals:
             VidclsError: With the exit code that the signal asks for.
         """
         if self.received is not None:
-            raise VidclsError(
+            raise StoppedError(
                 f"{self.received.name}: stopped while preparing; what was prepared is kept",
                 hint="the same command goes on from there",
                 exit_code=self.exit_code,
@@ -68,9 +80,15 @@ class Signals:
         """What the process exits with because of the signal."""
         if self.received in _REQUEUE:
             return ExitCode.REQUEUE
-        return ExitCode.DONE if self.received == signal.SIGTERM and under_agent() else ExitCode.FAILED
+        return ExitCode.DONE if under_agent() else ExitCode.FAILED
 
 
 def under_agent() -> bool:
     """Whether `wandb agent` started this process."""
     return "WANDB_SWEEP_ID" in os.environ
+
+
+def is_agents_stop(error: BaseException) -> bool:
+    """Whether an exception is what an agent puts into the thread of its function to end a trial early."""
+    in_thread = threading.current_thread() is not threading.main_thread()
+    return in_thread and under_agent() and type(error) is Exception and not error.args
