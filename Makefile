@@ -1,12 +1,14 @@
 # Everything sets itself up: the venv, the pinned packages, the demo data. `make help` lists the targets.
 PYTHON ?= python3
 VENV := .venv
+LOGIN := .venv-login
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := data/motion10
 EXPERIMENT ?= experiments/late_fusion.yaml
+SWEEP ?= sweeps/lr_grid.yaml
 
-.PHONY: help train test lint bench chaos clean
+.PHONY: help train sweep hpc test lint bench chaos clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -14,6 +16,17 @@ help:  ## Show this list
 
 train: $(READY) $(DEMO)  ## Set up, make the demo data, train EXPERIMENT (late fusion)
 	$(BIN)/vidcls train $(EXPERIMENT)
+
+sweep: $(READY) $(DEMO)  ## Launch SWEEP on the queue that is here, or as CLUSTER says
+	$(BIN)/vidcls sweep launch $(SWEEP) $(if $(CLUSTER),--cluster $(CLUSTER))
+
+# A light environment for the login node, whose home would not hold the full one.
+hpc:  ## Build the venv of CLUSTER on its scratch, with its modules, and try it in its queue
+	@test -n "$(CLUSTER)" || { echo "which cluster? make hpc CLUSTER=c02516, one of slurm/*.yaml"; exit 1; }
+	$(PYTHON) -m venv $(LOGIN)
+	$(LOGIN)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt pydantic pyyaml typer rich psutil
+	$(LOGIN)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(LOGIN)/bin/vidcls hpc $(CLUSTER)
 
 test: $(READY)  ## Set up and run the tests (minutes)
 	$(BIN)/pytest -q -n 2 --dist worksteal -m "not slow"
@@ -31,7 +44,7 @@ chaos: $(READY)  ## The long form of the kill tests
 	$(BIN)/pytest -q -n 2 --dist worksteal -m slow
 
 clean:  ## Remove the venv and what tools cached; runs, stores and data stay
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOGIN) .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,11 @@ import pytest
 # As the command line sets it: test workers share the cores.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
+from tests.support.lsf.fixture import Lsf, lsf_in
+from tests.support.slurm import Slurm, slurm_cluster
 from tests.support.training import Experiment
+from tests.support.wandb_server import serve
+from tests.support.wandb_state import WandbServer
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +41,31 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def experiment(tmp_path: Path, demo: Path) -> Experiment:
     """An experiment on the small demo data."""
     return Experiment(tmp_path, demo)
+
+
+@pytest.fixture
+def wandb_server() -> Iterator[WandbServer]:
+    """A stand-in for the Weights & Biases server on this machine."""
+    with serve() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _slurm_cluster() -> Iterator[Slurm]:
+    with slurm_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def slurm(_slurm_cluster: Slurm, monkeypatch: pytest.MonkeyPatch) -> Iterator[Slurm]:
+    """A real SLURM on this machine; the commands of this process speak to it. Jobs end with the test."""
+    monkeypatch.setenv("SLURM_CONF", str(_slurm_cluster.conf))
+    yield _slurm_cluster
+    _slurm_cluster.clear()
+
+
+@pytest.fixture
+def lsf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lsf]:
+    """`bsub`, `bjobs` and `bkill` on PATH; a minute of LSF's limits lasts two seconds."""
+    with lsf_in(tmp_path, monkeypatch) as stand_in:
+        yield stand_in

@@ -25,7 +25,7 @@ from vidcls.spec.experiment import Spec
 from vidcls.spec.load import load_spec
 from vidcls.spec.show import to_yaml
 
-State = Literal["running", "interrupted", "failed", "finished"]
+State = Literal["running", "interrupted", "stopped", "failed", "finished"]
 Checkpoint = Literal["best", "last"]
 CHECKPOINTS: tuple[Checkpoint, ...] = ("best", "last")
 
@@ -35,7 +35,8 @@ class Status:
     """Where a run stands.
 
     Attributes:
-        state: `running` also while nobody trains it any more but it was killed; `Run.state` tells.
+        state: `running` also while nobody trains it any more but it was killed; `Run.state` tells. `stopped`
+            early by whoever judged it, and `interrupted` by a signal, can go on.
         epoch: Finished epochs.
         num_epochs: Epochs that were asked for.
         best_epoch: The epoch of the best val top-1, None before the first.
@@ -130,8 +131,10 @@ class Run:
 
     @property
     def wandb_id(self) -> str:
-        """The id on Weights & Biases: the same after every resume, another for another run."""
-        return f"{self.folder.parent.name}-{self.folder.name}"[-64:]
+        """The id on Weights & Biases: the same after every resume, another after a restart."""
+        replaced = len(list(self.folder.parent.glob(f".{self.folder.name}.replaced-*")))
+        again = f"-restart{replaced}" if replaced else ""
+        return f"{self.folder.parent.name}-{self.folder.name}{again}"[-64:]
 
     def spec(self) -> Spec:
         """The spec as it was asked for, with every default written out."""

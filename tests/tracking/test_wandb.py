@@ -17,6 +17,7 @@ import pytest
 import wandb
 
 from vidcls.spec.sections import TrackingSection
+from vidcls.tracking import client
 from vidcls.tracking import wandb as tracking
 from vidcls.tracking.jsonl import Row
 from vidcls.tracking.previews import encode_clip
@@ -37,7 +38,7 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.chdir(tmp_path)
     # A retry that waits for its turn would outlive a test.
-    monkeypatch.setattr(tracking, "INIT_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(client, "INIT_TIMEOUT_S", 1.0)
     yield
     wandb.teardown()
 
@@ -152,7 +153,7 @@ def test_a_dead_network_is_said_once_and_the_run_goes_offline(
         tracker.log(row)
     tracker.finish(exit_code=0)
     assert len(said) == 1
-    assert "wandb sync" in said[0]
+    assert "vidcls sync" in said[0]
     assert inspect(offline_runs(tmp_path)[0])["step"] == 2
     written = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
     assert written

@@ -64,6 +64,11 @@ def console(*, stderr: bool = False) -> Console:
     return screen
 
 
+def shown(path: Path) -> str:
+    """A path as a person would type it here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON for scripts."""
     typer.echo(json.dumps(value, indent=1))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vidcls.cli.common import AsJson, console, print_json
+from vidcls.cli.queued import Cluster, Queued, as_words, queue_command
 from vidcls.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
@@ -25,32 +26,30 @@ def evaluate(
     ] = "val",
     checkpoint: Annotated[Literal["best", "last", "all"], typer.Option(help="Which weights.")] = "best",
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+    cluster: Cluster = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --cluster: print the script.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Score a split: logits, metrics, per-class table, confusion matrix; several runs are compared.
 
     Exit code 3 where some videos could not be scored; they are named.
     """
-    from vidcls.cli.display import open_display
+    if cluster is not None:
+        words = ["evaluate", *map(str, runs), "--split", split, "--checkpoint", checkpoint]
+        words += as_words({"--device": device})
+        logs = _common_folder(_with_checkpoint(runs, checkpoint)[0]) / "logs"
+        job = Queued(words, name=f"evaluate {split}", log_dir=logs, cluster=cluster)
+        queue_command(job, dry_run=dry_run, as_json=as_json)
+        return
+    if dry_run:
+        raise UserError("--dry-run prints the script of a job", hint="name the queue: --cluster PROFILE")
+
     from vidcls.evaluate.compare import compare
     from vidcls.evaluate.figures import draw_comparison
     from vidcls.evaluate.run import as_evaluation
-    from vidcls.evaluate.run import evaluate as evaluate_run
-    from vidcls.models.device import pick_device
 
-    place = pick_device(device)
-    rows: list[tuple[Run, Checkpoint, Metrics]] = []
     found, skipped = _with_checkpoint(runs, checkpoint)
-    with open_display() as display:
-        for run in found:
-            results = evaluate_run(
-                run,
-                split=split,
-                checkpoints=_checkpoints(run, checkpoint),
-                device=place,
-                progress=display.stage,
-            )
-            rows += [(run, which, metrics) for which, metrics in results.items()]
+    rows = _score(found, split, checkpoint, device=device)
     comparison = compare(
         [as_evaluation(run, which, split=split, metrics=metrics) for run, which, metrics in rows]
     )
@@ -71,6 +70,23 @@ def evaluate(
         typer.echo(f"{run.folder}: left out: no checkpoint {checkpoint!r} yet", err=True)
     if unscored or skipped:
         raise typer.Exit(int(ExitCode.PARTLY_DONE))
+
+
+def _score(
+    runs: list[Run], split: Literal["train", "val", "test"], checkpoint: str, *, device: str | None
+) -> list[tuple[Run, Checkpoint, Metrics]]:
+    from vidcls.cli.display import open_display
+    from vidcls.evaluate.run import evaluate
+    from vidcls.models.device import pick_device
+
+    place = pick_device(device)
+    rows: list[tuple[Run, Checkpoint, Metrics]] = []
+    with open_display() as display:
+        for run in runs:
+            wanted = _checkpoints(run, checkpoint)
+            results = evaluate(run, split=split, checkpoints=wanted, device=place, progress=display.stage)
+            rows += [(run, which, metrics) for which, metrics in results.items()]
+    return rows
 
 
 def _with_checkpoint(folders: list[Path], checkpoint: str) -> tuple[list[Run], list[Run]]:

@@ -15,7 +15,7 @@ _FOLDERS = ("experiments", "sweeps", "slurm")
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where; made if it does not exist.")],
 ) -> None:
-    """Write a project: experiments, sweeps, cluster job scripts and a Makefile. Overwrites nothing."""
+    """Write a project: experiments, sweeps, cluster profiles and a Makefile. Overwrites nothing."""
     import shutil
 
     inside = Path(__file__).parents[1] / "project"
@@ -28,7 +28,7 @@ def init(
     folder.mkdir(parents=True, exist_ok=True)
     for name, source in sources.items():
         if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "single"))
         else:
             shutil.copy(source, folder / name)
     typer.echo(f"{folder}: experiments/ sweeps/ slurm/ Makefile")

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from vidcls.errors import ExitCode, VidclsError
 
-_TAKE_OVERRIDES = ("train", "spec", "model")
+_TAKE_OVERRIDES = ("train", "spec", "model", "sweep")
 _TOP_LEVEL = ("name", "seed", "runs_dir", "store_dir")
 _DASHED = re.compile(rf"--((?:[A-Za-z_]\w*(?:\.\w+)+|{'|'.join(_TOP_LEVEL)})=.*)", re.DOTALL)
 _SPACED = re.compile(r"--([A-Za-z_]\w*(?:\.\w+)+)")
@@ -95,12 +95,21 @@ def _main(
 
 
 def _register() -> None:
-    from vidcls.cli import data, doctor, evaluate, init, model, predict, runs, spec, train
+    from vidcls.cli import data, doctor, evaluate, hpc, init, model, predict, runs, spec, sweep, sync, train
 
-    for command in (train.train, evaluate.evaluate, predict.predict, init.init, doctor.doctor):
+    for command in (
+        train.train,
+        evaluate.evaluate,
+        predict.predict,
+        sync.sync,
+        init.init,
+        doctor.doctor,
+        hpc.hpc,
+    ):
         app.command()(command)
-    for name, group in (("spec", spec.app), ("data", data.app), ("model", model.app), ("runs", runs.app)):
-        app.add_typer(group, name=name)
+    groups = {"sweep": sweep, "spec": spec, "data": data, "model": model, "runs": runs}
+    for name, group in groups.items():
+        app.add_typer(group.app, name=name)
 
 
 _register()

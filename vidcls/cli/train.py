@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vidcls.cli.common import AsJson, DataFile, SpecArgs, load_one, print_json
+from vidcls.cli.queued import Cluster, Queued, as_words, queue_command
 
 
 def train(
@@ -21,8 +23,9 @@ def train(
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="One batch forward, backward, checkpoint and back; no run is made."),
+        typer.Option("--dry-run", help="Try one batch, make no run. With --cluster: print the script."),
     ] = False,
+    cluster: Cluster = None,
     as_json: AsJson = False,
 ) -> None:
     """Train an experiment. The same command resumes it, or says that it is finished.
@@ -30,6 +33,13 @@ def train(
     Exit codes: 0 done, 1 failed or interrupted, 2 a mistake in the request, 75 saved, wants to be requeued.
     """
     loaded = load_one(args, data_file)
+    if cluster is not None:
+        words = ["train", *args, *as_words({"--data": data_file, "--device": device})]
+        words += as_words({"--restart": restart, "--accept-code": accept_code})
+        logs = Path(loaded.spec.runs_dir) / "logs"
+        job = Queued(words, name=loaded.spec.name, log_dir=logs, cluster=cluster)
+        queue_command(job, dry_run=dry_run, as_json=as_json)
+        return
 
     from vidcls.cli.display import open_display
     from vidcls.train.dry_run import dry_run as try_once

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 import torch
 
-from vidcls.errors import VidclsError
+from vidcls.errors import ExitCode, VidclsError
+from vidcls.runs import State
 from vidcls.train.session import Session
 
 
 @contextmanager
 def failure_kept(session: Session) -> Iterator[None]:
     """Leave the reason in the run's folder when training stops early."""
-    state: Literal["interrupted", "failed"] = "failed"
+    state: State = "failed"
     try:
         yield
     except VidclsError as error:
         if session.was_interrupted:
-            state = "interrupted"
+            state = "stopped" if error.exit_code == ExitCode.DONE else "interrupted"
         session.write_status(state, message=error.message)
         raise
     except RuntimeError as error:

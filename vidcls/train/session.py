@@ -11,12 +11,12 @@ from typing import Any, Protocol
 from vidcls.errors import ExitCode, VidclsError
 from vidcls.evaluate.restore import FORMAT, read_checkpoint
 from vidcls.runs import Checkpoint, Run, State, Status
+from vidcls.signals import Signals, StoppedError, is_agents_stop
 from vidcls.spec.show import plain
 from vidcls.tracking.jsonl import MetricsFile, Row, read_rows
 from vidcls.tracking.tracker import Tracker
 from vidcls.train.checkpoint import rng_state, set_rng_state, write_checkpoint
 from vidcls.train.loop import Loop, Metrics
-from vidcls.signals import Signals, StoppedError, is_agents_stop
 
 
 class Judge(Protocol):

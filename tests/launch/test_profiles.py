@@ -1,0 +1,165 @@
+"""Profiles: what they may say, and what is said about what they may not."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.support.lsf.fixture import Lsf
+from tests.support.slurm import Slurm
+from vidcls.errors import UserError
+from vidcls.launch.profile import LocalProfile, LsfProfile, SlurmProfile
+from vidcls.launch.profiles import find_profile, load_profile, profile_of
+
+_SHIPPED = sorted((Path(__file__).parents[2] / "slurm").glob("*.yaml"))
+
+
+def _load(folder: Path, text: str) -> SlurmProfile | LsfProfile | LocalProfile:
+    (folder / "mine.yaml").write_text(text)
+    return load_profile(folder / "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("time: 10", "mine.yaml:1: queue: required, and not set; allowed: slurm, lsf, local"),
+        ("queue: pbs", "mine.yaml:1: queue: unknown queue 'pbs'; allowed: slurm, lsf, local"),
+        ("queue: slurm", "mine.yaml:1: time: required, and not set"),
+        (
+            "queue: slurm\ntime: 10\npartitoin: gpu",
+            "mine.yaml:3: partitoin: unknown key; did you mean partition?",
+        ),
+        (
+            "queue: slurm\ntime: 10\nqueue_name: x",
+            "mine.yaml:3: queue_name: has no effect here: SLURM has partitions",
+        ),
+        ("queue: slurm\ntime: 10\napp: x", "app: has no effect here: application profiles are LSF's"),
+        (
+            "queue: slurm\ntime: 10\ngpu_mode: shared",
+            "gpu_mode: has no effect here: under SLURM all processes",
+        ),
+        ("queue: lsf\ntime: 10\npartition: x", "partition: has no effect here: partitions are SLURM's"),
+        ("queue: lsf\ntime: 10\nqos: x", "qos: has no effect here"),
+        ("queue: local\ntime: 10", "mine.yaml:2: time: has no effect here: this machine has no queue"),
+        (
+            "queue: slurm\ntime: 1:30",
+            "mine.yaml:2: time: write HH:MM:SS, D-HH:MM:SS or whole minutes, got '1:30'",
+        ),
+        ("queue: slurm\ntime: '00:00:10'", "time: queues count in minutes"),
+        ("queue: slurm\ntime: 10\nmemory: 16", "memory: must be a valid string, got 16"),
+        ("queue: slurm\ntime: 10\nmemory: 16TB", "memory: write megabytes or gigabytes per job"),
+        ("queue: slurm\ntime: 10\ngpus: {number: 1}", "gpus.number: unknown key; allowed: count, type, mig"),
+        (
+            "queue: slurm\ntime: 10\ngpus:\n  cout: 1",
+            "mine.yaml:4: gpus.cout: unknown key; did you mean count?",
+        ),
+        (
+            "queue: slurm\ntime: 10\ngpus: {count: -1}",
+            "gpus.count: must be greater than or equal to 0, got -1",
+        ),
+        ("queue: slurm\ntime: 10\ngpus: {count: 0, type: a100}", "gpus.count: 0 GPUs have no type"),
+        (
+            "queue: slurm\ntime: 2\nwarn_s: 120",
+            "mine.yaml:3: warn_s: 120 s is not before the time limit of 2",
+        ),
+        ("queue: slurm\ntime: 10\npartition: 'a b; rm'", "partition: one word of letters"),
+        ("queue: lsf\ntime: 10\ngpus: {mig: 1g.10gb}", "gpus.mig: LSF counts slices"),
+        ("queue: lsf\ntime: 10\nnotify: {email: a@b.c, on: [fail]}", "notify.on: LSF mails at the end"),
+        ("queue: lsf\ntime: 10\nnotify: {email: a b}", "notify.email: "),
+        ("queue: local\nvenv: venv", "venv: an absolute path, such as"),
+        ("queue: local\nvenv: /x/$NO_SUCH", "venv: '/x/$NO_SUCH' names a variable that is not set here"),
+        ("queue: local\nenv: {WANDB_API_KEY: x}", "env: WANDB_API_KEY would be written into scripts"),
+        ("queue: local\nenv: {A-B: x}", "env: 'A-B' is no name of a variable"),
+    ],
+)
+def test_mistakes_are_named_with_file_and_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        _load(tmp_path, text)
+    assert message in str(caught.value)
+
+
+def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        _load(tmp_path, "queue: slurm\ntime: soon\nmemory: much\ncpu: 3")
+    assert len(str(caught.value).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "time_s"), [("90", 5400), ("01:30:00", 5400), ("1-02:00:30", 93630), ("100:00:00", 360000)]
+)
+def test_times_are_read_as_queues_read_them(tmp_path: Path, text: str, time_s: int) -> None:
+    assert _load(tmp_path, f"queue: slurm\ntime: {text}").time_s == time_s
+
+
+def test_memory_is_of_the_job(tmp_path: Path) -> None:
+    assert _load(tmp_path, "queue: slurm\ntime: 10\nmemory: 1.5GB").memory_mb == 1536
+    assert _load(tmp_path, "queue: lsf\ntime: 10\nmemory: 700MB").memory_mb == 700
+
+
+@pytest.mark.parametrize("path", _SHIPPED, ids=lambda path: path.stem)
+def test_shipped_profiles_are_right_and_survive_being_stored(
+    monkeypatch: pytest.MonkeyPatch, path: Path
+) -> None:
+    monkeypatch.setenv("USER", "student")
+    profile = load_profile(path)
+    assert profile_of(profile.model_dump(mode="json")) == profile
+
+
+def test_a_venv_on_scratch_gives_the_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USER", "student")
+    profile = _load(tmp_path, "queue: local\nscratch: /scratch/$USER")
+    assert profile.python == "/scratch/student/venv/bin/python"
+    assert LocalProfile().venv_dir is None
+
+
+def test_packing_needs_a_gpu_that_can_be_shared() -> None:
+    usual = LsfProfile(queue="lsf", time="10")
+    assert usual.packed(1) == usual
+    assert usual.packed(2).gpu_mode == "shared"
+    for mode, count, message in (("exclusive", 1, "cannot run under gpu_mode"), (None, 0, "asks for no GPU")):
+        profile = LsfProfile.model_validate({"queue": "lsf", "time": "10", "gpus": {"count": count}})
+        with pytest.raises(UserError, match=message):
+            profile.model_copy(update={"gpu_mode": mode}).packed(2)
+
+
+def test_profiles_are_found_by_name_and_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "slurm").mkdir()
+    (tmp_path / "slurm" / "titan.yaml").write_text("queue: slurm\ntime: 10\npartition: titan")
+    for name in ("titan", "slurm/titan.yaml"):
+        profile = find_profile(name)
+        assert isinstance(profile, SlurmProfile)
+        assert profile.partition == "titan"
+    with pytest.raises(UserError, match="did you mean titan"):
+        find_profile("titn")
+    with pytest.raises(UserError, match=r"nothing\.yaml: no such file"):
+        find_profile("slurm/nothing.yaml")
+
+
+def test_without_a_name_the_queue_of_this_machine_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slurm: Slurm
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert isinstance(find_profile(), SlurmProfile)
+    (tmp_path / "slurm").mkdir()
+    (tmp_path / "slurm" / "titan.yaml").write_text("queue: slurm\ntime: 10")
+    with pytest.raises(UserError, match="slurm/ has profiles titan, generic for it"):
+        find_profile()
+    # The commands alone make no cluster.
+    monkeypatch.delenv("SLURM_CONF")
+    if not Path("/etc/slurm/slurm.conf").exists():
+        assert isinstance(find_profile(), LocalProfile)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert isinstance(find_profile(), LocalProfile)
+
+
+def test_lsf_is_found_by_its_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lsf: Lsf) -> None:
+    bsub = tmp_path / "only" / "bsub"
+    bsub.parent.mkdir()
+    bsub.write_text("")
+    bsub.chmod(bsub.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(bsub.parent))
+    monkeypatch.setenv("USER", "student")
+    assert isinstance(find_profile(), LsfProfile)

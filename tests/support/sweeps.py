@@ -1,0 +1,134 @@
+"""Small real sweeps over the small demo data."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.training import Experiment, train_here
+from vidcls.launch.profile import AnyProfile, LocalProfile
+from vidcls.runs import Run
+from vidcls.sweep.file import load_sweep
+from vidcls.sweep.folder import SweepFolder, SweepOptions
+from vidcls.sweep.launch import freeze
+from vidcls.sweep.plan import Plan, plan_launch
+from vidcls.sweep.trials import Trial
+from vidcls.sweep.worker import Leaving, Place, SweepWorker
+
+GRID = {"optim.lr": {"values": [0.001, 0.003]}, "model.dropout": {"values": [0.0, 0.2]}}
+LIMIT_S = 300.0
+
+
+@dataclass
+class Search:
+    """An experiment and the searches over it."""
+
+    experiment: Experiment
+
+    def file(
+        self,
+        parameters: Mapping[str, Any] = GRID,
+        *,
+        method: str = "grid",
+        name: str = "search",
+        settings: Mapping[str, Any] | None = None,
+        **keys: Any,
+    ) -> Path:
+        """Write the experiment and a sweep file over it."""
+        spec = self.experiment.spec(**(settings or {}))
+        content = {
+            "name": name,
+            "method": method,
+            "metric": {"name": "val/top1", "goal": "maximize"},
+            "parameters": dict(parameters),
+            "command": ["vidcls", "train", str(spec), "${args}"],
+            **keys,
+        }
+        path = self.experiment.folder / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(content, sort_keys=False))
+        return path
+
+    def plan(
+        self,
+        file: Path,
+        *,
+        profile: AnyProfile | None = None,
+        num_workers: int | None = 1,
+        overrides: Sequence[str] = (),
+        **options: Any,
+    ) -> Plan:
+        """A checked launch."""
+        return plan_launch(
+            load_sweep(file),
+            overrides=tuple(overrides),
+            options=SweepOptions(**options),
+            profile=profile or LocalProfile(),
+            num_workers=num_workers,
+        )
+
+    def frozen(self, file: Path, **options: Any) -> SweepFolder:
+        """A sweep on which nobody works yet."""
+        plan = self.plan(file, **options)
+        freeze(plan)
+        return plan.folder
+
+
+def place(**values: Any) -> Place:
+    """This machine's CPU, one thread a trial, for ever."""
+    usual = {"job": None, "num_gpus": 0, "device": "cpu", "threads": 1, "ends_at": None}
+    return Place(**{**usual, **values})
+
+
+def work(folder: SweepFolder, **values: Any) -> Leaving:
+    """Be a worker in this process until there is nothing to do."""
+    return SweepWorker(folder, place(**values)).run()
+
+
+def start_worker(folder: SweepFolder, **env: str) -> subprocess.Popen[bytes]:
+    """A worker in a process of its own, which a test may kill."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB", "VIDCLS_JOB"))}
+    command = [sys.executable, "-m", "vidcls", "sweep", "work", str(folder.path), "--cpus", "1"]
+    with (folder.path / "worker.log").open("ab") as log:
+        return subprocess.Popen([*command, "--device", "cpu"], env=kept | env, stdout=log, stderr=log)
+
+
+def wait_for(condition: Callable[[], Any], *, what: str, limit_s: float = LIMIT_S) -> Any:
+    """Wait until something holds, and give it."""
+    until = time.monotonic() + limit_s
+    while not (found := condition()):
+        assert time.monotonic() < until, f"waited {limit_s:.0f} s for {what}"
+        time.sleep(0.05)
+    return found
+
+
+def states(folder: SweepFolder) -> list[str]:
+    """The state of every trial."""
+    return [trial.state for trial in folder.trials().refresh()]
+
+
+def ended(trial: Trial) -> Mapping[str, Any]:
+    """How a trial ended."""
+    assert trial.end is not None, trial
+    return trial.end
+
+
+def results(folder: SweepFolder) -> dict[int, tuple[str, float | None, Mapping[str, float]]]:
+    """State, value and metrics of every trial."""
+    return {
+        trial.number: (trial.state, trial.value, ended(trial).get("metrics", {}))
+        for trial in folder.trials().refresh()
+    }
+
+
+def undisturbed(search: Search, trial: Trial, *, runs: str) -> Run:
+    """The same trial, trained alone."""
+    settings: dict[str, Any] = {key.replace(".", "__"): value for key, value in trial.point.items()}
+    return train_here(search.experiment.spec(runs=runs, **{**settings, "seed": trial.seed}), threads=1)

@@ -1,0 +1,294 @@
+"""Workers on real trials: whatever dies, each trial ends with the result of an undisturbed run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.support.sweeps import (
+    GRID,
+    Search,
+    ended,
+    results,
+    start_worker,
+    states,
+    wait_for,
+    work,
+)
+from tests.support.training import Experiment, assert_same, train_here
+from vidcls.errors import ExitCode
+from vidcls.runs import Run
+from vidcls.sweep.folder import SweepFolder
+
+
+@pytest.fixture
+def search(experiment: Experiment) -> Search:
+    return Search(experiment)
+
+
+def undisturbed(search: Search, folder: SweepFolder, number: int) -> Run:
+    """The same trial, trained alone."""
+    trial = folder.trials().refresh()[number]
+    settings: dict[str, Any] = {key.replace(".", "__"): value for key, value in trial.point.items()}
+    return train_here(search.experiment.spec(runs=f"alone-{number}", seed=trial.seed, **settings), threads=1)
+
+
+def test_a_grid_is_worked_off_once_and_every_trial_is_what_training_it_alone_gives(search: Search) -> None:
+    folder = search.frozen(search.file(), keep=4)
+    assert work(folder).exit_code == ExitCode.DONE
+    trials = folder.trials().refresh()
+    assert [trial.state for trial in trials] == ["finished"] * 4
+    assert len({json.dumps(dict(trial.point)) for trial in trials}) == 4
+    assert_same(Run(Path(ended(trials[3])["run"])), undisturbed(search, folder, 3))
+    assert work(folder).exit_code == ExitCode.DONE, "nothing is left"
+    assert [trial.token for trial in folder.trials().refresh()] == [1] * 4
+
+
+def children(worker: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The trials that a worker trains: children of its forkserver."""
+    try:
+        below = psutil.Process(worker.pid).children(recursive=True)
+        return [child for child in below if child.parent() and child.parent().pid != worker.pid]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def trains(folder: SweepFolder, number: int, epoch: int = 1) -> bool:
+    log = folder.trial_log(number)
+    return log.exists() and f"epoch {epoch}/" in log.read_text()
+
+
+def test_a_trial_whose_process_or_worker_is_killed_goes_on_from_its_checkpoint(search: Search) -> None:
+    folder = search.frozen(search.file({"optim.lr": {"values": [0.001, 0.003]}}), keep=2)
+    first = start_worker(folder)
+    wait_for(lambda: trains(folder, 0), what="an epoch")
+    for child in children(first):
+        child.kill()
+    wait_for(lambda: folder.trials().refresh()[0].token == 2, what="a second lease")
+    wait_for(lambda: trains(folder, 1), what="the second trial")
+    held = folder.trials().refresh()[1].lease
+    first.kill()
+    first.wait()
+    assert held is not None
+    assert work(folder).exit_code == ExitCode.DONE
+    trials = folder.trials().refresh()
+    assert [trial.state for trial in trials] == ["finished", "finished"]
+    assert trials[1].token == 2
+    for trial in trials:
+        assert_same(Run(Path(ended(trial)["run"])), undisturbed(search, folder, trial.number))
+    assert "resumed" in folder.trial_log(1).read_text()
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGUSR1, ExitCode.REQUEUE), (signal.SIGTERM, ExitCode.FAILED)]
+)
+def test_a_signal_saves_and_gives_the_lease_back(search: Search, number: int, code: ExitCode) -> None:
+    folder = search.frozen(search.file({"optim.lr": {"values": [0.003]}, "seed": {"values": [0]}}))
+    worker = start_worker(folder)
+    wait_for(lambda: trains(folder, 0), what="an epoch")
+    worker.send_signal(number)
+    assert worker.wait() == code
+    trial = folder.trials().refresh()[0]
+    if trial.state != "finished":  # it may have been in its last epoch
+        assert (trial.state, ended(trial)["kind"]) == ("waiting", "released")
+    assert work(folder).exit_code == ExitCode.DONE
+    assert states(folder) == ["finished"]
+
+
+def test_children_end_with_their_worker(search: Search) -> None:
+    folder = search.frozen(search.file(settings={"train__epochs": 50}))
+    worker = start_worker(folder)
+    wait_for(lambda: trains(folder, 0), what="an epoch")
+    mine = children(worker)
+    assert mine
+    worker.kill()
+    worker.wait()
+    psutil.wait_procs(mine, timeout=60)
+    assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in mine)
+
+
+def test_a_suspended_worker_learns_that_its_trial_was_taken(search: Search) -> None:
+    folder = search.frozen(search.file({"optim.lr": {"values": [0.003, 0.001]}}), lease_s=3.0)
+    worker = start_worker(folder)
+    wait_for(lambda: trains(folder, 0), what="an epoch")
+    for child in children(worker):
+        child.kill()  # so that its run can be taken at once; the lease is the worker's
+    worker.send_signal(signal.SIGSTOP)
+    try:
+        assert work(folder).exit_code == ExitCode.DONE
+        before = results(folder)
+    finally:
+        worker.send_signal(signal.SIGCONT)
+    assert worker.wait() == ExitCode.DONE
+    assert results(folder) == before
+    kinds = [state for state, _, _ in before.values()]
+    assert kinds == ["finished", "finished"]
+
+
+def test_a_loss_that_is_no_number_fails_its_trial_once_and_no_other(search: Search) -> None:
+    values = {"optim.lr": {"values": [1e18, 0.003]}, "optim.clip_norm": {"value": 1e30}}
+    folder = search.frozen(search.file(values))
+    assert work(folder).exit_code == ExitCode.DONE
+    failed, fine = folder.trials().refresh()
+    assert (failed.state, failed.token, fine.state) == ("failed", 1, "finished")
+    assert "the loss is" in ended(failed)["message"]
+    assert folder.trial_log(0).is_file()
+
+
+def test_a_trial_that_crashes_again_and_again_has_failed_and_can_be_tried_again(search: Search) -> None:
+    from vidcls.sweep import actions
+
+    folder = search.frozen(search.file({"optim.lr": {"values": [0.003, 0.001]}}), attempts=2)
+    store = Path(folder.base_file.read_text().split("store_dir: ")[1].splitlines()[0])
+    store.write_text("in the way")  # no folder can be made where the store should be
+    assert work(folder).exit_code == ExitCode.DONE
+    trials = folder.trials().refresh()
+    assert [(trial.state, trial.token) for trial in trials] == [("failed", 2), ("failed", 2)]
+    assert ended(trials[0])["message"]
+    store.unlink()
+    assert actions.retry(folder, []) == [0, 1]
+    assert work(folder).exit_code == ExitCode.DONE
+    assert states(folder) == ["finished", "finished"]
+
+
+def test_two_trials_share_a_place(search: Search) -> None:
+    folder = search.frozen(search.file(), per_gpu=2)
+    worker = start_worker(folder)
+    wait_for(lambda: states(folder).count("running") == 2, what="two trials at once")
+    assert worker.wait() == ExitCode.DONE
+    assert states(folder) == ["finished"] * 4
+
+
+def test_hyperband_stops_what_lags_behind_and_keeps_its_value(search: Search) -> None:
+    file = search.file(
+        {"optim.lr": {"values": [0.003, 1e-9, 2e-9, 3e-9]}},
+        settings={"train__epochs": 6},
+        metric={"name": "train/loss", "goal": "minimize"},
+        early_terminate={"type": "hyperband", "min_iter": 2, "eta": 2},
+    )
+    folder = search.frozen(file)
+    assert work(folder).exit_code == ExitCode.DONE
+    trials = folder.trials().refresh()
+    assert trials[0].state == "finished"
+    stopped = [trial for trial in trials if trial.state == "stopped"]
+    assert stopped
+    for trial in stopped:
+        assert trial.epoch < 6
+        assert trial.value is not None
+        assert "hyperband" in ended(trial)["message"]
+
+
+def test_asha_promotes_the_best_of_each_rung_from_their_checkpoints(search: Search) -> None:
+    file = search.file(
+        {"optim.lr": {"values": [1e-9, 0.003, 1e-8, 0.001]}},
+        settings={"train__epochs": 4},
+        metric={"name": "train/loss", "goal": "minimize"},
+        early_terminate={"type": "hyperband", "min_iter": 1, "eta": 2},
+    )
+    folder = search.frozen(file, asha=True)
+    assert work(folder).exit_code == ExitCode.DONE
+    trials = folder.trials().refresh()
+    assert {trial.state for trial in trials} == {"finished", "paused"}
+    finished = [trial for trial in trials if trial.state == "finished"]
+    assert len(finished) == 1
+    assert trials[1].token > 1, "promoted"
+    assert finished[0].number in (1, 3)
+    assert "resumed" in folder.trial_log(finished[0].number).read_text()
+    alone = undisturbed(search, folder, finished[0].number)
+    assert json.loads(alone.status_file.read_text())["metrics"] == ended(finished[0])["metrics"]
+
+
+def test_repeats_train_one_point_under_several_seeds(search: Search) -> None:
+    folder = search.frozen(search.file({"optim.lr": {"values": [0.003, 0.001]}}), repeats=2)
+    assert work(folder).exit_code == ExitCode.DONE
+    trials = folder.trials().refresh()
+    assert [(t.configuration, t.repeat, t.seed) for t in trials] == [
+        (0, 0, 0),
+        (0, 1, 1),
+        (1, 0, 0),
+        (1, 1, 1),
+    ]
+    assert trials[0].point == trials[1].point != trials[2].point
+
+
+def test_a_point_drawn_again_costs_nothing(search: Search) -> None:
+    file = search.file({"optim.lr": {"values": [0.003]}, "seed": {"values": [1]}}, method="random", run_cap=3)
+    folder = search.frozen(file)
+    assert work(folder).exit_code == ExitCode.DONE
+    trials = folder.trials().refresh()
+    assert len({ended(trial)["run"] for trial in trials}) == 1
+    assert len({trial.value for trial in trials}) == 1
+    assert folder.trial_log(2).read_text().count("epoch") == 0
+
+
+def test_bayes_gives_the_same_points_for_the_same_results(search: Search, tmp_path: Path) -> None:
+    points = []
+    for name in ("a", "b"):
+        parameters = {"optim.lr": {"distribution": "log_uniform_values", "min": 1e-4, "max": 1e-2}}
+        file = search.file(parameters, method="bayes", run_cap=3, name=name, settings={"train__epochs": 1})
+        folder = search.frozen(file, seed=3)
+        assert work(folder).exit_code == ExitCode.DONE
+        points.append([dict(trial.point) for trial in folder.trials().refresh()])
+    assert points[0] == points[1]
+
+
+def test_only_the_best_keep_their_weights(search: Search) -> None:
+    folder = search.frozen(search.file(), keep=1)
+    assert work(folder).exit_code == ExitCode.DONE
+    kept = list(folder.runs_dir.rglob("best.pt"))
+    assert len(kept) == 1
+    best = max(folder.trials().refresh(), key=lambda trial: (trial.value or 0.0, -trial.number))
+    assert kept[0].is_relative_to(ended(best)["run"])
+
+
+def test_what_cannot_reach_a_checkpoint_is_not_started(search: Search) -> None:
+    folder = search.frozen(search.file())
+    work_one = work(folder, ends_at=time.monotonic() + 10.5)
+    assert work_one.exit_code in (ExitCode.REQUEUE, ExitCode.DONE)
+    assert "finished" in states(folder), "nothing is known before the first trial, so that one is tried"
+    if work_one.exit_code == ExitCode.REQUEUE:
+        assert len(states(folder)) < 4
+    assert work(folder).exit_code == ExitCode.DONE
+
+
+@pytest.mark.parametrize("said", ["pause", "cancel"])
+def test_a_word_from_the_person_stops_a_worker_and_nothing_is_lost(search: Search, said: str) -> None:
+    from vidcls.sweep import actions
+
+    folder = search.frozen(
+        search.file(
+            settings={"train__epochs": 30},
+            parameters={"optim.lr": {"values": [0.003]}, "seed": {"values": [0]}},
+        )
+    )
+    worker = start_worker(folder)
+    wait_for(lambda: trains(folder, 0), what="an epoch")
+    assert actions.stop(folder, kind=said, wait_s=120, say=lambda _: None)
+    assert worker.wait() == ExitCode.DONE
+    trial = folder.trials().refresh()[0]
+    assert (trial.state, ended(trial)["kind"]) == ("waiting", "released")
+    assert work(folder).reason == ("the sweep is paused" if said == "pause" else "the sweep is cancelled")
+    folder.control().say("resume")
+    assert work(folder).exit_code == ExitCode.DONE
+    assert states(folder) == ["finished"]
+
+
+def test_a_spent_budget_ends_workers_and_can_be_extended(search: Search) -> None:
+    from vidcls.sweep import actions
+
+    folder = search.frozen(search.file(), until=time.time() + 3600)
+    os.environ.pop("VIDCLS_JOB", None)
+    actions.extend(folder, trials=0, hours=-1.0 + 1e-9, gpu_hours=0.0)
+    assert "is over" in work(folder).reason
+    assert states(folder) == []
+    actions.extend(folder, trials=0, hours=1.0, gpu_hours=0.0)
+    assert work(folder).exit_code == ExitCode.DONE
+    assert states(folder) == ["finished"] * len(GRID["optim.lr"]["values"]) * 2

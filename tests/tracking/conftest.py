@@ -1,0 +1,27 @@
+"""A client in this process that talks to the server that stands in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import wandb
+
+from tests.support.wandb_server import client_environment
+from tests.support.wandb_state import WandbServer
+
+
+@pytest.fixture
+def online(
+    wandb_server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[WandbServer]:
+    """The server, with this process as its client."""
+    for name in [name for name in os.environ if "WANDB" in name]:
+        monkeypatch.delenv(name)
+    for name, value in client_environment(wandb_server, tmp_path / "client").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)  # the client makes a folder where it is
+    yield wandb_server
+    wandb.teardown()

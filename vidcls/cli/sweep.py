@@ -1,0 +1,217 @@
+"""`vidcls sweep`: check a search, launch it, work on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vidcls.cli import sweep_state
+from vidcls.cli.common import AsJson, print_json, say, shown, split_args
+from vidcls.cli.queued import warn_of_key
+
+if TYPE_CHECKING:
+    from vidcls.launch.profile import AnyProfile
+    from vidcls.sweep.folder import SweepOptions
+    from vidcls.sweep.plan import Plan
+
+app = typer.Typer(no_args_is_help=True, help="Search: launch sweeps, watch them, live with them.")
+
+FileArgs = Annotated[
+    list[str],
+    typer.Argument(metavar="FILE [KEY=VALUE]...", help="A sweep file, and fixed settings of every trial."),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option("--cluster", metavar="PROFILE", help="slurm/PROFILE.yaml; looked for if unset."),
+]
+
+
+def _one_file(args: list[str]) -> tuple[Path, tuple[str, ...]]:
+    from vidcls.errors import UserError
+
+    files, overrides = split_args(args)
+    if len(files) != 1:
+        named = ", ".join(map(str, files)) or "none"
+        raise UserError(f"expected one sweep file, got {named}", hint="for example sweeps/late_fusion.yaml")
+    return files[0], tuple(overrides)
+
+
+@app.command()
+def check(
+    args: FileArgs,
+    repeats: Annotated[int, typer.Option(min=1, help="Seeds a configuration.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Say how many trials a sweep file comes to, and once a trial has run, how many hours."""
+    from vidcls.sweep.check import describe
+    from vidcls.sweep.file import check_against_spec, load_sweep
+    from vidcls.sweep.folder import SweepOptions
+    from vidcls.sweep.plan import place, seconds_of_trial
+
+    file, overrides = _one_file(args)
+    sweep = load_sweep(file)
+    check_against_spec(sweep)
+    options = SweepOptions(repeats=repeats)
+    folder, _ = place(sweep, overrides, options)
+    found = describe(sweep, repeats=repeats, trial_s=seconds_of_trial(folder))
+    if as_json:
+        print_json(vars(found) | {"notes": list(found.notes), "folder": str(folder.path)})
+        return
+    points = "a continuous space" if found.num_points is None else f"{found.num_points} points"
+    trials = "no end but a budget" if found.num_trials is None else f"{found.num_trials} trials"
+    hours = f", {found.hours:.2f} hours one after the other" if found.hours is not None else ""
+    typer.echo(f"{file}: {sweep.method} over {', '.join(sweep.space.searched)}: {points}, {trials}{hours}")
+    for note in found.notes:
+        typer.echo(f"  {note}")
+    typer.echo(f"next: vidcls sweep launch {file}")
+
+
+@app.command()
+def launch(
+    args: FileArgs,
+    cluster: Cluster = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Tasks; as many as are of use if unset.")] = None,
+    engine: Annotated[str, typer.Option(help="serverless, or wandb: its server searches.")] = "serverless",
+    seed: Annotated[int, typer.Option(min=0, help="Of the search.")] = 0,
+    asha: Annotated[bool, typer.Option("--asha", help="Promote the best of each rung.")] = False,
+    repeats: Annotated[int, typer.Option(min=1, help="Seeds a configuration.")] = 1,
+    per_gpu: Annotated[int, typer.Option(min=1, help="Trials at once in one task.")] = 1,
+    keep: Annotated[int, typer.Option(min=0, help="Weights are kept of so many of the best.")] = 3,
+    attempts: Annotated[int, typer.Option(min=1, help="Crashes until a trial has failed.")] = 3,
+    max_hours: Annotated[float | None, typer.Option(help="All workers end so many hours from now.")] = None,
+    until: Annotated[str | None, typer.Option(help="All workers end: 23:30, or 2026-12-24T18:00.")] = None,
+    gpu_hours: Annotated[float | None, typer.Option(help="What all workers may spend together.")] = None,
+    lease: Annotated[float, typer.Option(help="Seconds of silence after which a worker is dead.")] = 90.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the script; nothing is written.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Launch a search and return at once; the same command again adds what is missing.
+
+    Without a cluster the workers are processes of this machine that survive the shell.
+    """
+    from vidcls.launch.profiles import find_profile
+    from vidcls.sweep.file import load_sweep
+    from vidcls.sweep.folder import SweepOptions
+    from vidcls.sweep.plan import end_of, plan_launch
+
+    file, overrides = _one_file(args)
+    profile = find_profile(cluster)
+    options = SweepOptions(
+        seed=seed,
+        asha=asha,
+        repeats=repeats,
+        per_gpu=per_gpu,
+        keep=keep,
+        attempts=attempts,
+        until=end_of(until=until, max_hours=max_hours),
+        gpu_hours=gpu_hours,
+        lease_s=lease,
+    )
+    if engine != "serverless":
+        _launch_wandb(
+            file, overrides, options, profile=profile, workers=workers, dry_run=dry_run, engine=engine
+        )
+        return
+    plan = plan_launch(
+        load_sweep(file), overrides=overrides, options=options, profile=profile, num_workers=workers
+    )
+    _launch(plan, dry_run=dry_run, as_json=as_json)
+
+
+def _launch(plan: Plan, *, dry_run: bool, as_json: bool) -> None:
+    from vidcls.sweep import actions
+    from vidcls.sweep.launch import job_of
+    from vidcls.sweep.launch import launch as start
+
+    for note in plan.notes:
+        say(note)
+    if dry_run:
+        typer.echo(plan.queue.script(job_of(plan)), nl=False)
+        return
+    is_new = not plan.folder.options_file.is_file()
+    if not is_new and plan.folder.options() != plan.options:
+        say("options stay as they were at the first launch; vidcls sweep extend raises its caps")
+    warn_of_key(plan.profile)
+    if is_new:
+        job: str | None = start(plan)
+    else:
+        job = actions.resume(plan.folder, profile=plan.profile, num_workers=plan.num_workers)
+    if as_json:
+        print_json({"folder": str(plan.folder.path), "job": job, "workers": plan.num_workers, "new": is_new})
+        return
+    trials = "trials until a budget ends them" if plan.num_trials is None else f"{plan.num_trials} trials"
+    verb = "launched" if is_new else "goes on"
+    submitted = f"job {job}" if job else "all of them are there"
+    typer.echo(f"{plan.sweep.name} {verb}: {trials}, {plan.num_workers} workers, {submitted}")
+    typer.echo(f"  {plan.folder.path}")
+    typer.echo(f"next: vidcls sweep status {shown(plan.folder.path)} --watch")
+
+
+def _launch_wandb(
+    file: Path,
+    overrides: tuple[str, ...],
+    options: SweepOptions,
+    *,
+    profile: AnyProfile,
+    workers: int | None,
+    dry_run: bool,
+    engine: str,
+) -> None:
+    from vidcls.errors import UserError
+    from vidcls.sweep.wandb_launch import launch_wandb
+
+    if engine != "wandb":
+        raise UserError(f"--engine {engine}: unknown", hint="serverless or wandb")
+    launched = launch_wandb(
+        file, overrides=overrides, options=options, profile=profile, num_workers=workers, dry_run=dry_run
+    )
+    if launched.script is not None:
+        typer.echo(launched.script, nl=False)
+        return
+    typer.echo(f"{launched.sweep}: {launched.num_workers} agents, job {launched.job}")
+    for line in launched.next_steps:
+        typer.echo(f"next: {line}")
+
+
+@app.command(hidden=True)
+def work(
+    folder: Annotated[Path, typer.Argument(help="Folder of the sweep.")],
+    gpus: Annotated[int, typer.Option(min=0)] = 0,
+    cpus: Annotated[int | None, typer.Option(min=1)] = None,
+    device: Annotated[str | None, typer.Option()] = None,
+) -> None:
+    """Be a worker of a sweep: what the tasks of its job run."""
+    from vidcls.sweep.folder import SweepFolder
+    from vidcls.sweep.worker import SweepWorker, place_of
+
+    sweep = SweepFolder.open(folder)
+    place = place_of(num_gpus=gpus, num_cpus=cpus, device=device, per_gpu=sweep.options().per_gpu)
+    leaving = SweepWorker(sweep, place).run()
+    typer.echo(leaving.reason)
+    raise SystemExit(int(leaving.exit_code))
+
+
+@app.command()
+def ls(
+    folder: Annotated[Path, typer.Argument(help="Folder of runs.")] = Path("runs"), as_json: AsJson = False
+) -> None:
+    """List the sweeps below a folder of runs."""
+    from vidcls.sweep.folder import find_sweeps
+
+    rows: list[dict[str, Any]] = []
+    for sweep in find_sweeps(folder):
+        states = [trial.state for trial in sweep.trials().refresh()]
+        rows.append({"folder": str(sweep.path), "trials": len(states), "finished": states.count("finished")})
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        typer.echo(f"{shown(Path(row['folder']))}  {row['finished']}/{row['trials']} trials finished")
+    if not rows:
+        typer.echo(f"no sweeps below {folder}; vidcls sweep launch sweeps/late_fusion.yaml starts one")
+
+
+for command in sweep_state.COMMANDS:
+    app.command()(command)

@@ -1,0 +1,72 @@
+"""`vidcls sync`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vidcls.cli.common import AsJson, print_json, say
+
+if TYPE_CHECKING:
+    from vidcls.runs import Run
+    from vidcls.tracking.sync import Confusion
+
+
+def sync(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Folders of runs; a sweep's gives all of its trials."),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Bring runs to Weights & Biases from their folders, whole and without duplicates.
+
+    For runs that were recorded offline, or whose upload was cut off. It may be given again at any time. Runs
+    that are being trained are left out.
+
+    Exit codes: 0 done, 1 nothing could be sent, 2 a mistake in the request, 3 some could not be sent.
+    """
+    from vidcls.errors import ExitCode
+    from vidcls.runs import open_runs
+    from vidcls.tracking.sync import check_login
+
+    runs = open_runs(folders)
+    check_login()
+    results = []
+    for run in runs:
+        results.append(result := _sync(run))
+        say(f"{run.folder}: {result['state']}{': ' if result['detail'] else ''}{result['detail']}")
+    if as_json:
+        print_json(results)
+    num_failed = sum(result["state"] == "failed" for result in results)
+    if num_failed:
+        raise typer.Exit(int(ExitCode.FAILED if num_failed == len(results) else ExitCode.PARTLY_DONE))
+
+
+def _sync(run: Run) -> dict[str, Any]:
+    from vidcls.errors import VidclsError
+    from vidcls.tracking.sync import upload
+
+    row: dict[str, Any] = {"run": str(run.folder), "wandb": []}
+    try:
+        if run.state in ("new", "running"):
+            return {**row, "state": "left out", "detail": f"the run is {run.state}"}
+        places = upload(run, confusion=_confusion(run))
+    except VidclsError as error:
+        return {**row, "state": "failed", "detail": error.message}
+    return {**row, "wandb": places, "state": "uploaded", "detail": " ".join(places)}
+
+
+def _confusion(run: Run) -> Confusion | None:
+    """From the stored predictions, if there are any that can be read."""
+    from vidcls.errors import VidclsError
+    from vidcls.evaluate.predictions import load_predictions
+    from vidcls.tracking.sync import Confusion
+
+    try:
+        predictions = load_predictions(run.predictions_file("val", "best"))
+        return Confusion(predictions.metrics().confusion, predictions.classes)
+    except VidclsError:
+        return None

@@ -1,0 +1,168 @@
+"""This machine as a queue: detached processes that survive the shell which started them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from vidcls.errors import UserError, VidclsError
+from vidcls.files import write_text
+from vidcls.launch.commands import run
+from vidcls.launch.job import Job, Task
+from vidcls.launch.profile import LocalProfile
+from vidcls.launch.script import preparation, quote, quote_command, safe_name
+from vidcls.lock import process_start
+
+_NAME = '"$(uname -n)_$$"'
+
+
+@dataclass(frozen=True)
+class _Process:
+    host: str
+    pid: int
+    start: float
+
+    @classmethod
+    def parse(cls, job_id: str) -> list[_Process]:
+        host, _, processes = job_id.rpartition(":")
+        try:
+            pairs = [text.split("@") for text in processes.split("+")]
+            return [cls(host, int(pid), float(start)) for pid, start in pairs]
+        except ValueError:
+            raise UserError(f"{job_id!r} is no job of a machine without a queue") from None
+
+    @property
+    def is_here(self) -> bool:
+        return self.host == socket.gethostname()
+
+    def is_alive(self) -> bool:
+        with contextlib.suppress(ChildProcessError):  # it is a child only of the process that submitted it
+            os.waitpid(self.pid, os.WNOHANG)
+        try:
+            return (
+                process_start(self.pid) == self.start
+                and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
+            )
+        except psutil.NoSuchProcess:
+            return False
+
+
+@dataclass(frozen=True)
+class LocalQueue:
+    """Jobs of this machine. Nothing waits: all tasks run at once."""
+
+    profile: LocalProfile
+
+    def script(self, job: Job) -> str:
+        """The script of a task; every task runs the same."""
+        logs = quote(str(job.log_dir))
+        parts = [
+            f"#!/bin/bash\n# {safe_name(job.name)}: one task on this machine",
+            f"mkdir -p {logs} && cd {logs} && exec >>{_NAME}.log 2>&1 </dev/null || exit 1",
+            preparation(job, self.profile, name=_NAME),
+            f"exec -- {quote_command(job.command)}",
+        ]
+        return "\n\n".join(parts) + "\n"
+
+    def submit(self, job: Job) -> str:
+        """Start the tasks, each in a session of its own; their host, process ids and start ticks."""
+        path = job.log_dir / f"{safe_name(job.name)}.sh"
+        write_text(path, self.script(job))
+        gpus = _gpus() if job.num_tasks is not None else []
+        started = []
+        for index in range(1 if job.num_tasks is None else job.num_tasks):
+            share = {"CUDA_VISIBLE_DEVICES": ",".join(_share(gpus, index, job.num_tasks))} if gpus else {}
+            pid = os.posix_spawnp(
+                "bash",
+                ["bash", str(path)],
+                _environment() | share,
+                setsid=True,
+                setsigmask=(),
+                setsigdef=(signal.SIGPIPE,),  # Python ignores it, and that is inherited
+            )
+            started.append(f"{pid}@{process_start(pid) or 0:.0f}")
+        return f"{socket.gethostname()}:{'+'.join(started)}"
+
+    def task_names(self, job_id: str, num_tasks: int | None) -> list[str]:  # noqa: ARG002 (the id says it)
+        """`VIDCLS_JOB` of each task."""
+        return [f"{process.host}_{process.pid}" for process in _Process.parse(job_id)]
+
+    def log_file(self, log_dir: Path, task_name: str) -> Path:
+        """The log of a task."""
+        return log_dir / f"{task_name}.log"
+
+    def next_steps(self, job_id: str) -> list[str]:
+        """What to type to look at a job, and to end it."""
+        pids = [str(process.pid) for process in _Process.parse(job_id)]
+        return [f"ps -p {','.join(pids)}", f"kill {' '.join(pids)}"]
+
+    def tasks(self, jobs: Sequence[str]) -> list[Task]:
+        """The tasks that run; those of another host cannot be seen and are taken for running."""
+        found = []
+        for job in jobs:
+            processes = _Process.parse(job)
+            for index, process in enumerate(processes):
+                if process.is_here and not process.is_alive():
+                    continue
+                number = index if len(processes) > 1 else None
+                reason = "" if process.is_here else f"on {process.host}, which cannot be seen from here"
+                name = f"{process.host}_{process.pid}"
+                found.append(Task(job, number, name, "running", reason, process.host))
+        return found
+
+    def warn(self, jobs: Sequence[str]) -> None:
+        """Ask tasks of this host to save and exit 75."""
+        _signal(jobs, signal.SIGUSR1)
+
+    def cancel(self, jobs: Sequence[str]) -> None:
+        """End tasks of this host."""
+        _signal(jobs, signal.SIGTERM)
+
+    def largest_array(self) -> int | None:
+        """Unbounded."""
+        return None
+
+
+def _signal(jobs: Sequence[str], number: signal.Signals) -> None:
+    processes = [process for job in jobs for process in _Process.parse(job)]
+    for process in processes:
+        if process.is_here and process.is_alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, number)
+    elsewhere = sorted({process.host for process in processes if not process.is_here})
+    if elsewhere:
+        raise VidclsError(
+            f"processes of {', '.join(elsewhere)} cannot be reached from here", hint="log in there"
+        )
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("VIDCLS_JOB")}
+
+
+def num_gpus() -> int:
+    """GPUs of this machine that this process may use."""
+    return len(_gpus())
+
+
+def _gpus() -> list[str]:
+    """The GPUs that this process may use, by what CUDA_VISIBLE_DEVICES calls them."""
+    if (allowed := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [gpu for gpu in allowed.split(",") if gpu]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    answer = run("nvidia-smi", "--query-gpu=index", "--format=csv,noheader")
+    return answer.stdout.split() if answer.returncode == 0 else []
+
+
+def _share(gpus: list[str], index: int, num_tasks: int | None) -> list[str]:
+    assert num_tasks is not None
+    return gpus[index::num_tasks] or [gpus[index % len(gpus)]]

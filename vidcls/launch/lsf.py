@@ -1,0 +1,168 @@
+"""LSF: https://www.ibm.com/docs/en/spectrum-lsf. Its array elements count from 1, ours from 0."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from vidcls.errors import VidclsError
+from vidcls.launch.commands import run, words
+from vidcls.launch.job import Job, Task
+from vidcls.launch.profile import LsfProfile
+from vidcls.launch.script import log_pattern, preparation, quote_command, safe_name
+
+_STATES: dict[str, Literal["pending", "running", "ending"]] = {
+    "PEND": "pending",
+    "PSUSP": "pending",
+    "WAIT": "pending",
+    "PROV": "pending",
+    "RUN": "running",
+    "USUSP": "running",
+    "SSUSP": "running",
+    "UNKWN": "running",
+    "ZOMBI": "ending",
+}
+# 75: saved, and wants to go on. 138 and 140: warned by USR1 or USR2 before the command listened.
+_REQUEUE = '-Q "75 138 140"'
+_COLUMNS = "jobid jobindex stat exec_host pend_reason"
+
+
+@dataclass(frozen=True)
+class LsfQueue:
+    """Jobs of one profile under LSF."""
+
+    profile: LsfProfile
+
+    def script(self, job: Job) -> str:
+        """The batch script."""
+        name = '"$LSB_JOBID"' if job.num_tasks is None else '"${LSB_JOBID}_$((LSB_JOBINDEX - 1))"'
+        directives = "\n".join(self._directives(job))
+        prepared = preparation(job, self.profile, name=name)
+        # LSF signals all processes of a job, so the command takes the place of the shell.
+        return f"#!/bin/bash\n{directives}\n\n{prepared}\n\nexec -- {quote_command(job.command)}\n"
+
+    def _directives(self, job: Job) -> list[str]:
+        asked, name, stem = self.profile, safe_name(job.name), "%J"
+        if job.num_tasks is not None:
+            stem = "%J_%I"
+            limit = f"%{asked.throttle}" if asked.throttle else ""
+            name = f"{name}[1-{job.num_tasks}]{limit}"
+        options = [f'-J "{name}"']
+        named = {
+            "-q": asked.queue_name,
+            "-app": asked.app,
+            "-P": asked.account,
+            "-U": asked.reservation,
+        }
+        options += [f"{option} {value}" for option, value in named.items() if value is not None]
+        minutes = -(-asked.time_s // 60)
+        options += [f"-W {minutes // 60}:{minutes % 60:02}", f"-n {asked.cpus}", *self._memory()]
+        if asked.gpus.count:
+            options.append(f'-gpu "{self._gpus()}"')
+        # The warning is counted in minutes, up.
+        options += ["-wa USR1", f"-wt {-(-asked.warn_s // 60)}"]
+        options += ["-r", _REQUEUE] if asked.requeue else ["-rn"]
+        options.append(f"-o {log_pattern(job, stem)}")
+        if asked.notify:
+            moments = {"begin": "-B", "end": "-N"}
+            options += [f"-u {asked.notify.email}", *(moments[moment] for moment in asked.notify.on)]
+        return [f"#BSUB {option}" if not option.startswith("#") else option for option in options]
+
+    def _memory(self) -> list[str]:
+        asked = self.profile
+        if asked.memory_mb is None:
+            return ['-R "span[hosts=1]"']
+        each = -(-asked.memory_mb // asked.cpus)
+        return [
+            f"# Memory counts per core: {asked.cpus} x {each} MB.",
+            f'-R "span[hosts=1] rusage[mem={each}MB]"',
+        ]
+
+    def _gpus(self) -> str:
+        asked = self.profile.gpus
+        parts = [
+            f"num={asked.count}",
+            "mode=shared" if self.profile.gpu_mode == "shared" else "mode=exclusive_process",
+        ]
+        if asked.type:
+            parts.append(f"gmodel={asked.type}")
+        if asked.mig:
+            parts.append(f"mig={asked.mig}")
+        return ":".join(parts)
+
+    def submit(self, job: Job) -> str:
+        """Hand the job over; its id."""
+        script = self.script(job)
+        job.log_dir.mkdir(parents=True, exist_ok=True)
+        answer = run("bsub", script=script, cwd=job.folder)
+        found = re.search(r"Job <(\d+)>", answer.stdout)
+        if answer.returncode != 0 or found is None:
+            hint = "`bqueues` lists queues and limits; --dry-run shows the script"
+            raise VidclsError(f"bsub refused the job: {words(answer)}", hint=hint)
+        return found[1]
+
+    def task_names(self, job_id: str, num_tasks: int | None) -> list[str]:
+        """`VIDCLS_JOB` of each task."""
+        return [job_id] if num_tasks is None else [f"{job_id}_{index}" for index in range(num_tasks)]
+
+    def log_file(self, log_dir: Path, task_name: str) -> Path:
+        """The log of a task, which LSF names by its element, from 1."""
+        job, _, index = task_name.partition("_")
+        return log_dir / (f"{job}_{int(index) + 1}.log" if index else f"{job}.log")
+
+    def next_steps(self, job_id: str) -> list[str]:
+        """What to type to look at a job, and to end it."""
+        return [f"bjobs {job_id}", f"bkill {job_id}"]
+
+    def tasks(self, jobs: Sequence[str]) -> list[Task]:
+        """The tasks that wait, run, or end."""
+        if not jobs:
+            return []
+        answer = run("bjobs", "-noheader", "-o", f"{_COLUMNS} delimiter='|'", *jobs)
+        # Its exit code is not 0 as soon as one job of several is gone.
+        complaints = [line for line in answer.stderr.splitlines() if line and "is not found" not in line]
+        if answer.returncode != 0 and complaints:
+            raise VidclsError(f"bjobs: {' '.join(complaints)}", hint="the queue is busy or down; try later")
+        rows = [line.split("|", 4) for line in answer.stdout.splitlines() if line.count("|") >= 4]
+        return [
+            _task(job, index, state, host, why) for job, index, state, host, why in rows if state in _STATES
+        ]
+
+    def warn(self, jobs: Sequence[str]) -> None:
+        """Ask running tasks to save and exit 75."""
+        running = [task for task in self.tasks(jobs) if task.state == "running"]
+        names = [task.job if task.index is None else f"{task.job}[{task.index + 1}]" for task in running]
+        self._bkill("-s", "USR1", *names) if names else None
+
+    def cancel(self, jobs: Sequence[str]) -> None:
+        """End waiting and running tasks, now: INT, TERM, then KILL."""
+        self._bkill(*jobs) if jobs else None
+
+    def largest_array(self) -> int | None:
+        """The most elements of an array, where the site says so."""
+        if shutil.which("bparams") is None:
+            return None
+        found = re.search(r"MAX_JOB_ARRAY_SIZE\s*=\s*(\d+)", run("bparams", "-a").stdout)
+        return int(found[1]) if found else None
+
+    def _bkill(self, *arguments: str) -> None:
+        answer = run("bkill", *arguments)
+        ended = ("already finished", "is not found", "No matching job")
+        complaints = [line for line in answer.stderr.splitlines() if not any(text in line for text in ended)]
+        if answer.returncode != 0 and complaints:
+            raise VidclsError(
+                f"bkill: {' '.join(complaints)}", hint=f"try again: bkill {' '.join(arguments)}"
+            )
+
+
+def _task(job: str, index: str, state: str, host: str, reason: str) -> Task:
+    number = int(index) - 1 if index.isdecimal() and int(index) > 0 else None
+    name = job if number is None else f"{job}_{number}"
+    said = "" if reason in {"-", ""} else reason
+    # Several cores of a host read 4*host.
+    place = "" if host in {"-", ""} else host.partition(":")[0].rpartition("*")[2]
+    return Task(job, number, name, _STATES[state], said, place)

@@ -1,0 +1,201 @@
+"""What a job asks its queue for; one YAML file a cluster (`slurm/*.yaml`)."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from vidcls.errors import UserError
+from vidcls.launch.values import Environment, FullPath, Memory, Time, Word, megabytes, seconds
+from vidcls.spec.base import NonNegativeInt, PositiveInt, Section
+
+
+class Gpus(Section):
+    """The GPUs of a job."""
+
+    count: NonNegativeInt = 1
+    """How many; 0 for none."""
+    type: Word | None = None
+    """The model, in the cluster's words: SLURM's GRES type, LSF's `gmodel`."""
+    mig: Word | None = None
+    """A slice: SLURM's MIG profile such as 1g.10gb, LSF's counts such as 2/1 (some sites: `app`)."""
+
+
+class Notify(Section):
+    """Mail about a job."""
+
+    email: Annotated[str, Field(pattern=r"^[\w.+-]+@[\w.-]+$")]
+    """Who gets it."""
+    on: tuple[Literal["begin", "end", "fail"], ...] = ("end",)
+    """At what."""
+
+
+class Profile(Section):
+    """What every queue takes."""
+
+    absent: ClassVar[dict[str, str]] = {}
+    """Why a key that other queues take has no effect in this one."""
+
+    setup: tuple[str, ...] = ()
+    """Lines of shell before the command, such as `module load`; the only ones that are not quoted."""
+    venv: FullPath | None = None
+    """A virtual environment to activate; `venv` below `scratch` if that alone is set."""
+    env: Environment = Field(default_factory=dict)
+    """Environment of the command."""
+    scratch: FullPath | None = None
+    """Folder with room for large files; jobs find it as SCRATCH, `vidcls hpc` builds the venv there."""
+
+    @property
+    def venv_dir(self) -> Path | None:
+        """The virtual environment that jobs activate, if any."""
+        if self.venv is None:
+            return Path(self.scratch) / "venv" if self.scratch else None
+        return Path(self.venv)
+
+    @property
+    def python(self) -> str:
+        """The interpreter that jobs run: of their virtual environment, else the one that runs this."""
+        return str(self.venv_dir / "bin" / "python") if self.venv_dir else sys.executable
+
+    @property
+    def time_s(self) -> int | None:
+        """Time limit of a job in seconds; None without one."""
+        return None
+
+    @property
+    def memory_mb(self) -> int | None:
+        """Memory of a job, not of a core, in MB of 2**20 bytes; None where the queue decides."""
+        return None
+
+    @property
+    def num_gpus(self) -> int | None:
+        """GPUs of a job; None for whatever the machine has."""
+        return None
+
+    def packed(self, per_gpu: int) -> Self:
+        """The profile for jobs that run several processes on one GPU.
+
+        Raises:
+            UserError: If it asks for none, or for one in an exclusive mode.
+        """
+        if per_gpu > 1 and self.num_gpus == 0:
+            raise UserError(f"{per_gpu} trials per GPU: the profile asks for no GPU", hint="set gpus.count")
+        return self
+
+
+class QueuedProfile(Profile):
+    """What SLURM and LSF take in common."""
+
+    time: Time
+    """Time limit: HH:MM:SS, D-HH:MM:SS or minutes."""
+    account: Word | None = None
+    """Who pays: SLURM's account, LSF's project."""
+    gpus: Gpus = Field(default_factory=Gpus)
+    cpus: PositiveInt = 4
+    """Cores of a job."""
+    memory: Memory | None = None
+    """Per job, such as 16GB; converted where the queue counts per core."""
+    throttle: PositiveInt | None = None
+    """The most tasks of an array that run at a time."""
+    requeue: bool = True
+    """Queue a job again when it was saved ahead of its time limit, or its node failed."""
+    warn_s: Annotated[PositiveInt, Field(le=65535)] = 120
+    """How long before the time limit the job is warned, in seconds."""
+    notify: Notify | None = None
+    reservation: Word | None = None
+    """Nodes set aside for somebody."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.warn_s >= seconds(self.time):
+            raise ValueError(f"warn_s: {self.warn_s} s is not before the time limit of {self.time}")
+        if self.gpus.count == 0 and (self.gpus.type or self.gpus.mig):
+            raise ValueError("gpus.count: 0 GPUs have no type and no slices")
+        return self
+
+    @property
+    def time_s(self) -> int:
+        """Time limit of a job in seconds."""
+        return seconds(self.time)
+
+    @property
+    def memory_mb(self) -> int | None:
+        """Memory of a job in MB of 2**20 bytes; None where the queue decides."""
+        return megabytes(self.memory) if self.memory else None
+
+    @property
+    def num_gpus(self) -> int:
+        """GPUs of a job."""
+        return self.gpus.count
+
+
+class SlurmProfile(QueuedProfile):
+    """SLURM: https://slurm.schedmd.com/sbatch.html."""
+
+    absent: ClassVar[dict[str, str]] = {
+        "queue_name": "SLURM has partitions; write partition",
+        "app": "application profiles are LSF's; ask for a slice by gpus.mig",
+        "gpu_mode": "under SLURM all processes of a job share its GPUs",
+    }
+
+    queue: Literal["slurm"]
+    partition: Word | None = None
+    qos: Word | None = None
+
+
+class LsfProfile(QueuedProfile):
+    """LSF: https://www.ibm.com/docs/en/spectrum-lsf."""
+
+    absent: ClassVar[dict[str, str]] = {
+        "partition": "partitions are SLURM's; write queue_name",
+        "qos": "a quality of service is SLURM's; LSF has queues, write queue_name",
+    }
+
+    queue: Literal["lsf"]
+    queue_name: Word | None = None
+    app: Word | None = None
+    """Application profile; some sites choose a MIG slice by it."""
+    gpu_mode: Literal["exclusive", "shared"] | None = None
+    """Whether several processes may use a GPU; exclusive unless trials are packed on one."""
+
+    @model_validator(mode="after")
+    def _check_lsf(self) -> Self:
+        if self.gpus.mig and not re.fullmatch(r"[1-9](/[1-9])?", self.gpus.mig):
+            raise ValueError("gpus.mig: LSF counts slices, such as 2 or 2/1; named ones are chosen by app")
+        if self.gpu_mode and self.gpus.count == 0:
+            raise ValueError("gpu_mode: has no effect without GPUs; set gpus.count")
+        if self.notify and "fail" in self.notify.on:
+            raise ValueError("notify.on: LSF mails at the end, however a job ended; write end")
+        return self
+
+    def packed(self, per_gpu: int) -> Self:
+        """The profile with GPUs that several processes may use."""
+        if per_gpu > 1 and self.gpu_mode == "exclusive":
+            raise UserError(
+                f"{per_gpu} trials per GPU cannot run under gpu_mode: exclusive",
+                hint="remove gpu_mode from the profile, or write gpu_mode: shared",
+            )
+        return super().packed(per_gpu).model_copy(update={"gpu_mode": "shared"} if per_gpu > 1 else {})
+
+
+_NO_QUEUE = "this machine has no queue that could be asked for it"
+
+
+class LocalProfile(Profile):
+    """Processes of this machine."""
+
+    absent: ClassVar[dict[str, str]] = {
+        key: _NO_QUEUE
+        for section in (SlurmProfile, LsfProfile)
+        for key in section.model_fields
+        if key not in Profile.model_fields
+    }
+
+    queue: Literal["local"] = "local"
+
+
+AnyProfile = SlurmProfile | LsfProfile | LocalProfile

@@ -1,0 +1,133 @@
+"""Profiles are found, read, and their mistakes named by file and line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from vidcls.errors import UserError
+from vidcls.launch import slurm
+from vidcls.launch.profile import AnyProfile, Gpus, LocalProfile, LsfProfile, Notify, Profile, SlurmProfile
+from vidcls.spec.explain import SpecError
+from vidcls.spec.yaml import Mistake, Node, dotted, parse_file
+
+_QUEUES: dict[str, type[AnyProfile]] = {
+    "slurm": SlurmProfile,
+    "lsf": LsfProfile,
+    "local": LocalProfile,
+}
+
+
+_SUBMIT = {"slurm": "sbatch", "lsf": "bsub"}
+
+
+def find_profile(name: str | None = None) -> AnyProfile:
+    """The profile of a name or a path; without one, that of the queue this machine has.
+
+    Names are looked for in `slurm/` here, then among those that come with the package.
+
+    Raises:
+        UserError: If there is none, or several could be meant.
+        SpecError: If the file is wrong.
+    """
+    known = _known()
+    if name is not None:
+        path = Path(name)
+        if name in known or path.suffix in {".yaml", ".yml"} or path.is_file():
+            return load_profile(known.get(name, path))
+        near = get_close_matches(name, known, n=1)
+        guess = f"did you mean {near[0]}? " if near else ""
+        raise UserError(f"no profile {name}", hint=f"{guess}there are {', '.join(known)}, or name a file")
+    queue = next((kind for kind, command in _SUBMIT.items() if shutil.which(command)), None)
+    if queue == "slurm" and not slurm.is_here():
+        queue = "lsf" if shutil.which("bsub") else None
+    if queue is None:
+        return LocalProfile()
+    fitting = [name for name, path in known.items() if _queue_of(path) == queue]
+    if len(fitting) != 1:
+        what = f"profiles {', '.join(fitting)}" if fitting else "no profile"
+        hint = f"name one, such as --cluster {fitting[0] if fitting else 'slurm/mine.yaml'}"
+        raise UserError(f"this machine has {_SUBMIT[queue]}, and slurm/ has {what} for it", hint=hint)
+    return load_profile(known[fitting[0]])
+
+
+def _known() -> dict[str, Path]:
+    """Profiles by name; those of the working folder hide shipped ones."""
+    package = Path(__file__).parents[1]
+    inside = package / "project" / "slurm"
+    folders = (Path("slurm"), inside if inside.is_dir() else package.parent / "slurm")
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*.yaml")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def _queue_of(path: Path) -> object:
+    tree, _ = parse_file(path)
+    named = tree.child("queue") if tree else None
+    return named.value if named else None
+
+
+def load_profile(path: Path) -> AnyProfile:
+    """Read a profile.
+
+    Raises:
+        SpecError: Naming every mistake by file, line and key.
+    """
+    tree, mistakes = parse_file(path)
+    if tree is None:
+        raise SpecError(mistakes)
+    named = tree.child("queue")
+    section = _QUEUES.get(str(named.value)) if named else None
+    if section is None:
+        got = f"unknown queue {named.value!r}" if named else "required, and not set"
+        place = named.place if named else tree.place
+        raise SpecError([*mistakes, Mistake(place, "queue", f"{got}; allowed: {', '.join(_QUEUES)}")])
+    try:
+        profile = section.model_validate_json(json.dumps(tree.plain()))
+    except ValidationError as error:
+        found = [_explain(dict(row), tree, section) for row in error.errors(include_url=False)]
+        raise SpecError(mistakes + found) from None
+    if mistakes:
+        raise SpecError(mistakes)
+    return profile
+
+
+def profile_of(record: Mapping[str, Any]) -> AnyProfile:
+    """A profile that was stored as plain values."""
+    return _QUEUES[record["queue"]].model_validate_json(json.dumps(record))
+
+
+def _explain(row: dict[str, Any], tree: Node, section: type[Profile]) -> Mistake:
+    path: tuple[str | int, ...] = row["loc"]
+    message = str(row["msg"]).replace("Input should be", "must be").removeprefix("Value error, ")
+    if row["type"] == "extra_forbidden":
+        message = _unknown(path, section)
+    elif row["type"] == "missing":
+        message = "required, and not set"
+    elif row["type"] == "value_error" and not path:
+        key, _, message = message.partition(": ")
+        path = tuple(key.split("."))
+    elif row["type"] != "value_error":
+        message += f", got {json.dumps(row['input'])}"
+    node = tree
+    for part in path:
+        node = node.child(part) or node
+    return Mistake(node.place, dotted(path), message)
+
+
+def _unknown(path: tuple[str | int, ...], section: type[Profile]) -> str:
+    *parents, leaf = map(str, path)
+    if not parents and leaf in section.absent:
+        return f"has no effect here: {section.absent[leaf]}"
+    inner: dict[str, type[BaseModel]] = {"gpus": Gpus, "notify": Notify}
+    fields = (inner[parents[0]] if parents else section).model_fields
+    near = get_close_matches(leaf, fields, n=1)
+    return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; allowed: {', '.join(fields)}"

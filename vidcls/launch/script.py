@@ -1,0 +1,94 @@
+"""The parts of a job script that all queues share. Pure functions of the job and its profile.
+
+Every word that does not come from the profile's `setup` is quoted, so that no name or value is read as shell.
+"""
+
+from __future__ import annotations
+
+import re
+
+from vidcls.errors import UserError
+from vidcls.launch.job import Job
+from vidcls.launch.profile import Profile
+from vidcls.launch.values import SECRET
+
+_PLAIN = re.compile(r"[A-Za-z0-9_./:,+@%=-]+")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def quote(word: str) -> str:
+    """A word as bash reads it back, unchanged.
+
+    Raises:
+        UserError: If it holds a NUL byte, which no argument and no variable can.
+    """
+    if "\0" in word:
+        raise UserError(f"{word!r}: a NUL byte cannot be handed to a program")
+    return word if _PLAIN.fullmatch(word) else "'" + word.replace("'", "'\\''") + "'"
+
+
+def quote_command(command: tuple[str, ...]) -> str:
+    """An argument vector as one line of bash; its first word is never a keyword or an assignment."""
+    program, *arguments = command
+    first = quote(program)
+    if "/" not in program or "=" in program:
+        first = first if first.startswith("'") else f"'{program}'"
+    return " ".join([first, *map(quote, arguments)])
+
+
+def safe_name(name: str) -> str:
+    """A job's name with all that a queue or a file pattern could take for something else replaced."""
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "_", name).strip("_.-+")[:64] or "vidcls"
+
+
+def log_pattern(job: Job, stem: str) -> str:
+    """The log file option of a queue, in double quotes, where `stem` holds the queue's own `%` patterns.
+
+    Raises:
+        UserError: If the folder has a character that queues expand or cannot hold there.
+    """
+    folder = str(job.log_dir)
+    if not job.log_dir.is_absolute() or re.search(r"[^ -~]|[\"'\\%#$`]", folder):
+        raise UserError(
+            f"{folder!r}: queues cannot write logs there",
+            hint="give an absolute path of plain letters, without quotes, %, #, $ and backslashes",
+        )
+    return f'"{folder}/{stem}.log"'
+
+
+def preparation(job: Job, profile: Profile, *, name: str) -> str:
+    """What stands between the queue's own lines and the command.
+
+    Args:
+        job: What to run.
+        profile: Where.
+        name: The task's name, in bash.
+
+    Raises:
+        UserError: For a variable that cannot be one, or a secret.
+    """
+    told = [f"export VIDCLS_JOB={name}", 'export VIDCLS_JOB_START="$(date +%s)"']
+    if profile.time_s is not None:
+        told.append(f"export VIDCLS_JOB_TIME_S={profile.time_s}")
+    place = ["set -u", *_environment(job, profile), f"cd {quote(str(job.folder))} || exit 1"]
+    return "\n".join([*told, *_set_up(profile), *place])
+
+
+def _set_up(profile: Profile) -> list[str]:
+    lines = list(profile.setup)
+    if profile.venv_dir is not None:
+        lines.append(f". {quote(str(profile.venv_dir / 'bin' / 'activate'))} || exit 1")
+    return ["# The profile's own lines.", *lines] if lines else []
+
+
+def _environment(job: Job, profile: Profile) -> list[str]:
+    scratch = {"SCRATCH": profile.scratch} if profile.scratch else {}
+    variables = scratch | profile.env | dict(job.env)
+    for name in variables:
+        if name == SECRET:
+            raise UserError(
+                f"{name} would be written into the script", hint="`wandb login` keeps it for jobs"
+            )
+        if not _VARIABLE.fullmatch(name):
+            raise UserError(f"{name!r} is no name of a variable")
+    return [f"export {name}={quote(value)}" for name, value in variables.items()]

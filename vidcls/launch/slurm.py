@@ -1,0 +1,178 @@
+"""SLURM: https://slurm.schedmd.com."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from vidcls.errors import VidclsError
+from vidcls.launch.commands import run, words
+from vidcls.launch.job import Job, Task
+from vidcls.launch.profile import SlurmProfile
+from vidcls.launch.script import log_pattern, preparation, quote_command, safe_name
+
+_MAIL = {"begin": "BEGIN", "end": "END", "fail": "FAIL"}
+_ENDING = {"COMPLETING", "SIGNALING", "STAGE_OUT"}
+# Those tasks hold their processes.
+_RUNNING = {"RUNNING", "SUSPENDED", "STOPPED", "RESIZING"}
+_GONE = "Invalid job id"
+
+# Beside the directives all that is particular to SLURM: it warns the batch shell alone.
+_HAND_ON = """\
+# SLURM warns this shell only, so it waits beside the command and hands signals on.
+child= asked=
+hand_on() { asked=$1; if [ -n "$child" ]; then kill -s "$1" "$child" 2>/dev/null; fi; }
+trap 'hand_on USR1' USR1
+trap 'hand_on USR2' USR2
+trap 'hand_on TERM' TERM INT"""
+_WAIT = """\
+child=$!
+if [ -n "$asked" ]; then kill -s "$asked" "$child"; fi
+# A signal ends `wait` early; the exit code is asked for once the command is gone.
+until wait "$child"; ! kill -0 "$child" 2>/dev/null; do :; done
+wait "$child"; code=$?
+# bash reads -1 when signal and end coincide. 138 and 140: warned by USR1 or USR2 before the command listened.
+case $code:$asked in -1:TERM) code=143 ;; -1:*|138:*|140:*) code=75 ;; esac"""
+_REQUEUE = """
+# 75: saved, and wants to go on.
+if [ "$code" -eq 75 ]; then child=; scontrol requeue "$SLURM_JOB_ID"; fi"""
+
+
+@dataclass(frozen=True)
+class SlurmQueue:
+    """Jobs of one profile under SLURM."""
+
+    profile: SlurmProfile
+
+    def script(self, job: Job) -> str:
+        """The batch script."""
+        is_array = job.num_tasks is not None
+        name = '"${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"' if is_array else '"$SLURM_JOB_ID"'
+        directives = "\n".join(f"#SBATCH {option}" for option in self._options(job))
+        parts = [
+            f"#!/bin/bash\n{directives}",
+            _HAND_ON,
+            preparation(job, self.profile, name=name),
+            f"{quote_command(job.command)} &\n{_WAIT}{_REQUEUE * self.profile.requeue}",
+        ]
+        return "\n\n".join(parts) + "\nexit $code\n"
+
+    def _options(self, job: Job) -> list[str]:
+        asked, stem = self.profile, "%j"
+        options = [f"--job-name={safe_name(job.name)}"]
+        if job.num_tasks is not None:
+            stem = "%A_%a"
+            limit = f"%{asked.throttle}" if asked.throttle else ""
+            options.append(f"--array=0-{job.num_tasks - 1}{limit}")
+        named = {option: getattr(asked, option) for option in ("partition", "account", "qos", "reservation")}
+        options += [f"--{option}={value}" for option, value in named.items() if value is not None]
+        options += [
+            f"--time={_time(asked.time_s)}",
+            "--nodes=1",
+            "--ntasks=1",
+            f"--cpus-per-task={asked.cpus}",
+        ]
+        if asked.memory_mb is not None:
+            options.append(f"--mem={asked.memory_mb}M")
+        if asked.gpus.count:
+            # As nvidia's plugin names a slice: a100_1g.10gb.
+            kind = "_".join(filter(None, (asked.gpus.type, asked.gpus.mig)))
+            options.append(f"--gres=gpu:{kind + ':' if kind else ''}{asked.gpus.count}")
+        options.append(f"--signal=B:USR1@{asked.warn_s}")
+        options.append("--requeue" if asked.requeue else "--no-requeue")
+        options += ["--open-mode=append", f"--output={log_pattern(job, stem)}"]
+        if asked.notify:
+            kinds = ",".join(_MAIL[moment] for moment in asked.notify.on)
+            options += [f"--mail-user={asked.notify.email}", f"--mail-type={kinds}"]
+        return options
+
+    def submit(self, job: Job) -> str:
+        """Hand the job over; its id."""
+        script = self.script(job)
+        job.log_dir.mkdir(parents=True, exist_ok=True)
+        answer = run("sbatch", "--parsable", script=script, cwd=job.folder)
+        if answer.returncode != 0:
+            hint = "`sinfo` lists partitions and limits; --dry-run shows the script"
+            raise VidclsError(f"sbatch refused the job: {words(answer)}", hint=hint)
+        return answer.stdout.strip().partition(";")[0]
+
+    def task_names(self, job_id: str, num_tasks: int | None) -> list[str]:
+        """`VIDCLS_JOB` of each task."""
+        return [job_id] if num_tasks is None else [f"{job_id}_{index}" for index in range(num_tasks)]
+
+    def log_file(self, log_dir: Path, task_name: str) -> Path:
+        """The log of a task."""
+        return log_dir / f"{task_name}.log"
+
+    def next_steps(self, job_id: str) -> list[str]:
+        """What to type to look at a job, and to end it."""
+        return [f"squeue --jobs={job_id}", f"scancel {job_id}"]
+
+    def tasks(self, jobs: Sequence[str]) -> list[Task]:
+        """The tasks that wait, run, or end."""
+        if not jobs:
+            return []
+        answer = run("squeue", "--noheader", "--array", f"--jobs={','.join(jobs)}", "--format=%F|%K|%T|%N|%r")
+        if answer.returncode != 0:
+            if _GONE in answer.stderr:
+                return []
+            raise VidclsError(f"squeue: {words(answer)}", hint="the queue is busy or down; try later")
+        rows = [line.split("|", 4) for line in answer.stdout.splitlines()]
+        found = [_task(job, index, state, host, why) for job, index, state, host, why in rows]
+        return sorted(found, key=lambda task: (task.job, task.index or 0))
+
+    def warn(self, jobs: Sequence[str]) -> None:
+        """Ask running tasks to save and exit 75."""
+        names = [task.name for task in self.tasks(jobs) if task.state == "running"]
+        self._scancel("--batch", "--signal=USR1", *names) if names else None
+
+    def cancel(self, jobs: Sequence[str]) -> None:
+        """End waiting and running tasks, now: TERM, then KILL."""
+        self._scancel(*jobs) if jobs else None
+
+    def largest_array(self) -> int | None:
+        """The most tasks of an array: `MaxArraySize` is above the largest index, which begins at 0."""
+        found = re.search(r"MaxArraySize\s*=\s*(\d+)", run("scontrol", "show", "config").stdout)
+        return int(found[1]) if found else None
+
+    def _scancel(self, *arguments: str) -> None:
+        answer = run("scancel", *arguments)
+        ended = (_GONE, "already completing or completed", "Job is pending execution")
+        complaints = [line for line in answer.stderr.splitlines() if not any(text in line for text in ended)]
+        if answer.returncode != 0 and complaints:
+            raise VidclsError(
+                f"scancel: {' '.join(complaints)}", hint=f"try again: scancel {' '.join(arguments)}"
+            )
+
+
+def is_here() -> bool:
+    """Whether this machine belongs to a SLURM; one that has its commands alone does not.
+
+    Raises:
+        VidclsError: If it does, and the queue does not answer.
+    """
+    answer = run("sinfo", "--noheader")
+    if answer.returncode != 0 and "configuration source" not in answer.stderr:
+        hint = "try later; --cluster local takes this machine alone"
+        raise VidclsError(f"sinfo: {words(answer)}", hint=hint)
+    return answer.returncode == 0
+
+
+def _time(time_s: int) -> str:
+    minutes, seconds = divmod(time_s, 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
+
+
+def _task(job: str, index: str, state: str, host: str, reason: str) -> Task:
+    number = int(index) if index.isdecimal() else None
+    kind: Literal["pending", "running", "ending"] = (
+        "running" if state in _RUNNING else "ending" if state in _ENDING else "pending"
+    )
+    name = job if number is None else f"{job}_{number}"
+    said = "" if reason == "None" else reason
+    return Task(
+        job, number, name, kind, said if state in {"RUNNING", "PENDING"} else said or state.lower(), host
+    )

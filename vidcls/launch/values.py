@@ -1,0 +1,85 @@
+"""How times, memory, words and paths are written in a profile."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+from pathlib import Path
+from string import Template
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator
+
+_TIME = re.compile(r"(?:(?:(?P<days>\d+)-)?(?P<hours>\d{1,3}):(?P<minutes>[0-5]\d):(?P<seconds>[0-5]\d))")
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?) ?(MB|GB)")
+SECRET = "WANDB_API_KEY"  # noqa: S105 (the name of a variable, not a key)
+
+
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _time(text: str) -> str:
+    if not text.isdecimal() and not _TIME.fullmatch(text):
+        raise ValueError(f"write HH:MM:SS, D-HH:MM:SS or whole minutes, got {text!r}")
+    if seconds(text) < 60:
+        raise ValueError(f"queues count in minutes: at least 00:01:00, got {text!r}")
+    return text
+
+
+def seconds(text: str) -> int:
+    """A time limit in seconds."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        return 60 * int(text)
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+
+
+def _memory(text: str) -> str:
+    if not _MEMORY.fullmatch(text) or megabytes(text) < 1:
+        raise ValueError(f"write megabytes or gigabytes per job, such as 16GB, got {text!r}")
+    return text
+
+
+def megabytes(text: str) -> int:
+    """An amount of memory in MB of 2**20 bytes."""
+    match = _MEMORY.fullmatch(text)
+    assert match is not None
+    return int(float(match[1]) * (1024 if match[2] == "GB" else 1))
+
+
+def _word(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.:/@+,-]*", text, re.ASCII):
+        raise ValueError(f"one word of letters, digits and `._:/@+,-`, got {text!r}")
+    return text
+
+
+def _path(text: str) -> str:
+    # Once, where the file is read: the login node knows $USER, a rendered script must not depend on it.
+    known = {"USER": getpass.getuser()} | os.environ
+    full = str(Path(Template(text).safe_substitute(known)).expanduser())
+    if "$" in full:
+        raise ValueError(f"{text!r} names a variable that is not set here")
+    if not Path(full).is_absolute():
+        raise ValueError(f"an absolute path, such as /scratch/$USER/vidcls, got {text!r}")
+    return full
+
+
+def _environment(values: dict[str, str]) -> dict[str, str]:
+    for name in values:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise ValueError(f"{name!r} is no name of a variable")
+        if name == SECRET:
+            raise ValueError(
+                f"{name} would be written into scripts; `wandb login` keeps it where jobs find it"
+            )
+    return values
+
+
+Time = Annotated[str, BeforeValidator(_as_text), AfterValidator(_time)]
+Memory = Annotated[str, AfterValidator(_memory)]
+Word = Annotated[str, BeforeValidator(_as_text), AfterValidator(_word)]
+FullPath = Annotated[str, AfterValidator(_path)]
+Environment = Annotated[dict[str, Annotated[str, BeforeValidator(_as_text)]], AfterValidator(_environment)]

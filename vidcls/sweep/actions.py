@@ -1,0 +1,260 @@
+"""What a person does to a sweep that exists: each is a file in its folder, and a word to the queue."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from vidcls.errors import UserError, VidclsError
+from vidcls.launch.profile import AnyProfile
+from vidcls.launch.profiles import profile_of
+from vidcls.launch.queue import open_queue
+from vidcls.runs import Run, find_runs
+from vidcls.spec.experiment import Spec
+from vidcls.spec.load import load_spec
+from vidcls.sweep.file import load_sweep
+from vidcls.sweep.folder import SweepFolder
+from vidcls.sweep.keep import ranked
+from vidcls.sweep.launch import submit
+from vidcls.sweep.search import open_searcher
+from vidcls.sweep.space import overrides
+from vidcls.sweep.status import ask_queues
+from vidcls.sweep.supply import planned_trials
+from vidcls.sweep.trials import Trial
+from vidcls.sweep.workers import Watch, Workers
+
+LOOK_EVERY_S = 1.0
+
+
+def live_workers(folder: SweepFolder) -> list[str]:
+    """Workers that have not said goodbye and are not known to be dead, here or by their queue."""
+    watch, over = Watch(folder.shelf, lease_s=folder.options().lease_s), ask_queues(folder, []).over
+    reports = [report for report in Workers(folder.shelf).refresh() if report.job not in over]
+    return [report.id for report in reports if not watch.is_dead(report.id)]
+
+
+def has_work(folder: SweepFolder) -> bool:
+    """Whether a worker would find something to do."""
+    sweep, trials = load_sweep(folder.sweep_file), folder.trials().refresh()
+    space = open_searcher(sweep, seed=folder.options().seed).num_configurations
+    extra = folder.control().current().extra_trials
+    most = planned_trials(sweep, folder.options(), space, extra)
+    return most is None or len(trials) < most or any(t.state in ("waiting", "running") for t in trials)
+
+
+def resume(folder: SweepFolder, *, profile: AnyProfile | None, num_workers: int | None) -> str | None:
+    """Let a sweep go on, and submit workers where fewer are left than were asked for.
+
+    Args:
+        folder: The sweep.
+        profile: What a task asks for; as at the last submission if None.
+        num_workers: Tasks there should be; as at the last submission if None.
+
+    Returns:
+        The queue's id of the new job, None if enough workers live.
+    """
+    if folder.control().current().state != "running":
+        folder.control().say("resume")
+    jobs = folder.jobs()
+    if not jobs and (profile is None or num_workers is None):
+        raise UserError(f"{folder.path}: nothing was submitted yet", hint="give --workers and --cluster")
+    wanted = num_workers or jobs[-1]["num_workers"]
+    missing = wanted - max(len(ask_queues(folder, []).tasks), len(live_workers(folder)))
+    if missing <= 0:
+        return None
+    profile = profile or profile_of(jobs[-1]["profile"])
+    name = load_sweep(folder.sweep_file).name
+    return submit(folder, profile, name=name, num_tasks=missing, num_workers=wanted)
+
+
+def retry(folder: SweepFolder, numbers: Sequence[int]) -> list[int]:
+    """Let failed trials be tried again.
+
+    Args:
+        folder: The sweep.
+        numbers: Which; all that failed if empty.
+
+    Returns:
+        Their numbers.
+
+    Raises:
+        UserError: If a trial that was named did not fail.
+    """
+    trials = folder.trials()
+    by_number = {trial.number: trial for trial in trials.refresh()}
+    for number in numbers:
+        if number not in by_number or by_number[number].state != "failed":
+            state = by_number[number].state if number in by_number else "unknown"
+            raise UserError(f"trial {number} is {state}", hint=f"vidcls sweep status {folder.path}")
+    chosen = numbers or [number for number, trial in by_number.items() if trial.state == "failed"]
+    return [number for number in chosen if trials.retry(by_number[number])]
+
+
+def extend(folder: SweepFolder, *, trials: int, hours: float, gpu_hours: float) -> list[str]:
+    """Raise the caps of a sweep.
+
+    Returns:
+        What a person should know about it.
+
+    Raises:
+        UserError: For a cap that the sweep has not.
+    """
+    sweep, options = load_sweep(folder.sweep_file), folder.options()
+    for amount, has, name in (
+        (trials, sweep.run_cap is not None, "run_cap"),
+        (hours, options.until is not None, "--max-hours or --until"),
+        (gpu_hours, options.gpu_hours is not None, "--gpu-hours"),
+    ):
+        if amount and not has:
+            raise UserError(f"{folder.path}: it was launched without {name}, so there is nothing to extend")
+    folder.control().say("extend", trials=trials, hours=hours, gpu_hours=gpu_hours)
+    points = sweep.space.num_points * options.repeats if sweep.space.num_points else None
+    asked = (sweep.run_cap or 0) + folder.control().current().extra_trials
+    if sweep.method == "grid" and points is not None and asked > points:
+        return [f"the grid ends at {points} trials"]
+    return []
+
+
+def stop(folder: SweepFolder, *, kind: str, wait_s: float, say: Callable[[str], None]) -> bool:
+    """Have all workers save and leave: `pause`, or `cancel`, which also takes what waits out of the queue.
+
+    Returns:
+        Whether all of them have left.
+    """
+    if kind == "pause":
+        folder.control().say("pause")
+        return _wait_for_workers(folder, wait_s, say)
+    folder.control().say("cancel")
+    left = _wait_for_workers(folder, wait_s, say)
+    for record in folder.jobs():
+        queue = open_queue(profile_of(record["profile"]))
+        try:
+            if any(task.state == "pending" or left for task in queue.tasks([record["job"]])):
+                queue.cancel([record["job"]])
+        except VidclsError as error:
+            say(f"job {record['job']}: {error.message}")
+    return left
+
+
+def _wait_for_workers(folder: SweepFolder, wait_s: float, say: Callable[[str], None]) -> bool:
+    until = time.monotonic() + wait_s
+    told = -1
+    watch, workers = Watch(folder.shelf, lease_s=folder.options().lease_s), Workers(folder.shelf)
+    while alive := [report for report in workers.refresh() if not watch.is_dead(report.id)]:
+        if len(alive) != told:
+            told = len(alive)
+            say(f"{told} workers are saving")
+        if time.monotonic() > until:
+            return False
+        time.sleep(LOOK_EVERY_S)
+    return True
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The best configuration.
+
+    Attributes:
+        spec: Its experiment, under a name of its own.
+        value: Of the metric: the mean over its repeats.
+        trials: Its repeats, the best first.
+    """
+
+    spec: Spec
+    value: float
+    trials: tuple[Trial, ...]
+
+
+def winner(folder: SweepFolder) -> Winner:
+    """The configuration with the best mean over its finished repeats.
+
+    Raises:
+        UserError: If nothing is finished yet.
+    """
+    sweep = load_sweep(folder.sweep_file)
+    goal = sweep.metric.goal if sweep.metric else "maximize"
+    finished = ranked(folder.trials().refresh(), goal=goal)
+    if not finished:
+        raise UserError(f"{folder.path}: no trial is finished yet", hint=f"vidcls sweep status {folder.path}")
+    groups: dict[int, list[Trial]] = {}
+    for trial in finished:
+        groups.setdefault(trial.configuration, []).append(trial)
+    # A configuration whose repeats are still running could win by a lucky first one.
+    most = max(map(len, groups.values()))
+    sign = -1.0 if goal == "maximize" else 1.0
+    full = [group for group in groups.values() if len(group) == most]
+    group = min(full, key=lambda group: (sign * _mean(group), group[0].number))
+    spec = load_spec(folder.base_file, [*overrides(dict(group[0].point)), f"seed={group[0].seed}"]).spec
+    runs_dir = folder.path.parent.parent
+    named = {
+        "name": f"{sweep.slug}_best",
+        "runs_dir": _short(runs_dir),
+        "store_dir": _short(Path(spec.store_dir)),
+    }
+    data = spec.data.model_copy(update={"root": _short(Path(spec.data.root))})
+    tracking = spec.tracking.model_copy(update={"group": None, "artifact": True})
+    spec = spec.model_copy(update={**named, "data": data, "tracking": tracking})
+    return Winner(spec, _mean(group), tuple(group))
+
+
+def _mean(group: Sequence[Trial]) -> float:
+    return fmean(trial.value for trial in group if trial.value is not None)
+
+
+def _short(path: Path) -> str:
+    """Relative where it lies below the working folder: the file may go into a repository."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def clean(folder: SweepFolder, *, keep: int) -> int:
+    """Remove the checkpoints of all trials but the best; what they measured stays.
+
+    Returns:
+        Bytes that were freed.
+
+    Raises:
+        UserError: While workers live, which need them.
+    """
+    _refuse_while_alive(folder)
+    sweep = load_sweep(folder.sweep_file)
+    goal = sweep.metric.goal if sweep.metric else "maximize"
+    best = ranked(folder.trials().refresh(), goal=goal)[:keep]
+    kept = {str(trial.end["run"]) for trial in best if trial.end and trial.end.get("run")}
+    freed = 0
+    for run in find_runs(folder.runs_dir):
+        if str(run.folder) not in kept:
+            freed += _remove_checkpoints(run)
+    return freed
+
+
+def remove(folder: SweepFolder) -> None:
+    """Remove a sweep with all its runs.
+
+    Raises:
+        UserError: While workers live.
+    """
+    _refuse_while_alive(folder)
+    shutil.rmtree(folder.path)
+
+
+def _refuse_while_alive(folder: SweepFolder) -> None:
+    if alive := live_workers(folder):
+        raise UserError(
+            f"{folder.path}: {len(alive)} workers are alive", hint=f"vidcls sweep cancel {folder.path}"
+        )
+
+
+def _remove_checkpoints(run: Run) -> int:
+    folder = run.checkpoint_file("best").parent
+    if not folder.is_dir():
+        return 0
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    with contextlib.suppress(FileNotFoundError):
+        aside = folder.rename(folder.with_name(".checkpoints.removed"))
+        shutil.rmtree(aside)
+    return size

@@ -1,0 +1,162 @@
+"""The folder of a serverless sweep: all there is to it, readable from any machine that sees the disk.
+
+runs/sweeps/<name>-<digest>/
+    sweep.yaml   the search, as it was given          base.yaml   the experiment, with every default
+    options.json what launch was told                 code/       the package that the workers run
+    trials/  workers/  control/                       the state, see vidcls/sweep/trials.py
+    jobs/    what was submitted                       logs/       of tasks and trials
+    runs/    the runs of the trials
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vidcls.errors import UserError
+from vidcls.files import write_json
+from vidcls.spec.base import NonNegativeInt, PositiveFloat, PositiveInt, Section
+from vidcls.sweep.control import Control
+from vidcls.sweep.shelf import DiskShelf
+from vidcls.sweep.trials import Trials
+from vidcls.sweep.workers import Workers
+
+
+class SweepOptions(Section):
+    """What W&B's format has no key for, frozen when a sweep is launched."""
+
+    seed: NonNegativeInt = 0
+    """Of the search; random and Bayesian draws are functions of it."""
+    asha: bool = False
+    """Promote the best of each rung instead of stopping the worst."""
+    repeats: PositiveInt = 1
+    """Seeds a configuration."""
+    per_gpu: PositiveInt = 1
+    """Trials at once on one GPU, or in one task without one."""
+    keep: NonNegativeInt = 3
+    """Weights are kept of so many of the best trials."""
+    attempts: PositiveInt = 3
+    """Crashes without progress after which a trial has failed."""
+    gpu_hours: PositiveFloat | None = None
+    """What all workers may spend together."""
+    lease_s: PositiveFloat = 90.0
+    """A worker without a sign of life for so long is dead; network disks show old files for up to 60 s."""
+    until: PositiveFloat | None = None
+    """When workers end, in seconds since 1970; the clocks of two machines may differ by minutes."""
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """A sweep on disk."""
+
+    path: Path
+
+    @classmethod
+    def at(cls, runs_dir: Path, slug: str, *, text: str, base: str, options: SweepOptions) -> SweepFolder:
+        """Where a search is kept: the same request finds the same folder, so a launch can be repeated."""
+        identity = {"seed", "asha", "repeats"}
+        asked = options.model_dump(include=identity)
+        content = json.dumps([text, base, asked], sort_keys=True)
+        return cls(runs_dir / "sweeps" / f"{slug}-{hashlib.sha256(content.encode()).hexdigest()[:8]}")
+
+    @classmethod
+    def open(cls, path: Path) -> SweepFolder:
+        """A sweep by its folder, or the only one below a folder.
+
+        Raises:
+            UserError: If there is none, or several.
+        """
+        folder = cls(path.absolute())
+        if folder.options_file.is_file():
+            return folder
+        below = find_sweeps(path)
+        if len(below) == 1:
+            return below[0]
+        if below:
+            listing = "\n".join(f"  {other.path}" for other in below[:10])
+            raise UserError(f"{path} holds {len(below)} sweeps; name one:\n{listing}")
+        raise UserError(
+            f"{path}: no sweep there", hint="vidcls sweep launch sweeps/late_fusion.yaml starts one"
+        )
+
+    @property
+    def sweep_file(self) -> Path:
+        """The search."""
+        return self.path / "sweep.yaml"
+
+    @property
+    def base_file(self) -> Path:
+        """The experiment that trials vary."""
+        return self.path / "base.yaml"
+
+    @property
+    def options_file(self) -> Path:
+        """What launch was told; its presence makes a folder a sweep."""
+        return self.path / "options.json"
+
+    @property
+    def code_dir(self) -> Path:
+        """Holds the copy of the package."""
+        return self.path / "code"
+
+    @property
+    def runs_dir(self) -> Path:
+        """Holds the runs."""
+        return self.path / "runs"
+
+    @property
+    def log_dir(self) -> Path:
+        """Holds the logs of tasks."""
+        return self.path / "logs"
+
+    def trial_log(self, number: int) -> Path:
+        """What a trial printed, over all its attempts."""
+        return self.path / "trials" / f"{number:05d}" / "log.txt"
+
+    @property
+    def shelf(self) -> DiskShelf:
+        """The state."""
+        return DiskShelf(self.path)
+
+    def options(self) -> SweepOptions:
+        """What launch was told."""
+        return SweepOptions.model_validate_json(self.options_file.read_text())
+
+    def freeze(self, options: SweepOptions) -> None:
+        """Write the options, last of all."""
+        write_json(self.options_file, options.model_dump())
+
+    def trials(self) -> Trials:
+        """The trials."""
+        return Trials(self.shelf, max_strikes=self.options().attempts)
+
+    def workers(self) -> Workers:
+        """The workers, past and present."""
+        return Workers(self.shelf)
+
+    def control(self) -> Control:
+        """What was said to the workers."""
+        return Control(self.shelf)
+
+    def add_job(self, record: dict[str, Any]) -> None:
+        """Remember a submission: `profile`, `job`, `num_tasks` of it, `num_workers` that there are to be."""
+        shelf, number = self.shelf, len(self.jobs()) + 1
+        while not shelf.create(f"jobs/{number:04d}.json", record):
+            number += 1
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """All submissions, in order."""
+        shelf = self.shelf
+        names = sorted(name for name in shelf.names("jobs") if name.endswith(".json"))
+        found = (shelf.read(f"jobs/{name}") for name in names)
+        return [record for record in found if record is not None]
+
+
+def find_sweeps(root: Path) -> list[SweepFolder]:
+    """All sweeps below a folder of runs, by name."""
+    places = [root, root / "sweeps", root / "runs" / "sweeps"]
+    files = [file for place in places if place.is_dir() for file in place.glob("*/options.json")]
+    return [SweepFolder(file.parent.absolute()) for file in sorted(set(files))]

@@ -1,0 +1,252 @@
+"""What a launch comes to before anything is written: what cannot fit is refused or trimmed here."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from datetime import time as datetime_time
+from pathlib import Path
+from statistics import fmean
+
+from vidcls.errors import UserError, VidclsError
+from vidcls.launch.local import num_gpus
+from vidcls.launch.profile import AnyProfile, LocalProfile, QueuedProfile
+from vidcls.launch.queue import Queue, open_queue
+from vidcls.spec.experiment import Spec
+from vidcls.spec.load import load_spec
+from vidcls.spec.show import to_yaml
+from vidcls.sweep.file import SweepFile, check_against_spec
+from vidcls.sweep.folder import SweepFolder, SweepOptions
+from vidcls.sweep.search import open_searcher
+from vidcls.sweep.supply import asha_rungs, planned_trials
+
+DEFAULT_TASKS = 8
+"""Workers in a queue where nobody says how many."""
+_ADAMW_COPIES = 4
+"""A training's checkpoints hold its weights so many times: last with two moments, and best."""
+_NUM_CLASSES = 400
+"""For an estimate of a model's size before the data was read: of Kinetics."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A launch, checked.
+
+    Attributes:
+        sweep: The search.
+        base: The experiment that trials vary, its paths absolute.
+        options: What is frozen with it.
+        folder: Where it lives.
+        profile: What a task asks for.
+        num_workers: Tasks.
+        num_trials: Trials it comes to; None where only a budget ends it.
+        notes: What a person should know: what was trimmed, and why.
+    """
+
+    sweep: SweepFile
+    base: Spec
+    options: SweepOptions
+    folder: SweepFolder
+    profile: AnyProfile
+    num_workers: int
+    num_trials: int | None
+    notes: tuple[str, ...]
+
+    @property
+    def queue(self) -> Queue:
+        """Where the workers go."""
+        return open_queue(self.profile)
+
+
+def plan_launch(
+    sweep: SweepFile,
+    *,
+    overrides: tuple[str, ...],
+    options: SweepOptions,
+    profile: AnyProfile,
+    num_workers: int | None,
+) -> Plan:
+    """Check a launch and say what it comes to.
+
+    Args:
+        sweep: The search.
+        overrides: Fixed settings of every trial, beyond those in the file's command.
+        options: What is frozen with it.
+        profile: What a task asks for.
+        num_workers: Tasks; None for as many as are of use.
+
+    Raises:
+        UserError: For what cannot fit, and what would have no effect.
+        SpecError: If the search does not go with its experiment.
+    """
+    check_against_spec(sweep)
+    folder, base = place(sweep, overrides, options)
+    profile = profile.packed(options.per_gpu) if options.per_gpu > 1 else profile
+    num_trials = _num_trials(sweep, options)
+    _refuse(sweep, base, options, profile, num_trials)
+    notes: list[str] = []
+    num_workers = _trim_workers(num_workers, num_trials, options, profile, notes)
+    profile, num_workers = _trim_time(profile, num_workers, options, notes)
+    _check_disk(base, options, num_workers, num_trials)
+    return Plan(sweep, base, options, folder, profile, num_workers, num_trials, tuple(notes))
+
+
+def place(sweep: SweepFile, overrides: tuple[str, ...], options: SweepOptions) -> tuple[SweepFolder, Spec]:
+    """The sweep's folder, and its experiment with paths that hold on every machine and in every folder.
+
+    Raises:
+        SpecError: If the experiment is wrong.
+    """
+    spec = load_spec(sweep.spec_path, [*sweep.overrides, *overrides], data_file=sweep.data_file).spec
+    runs_dir = Path(spec.runs_dir).absolute()
+    tracking = {"group": sweep.name, "artifact": False}
+    tracking |= {key: value for key in ("project", "entity") if (value := getattr(sweep, key)) is not None}
+    base = spec.model_copy(
+        update={
+            "data": spec.data.model_copy(update={"root": str(Path(spec.data.root).absolute())}),
+            "store_dir": str(Path(spec.store_dir).absolute()),
+            "tracking": spec.tracking.model_copy(update=tracking),
+        }
+    )
+    folder = SweepFolder.at(runs_dir, sweep.slug, text=sweep.text, base=to_yaml(base), options=options)
+    return folder, base.model_copy(update={"runs_dir": str(folder.runs_dir)})
+
+
+def seconds_of_trial(folder: SweepFolder) -> float | None:
+    """Mean time of the finished trials of a sweep; None before the first."""
+    if not folder.options_file.is_file():
+        return None
+    trials = folder.trials().refresh()
+    took = [float(trial.end["seconds"]) for trial in trials if trial.state == "finished" and trial.end]
+    return fmean(took) if took else None
+
+
+def end_of(*, until: str | None, max_hours: float | None) -> float | None:
+    """When a sweep ends, in seconds since 1970; None if never.
+
+    Args:
+        until: A time of day, the next one meant, or an ISO 8601 date and time; local where no zone is given.
+        max_hours: From now.
+
+    Raises:
+        UserError: If that is no time.
+    """
+    ends = [] if max_hours is None else [time.time() + 3600 * max_hours]
+    if until is not None:
+        now = datetime.now().astimezone()
+        try:
+            if ":" in until and "-" not in until:
+                at = datetime.combine(now.date(), datetime_time.fromisoformat(until), now.tzinfo)
+                at += timedelta(days=at <= now)
+            else:
+                at = datetime.fromisoformat(until)
+        except ValueError:
+            raise UserError(f"--until {until}: no time", hint="write 23:30, or 2026-12-24T18:00") from None
+        ends.append(at.timestamp())
+    return min(ends, default=None)
+
+
+def _num_trials(sweep: SweepFile, options: SweepOptions) -> int | None:
+    num_configurations = open_searcher(sweep, seed=options.seed).num_configurations
+    return planned_trials(sweep, options, num_configurations, 0)
+
+
+def _refuse(
+    sweep: SweepFile, base: Spec, options: SweepOptions, profile: AnyProfile, num_trials: int | None
+) -> None:
+    if options.until is not None and options.until <= time.time():
+        raise UserError("--until: that time is over", hint="for example --until 23:30 or --max-hours 8")
+    if num_trials is None and options.until is None and options.gpu_hours is None:
+        raise UserError(
+            f"{sweep.path}: nothing ends this search",
+            hint="set run_cap in it, or give --max-hours or --gpu-hours",
+        )
+    if options.gpu_hours is not None and profile.num_gpus == 0:
+        raise UserError(
+            "--gpu-hours: the profile asks for no GPU", hint="--max-hours bounds the time instead"
+        )
+    if (profile.num_gpus or 0) > 1:
+        raise UserError(
+            f"the profile asks for {profile.num_gpus} GPUs, of which a worker uses one",
+            hint="set gpus.count: 1 and start more workers with --workers",
+        )
+    if options.repeats > 1 and "seed" in sweep.space.names:
+        raise UserError(f"{sweep.place('parameters.seed')}: seed is searched, so --repeats has no meaning")
+    if options.asha:
+        if sweep.metric is None:
+            raise UserError(
+                f"{sweep.path}: --asha needs a metric", hint="metric: {name: val/top1, goal: maximize}"
+            )
+        asha_rungs(sweep, base.train.epochs)
+
+
+def _trim_workers(
+    asked: int | None, num_trials: int | None, options: SweepOptions, profile: AnyProfile, notes: list[str]
+) -> int:
+    local = isinstance(profile, LocalProfile)
+    number = asked or (max(1, num_gpus()) if local else DEFAULT_TASKS)
+    largest = open_queue(profile).largest_array()
+    if largest is not None and number > largest:
+        notes.append(f"{number} workers: the queue takes arrays of at most {largest}; so many are started")
+        number = largest
+    if num_trials is not None and number * options.per_gpu > num_trials:
+        useful = math.ceil(num_trials / options.per_gpu)
+        if asked is not None:
+            notes.append(f"{number} workers for {num_trials} trials: {useful} are started")
+        number = useful
+    return number
+
+
+def _trim_time(
+    profile: AnyProfile, num_workers: int, options: SweepOptions, notes: list[str]
+) -> tuple[AnyProfile, int]:
+    """Shorter allocations where a cap would leave them idle; fewer of them where it cannot pay for all."""
+    if not isinstance(profile, QueuedProfile):
+        return profile, num_workers
+    limit_s = float(profile.time_s)
+    if options.until is not None and options.until - time.time() < limit_s:
+        limit_s = options.until - time.time()
+    if options.gpu_hours is not None:
+        budget_s = options.gpu_hours * 3600 / max(1, profile.num_gpus)
+        limit_s = min(limit_s, budget_s)
+        if num_workers * limit_s > budget_s:
+            fitting = max(1, int(budget_s // limit_s))
+            if fitting < num_workers:
+                notes.append(
+                    f"{num_workers} workers of {limit_s / 3600:.2g} h: {options.gpu_hours:g} GPU hours pay"
+                    f" for {fitting}"
+                )
+                num_workers = fitting
+    minutes = math.ceil(limit_s / 60)
+    if limit_s < 60 or limit_s <= profile.warn_s:
+        raise UserError(
+            f"{limit_s:.0f} s are left for a task, and it is warned {profile.warn_s} s before its end",
+            hint="raise --gpu-hours, --max-hours or --until, or lower warn_s in the profile",
+        )
+    if minutes * 60 < profile.time_s:
+        notes.append(f"the time limit of a task is cut from {profile.time} to {minutes} minutes")
+        profile = profile.model_copy(update={"time": str(minutes)})
+    return profile, num_workers
+
+
+def _check_disk(base: Spec, options: SweepOptions, num_workers: int, num_trials: int | None) -> None:
+    from vidcls.models.describe import describe
+
+    summary = describe(base.model, clip=base.clip, num_classes=_NUM_CLASSES)
+    weights = 4 * summary.num_params
+    at_once = num_workers * options.per_gpu
+    paused = (num_trials or 0) if options.asha else 0
+    needed = weights * (_ADAMW_COPIES * (at_once + paused) + options.keep)
+    place = Path(base.runs_dir)
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise VidclsError(
+            f"{place}: {free / 1e9:.1f} GB free; the checkpoints of {at_once + paused} trials and of the best"
+            f" {options.keep} take about {needed / 1e9:.1f} GB",
+            hint="put runs_dir on a larger disk, or give fewer --workers or --keep",
+        )

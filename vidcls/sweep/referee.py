@@ -1,0 +1,62 @@
+"""Whether a trial goes on after an epoch: hyperband's bands, ASHA's rungs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from vidcls.sweep.hyperband import bands, should_stop_at
+from vidcls.sweep.supply import Supply
+from vidcls.sweep.trials import Lease
+
+
+class Referee:
+    """Judges the trials of one worker."""
+
+    def __init__(self, supply: Supply) -> None:
+        self._supply = supply
+        section = supply.sweep.early_terminate
+        self._bands = bands(section) if section and not supply.rungs else []
+
+    def verdict(self, lease: Lease, epoch: int, values: Sequence[float]) -> tuple[str, str] | None:
+        """Judge a trial after an epoch.
+
+        Args:
+            lease: The worker's.
+            epoch: Finished epochs.
+            values: The metric after each of them that logged one, the latest last.
+
+        Returns:
+            The kind of end and its reason, None to go on.
+        """
+        trials = self._supply.trials
+        if self._supply.rungs:
+            if epoch in self._supply.rungs and values:
+                trials.rung(lease, epoch, best(values, goal=self._supply.goal))
+            if lease.until_epoch is not None and epoch >= lease.until_epoch:
+                return "paused", f"waits at the rung of {epoch} epochs"
+            return None
+        section, reached = self._supply.sweep.early_terminate, len(values)
+        if section is None or not values:
+            return None
+        if reached in self._bands:
+            trials.rung(lease, reached, values[-1])
+        others: dict[int, list[float]] = {band: [] for band in self._bands}
+        for trial in trials.refresh():
+            if trial.number != lease.number:
+                for band, value in trial.rungs.items():
+                    others[band].append(value)
+        if should_stop_at(values, others, section=section, goal=self._supply.goal):
+            return "stopped", f"hyperband: not among the best 1/{section.eta:g} at its band"
+        return None
+
+
+def best(values: Sequence[float], *, goal: str) -> float:
+    """The best of some values; W&B's own search takes the extremum over a run's history too."""
+    return max(values) if goal == "maximize" else min(values)
+
+
+def metric_values(history: Sequence[Mapping[str, object]], name: str) -> list[float]:
+    """The finite values of a metric, in the order in which they were logged."""
+    found = [row.get(name) for row in history]
+    return [float(v) for v in found if isinstance(v, int | float) and math.isfinite(v)]

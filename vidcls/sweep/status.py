@@ -1,0 +1,252 @@
+"""How a sweep stands, from nothing but its folder; the queue is asked where it can be."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vidcls.errors import VidclsError
+from vidcls.launch.job import Task
+from vidcls.launch.profiles import profile_of
+from vidcls.launch.queue import open_queue
+from vidcls.sweep.file import load_sweep
+from vidcls.sweep.folder import SweepFolder, SweepOptions
+from vidcls.sweep.keep import ranked
+from vidcls.sweep.search import open_searcher
+from vidcls.sweep.supply import planned_trials
+from vidcls.sweep.trials import Trial
+from vidcls.sweep.workers import Report, Watch, Workers
+
+_FEW = 3
+"""Trials that must have ended before anything is said about what to ask for."""
+_ROOM = 1.25
+"""What is asked for beyond the most that was seen."""
+_WORKER_BYTES = 200e6
+
+
+@dataclass(frozen=True)
+class WorkerRow:
+    """A worker or a task.
+
+    Attributes:
+        name: Task in the queue, or host and process.
+        host: Where it runs.
+        state: What it says; `dead` where it says nothing any more.
+        queue: What the queue says of it; empty where it is not known there.
+        trials: Numbers of those it trains.
+        seconds: It has lived.
+    """
+
+    name: str
+    host: str
+    state: str
+    queue: str
+    trials: tuple[int, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A sweep at one moment."""
+
+    name: str
+    folder: Path
+    state: str
+    metric: str
+    goal: str
+    num_trials: int | None
+    counts: dict[str, int]
+    best: tuple[Trial, ...]
+    running: tuple[Trial, ...]
+    failed: tuple[Trial, ...]
+    workers: tuple[WorkerRow, ...]
+    eta_s: float | None
+    gpu_hours: float
+    worker_hours: float
+    advice: tuple[str, ...]
+    notes: tuple[str, ...] = field(default=())
+
+
+class Observer:
+    """Looks at one sweep again and again; what has ended is read once."""
+
+    def __init__(self, folder: SweepFolder) -> None:
+        self.folder = folder
+        self._sweep, self._options = load_sweep(folder.sweep_file), folder.options()
+        self._trials, self._workers = folder.trials(), Workers(folder.shelf)
+        self._watch = Watch(folder.shelf, lease_s=self._options.lease_s)
+
+    def look(self) -> Overview:
+        """The sweep now."""
+        sweep, trials, reports = self._sweep, self._trials.refresh(), self._workers.refresh()
+        notes: list[str] = []
+        queued = ask_queues(self.folder, notes)
+        rows = _worker_rows(reports, queued, self._watch.is_dead)
+        control = self.folder.control().current()
+        space = open_searcher(sweep, seed=self._options.seed).num_configurations
+        num_trials = planned_trials(sweep, self._options, space, control.extra_trials)
+        goal = sweep.metric.goal if sweep.metric else "maximize"
+        counts: Counter[str] = Counter(trial.state for trial in trials)
+        totals = self._workers.totals()
+        busy = [row for row in rows if row.state not in ("dead", "gone")]
+        state = _state(control.state, counts, num_trials, len(trials), num_workers=len(busy))
+        return Overview(
+            name=sweep.name,
+            folder=self.folder.path,
+            state=state,
+            metric=sweep.metric.name if sweep.metric else "val/top1",
+            goal=goal,
+            num_trials=num_trials,
+            counts=dict(counts),
+            best=tuple(ranked(trials, goal=goal)[:5]),
+            running=tuple(trial for trial in trials if trial.state == "running"),
+            failed=tuple(trial for trial in trials if trial.state == "failed"),
+            workers=tuple(rows),
+            eta_s=_eta_s(trials, num_trials, sum(len(row.trials) for row in busy)),
+            gpu_hours=totals.gpu_s / 3600,
+            worker_hours=totals.worker_s / 3600,
+            advice=tuple(advice(trials, self._options)),
+            notes=(*notes, *_next_step(state, self.folder)),
+        )
+
+
+@dataclass(frozen=True)
+class Queued:
+    """What the queues say of a sweep.
+
+    Attributes:
+        tasks: That wait, run or end.
+        over: Names of those that are gone. A worker of one is dead; of a worker on another machine nothing
+            else tells that at once.
+    """
+
+    tasks: tuple[Task, ...]
+    over: frozenset[str]
+
+
+def ask_queues(folder: SweepFolder, notes: list[str]) -> Queued:
+    """Ask the queues of all jobs of a sweep; where one does not answer, a note says so."""
+    tasks: list[Task] = []
+    names: set[str] = set()
+    for record in folder.jobs():
+        queue = open_queue(profile_of(record["profile"]))
+        try:
+            tasks += queue.tasks([record["job"]])
+        except VidclsError as error:
+            notes.append(f"job {record['job']}: {error.message.splitlines()[0]}")
+        else:
+            names.update(queue.task_names(record["job"], record["num_tasks"]))
+    return Queued(tuple(tasks), frozenset(names - {task.name for task in tasks}))
+
+
+def advice(trials: Sequence[Trial], options: SweepOptions) -> list[str]:
+    """What to ask the queue for, from what trials took."""
+    ends = [trial.end for trial in trials if trial.end and trial.end.get("memory_bytes")]
+    if len(ends) < _FEW:
+        return []
+    memory = max(end["memory_bytes"] for end in ends) * options.per_gpu * _ROOM + _WORKER_BYTES
+    longest = max(end["seconds"] for end in ends) * _ROOM
+    lines = [f"ask for memory: {math.ceil(memory / 2**30)}GB and time: {_clock(longest)} or more"]
+    if gpu := max(end.get("gpu_memory_bytes", 0) for end in ends) * options.per_gpu * _ROOM:
+        lines.append(f"a GPU, or a slice of one, with {math.ceil(gpu / 2**30)} GB is enough")
+    return lines
+
+
+def _clock(seconds: float) -> str:
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:00"
+
+
+def _state(
+    control: str, counts: Counter[str], num_trials: int | None, num_added: int, *, num_workers: int
+) -> str:
+    left = counts["waiting"] + counts["running"]
+    if control != "running":
+        return control
+    if num_trials is not None and num_added >= num_trials and not left:
+        return "finished" if not counts["failed"] else "finished, some failed"
+    return "running" if num_workers else "stalled"
+
+
+def _next_step(state: str, folder: SweepFolder) -> list[str]:
+    match state:
+        case "stalled":
+            return [f"trials are left and nobody works on them: vidcls sweep resume {folder.path}"]
+        case "paused" | "cancelled":
+            return [f"go on: vidcls sweep resume {folder.path}"]
+        case "finished, some failed":
+            return [f"try those again: vidcls sweep retry {folder.path}"]
+        case _:
+            return []
+
+
+def _worker_rows(
+    reports: Sequence[Report], queued: Queued, is_dead: Callable[[str], bool]
+) -> list[WorkerRow]:
+    by_name = {task.name: task for task in queued.tasks}
+    rows = []
+    for report in reports:
+        if report.gone is not None:
+            continue
+        state = "dead" if report.job in queued.over or is_dead(report.id) else report.state
+        # A task that was queued again has the name of the one that died.
+        task = by_name.pop(report.job, None) if report.job and state != "dead" else None
+        name = report.job or f"{report.host}:{report.pid}"
+        queue = f"{task.state} {task.reason}".strip() if task else ""
+        rows.append(WorkerRow(name, report.host, state, queue, tuple(report.trials), report.seconds))
+    waiting = [
+        WorkerRow(task.name, task.host, "", f"{task.state} {task.reason}".strip(), (), 0.0)
+        for task in by_name.values()
+    ]
+    return rows + waiting
+
+
+def _eta_s(trials: Sequence[Trial], num_trials: int | None, num_busy: int) -> float | None:
+    """Mean time of a finished trial, times what is left, over those who work."""
+    took = [float(trial.end["seconds"]) for trial in trials if trial.state == "finished" and trial.end]
+    if num_trials is None or not took or not num_busy:
+        return None
+    ended = sum(trial.state in ("finished", "stopped", "failed", "paused") for trial in trials)
+    return (num_trials - ended) * sum(took) / len(took) / num_busy
+
+
+def as_json(overview: Overview) -> dict[str, Any]:
+    """An overview for scripts."""
+
+    def brief(trial: Trial) -> dict[str, Any]:
+        end = trial.end or {}
+        return {
+            "trial": trial.number,
+            "state": trial.state,
+            "value": trial.value,
+            "epoch": trial.epoch,
+            "seed": trial.seed,
+            "point": dict(trial.point),
+            "run": end.get("run"),
+            "reason": end.get("message", ""),
+        }
+
+    return {
+        "name": overview.name,
+        "folder": str(overview.folder),
+        "state": overview.state,
+        "metric": overview.metric,
+        "goal": overview.goal,
+        "num_trials": overview.num_trials,
+        "counts": overview.counts,
+        "best": [brief(trial) for trial in overview.best],
+        "running": [brief(trial) for trial in overview.running],
+        "failed": [brief(trial) for trial in overview.failed],
+        "workers": [vars(row) | {"trials": list(row.trials)} for row in overview.workers],
+        "eta_s": overview.eta_s,
+        "gpu_hours": overview.gpu_hours,
+        "worker_hours": overview.worker_hours,
+        "advice": list(overview.advice),
+        "notes": list(overview.notes),
+        "time": time.time(),
+    }

@@ -1,0 +1,194 @@
+"""What a free worker does next. There is no controller: every worker asks this of the folder by itself.
+
+First what a dead worker left, then what waits, then (under ASHA) what has earned its next rung, then a new
+trial. Whatever two workers decide at once, one of them gets the trial and the other looks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from statistics import fmean
+from typing import Literal
+
+from vidcls.spec.load import load_spec
+from vidcls.sweep import asha
+from vidcls.sweep.file import SweepFile, load_sweep
+from vidcls.sweep.folder import SweepFolder, SweepOptions
+from vidcls.sweep.hyperband import Goal, Hyperband
+from vidcls.sweep.search import Seen, open_searcher
+from vidcls.sweep.trials import Lease, Trial
+
+FIRST_RUNG = 1
+ETA = 3
+"""What `--asha` takes where the file has no `early_terminate`."""
+
+
+class Supply:
+    """Hands out leases to one worker.
+
+    Args:
+        folder: The sweep.
+        worker: Id of the worker.
+        is_dead: Whether another worker, by its id, is dead.
+        epoch_of: Finished epochs of a trial under another worker, as far as that worker told.
+    """
+
+    def __init__(
+        self,
+        folder: SweepFolder,
+        *,
+        worker: str,
+        is_dead: Callable[[str], bool],
+        epoch_of: Callable[[str, int], int | None],
+    ) -> None:
+        self.sweep = load_sweep(folder.sweep_file)
+        self.options = folder.options()
+        self.trials = folder.trials()
+        self._control = folder.control()
+        base = load_spec(folder.base_file).spec
+        self._seed, self._worker = base.seed, worker
+        self._is_dead, self._epoch_of = is_dead, epoch_of
+        self._searcher = open_searcher(self.sweep, seed=self.options.seed)
+        self.rungs = asha_rungs(self.sweep, base.train.epochs) if self.options.asha else []
+
+    @property
+    def goal(self) -> Goal:
+        """Where better is."""
+        return self.sweep.metric.goal if self.sweep.metric else "minimize"
+
+    def take(self, busy: Collection[int] = ()) -> tuple[Trial, Lease] | None:
+        """A trial for this worker beside those it is busy with, or None while there is none."""
+        while True:
+            trials = self._free_the_dead(self.trials.refresh())
+            for trial in trials:
+                # A claim whose answer the disk lost shows as a trial that runs in this worker's name.
+                mine = trial.lease is not None and trial.lease.worker == self._worker
+                free = trial.state == "waiting" or (mine and trial.number not in busy)
+                if free and (lease := self._claim(trial, trial.until_epoch)):
+                    return trial, lease
+            if (next_up := self._promotable(trials)) is not None:
+                if lease := self._claim(trials[next_up[0]], next_up[1]):
+                    return trials[next_up[0]], lease
+                continue
+            if not self.may_add(trials):
+                return None
+            self._add(trials)
+
+    def may_add(self, trials: Sequence[Trial]) -> bool:
+        """Whether the search has another trial."""
+        most = self.num_trials()
+        return (most is None or len(trials) < most) and not self._has_reached_target(trials)
+
+    def num_trials(self) -> int | None:
+        """How many trials there will be, None if only a budget ends the search."""
+        return planned_trials(
+            self.sweep, self.options, self._searcher.num_configurations, self._control.current().extra_trials
+        )
+
+    def _claim(self, trial: Trial, until_epoch: int | None) -> Lease | None:
+        if self.rungs and until_epoch is None:
+            until_epoch = self.rungs[0]
+        return self.trials.claim(trial, worker=self._worker, until_epoch=until_epoch)
+
+    def _free_the_dead(self, trials: list[Trial]) -> list[Trial]:
+        freed = False
+        for trial in trials:
+            lease = trial.lease
+            if lease is not None and lease.worker != self._worker and self._is_dead(lease.worker):
+                epoch = self._epoch_of(lease.worker, trial.number)
+                freed |= self.trials.expire(trial, by=self._worker, epoch=epoch)
+        return self.trials.refresh() if freed else trials
+
+    def _promotable(self, trials: Sequence[Trial]) -> tuple[int, int] | None:
+        if not self.rungs:
+            return None
+        at_rung = {
+            rung: {trial.number: trial.rungs[rung] for trial in trials if rung in trial.rungs}
+            for rung in self.rungs
+        }
+        left = {
+            rung: {t.number for t in trials if rung in t.rungs and not _pauses_at(t, rung)}
+            for rung in self.rungs
+        }
+        return asha.promotable(at_rung, left, eta=asha_eta(self.sweep), goal=self.goal)
+
+    def _has_reached_target(self, trials: Sequence[Trial]) -> bool:
+        target = self.sweep.metric.target if self.sweep.metric else None
+        if target is None:
+            return False
+        sign = 1 if self.goal == "maximize" else -1
+        return any(t.value is not None and sign * t.value >= sign * target for t in trials)
+
+    def _add(self, trials: Sequence[Trial]) -> None:
+        number, repeats = len(trials), self.options.repeats
+        configuration, repeat = divmod(number, repeats)
+        if repeat:
+            point = trials[number - repeat].point
+        else:
+            point = self._searcher.ask(configuration, observations(trials, repeats))
+        self.trials.add(
+            number,
+            configuration=configuration,
+            repeat=repeat,
+            point=point,
+            seed=int(point.get("seed", self._seed)) + repeat,
+        )
+
+
+def _pauses_at(trial: Trial, rung: int) -> bool:
+    return trial.state == "paused" and trial.until_epoch == rung
+
+
+def asha_eta(sweep: SweepFile) -> int:
+    """The best 1/eta of a rung go on."""
+    section = sweep.early_terminate
+    return max(2, round(section.eta)) if section else ETA
+
+
+def asha_rungs(sweep: SweepFile, max_epochs: int) -> list[int]:
+    """Where trials pause: the bands of the file's `early_terminate`, or 1, 3, 9, ... epochs."""
+    section: Hyperband | None = sweep.early_terminate
+    first = section.min_iter if section and section.min_iter else FIRST_RUNG
+    return asha.rungs(min(first, max_epochs), asha_eta(sweep), max_epochs)
+
+
+def planned_trials(
+    sweep: SweepFile, options: SweepOptions, num_configurations: int | None, extra_trials: int
+) -> int | None:
+    """How many trials a search comes to: its space or its cap, None if neither bounds it.
+
+    A grid ends with its last point; a cap, which counts runs, may be extended.
+    """
+    space = None if num_configurations is None else num_configurations * options.repeats
+    cap = None if sweep.run_cap is None else sweep.run_cap + extra_trials
+    return min((bound for bound in (space, cap) if bound is not None), default=None)
+
+
+def observations(trials: Sequence[Trial], repeats: int) -> list[Seen]:
+    """What a searcher is told of each configuration: the mean over its repeats, once all have ended."""
+    seen = []
+    for first in range(0, len(trials), repeats):
+        group = trials[first : first + repeats]
+        states = {trial.state for trial in group}
+        state: Literal["running", "finished", "stopped", "failed"]
+        if len(group) < repeats or states & {"waiting", "running"}:
+            state = "running"
+        elif states & {"finished", "paused"}:
+            state = "finished"
+        else:
+            state = "stopped" if "stopped" in states else "failed"
+        seen.append(
+            Seen(
+                group[0].configuration,
+                dict(group[0].point),
+                state,
+                value=_mean([trial.value for trial in group]),
+                latest=_mean([trial.end.get("latest") if trial.end else None for trial in group]),
+            )
+        )
+    return seen
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None

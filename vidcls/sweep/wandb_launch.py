@@ -1,0 +1,100 @@
+"""A sweep whose search is W&B's: their server chooses the points, an array of their agents trains them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidcls.errors import UserError
+from vidcls.launch.job import Job
+from vidcls.launch.profile import AnyProfile, LocalProfile
+from vidcls.launch.queue import open_queue
+from vidcls.sweep.file import SweepFile, check_against_spec, load_sweep
+from vidcls.sweep.folder import SweepOptions
+from vidcls.sweep.launch import copy_package
+from vidcls.sweep.plan import DEFAULT_TASKS
+from vidcls.sweep.wandb import agent_command, create_sweep
+
+_UNKNOWN_YET = "ENTITY/PROJECT/ID"
+
+
+@dataclass(frozen=True)
+class Launched:
+    """Agents that were submitted.
+
+    Attributes:
+        sweep: `entity/project/id`.
+        job: The queue's id of them; None for a dry run.
+        num_workers: How many.
+        script: Of a dry run.
+        next_steps: Commands to look at them.
+    """
+
+    sweep: str
+    job: str | None
+    num_workers: int
+    script: str | None
+    next_steps: tuple[str, ...]
+
+
+def launch_wandb(
+    file: Path,
+    *,
+    overrides: tuple[str, ...],
+    options: SweepOptions,
+    profile: AnyProfile,
+    num_workers: int | None,
+    dry_run: bool,
+) -> Launched:
+    """Make the sweep on the server and submit its agents.
+
+    Raises:
+        UserError: For options that their server knows nothing of.
+        VidclsError: If the server or the queue refuses.
+    """
+    _refuse(file, overrides, options)
+    sweep = load_sweep(file, engine="wandb")
+    check_against_spec(sweep)
+    number = num_workers or (1 if isinstance(profile, LocalProfile) else DEFAULT_TASKS)
+    queue = open_queue(profile)
+    if dry_run:
+        job = _job(sweep, _UNKNOWN_YET, number, Path("runs/sweeps").absolute() / sweep.slug)
+        return Launched(_UNKNOWN_YET, None, number, queue.script(job), ())
+    name = create_sweep(file, project=sweep.project, entity=sweep.entity)
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    folder = Path("runs/sweeps").absolute() / f"{sweep.slug}-wandb-{digest}"
+    copy_package(folder / "code")
+    job = _job(sweep, name, number, folder)
+    job_id = queue.submit(job)
+    return Launched(name, job_id, number, None, tuple(queue.next_steps(job_id)))
+
+
+def _job(sweep: SweepFile, name: str, num_workers: int, folder: Path) -> Job:
+    return Job(
+        name=sweep.name,
+        command=agent_command(name) if name != _UNKNOWN_YET else ("wandb", "agent", name),
+        # The sweep's command names its experiment relative to the folder of the launch.
+        folder=Path.cwd(),
+        log_dir=folder / "logs",
+        num_tasks=num_workers,
+        env={"PYTHONPATH": str(folder / "code")},
+    )
+
+
+def _refuse(file: Path, overrides: tuple[str, ...], options: SweepOptions) -> None:
+    if overrides:
+        raise UserError(
+            f"{overrides[0]}: W&B's agents run the command of the file",
+            hint=f"write it into `command` in {file}, before ${{args}}",
+        )
+    default = SweepOptions().model_dump()
+    for key, value in options.model_dump().items():
+        if value != default[key]:
+            flag = (
+                "--max-hours or --until" if key == "until" else "--" + key.replace("_s", "").replace("_", "-")
+            )
+            raise UserError(
+                f"{flag}: has no effect with --engine wandb, whose server keeps the search",
+                hint="leave it out, or use --engine serverless",
+            )

@@ -1,0 +1,182 @@
+"""The calls to the Weights & Biases client, each of which may raise or wait; tracking and sync share them.
+
+The step of W&B is the number of the row in `metrics.jsonl`. Charts take `step` and `epoch` of the rows.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vidcls.files import write_json
+from vidcls.spec.sections import TrackingSection
+from vidcls.tracking.jsonl import Row
+from vidcls.tracking.mode import Mode
+from vidcls.tracking.previews import encode_clip
+from vidcls.tracking.tracker import Preview
+
+if TYPE_CHECKING:
+    import wandb
+
+INIT_TIMEOUT_S = 20.0
+"""How long the server may take to answer at the start, two seconds being usual."""
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A W&B run that shows a run of ours; under an agent, the agent's choice.
+
+    Attributes:
+        id: Its id.
+        entity: Whose it is, None for whoever is logged in.
+        project: Its project.
+        sweep: Id of the sweep that asked for it.
+    """
+
+    id: str
+    entity: str | None
+    project: str | None
+    sweep: str | None = None
+
+
+def read_mirrors(run_dir: Path) -> list[Mirror]:
+    """Where a run was shown so far; those that were online at least once."""
+    try:
+        return [Mirror(**entry) for entry in json.loads(_mirrors_file(run_dir).read_text())]
+    except (OSError, ValueError, TypeError):  # absent or damaged: then it is shown anew
+        return []
+
+
+def _note_mirror(run_dir: Path, mirror: Mirror) -> None:
+    others = [other for other in read_mirrors(run_dir) if other.id != mirror.id]
+    write_json(_mirrors_file(run_dir), [asdict(entry) for entry in (*others, mirror)])
+
+
+def _mirrors_file(run_dir: Path) -> Path:
+    return run_dir / "wandb" / "mirrors.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What a W&B run is begun with."""
+
+    section: TrackingSection
+    run_dir: Path
+    run_id: str
+    name: str
+    group: str
+    spec: Mapping[str, Any]
+
+    def __call__(self, mode: Mode, *, finish_timeout_s: float) -> wandb.Run:
+        """Begin it, or go on where the server has it already.
+
+        Args:
+            mode: `online` or `offline`.
+            finish_timeout_s: How long its end may wait for what is not uploaded yet.
+        """
+        import wandb
+
+        # Of each line that a full disk refuses, its debug log would print a traceback to the terminal.
+        logging.getLogger("wandb").disabled = True
+        section = self.section
+        run = wandb.init(
+            mode=mode,
+            reinit="create_new",  # a run that the user's notebook has open is not ours
+            id=self.run_id,  # under an agent, the agent's wins
+            # Offline there is no server to resume from; the replayed history makes the new file whole.
+            resume="allow" if mode == "online" else None,
+            project=section.project,
+            entity=section.entity,
+            name=self.name,
+            group=section.group or self.group,
+            tags=section.tags,
+            notes=section.notes,
+            config=dict(self.spec),
+            dir=str(self.run_dir),
+            settings=wandb.Settings(
+                init_timeout=INIT_TIMEOUT_S,
+                finish_timeout=finish_timeout_s,
+                finish_timeout_raises=True,
+                console="off",
+                silent=True,
+                # The run's own provenance is better, and a remote's address may hold a password.
+                disable_git=True,
+                disable_code=True,
+                save_code=False,
+            ),
+        )
+        run.define_metric("epoch", hidden=True)
+        run.define_metric("step", hidden=True)
+        for pattern in ("train/*", "lr", "grad_norm", "clips_per_s", "waiting_s"):
+            run.define_metric(pattern, step_metric="step")
+        run.define_metric("val/*", step_metric="epoch")
+        if mode == "online":
+            _note_mirror(self.run_dir, Mirror(run.id, run.entity, run.project, _sweep()))
+        return run
+
+
+def _sweep() -> str | None:
+    """The sweep whose agent runs this process."""
+    return os.environ.get("WANDB_SWEEP_ID")
+
+
+def log_row(run: wandb.Run, number: int, row: Row) -> None:
+    """Send one row of `metrics.jsonl`, unless the server has it."""
+    values = {key: value for key, value in row.items() if isinstance(value, int | float)}
+    if number >= run.starting_step:
+        run.log(values, step=number, commit=True)
+
+
+def log_previews(run: wandb.Run, number: int, previews: Sequence[Preview]) -> None:
+    """Show clips, encoded as MP4, with a row, unless the server has it."""
+    import wandb
+
+    if number < run.starting_step:
+        return
+
+    videos = [
+        wandb.Video(encode_clip(preview.clip), caption=preview.caption, format="mp4") for preview in previews
+    ]
+    run.log({"val/previews": videos}, step=number, commit=False)
+
+
+def log_confusion(run: wandb.Run, number: int, counts: np.ndarray, classes: Sequence[str]) -> None:
+    """Show a confusion matrix, int `[K true, K predicted]`, with a row, unless the server has it."""
+    import wandb
+
+    if number < run.starting_step:
+        return
+
+    # Empty cells are left out, since a table shows 10,000 rows; the diagonal names every class.
+    cells = [
+        [classes[true], classes[predicted], int(counts[true, predicted])]
+        for true, predicted in np.ndindex(*counts.shape)
+        if true == predicted or counts[true, predicted]
+    ]
+    columns: list[str | int] = ["Actual", "Predicted", "nPredictions"]
+    chart = wandb.plot_table(
+        "wandb/confusion_matrix/v1",
+        wandb.Table(columns=columns, data=cells),
+        fields={str(column): column for column in columns},
+        string_fields={"title": "Confusion matrix (val)"},
+    )
+    run.log({"val/confusion": chart}, step=number, commit=False)
+
+
+def upload_checkpoint(run: wandb.Run, path: Path, metrics: Mapping[str, float], *, timeout_s: float) -> None:
+    """Upload the best checkpoint as an artifact; equal content is stored once."""
+    import wandb
+
+    artifact = wandb.Artifact(f"run-{run.id}-best", type="model", metadata=dict(metrics))
+    # By reference: the default copies the file into a cache in the home folder, twice.
+    artifact.add_file(str(path), policy="immutable", skip_cache=True)
+    logged = run.log_artifact(artifact, aliases=["best"])
+    if not run.offline:
+        logged.wait(timeout=int(timeout_s))

@@ -1,0 +1,112 @@
+"""A run's folder brought to Weights & Biases, whole and without duplicates, as often as one likes.
+
+`metrics.jsonl` is what is sent. W&B's own files are not read: those of a killed client lack what it had not
+written, and an offline run has one a start. The server keeps the rows that it has, with their previews; the
+rest is filled in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vidcls.errors import UserError, VidclsError
+from vidcls.runs import Run, Status
+from vidcls.spec.show import plain
+from vidcls.tracking.client import Mirror, Start, log_confusion, log_row, read_mirrors, upload_checkpoint
+from vidcls.tracking.jsonl import Row, read_rows
+from vidcls.tracking.mode import has_credentials, load_settings
+
+UPLOAD_TIMEOUT_S = 300.0
+"""How long one run may take."""
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Counts, int `[K true, K predicted]`, and the classes' names."""
+
+    counts: np.ndarray
+    classes: Sequence[str]
+
+
+def check_login() -> None:
+    """Refuse to begin without a key.
+
+    Raises:
+        UserError: If there is none for the server.
+    """
+    try:
+        settings = load_settings()
+    except ImportError:
+        raise UserError("Weights & Biases is not installed", hint="pip install wandb") from None
+    if not has_credentials(settings):
+        raise UserError(f"no credentials for {settings.base_url}", hint="wandb login")
+
+
+def upload(run: Run, *, confusion: Confusion | None = None) -> list[str]:
+    """Bring a run up, to each W&B run that shows it.
+
+    Args:
+        run: One that nobody trains at the moment.
+        confusion: Of its best checkpoint on val, shown where the server has none.
+
+    Returns:
+        Where it is now, as `entity/project/id`.
+
+    Raises:
+        VidclsError: If not all could be sent, or the folder is damaged.
+    """
+    spec, rows, status = run.spec(), read_rows(run.metrics_file), run.status()
+    here = Mirror(run.wandb_id, spec.tracking.entity, spec.tracking.project)
+    try:
+        return [
+            _send(run, mirror, rows=rows, status=status, confusion=confusion)
+            for mirror in read_mirrors(run.folder) or [here]
+        ]
+    except VidclsError:
+        raise
+    except Exception as error:  # whatever the client raises
+        import wandb
+
+        # Its service process would go on trying, and it holds the id of the failed attempt.
+        with contextlib.suppress(Exception):
+            wandb.teardown()
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise VidclsError(
+            f"{run.folder}: not all of it was sent: {reason}",
+            hint=f"once the network is back: vidcls sync {run.folder}",
+        ) from error
+
+
+def _send(
+    run: Run, mirror: Mirror, *, rows: Sequence[Row], status: Status | None, confusion: Confusion | None
+) -> str:
+    spec = run.spec()
+    place = {"entity": mirror.entity, "project": mirror.project}
+    section = spec.tracking.model_copy(update={key: value for key, value in place.items() if value})
+    start = Start(
+        section=section,
+        run_dir=run.folder,
+        run_id=mirror.id,
+        name=f"{spec.name}-s{spec.seed}",
+        group=spec.name,
+        spec=plain(spec),
+    )
+    shown = start("online", finish_timeout_s=UPLOAD_TIMEOUT_S)
+    for number, row in enumerate(rows):
+        log_row(shown, number, row)
+    state = status.state if status else "interrupted"
+    if status and state == "finished":
+        shown.summary.update({f"best/{name}": value for name, value in status.metrics.items()})
+        if confusion is not None:
+            log_confusion(shown, len(rows), confusion.counts, confusion.classes)
+        best = run.checkpoint_file("best")
+        if section.artifact and mirror.sweep is None and best.is_file():
+            upload_checkpoint(shown, best, status.metrics, timeout_s=UPLOAD_TIMEOUT_S)
+    elif state not in ("stopped", "failed"):
+        shown.mark_preempting()  # it waits to go on: shown as preempted, not as failed
+    shown.finish(exit_code=0 if state in ("stopped", "finished") else 1)
+    return f"{shown.entity}/{shown.project}/{shown.id}"
