@@ -29,6 +29,7 @@ Agent.POLL_INTERVAL = 0.5
 cli()
 """
 """The client's own command, which looks after its training more often than every five seconds."""
+VIDCLS = str(Path(sys.executable).with_name("vidcls"))
 LONG = 2000
 """Epochs that no test waits for."""
 
@@ -194,3 +195,28 @@ def test_a_refused_sweep_is_told_in_the_clients_words(
         create_sweep(sweep_file(experiment, {"train.epochs": [2]}))
     with pytest.raises(UserError, match="ENTITY/PROJECT/ID"):
         agent_command("$(reboot)")
+
+
+def test_a_launch_submits_agents_and_a_mirrored_sweep_is_one_group(
+    experiment: Experiment, wandb_server: WandbServer, environment: dict[str, str]
+) -> None:
+    file = sweep_file(experiment, {"train.epochs": [1, 2]})
+    launch = [VIDCLS, "sweep", "launch", str(file), "--cluster", "local"]
+    refused = subprocess.run([*launch, "--engine", "wandb", "--asha"], env=environment, capture_output=True)
+    assert refused.returncode == 2
+    assert b"--asha: has no effect with --engine wandb" in refused.stderr
+    said = subprocess.check_output([*launch, "--engine", "wandb"], env=environment, text=True)
+    assert "team/motion/sweep0: 1 agents" in said
+    ended = lambda: [run.state for run in wandb_server.runs.values()] == ["finished", "finished"]  # noqa: E731
+    wandb_server.wait(ended, timeout_s=180)
+    assert sorted(len(run.values("val/top1")) for run in wandb_server.runs.values()) == [1, 2]
+
+    # The same file without their search: a run a trial, in the group of the sweep.
+    before = set(wandb_server.runs)
+    subprocess.run(launch, env=environment, check=True)
+    wandb_server.wait(
+        lambda: [r.state for id_, r in wandb_server.runs.items() if id_ not in before] == ["finished"] * 2,
+        timeout_s=180,
+    )
+    mirrored = [run for id_, run in wandb_server.runs.items() if id_ not in before]
+    assert {run.group for run in mirrored} == {"lr"}

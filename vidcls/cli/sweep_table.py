@@ -86,11 +86,14 @@ def _workers(rows: Sequence[WorkerRow]) -> RenderableType:
     from rich.table import Table
 
     table = Table("worker", "host", "state", "queue", "trials", "time", box=None)
-    for row in rows[:_MANY]:
+    alive = [row for row in rows if row.state != "dead"]
+    for row in alive[:_MANY]:
         trials = ", ".join(map(str, row.trials))
         table.add_row(row.name, row.host, row.state, escape(row.queue), trials, _clock(row.seconds))
-    if len(rows) > _MANY:
-        table.add_row("...", "", "", f"and {len(rows) - _MANY} more", "", "")
+    if len(alive) > _MANY:
+        table.add_row("...", "", "", f"and {len(alive) - _MANY} more", "", "")
+    if num_dead := len(rows) - len(alive):
+        table.add_row("...", "", "dead", f"{num_dead}, whose trials others take over", "", "")
     return table
 
 

@@ -203,7 +203,8 @@ def _worker_rows(
         WorkerRow(task.name, task.host, "", f"{task.state} {task.reason}".strip(), (), 0.0)
         for task in by_name.values()
     ]
-    return rows + waiting
+    # What lives comes first: of a long sweep many have died.
+    return sorted(rows, key=lambda row: row.state == "dead") + waiting
 
 
 def _eta_s(trials: Sequence[Trial], num_trials: int | None, num_busy: int) -> float | None:
