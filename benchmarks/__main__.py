@@ -10,7 +10,9 @@ import time
 from benchmarks.common import Result
 
 # From the shortest to the longest; each name is a module of this package with a function `run`.
-NAMES = ("startup", "store", "memory", "epoch", "recipe", "motion10")
+NAMES = (
+    *("startup", "store", "memory", "sweep_folder", "epoch", "sweep_search", "recipe", "sweep", "motion10"),
+)
 
 
 def main() -> int:

@@ -6,15 +6,20 @@ import os
 import shutil
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from vidcls.data.demo import make_demo
 from vidcls.data.manifest import Manifest, Video, load_manifest
 from vidcls.spec.load import LoadedSpec, load_spec
 from vidcls.spec.sections import SPLITS, DataSection, Split
+from vidcls.spec.show import to_yaml
+from vidcls.sweep.folder import SweepFolder, SweepOptions
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 WORK = REPOSITORY / "build" / "bench"
@@ -119,6 +124,30 @@ def _in_turns(found: Sequence[Video]) -> list[Video]:
 def spec_of(experiment: str, overrides: Sequence[str]) -> LoadedSpec:
     """A shipped experiment with overrides."""
     return load_spec(REPOSITORY / "experiments" / f"{experiment}.yaml", overrides)
+
+
+def empty_sweep(
+    folder: Path,
+    *,
+    method: str,
+    parameters: Mapping[str, Any],
+    goal: str = "maximize",
+    options: SweepOptions | None = None,
+    **keys: Any,
+) -> SweepFolder:
+    """A sweep on which nobody works yet, as `vidcls sweep launch` leaves it, its parameters not checked."""
+    sweep = SweepFolder(folder)
+    content = {
+        "method": method,
+        "metric": {"name": "val/top1", "goal": goal},
+        "parameters": dict(parameters),
+        "command": ["vidcls", "train", "experiments/late_fusion.yaml", "${args}"],
+        **keys,
+    }
+    sweep.sweep_file.write_text(yaml.safe_dump(content, sort_keys=False))
+    sweep.base_file.write_text(to_yaml(spec_of("late_fusion", []).spec))
+    sweep.freeze(options or SweepOptions())
+    return sweep
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:

@@ -31,7 +31,7 @@ T = TypeVar("T")
 StageProgress = Callable[[str, int, int], None]
 """Called with (stage, done, total), such as ("decode", 12, 400). It may raise to stop the work."""
 
-_QUEUE_SIGNALS = {signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM}
+_QUEUE_SIGNALS = {signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT}
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,9 @@ def resume(folder: SweepFolder, *, profile: AnyProfile | None, num_workers: int 
     if not jobs and (profile is None or num_workers is None):
         raise UserError(f"{folder.path}: nothing was submitted yet", hint="give --workers and --cluster")
     wanted = num_workers or jobs[-1]["num_workers"]
-    missing = wanted - max(len(ask_queues(folder, []).tasks), len(live_workers(folder)))
+    # One that ends may take minutes for it, on a node that is ill.
+    present = [task for task in ask_queues(folder, []).tasks if task.state != "ending"]
+    missing = wanted - max(len(present), len(live_workers(folder)))
     if missing <= 0:
         return None
     profile = profile or profile_of(jobs[-1]["profile"])

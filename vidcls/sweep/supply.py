@@ -1,11 +1,14 @@
 """What a free worker does next. There is no controller: every worker asks this of the folder by itself.
 
 First what a dead worker left, then what waits, then (under ASHA) what has earned its next rung, then a new
-trial. Whatever two workers decide at once, one of them gets the trial and the other looks again.
+trial. Whatever two workers decide at once, one of them gets the trial. The other looks again after a moment
+that differs by worker: numbers have no gaps, so those who come together can only be served one by one.
 """
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable, Collection, Sequence
 from statistics import fmean
 from typing import Literal
@@ -21,6 +24,8 @@ from vidcls.sweep.trials import Lease, Trial
 FIRST_RUNG = 1
 ETA = 3
 """What `--asha` takes where the file has no `early_terminate`."""
+_PAUSE_S, _LONGEST_PAUSE_S = 0.01, 1.0
+"""The most that a worker waits before it looks again, doubled each time that another was first."""
 
 
 class Supply:
@@ -50,6 +55,8 @@ class Supply:
         self._is_dead, self._epoch_of = is_dead, epoch_of
         self._searcher = open_searcher(self.sweep, seed=self.options.seed)
         self.rungs = asha_rungs(self.sweep, base.train.epochs) if self.options.asha else []
+        self._observations = Observations(self.options.repeats)
+        self._random = random.Random(worker)
 
     @property
     def goal(self) -> Goal:
@@ -58,21 +65,24 @@ class Supply:
 
     def take(self, busy: Collection[int] = ()) -> tuple[Trial, Lease] | None:
         """A trial for this worker beside those it is busy with, or None while there is none."""
+        trials, losses = self._free_the_dead(self.trials.refresh()), 0
         while True:
-            trials = self._free_the_dead(self.trials.refresh())
-            for trial in trials:
-                # A claim whose answer the disk lost shows as a trial that runs in this worker's name.
-                mine = trial.lease is not None and trial.lease.worker == self._worker
-                free = trial.state == "waiting" or (mine and trial.number not in busy)
-                if free and (lease := self._claim(trial, trial.until_epoch)):
+            if free := [trial for trial in trials if self._is_free(trial, busy)]:
+                # Who lost the first to others does not run against the same ones for the second.
+                trial = self._random.choice(free) if losses else free[0]
+                if lease := self._claim(trial, trial.until_epoch):
                     return trial, lease
-            if (next_up := self._promotable(trials)) is not None:
+            elif (next_up := self._promotable(trials)) is not None:
                 if lease := self._claim(trials[next_up[0]], next_up[1]):
                     return trials[next_up[0]], lease
-                continue
-            if not self.may_add(trials):
+            elif not self.may_add(trials):
                 return None
-            self._add(trials)
+            elif self._add(trials):
+                trials = self.trials.refresh()
+                continue
+            losses += 1
+            time.sleep(self._random.uniform(0, min(_PAUSE_S * 2**losses, _LONGEST_PAUSE_S)))
+            trials = self.trials.refresh()
 
     def may_add(self, trials: Sequence[Trial]) -> bool:
         """Whether the search has another trial."""
@@ -84,6 +94,11 @@ class Supply:
         return planned_trials(
             self.sweep, self.options, self._searcher.num_configurations, self._control.current().extra_trials
         )
+
+    def _is_free(self, trial: Trial, busy: Collection[int]) -> bool:
+        # A claim whose answer the disk lost shows as a trial that runs in this worker's name.
+        mine = trial.lease is not None and trial.lease.worker == self._worker
+        return trial.state == "waiting" or (mine and trial.number not in busy)
 
     def _claim(self, trial: Trial, until_epoch: int | None) -> Lease | None:
         if self.rungs and until_epoch is None:
@@ -119,14 +134,14 @@ class Supply:
         sign = 1 if self.goal == "maximize" else -1
         return any(t.value is not None and sign * t.value >= sign * target for t in trials)
 
-    def _add(self, trials: Sequence[Trial]) -> None:
+    def _add(self, trials: Sequence[Trial]) -> bool:
         number, repeats = len(trials), self.options.repeats
         configuration, repeat = divmod(number, repeats)
         if repeat:
             point = trials[number - repeat].point
         else:
-            point = self._searcher.ask(configuration, observations(trials, repeats))
-        self.trials.add(
+            point = self._searcher.ask(configuration, self._observations(trials))
+        return self.trials.add(
             number,
             configuration=configuration,
             repeat=repeat,
@@ -164,29 +179,42 @@ def planned_trials(
     return min((bound for bound in (space, cap) if bound is not None), default=None)
 
 
-def observations(trials: Sequence[Trial], repeats: int) -> list[Seen]:
+class Observations:
     """What a searcher is told of each configuration: the mean over its repeats, once all have ended."""
-    seen = []
-    for first in range(0, len(trials), repeats):
-        group = trials[first : first + repeats]
-        states = {trial.state for trial in group}
-        state: Literal["running", "finished", "stopped", "failed"]
-        if len(group) < repeats or states & {"waiting", "running"}:
-            state = "running"
-        elif states & {"finished", "paused"}:
-            state = "finished"
-        else:
-            state = "stopped" if "stopped" in states else "failed"
-        seen.append(
-            Seen(
-                group[0].configuration,
-                dict(group[0].point),
-                state,
-                value=_mean([trial.value for trial in group]),
-                latest=_mean([trial.end.get("latest") if trial.end else None for trial in group]),
-            )
-        )
-    return seen
+
+    def __init__(self, repeats: int) -> None:
+        self._repeats = repeats
+        self._groups: list[Sequence[Trial]] = []
+        self._seen: list[Seen] = []
+
+    def __call__(self, trials: Sequence[Trial]) -> list[Seen]:
+        """One for each configuration; what has not changed since the last call is not worked out again."""
+        for number, first in enumerate(range(0, len(trials), self._repeats)):
+            group = trials[first : first + self._repeats]
+            if number == len(self._groups):
+                self._groups.append(group)
+                self._seen.append(_seen(group, self._repeats))
+            elif group != self._groups[number]:
+                self._groups[number], self._seen[number] = group, _seen(group, self._repeats)
+        return list(self._seen)
+
+
+def _seen(group: Sequence[Trial], repeats: int) -> Seen:
+    states = {trial.state for trial in group}
+    state: Literal["running", "finished", "stopped", "failed"]
+    if len(group) < repeats or states & {"waiting", "running"}:
+        state = "running"
+    elif states & {"finished", "paused"}:
+        state = "finished"
+    else:
+        state = "stopped" if "stopped" in states else "failed"
+    return Seen(
+        group[0].configuration,
+        dict(group[0].point),
+        state,
+        value=_mean([trial.value for trial in group]),
+        latest=_mean([trial.end.get("latest") if trial.end else None for trial in group]),
+    )
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

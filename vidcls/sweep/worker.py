@@ -96,7 +96,8 @@ class SweepWorker:
             Why it ended: exit code 75 where the queue should start it again.
 
         Raises:
-            OSError: If the disk failed for a lease; others have taken this worker for dead by then.
+            OSError: If the disk failed for a lease; others take this worker for dead by then.
+            EOFError: If no child could be started for so long.
         """
         with Signals() as signals, self._me.beating(self._lease_s / 6):
             while (leaving := self._patiently(lambda: self._work(signals))) is None:
@@ -109,10 +110,10 @@ class SweepWorker:
         return leaving
 
     def _patiently(self, step: Callable[[], Leaving | None]) -> Leaving | None:
-        """Take a step; one that a disk refuses changed nothing here, and is taken again."""
+        """Take a step; one that the disk refused, or a dying forkserver, is taken again as it was."""
         try:
             leaving = step()
-        except OSError:
+        except (OSError, EOFError):
             self._failing = self._failing or time.monotonic()
             if time.monotonic() - self._failing > self._lease_s:
                 raise
@@ -232,7 +233,7 @@ class SweepWorker:
             kind = "released"
         published = self._supply.trials.end(slot.lease, kind, epoch=epoch, **content)  # type: ignore[arg-type]
         self._slots.remove(slot)
-        if published and kind in ("finished", "stopped", "failed"):
+        if published and kind in ("finished", "stopped"):
             self._keeper.prune(self._supply.trials.refresh())
 
     @property

@@ -27,6 +27,7 @@ from vidcls.evaluate.run import evaluate_open, training_videos
 from vidcls.models.build import build
 from vidcls.models.device import pick_device, pin
 from vidcls.runs import Run, code_digest
+from vidcls.signals import Signals, under_agent
 from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import fingerprint
 from vidcls.spec.load import LoadedSpec
@@ -41,7 +42,6 @@ from vidcls.train.failure import failure_kept
 from vidcls.train.loop import Data, Loop
 from vidcls.train.precision import resolve_precision
 from vidcls.train.session import Display, Identity, Judge, Session
-from vidcls.signals import Signals, under_agent
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,84 @@
+"""Sweeps through queues, by the installed command: a real SLURM, and the stand-in for LSF."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.clusters import launched, profile_file, said, vidcls, wait_until_finished
+from tests.support.lsf.fixture import Lsf
+from tests.support.slurm import Slurm
+from tests.support.sweeps import Search, ended, undisturbed, wait_for
+from tests.support.training import Experiment, assert_same
+from vidcls.runs import Run
+from vidcls.sweep.trials import Trial
+from vidcls.sweep.workers import Workers
+
+LR = {"distribution": "log_uniform_values", "min": 1e-4, "max": 1e-2}
+SEARCHES: dict[str, Mapping[str, Any]] = {
+    "grid": {"parameters": {"optim.lr": {"values": [0.001, 0.003]}, "seed": {"values": [0, 1]}}},
+    "random": {"parameters": {"optim.lr": LR}, "run_cap": 3},
+    "bayes": {"parameters": {"optim.lr": LR}, "run_cap": 3},
+}
+
+
+@pytest.fixture
+def search(experiment: Experiment) -> Search:
+    return Search(experiment)
+
+
+def assert_undisturbed(search: Search, trials: Sequence[Trial], name: str) -> None:
+    """Each trial came to what training it alone does, weights and all."""
+    for trial in trials:
+        assert trial.state == "finished"
+        alone = undisturbed(search, trial, runs=f"alone-{name}-{trial.number}")
+        status = alone.status()
+        assert status is not None
+        assert ended(trial)["metrics"] == status.metrics
+        assert_same(Run(Path(ended(trial)["run"])), alone)
+
+
+def test_sweeps_are_arrays_of_a_real_slurm(search: Search, slurm: Slurm) -> None:
+    search.experiment.settings["train__epochs"] = 1
+    profile = profile_file(slurm.profile(memory="2GB", throttle=1), search.experiment.folder)
+    folders = {}
+    for method, keys in SEARCHES.items():
+        file = search.file(method=method, name=method, **keys)
+        folders[method] = launched(file, profile, "--workers", 2, "--keep", 9)
+    (job,) = folders["grid"].jobs()
+    assert "ArrayTaskThrottle=1" in slurm.control("show", "job", job["job"])
+    for method, folder in folders.items():
+        status = wait_until_finished(folder)
+        assert status["counts"] == {"finished": 4 if method == "grid" else 3}
+        trials = folder.trials().refresh()
+        assert [trial.token for trial in trials] == [1] * sum(status["counts"].values())
+        assert_undisturbed(search, trials, method)
+    seen = Workers(folders["grid"].shelf).refresh()
+    assert {report.job for report in seen} <= {f"{job['job']}_0", f"{job['job']}_1"}
+    again = vidcls("sweep", "resume", folders["grid"].path)
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_sweep_outlives_the_time_limits_of_lsf(
+    search: Search, lsf: Lsf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A minute lasts four seconds: each task is warned after 12 s, saves, and makes room for the other."""
+    monkeypatch.setenv("LSF_STAND_IN_MINUTE_S", "4")
+    profile = profile_file(lsf.profile(time="12", warn_s=540, throttle=1), search.experiment.folder)
+    search.experiment.settings["train__epochs"] = 90
+    file = search.file({"optim.lr": {"values": [0.001, 0.003]}}, name="long")
+    folder = launched(file, profile, "--workers", 2, "--keep", 9, "--attempts", 9, "--lease", 5)
+    wait_until_finished(folder)
+    trials = folder.trials().refresh()
+    assert any(trial.token > 1 for trial in trials)
+    kinds = [
+        folder.shelf.read(f"trials/{t.number:05d}/end-{n:03d}.json")
+        for t in trials
+        for n in range(1, t.token)
+    ]
+    assert {end["kind"] for end in kinds if end} == {"released"}
+    assert_undisturbed(search, trials[1:], "lsf")
+    wait_for(lambda: said("sweep", "status", folder.path)["workers"] == [], what="workers to leave")
