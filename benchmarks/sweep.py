@@ -30,13 +30,13 @@ from vidcls.sweep.trials import Trial
 from vidcls.train.start import Options, train
 
 TARGET, CLEARLY = 1.10, 0.90
-ROUNDS, NUM_WORKERS, NUM_TRIALS = 2, 2, 20
+ROUNDS, NUM_WORKERS, NUM_TRIALS = 1, 2, 20
 VIDCLS = str(Path(sys.executable).with_name("vidcls"))
 GRID = {
     "optim.lr": {"values": [0.0003, 0.001, 0.003, 0.006, 0.01]},
     "model.dropout": {"values": [0.0, 0.1, 0.2, 0.3]},
 }
-SETTINGS = ("clip.frames=4", "clip.size=[36, 48]", "train.epochs=4", "train.threads=1")
+SETTINGS = ("clip.frames=4", "clip.size=[36, 48]", "train.epochs=6", "train.threads=1")
 
 
 def run() -> list[Result]:

@@ -7,6 +7,9 @@ ends at once, so that nobody trains a trial whose lease nobody renews.
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import importlib
 import os
 import resource
 import sys
@@ -34,6 +37,11 @@ from vidcls.sweep.messages import Epoch, Order, Outcome
 from vidcls.tracking.jsonl import Row, read_rows
 from vidcls.train.loop import DivergedError, Loop, Metrics
 from vidcls.train.start import Options, train
+
+# What W&B's client loads only once a run begins; its own names, which may change.
+for _name in ("launch.inputs.internal", "artifacts._internal_artifact"):
+    with contextlib.suppress(ImportError):
+        importlib.import_module(f"wandb.sdk.{_name}")
 
 
 class _Trial:
@@ -79,6 +87,8 @@ def run_trial(order: Order, worker: Connection, alive: Connection) -> None:
         worker: Takes `Epoch` and `Outcome`, gives verdicts.
         alive: Never written to; it closes when the worker is gone.
     """
+    # What the forkserver imported stays for good: a collection would copy all of its pages to look at them.
+    gc.freeze()
     threading.Thread(target=_end_with, args=(alive,), name="vidcls-worker", daemon=True).start()
     with order.log_file.open("a", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
         # Whatever writes past Python, a decoder or the driver, goes to the log too.

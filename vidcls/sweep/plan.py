@@ -27,6 +27,8 @@ DEFAULT_TASKS = 8
 """Workers in a queue where nobody says how many."""
 _ADAMW_COPIES = 4
 """A training's checkpoints hold its weights so many times: last with two moments, and best."""
+_LARGEST_BYTES = 2.6e9
+"""The weights of torchvision's largest classifier, ViT-H/14 with 633 million parameters."""
 _NUM_CLASSES = 400
 """For an estimate of a model's size before the data was read: of Kinetics."""
 
@@ -233,17 +235,19 @@ def _trim_time(
 
 
 def _check_disk(base: Spec, options: SweepOptions, num_workers: int, num_trials: int | None) -> None:
-    from vidcls.models.describe import describe
-
-    summary = describe(base.model, clip=base.clip, num_classes=_NUM_CLASSES)
-    weights = 4 * summary.num_params
-    at_once = num_workers * options.per_gpu
-    paused = (num_trials or 0) if options.asha else 0
-    needed = weights * (_ADAMW_COPIES * (at_once + paused) + options.keep)
     place = Path(base.runs_dir)
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free
+    at_once = num_workers * options.per_gpu
+    paused = (num_trials or 0) if options.asha else 0
+    copies = _ADAMW_COPIES * (at_once + paused) + options.keep
+    if free >= copies * _LARGEST_BYTES:
+        return  # whatever the model: it need not be built, for which torch would have to be loaded
+    from vidcls.models.describe import describe
+
+    summary = describe(base.model, clip=base.clip, num_classes=_NUM_CLASSES)
+    needed = copies * 4 * summary.num_params
     if free < needed:
         raise VidclsError(
             f"{place}: {free / 1e9:.1f} GB free; the checkpoints of {at_once + paused} trials and of the best"
