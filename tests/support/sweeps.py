@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from tests.support.training import Experiment, train_here
+from vidcls.errors import ExitCode
 from vidcls.launch.profile import AnyProfile, LocalProfile
 from vidcls.runs import Run
 from vidcls.sweep.file import load_sweep
@@ -21,7 +22,7 @@ from vidcls.sweep.folder import SweepFolder, SweepOptions
 from vidcls.sweep.launch import freeze
 from vidcls.sweep.plan import Plan, plan_launch
 from vidcls.sweep.trials import Trial
-from vidcls.sweep.worker import Leaving, Place, SweepWorker
+from vidcls.sweep.worker import Leaving
 
 GRID = {"optim.lr": {"values": [0.001, 0.003]}, "model.dropout": {"values": [0.0, 0.2]}}
 LIMIT_S = 300.0
@@ -81,15 +82,12 @@ class Search:
         return plan.folder
 
 
-def place(**values: Any) -> Place:
-    """This machine's CPU, one thread a trial, for ever."""
-    usual = {"job": None, "num_gpus": 0, "device": "cpu", "threads": 1, "ends_at": None}
-    return Place(**{**usual, **values})
-
-
-def work(folder: SweepFolder, **values: Any) -> Leaving:
-    """Be a worker in this process until there is nothing to do."""
-    return SweepWorker(folder, place(**values)).run()
+def work(folder: SweepFolder, **env: str) -> Leaving:
+    """Be a worker until there is nothing to do, in a process that loads torch once for all trials."""
+    with start_worker(folder, **env) as worker:
+        code = worker.wait(LIMIT_S)
+    said = (folder.path / "worker.log").read_text().strip().splitlines()
+    return Leaving(said[-1] if said else "", ExitCode(code))
 
 
 def start_worker(folder: SweepFolder, **env: str) -> subprocess.Popen[bytes]:

@@ -14,7 +14,6 @@ import psutil
 import pytest
 
 from tests.support.sweeps import (
-    GRID,
     Search,
     ended,
     results,
@@ -27,6 +26,8 @@ from tests.support.training import Experiment, assert_same, train_here
 from vidcls.errors import ExitCode
 from vidcls.runs import Run
 from vidcls.sweep.folder import SweepFolder
+
+TWO = {"optim.lr": {"values": [0.001, 0.003]}}
 
 
 @pytest.fixture
@@ -160,11 +161,11 @@ def test_a_trial_that_crashes_again_and_again_has_failed_and_can_be_tried_again(
 
 
 def test_two_trials_share_a_place(search: Search) -> None:
-    folder = search.frozen(search.file(), per_gpu=2)
+    folder = search.frozen(search.file(TWO), per_gpu=2)
     worker = start_worker(folder)
     wait_for(lambda: states(folder).count("running") == 2, what="two trials at once")
     assert worker.wait() == ExitCode.DONE
-    assert states(folder) == ["finished"] * 4
+    assert states(folder) == ["finished"] * 2
 
 
 def test_hyperband_stops_what_lags_behind_and_keeps_its_value(search: Search) -> None:
@@ -229,19 +230,8 @@ def test_a_point_drawn_again_costs_nothing(search: Search) -> None:
     assert folder.trial_log(2).read_text().count("epoch") == 0
 
 
-def test_bayes_gives_the_same_points_for_the_same_results(search: Search, tmp_path: Path) -> None:
-    points = []
-    for name in ("a", "b"):
-        parameters = {"optim.lr": {"distribution": "log_uniform_values", "min": 1e-4, "max": 1e-2}}
-        file = search.file(parameters, method="bayes", run_cap=3, name=name, settings={"train__epochs": 1})
-        folder = search.frozen(file, seed=3)
-        assert work(folder).exit_code == ExitCode.DONE
-        points.append([dict(trial.point) for trial in folder.trials().refresh()])
-    assert points[0] == points[1]
-
-
 def test_only_the_best_keep_their_weights(search: Search) -> None:
-    folder = search.frozen(search.file(), keep=1)
+    folder = search.frozen(search.file(TWO), keep=1)
     assert work(folder).exit_code == ExitCode.DONE
     kept = list(folder.runs_dir.rglob("best.pt"))
     assert len(kept) == 1
@@ -250,12 +240,11 @@ def test_only_the_best_keep_their_weights(search: Search) -> None:
 
 
 def test_what_cannot_reach_a_checkpoint_is_not_started(search: Search) -> None:
-    folder = search.frozen(search.file())
-    work_one = work(folder, ends_at=time.monotonic() + 10.5)
-    assert work_one.exit_code in (ExitCode.REQUEUE, ExitCode.DONE)
-    assert "finished" in states(folder), "nothing is known before the first trial, so that one is tried"
-    if work_one.exit_code == ExitCode.REQUEUE:
-        assert len(states(folder)) < 4
+    folder = search.frozen(search.file(TWO))
+    # After the first trial less is left than a start, an epoch and a save have taken.
+    first = work(folder, VIDCLS_JOB_START=str(time.time()), VIDCLS_JOB_TIME_S="18")
+    assert first.exit_code == ExitCode.REQUEUE
+    assert len(states(folder)) == 1
     assert work(folder).exit_code == ExitCode.DONE
 
 
@@ -284,11 +273,11 @@ def test_a_word_from_the_person_stops_a_worker_and_nothing_is_lost(search: Searc
 def test_a_spent_budget_ends_workers_and_can_be_extended(search: Search) -> None:
     from vidcls.sweep import actions
 
-    folder = search.frozen(search.file(), until=time.time() + 3600)
+    folder = search.frozen(search.file(TWO), until=time.time() + 3600)
     os.environ.pop("VIDCLS_JOB", None)
     actions.extend(folder, trials=0, hours=-1.0 + 1e-9, gpu_hours=0.0)
     assert "is over" in work(folder).reason
     assert states(folder) == []
     actions.extend(folder, trials=0, hours=1.0, gpu_hours=0.0)
     assert work(folder).exit_code == ExitCode.DONE
-    assert states(folder) == ["finished"] * len(GRID["optim.lr"]["values"]) * 2
+    assert states(folder) == ["finished"] * 2

@@ -23,5 +23,6 @@ def online(
     for name, value in client_environment(wandb_server, tmp_path / "client").items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)  # the client makes a folder where it is
+    wandb.teardown()  # what an earlier test set up in this process knows another server, or none
     yield wandb_server
     wandb.teardown()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import time
@@ -29,8 +28,7 @@ def kill_at_random(experiment: Experiment, spec: object, *, kills: int, seed: in
         if not child.is_alive():
             assert child.exitcode == 0
             break
-        assert child.pid is not None
-        os.kill(child.pid, signal.SIGKILL)
+        child.kill()
         child.join()
         done += 1
     return done
