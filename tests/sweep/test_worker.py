@@ -25,7 +25,11 @@ from tests.support.sweeps import (
 from tests.support.training import Experiment, assert_same, train_here
 from vidcls.errors import ExitCode
 from vidcls.runs import Run
+from vidcls.spec.load import load_spec
+from vidcls.sweep.budget import Budget
 from vidcls.sweep.folder import SweepFolder
+from vidcls.sweep.worker import Place
+from vidcls.sweep.workers import Workers
 
 TWO = {"optim.lr": {"values": [0.001, 0.003]}}
 
@@ -241,11 +245,19 @@ def test_only_the_best_keep_their_weights(search: Search) -> None:
 
 def test_what_cannot_reach_a_checkpoint_is_not_started(search: Search) -> None:
     folder = search.frozen(search.file(TWO))
-    # After the first trial less is left than a start, an epoch and a save have taken.
-    first = work(folder, VIDCLS_JOB_START=str(time.time()), VIDCLS_JOB_TIME_S="18")
-    assert first.exit_code == ExitCode.REQUEUE
-    assert len(states(folder)) == 1
+    spec = load_spec(folder.base_file).spec
+
+    def can_start(seconds_left: float) -> bool:
+        ends_at = time.monotonic() + seconds_left
+        place = Place(job=None, num_gpus=0, device="cpu", threads=1, ends_at=ends_at)
+        budget = Budget(folder.options(), folder.control(), Workers(folder.shelf), place, spec)
+        return budget.can_start(folder.trials())
+
+    assert can_start(60), "nothing is known before the first trial, so that one is tried"
     assert work(folder).exit_code == ExitCode.DONE
+    took = max(ended(trial)["startup_s"] + ended(trial)["epoch_s"] for trial in folder.trials().refresh())
+    assert not can_start(took)
+    assert can_start(took + 60)
 
 
 @pytest.mark.parametrize("said", ["pause", "cancel"])
