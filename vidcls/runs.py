@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
@@ -180,6 +181,23 @@ class Run:
         if status.state == "running" and not lock.is_held(self.lock_file):
             return "killed"
         return status.state
+
+    def remove_checkpoints(self) -> int:
+        """Remove both checkpoints at once: a run with one of them could not be trained again.
+
+        Returns:
+            Bytes that were freed.
+        """
+        folder = self.checkpoint_file("best").parent
+        aside = folder.with_name(".checkpoints.removed")
+        shutil.rmtree(aside, ignore_errors=True)  # of a removal that was interrupted
+        try:
+            folder.rename(aside)
+        except FileNotFoundError:
+            return 0
+        size = sum(file.stat().st_size for file in aside.iterdir())
+        shutil.rmtree(aside, ignore_errors=True)
+        return size
 
     def set_aside(self) -> Path:
         """Rename the folder so that the run can start anew; nothing is deleted."""

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from tests.support.slurm import Slurm
 from tests.support.training import Experiment
-from tests.support.waiting import until
+from tests.support.waiting import wait_for
 from vidcls.cli import app
 from vidcls.launch.profiles import load_profile
 from vidcls.launch.queue import open_queue
@@ -36,7 +36,7 @@ def test_a_training_and_its_evaluation_go_through_the_queue(
     def wait(result: Result) -> Path:
         assert result.exit_code == 0, result.output
         said = json.loads(result.stdout)
-        until(lambda: queue.tasks([said["job"]]) == [], within_s=120)
+        wait_for(lambda: queue.tasks([said["job"]]) == [], what="the job to end")
         return Path(said["log"])
 
     spec = experiment.spec(train__epochs=1)
@@ -102,6 +102,6 @@ def test_hpc_builds_the_environment_where_the_profile_says(
     lines = (tmp_path / "asked").read_text().splitlines()
     assert lines[1] == f"-m venv {tmp_path}/big/venv"
     assert lines[2].endswith(f"--upgrade --constraint {tmp_path}/constraints.txt {tmp_path}")
-    until(lambda: "-m vidcls doctor" in (tmp_path / "asked").read_text())
+    wait_for(lambda: "-m vidcls doctor" in (tmp_path / "asked").read_text(), what="doctor")
     profile.write_text("queue: local\n")
     assert "set scratch, or venv" in run("hpc", profile).stderr

@@ -12,8 +12,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from tests.support.sweeps import Search, states, wait_for, work
+from tests.support.sweeps import Search, states, work
 from tests.support.training import Experiment
+from tests.support.waiting import wait_for
 from vidcls.cli import app
 from vidcls.spec.load import load_spec
 from vidcls.sweep.folder import SweepFolder
@@ -125,6 +126,16 @@ def test_what_makes_no_sense_is_refused_before_anything_is_written(
     assert done.exit_code == 2
     assert words in done.output
     assert "Traceback" not in done.output
+    assert not Path("runs").exists()
+
+
+def test_an_override_of_what_is_searched_is_refused(search: Search) -> None:
+    file = search.file({"optim.lr": {"values": [0.003, 0.001]}})
+    done = run("launch", file, "--cluster", "local", "optim.lr=0.1")
+    assert done.exit_code == 2
+    said_words = " ".join(done.output.split())
+    assert "optim.lr is a parameter of the search" in said_words
+    assert f"{file.name}:" in said_words
     assert not Path("runs").exists()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.launch.conftest import PROGRAM, Desk
-from tests.support.waiting import until
+from tests.support.waiting import wait_for
 from vidcls.errors import UserError, VidclsError
 from vidcls.launch.local import LocalQueue
 from vidcls.launch.profile import LocalProfile
@@ -32,10 +32,10 @@ def test_tasks_survive_the_process_that_started_them(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as shell:
         job_id = shell.communicate()[0].strip()
     queue = LocalQueue(LocalProfile())
-    until(lambda: len(list(tmp_path.glob("*.started"))) == 2)
+    wait_for(lambda: len(list(tmp_path.glob("*.started"))) == 2, what="two tasks")
     assert [(task.index, task.state) for task in queue.tasks([job_id])] == [(0, "running"), (1, "running")]
     queue.warn([job_id])
-    until(lambda: queue.tasks([job_id]) == [])
+    wait_for(lambda: queue.tasks([job_id]) == [], what="the job to end")
     assert len(list(tmp_path.glob("*.saved"))) == 2
 
 
@@ -50,7 +50,7 @@ def test_tasks_share_the_gpus(
     queue = desk.queue()
     job = desk.job(num_tasks, "import os; print('gpus', os.environ['CUDA_VISIBLE_DEVICES'])")
     job_id = queue.submit(job)
-    until(lambda: queue.tasks([job_id]) == [])
+    wait_for(lambda: queue.tasks([job_id]) == [], what="the job to end")
     logs = [queue.log_file(job.log_dir, name) for name in queue.task_names(job_id, num_tasks)]
     assert [log.read_text() for log in logs] == [f"gpus {share}\n" for share in shares]
 
@@ -76,4 +76,4 @@ def test_a_number_that_another_process_got_is_not_the_task(tmp_path: Path) -> No
     queue.cancel([f"{host}:{pid}@{int(start) - 1}"])
     assert len(queue.tasks([job_id])) == 1
     queue.cancel([job_id])
-    until(lambda: queue.tasks([job_id]) == [])
+    wait_for(lambda: queue.tasks([job_id]) == [], what="the job to end")

@@ -14,7 +14,7 @@ import psutil
 
 from tests.support.clusters import vidcls
 from tests.support.slurm import Slurm
-from tests.support.sweeps import wait_for
+from tests.support.waiting import wait_for
 from vidcls.launch.job import Task
 from vidcls.launch.queue import open_queue
 from vidcls.sweep.file import load_sweep

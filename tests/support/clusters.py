@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from tests.support.sweeps import wait_for
+from tests.support.waiting import wait_for
 from vidcls.launch.profile import AnyProfile
 from vidcls.spec.show import plain
 from vidcls.sweep.folder import SweepFolder

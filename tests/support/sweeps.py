@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,15 +95,6 @@ def start_worker(folder: SweepFolder, **env: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "vidcls", "sweep", "work", str(folder.path), "--cpus", "1"]
     with (folder.path / "worker.log").open("ab") as log:
         return subprocess.Popen([*command, "--device", "cpu"], env=kept | env, stdout=log, stderr=log)
-
-
-def wait_for(condition: Callable[[], Any], *, what: str, limit_s: float = LIMIT_S) -> Any:
-    """Wait until something holds, and give it."""
-    until = time.monotonic() + limit_s
-    while not (found := condition()):
-        assert time.monotonic() < until, f"waited {limit_s:.0f} s for {what}"
-        time.sleep(0.05)
-    return found
 
 
 def states(folder: SweepFolder) -> list[str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 
-def until(happened: Callable[[], bool], *, within_s: float = 60.0) -> None:
-    """Wait for a condition."""
-    end = time.monotonic() + within_s
-    while not happened():
-        assert time.monotonic() < end, "it did not happen"
+def wait_for(condition: Callable[[], Any], *, what: str, limit_s: float = 300.0) -> Any:
+    """Wait until something holds, and give it."""
+    end = time.monotonic() + limit_s
+    while not (found := condition()):
+        assert time.monotonic() < end, f"waited {limit_s:.0f} s for {what}"
         time.sleep(0.05)
+    return found

@@ -14,8 +14,9 @@ import pytest
 from tests.support.chaos import Chaos
 from tests.support.clusters import launched, profile_file
 from tests.support.slurm import Slurm
-from tests.support.sweeps import Search, ended, undisturbed, wait_for
+from tests.support.sweeps import Search, ended, undisturbed
 from tests.support.training import Experiment, assert_same
+from tests.support.waiting import wait_for
 from vidcls.runs import Run
 from vidcls.sweep.folder import SweepFolder
 

@@ -11,8 +11,9 @@ import pytest
 from tests.support.clusters import launched, profile_file, said, vidcls, wait_until_finished
 from tests.support.lsf.fixture import Lsf
 from tests.support.slurm import Slurm
-from tests.support.sweeps import Search, ended, undisturbed, wait_for
+from tests.support.sweeps import Search, ended, undisturbed
 from tests.support.training import Experiment, assert_same
+from tests.support.waiting import wait_for
 from vidcls.runs import Run
 from vidcls.sweep.trials import Trial
 from vidcls.sweep.workers import Workers

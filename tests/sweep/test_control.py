@@ -25,12 +25,12 @@ def test_the_last_word_counts(tmp_path: Path) -> None:
         assert other.current().state == state
 
 
-def test_extensions_add_up_and_the_last_end_counts(tmp_path: Path) -> None:
+def test_extensions_add_up(tmp_path: Path) -> None:
     control = Control(DiskShelf(tmp_path))
-    control.say("extend", trials=50, until=1e9)
+    control.say("extend", trials=50)
     control.say("pause")
-    control.say("extend", trials=10, gpu_hours=1.5, hours=2.0, until=2e9)
-    assert Control(DiskShelf(tmp_path)).current() == ControlState("paused", 60, 1.5, 2.0, 2e9)
+    control.say("extend", trials=10, gpu_hours=1.5, hours=2.0)
+    assert Control(DiskShelf(tmp_path)).current() == ControlState("paused", 60, 1.5, 2.0)
 
 
 def test_amounts_belong_to_extensions(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import time
 import pytest
 
 from tests.support.chaos import trial_processes
-from tests.support.sweeps import Search, ended, start_worker, states, wait_for, work
+from tests.support.sweeps import Search, ended, start_worker, states, work
 from tests.support.training import Experiment
+from tests.support.waiting import wait_for
 from vidcls.errors import ExitCode
 from vidcls.runs import find_runs
 from vidcls.sweep.folder import SweepFolder

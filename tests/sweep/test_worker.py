@@ -8,10 +8,10 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
+import yaml
 
 from tests.support.sweeps import (
     Search,
@@ -19,10 +19,11 @@ from tests.support.sweeps import (
     results,
     start_worker,
     states,
-    wait_for,
+    undisturbed,
     work,
 )
-from tests.support.training import Experiment, assert_same, train_here
+from tests.support.training import Experiment, assert_same
+from tests.support.waiting import wait_for
 from vidcls.errors import ExitCode
 from vidcls.runs import Run
 from vidcls.spec.load import load_spec
@@ -39,20 +40,13 @@ def search(experiment: Experiment) -> Search:
     return Search(experiment)
 
 
-def undisturbed(search: Search, folder: SweepFolder, number: int) -> Run:
-    """The same trial, trained alone."""
-    trial = folder.trials().refresh()[number]
-    settings: dict[str, Any] = {key.replace(".", "__"): value for key, value in trial.point.items()}
-    return train_here(search.experiment.spec(runs=f"alone-{number}", seed=trial.seed, **settings), threads=1)
-
-
 def test_a_grid_is_worked_off_once_and_every_trial_is_what_training_it_alone_gives(search: Search) -> None:
     folder = search.frozen(search.file(), keep=4)
     assert work(folder).exit_code == ExitCode.DONE
     trials = folder.trials().refresh()
     assert [trial.state for trial in trials] == ["finished"] * 4
     assert len({json.dumps(dict(trial.point)) for trial in trials}) == 4
-    assert_same(Run(Path(ended(trials[3])["run"])), undisturbed(search, folder, 3))
+    assert_same(Run(Path(ended(trials[3])["run"])), undisturbed(search, trials[3], runs="alone"))
     assert work(folder).exit_code == ExitCode.DONE, "nothing is left"
     assert [trial.token for trial in folder.trials().refresh()] == [1] * 4
 
@@ -88,7 +82,7 @@ def test_a_trial_whose_process_or_worker_is_killed_goes_on_from_its_checkpoint(s
     assert [trial.state for trial in trials] == ["finished", "finished"]
     assert trials[1].token == 2
     for trial in trials:
-        assert_same(Run(Path(ended(trial)["run"])), undisturbed(search, folder, trial.number))
+        assert_same(Run(Path(ended(trial)["run"])), undisturbed(search, trial, runs=f"alone-{trial.number}"))
     assert "resumed" in folder.trial_log(1).read_text()
 
 
@@ -207,7 +201,7 @@ def test_asha_promotes_the_best_of_each_rung_from_their_checkpoints(search: Sear
     assert trials[1].token > 1, "promoted"
     assert finished[0].number in (1, 3)
     assert "resumed" in folder.trial_log(finished[0].number).read_text()
-    alone = undisturbed(search, folder, finished[0].number)
+    alone = undisturbed(search, finished[0], runs="alone")
     assert json.loads(alone.status_file.read_text())["metrics"] == ended(finished[0])["metrics"]
 
 
@@ -241,6 +235,23 @@ def test_only_the_best_keep_their_weights(search: Search) -> None:
     assert len(kept) == 1
     best = max(folder.trials().refresh(), key=lambda trial: (trial.value or 0.0, -trial.number))
     assert kept[0].is_relative_to(ended(best)["run"])
+
+
+def test_without_a_metric_trials_are_ranked_by_the_best_val_top1(search: Search) -> None:
+    file = search.file(TWO | {"optim.lr": {"values": [0.003, 1e-9]}}, settings={"train__epochs": 2})
+    content = yaml.safe_load(file.read_text())
+    del content["metric"]
+    file.write_text(yaml.safe_dump(content))
+    folder = search.frozen(file, keep=1)
+    assert work(folder).exit_code == ExitCode.DONE
+    trials = folder.trials().refresh()
+    for trial in trials:
+        history = (Path(ended(trial)["run"]) / "metrics.jsonl").read_text().splitlines()
+        tops = [row["val/top1"] for row in map(json.loads, history) if "val/top1" in row]
+        assert trial.value == max(tops)
+    (kept,) = folder.runs_dir.rglob("best.pt")
+    best = max(trials, key=lambda trial: (trial.value or 0.0, -trial.number))
+    assert kept.is_relative_to(ended(best)["run"])
 
 
 def test_what_cannot_reach_a_checkpoint_is_not_started(search: Search) -> None:

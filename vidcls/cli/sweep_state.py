@@ -156,7 +156,7 @@ def best(
     sweep = SweepFolder.open(folder)
     winner = actions.winner(sweep)
     search = load_sweep(sweep.sweep_file)
-    metric = search.metric.name if search.metric else "val/top1"
+    metric = search.objective.name
     path = out or Path("experiments") / f"{search.slug}_best.yaml"
     first = winner.trials[0]
     runs = [str(trial.end["run"]) for trial in winner.trials if trial.end and trial.end.get("run")]

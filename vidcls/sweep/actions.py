@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ from vidcls.errors import UserError, VidclsError
 from vidcls.launch.profile import AnyProfile
 from vidcls.launch.profiles import profile_of
 from vidcls.launch.queue import open_queue
-from vidcls.runs import Run, find_runs
+from vidcls.runs import find_runs
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import load_spec
 from vidcls.sweep.file import load_sweep
@@ -179,7 +178,7 @@ def winner(folder: SweepFolder) -> Winner:
         UserError: If nothing is finished yet.
     """
     sweep = load_sweep(folder.sweep_file)
-    goal = sweep.metric.goal if sweep.metric else "maximize"
+    goal = sweep.objective.goal
     finished = ranked(folder.trials().refresh(), goal=goal)
     if not finished:
         raise UserError(f"{folder.path}: no trial is finished yet", hint=f"vidcls sweep status {folder.path}")
@@ -224,13 +223,13 @@ def clean(folder: SweepFolder, *, keep: int) -> int:
     """
     _refuse_while_alive(folder)
     sweep = load_sweep(folder.sweep_file)
-    goal = sweep.metric.goal if sweep.metric else "maximize"
+    goal = sweep.objective.goal
     best = ranked(folder.trials().refresh(), goal=goal)[:keep]
     kept = {str(trial.end["run"]) for trial in best if trial.end and trial.end.get("run")}
     freed = 0
     for run in find_runs(folder.runs_dir):
         if str(run.folder) not in kept:
-            freed += _remove_checkpoints(run)
+            freed += run.remove_checkpoints()
     return freed
 
 
@@ -249,14 +248,3 @@ def _refuse_while_alive(folder: SweepFolder) -> None:
         raise UserError(
             f"{folder.path}: {len(alive)} workers are alive", hint=f"vidcls sweep cancel {folder.path}"
         )
-
-
-def _remove_checkpoints(run: Run) -> int:
-    folder = run.checkpoint_file("best").parent
-    if not folder.is_dir():
-        return 0
-    size = sum(file.stat().st_size for file in folder.iterdir())
-    with contextlib.suppress(FileNotFoundError):
-        aside = folder.rename(folder.with_name(".checkpoints.removed"))
-        shutil.rmtree(aside)
-    return size

@@ -33,7 +33,7 @@ class Budget:
     def is_over(self) -> str | None:
         """Why every worker ends now, None while it may go on."""
         said = self._control.current()
-        until = said.until or self._options.until
+        until = self._options.until
         if until is not None and time.time() >= until + said.extra_hours * 3600:
             return "the time set for the sweep is over"
         if self._options.gpu_hours is None:

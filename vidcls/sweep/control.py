@@ -24,14 +24,12 @@ class ControlState:
         extra_trials: Beyond what the sweep was launched with.
         extra_gpu_hours: The same.
         extra_hours: The same.
-        until: The last new end, in seconds since 1970 UTC; None keeps that of the launch.
     """
 
     state: Literal["running", "paused", "cancelled"] = "running"
     extra_trials: int = 0
     extra_gpu_hours: float = 0.0
     extra_hours: float = 0.0
-    until: float | None = None
 
 
 class Control:
@@ -56,7 +54,6 @@ class Control:
         trials: int = 0,
         gpu_hours: float = 0.0,
         hours: float = 0.0,
-        until: float | None = None,
     ) -> None:
         """Add an event.
 
@@ -65,12 +62,11 @@ class Control:
             trials: How many more, for `extend`.
             gpu_hours: How many more.
             hours: How many more.
-            until: A new end, in seconds since 1970 UTC.
 
         Raises:
             ValueError: For an `extend` by nothing, or amounts with another kind.
         """
-        amounts: dict[str, Any] = {"trials": trials, "gpu_hours": gpu_hours, "hours": hours, "until": until}
+        amounts: dict[str, Any] = {"trials": trials, "gpu_hours": gpu_hours, "hours": hours}
         amounts = {name: amount for name, amount in amounts.items() if amount}
         if bool(amounts) != (kind == "extend"):
             raise ValueError(f"{kind} with {amounts}")
@@ -92,5 +88,4 @@ def _after(state: ControlState, event: dict[str, Any]) -> ControlState:
         extra_trials=state.extra_trials + event.get("trials", 0),
         extra_gpu_hours=state.extra_gpu_hours + event.get("gpu_hours", 0.0),
         extra_hours=state.extra_hours + event.get("hours", 0.0),
-        until=event.get("until", state.until),
     )

@@ -102,6 +102,11 @@ class SweepFile:
         """The name as a folder may have it: letters, digits, `.`, `_` and `-`."""
         return re.sub(r"[^A-Za-z0-9._-]+", "-", self.name).strip(".-")[:60] or "sweep"
 
+    @property
+    def objective(self) -> Metric:
+        """What trials are ranked by: the metric, or val top-1 where a grid or random search names none."""
+        return self.metric or Metric("val/top1", "maximize")
+
     def place(self, key: str) -> str:
         """Where a key, or the closest section around it, stands: `file:line`."""
         while key and key not in self.places:

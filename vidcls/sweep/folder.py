@@ -79,7 +79,8 @@ class SweepFolder:
             listing = "\n".join(f"  {other.path}" for other in below[:10])
             raise UserError(f"{path} holds {len(below)} sweeps; name one:\n{listing}")
         raise UserError(
-            f"{path}: no sweep there", hint="vidcls sweep launch sweeps/late_fusion.yaml starts one"
+            f"{path}: no sweep there",
+            hint="vidcls sweep ls shows those there are; vidcls sweep launch FILE starts one",
         )
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,16 +41,9 @@ class Keeper:
             if run.checkpoint_file("best").parent.is_dir():
                 # A twin of this point may be training it just now: its worker will come here itself.
                 with contextlib.suppress(VidclsError), run.hold(lambda _: None):
-                    _remove(run.checkpoint_file("best").parent)
+                    run.remove_checkpoints()
 
 
 def _run(trial: Trial) -> Run | None:
     folder = trial.end.get("run") if trial.end else None
     return Run(Path(folder)) if folder else None
-
-
-def _remove(checkpoints: Path) -> None:
-    """All at once: a run with half of its checkpoints could not be trained again."""
-    with contextlib.suppress(FileNotFoundError):
-        aside = checkpoints.rename(checkpoints.with_name(".checkpoints.removed"))
-        shutil.rmtree(aside, ignore_errors=True)

@@ -85,6 +85,13 @@ def plan_launch(
         SpecError: If the search does not go with its experiment.
     """
     check_against_spec(sweep)
+    for text in overrides:
+        if (key := text.partition("=")[0]) in sweep.space.names:
+            place_of_key = sweep.place(f"parameters.{key}")
+            raise UserError(
+                f"{text}: {key} is a parameter of the search, so this has no effect",
+                hint=f"change it in {place_of_key}",
+            )
     folder, base = place(sweep, overrides, options)
     profile = profile.packed(options.per_gpu) if options.per_gpu > 1 else profile
     num_trials = _num_trials(sweep, options)

@@ -90,7 +90,7 @@ class Observer:
         control = self.folder.control().current()
         space = open_searcher(sweep, seed=self._options.seed).num_configurations
         num_trials = planned_trials(sweep, self._options, space, control.extra_trials)
-        goal = sweep.metric.goal if sweep.metric else "maximize"
+        goal = sweep.objective.goal
         counts: Counter[str] = Counter(trial.state for trial in trials)
         totals = self._workers.totals()
         busy = [row for row in rows if row.state not in ("dead", "gone")]
@@ -99,7 +99,7 @@ class Observer:
             name=sweep.name,
             folder=self.folder.path,
             state=state,
-            metric=sweep.metric.name if sweep.metric else "val/top1",
+            metric=sweep.objective.name,
             goal=goal,
             num_trials=num_trials,
             counts=dict(counts),

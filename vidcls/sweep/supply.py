@@ -61,7 +61,7 @@ class Supply:
     @property
     def goal(self) -> Goal:
         """Where better is."""
-        return self.sweep.metric.goal if self.sweep.metric else "minimize"
+        return self.sweep.objective.goal
 
     def take(self, busy: Collection[int] = ()) -> tuple[Trial, Lease] | None:
         """A trial for this worker beside those it is busy with, or None while there is none."""

@@ -238,8 +238,7 @@ class SweepWorker:
 
     @property
     def _metric(self) -> str:
-        metric = self._supply.sweep.metric
-        return metric.name if metric else "val/top1"
+        return self._supply.sweep.objective.name
 
     def _values(self, history: Any) -> list[float]:
         return metric_values(history, self._metric)
