@@ -11,7 +11,19 @@ from benchmarks.common import Result
 
 # From the shortest to the longest; each name is a module of this package with a function `run`.
 NAMES = (
-    *("startup", "store", "memory", "sweep_folder", "epoch", "sweep_search", "recipe", "sweep", "motion10"),
+    *(
+        "startup",
+        "store",
+        "check",
+        "preflight",
+        "memory",
+        "sweep_folder",
+        "epoch",
+        "sweep_search",
+        "recipe",
+        "sweep",
+        "motion10",
+    ),
 )
 
 
@@ -38,7 +50,7 @@ def main() -> int:
 def _warn_if_busy() -> None:
     import psutil
 
-    from vidcls.data.workers import usable_cores
+    from vidcls.data.decoding.workers import usable_cores
 
     load = psutil.getloadavg()[0]
     if load > usable_cores() / 2:

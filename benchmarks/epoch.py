@@ -30,7 +30,7 @@ from benchmarks.common import (
     videos,
 )
 from vidcls.data.batches import open_clips
-from vidcls.data.workers import usable_cores
+from vidcls.data.decoding.workers import usable_cores
 from vidcls.models.build import build
 from vidcls.models.device import clip_format, pick_device, to_channels_last
 from vidcls.spec.experiment import Spec

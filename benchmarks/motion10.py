@@ -1,8 +1,8 @@
 """What the shipped experiments learn of motion10, through the installed command.
 
 A frame shows two appearances and no motion, so that a network which judges frames one by one is bound to
-20 %; networks that see frames together are not. Each training begins from nothing; the first one builds the
-store.
+20 %; flow shows five motions and hardly more, which binds to 50 %; networks that see frames together are not
+bound. Each training begins from nothing; the first one of a modality builds its store.
 """
 
 from __future__ import annotations
@@ -19,8 +19,14 @@ from vidcls.runs import Run
 from vidcls.tracking.jsonl import read_rows
 
 LIMIT_S = 240.0
-CEILING = 0.20
-FLOORS = {"cnn3d": 0.85, "early_fusion": 0.85, "late_fusion": 0.60}
+CEILINGS = {"frame_average": 0.20, "early_fusion_flow": 0.50}
+FLOORS = {
+    "frame_average": 0.0,
+    "early_fusion_flow": 0.45,
+    "cnn3d": 0.85,
+    "early_fusion": 0.85,
+    "late_fusion": 0.60,
+}
 OVERRIDES = {"late_fusion": ["model.join=concat"]}
 
 
@@ -29,19 +35,21 @@ def run() -> list[Result]:
     data = motion10()
     folder = fresh("motion10_runs")
     num_val = len(manifest_of(data.root).split("val"))
-    return [_result(name, data, folder, num_val=num_val) for name in ("frame_average", *FLOORS)]
+    return [_result(name, data, folder, num_val=num_val) for name in FLOORS]
 
 
 def _result(name: str, data: Dataset, folder: Path, *, num_val: int) -> Result:
     started = time.perf_counter()
     best, last = _train(name, data, folder)
     wall_s = time.perf_counter() - started
-    if name == "frame_average":
+    held, target = best >= FLOORS[name], f"best at least {FLOORS[name]:.0%}"
+    if name in CEILINGS:
         # The best of many epochs is picked for being high: the ceiling is for the last one.
-        bound = binomial_bound(num_val, CEILING)
-        held, target = last <= bound, f"last at most {CEILING:.0%} + noise = {bound:.1%}"
-    else:
-        held, target = best >= FLOORS[name], f"best at least {FLOORS[name]:.0%}"
+        bound = binomial_bound(num_val, CEILINGS[name])
+        held, target = (
+            held and last <= bound,
+            f"{target}, last at most {CEILINGS[name]:.0%} + noise = {bound:.1%}",
+        )
     return Result(
         f"motion10, {name}",
         f"val top-1 {best:.1%} (last epoch {last:.1%}), {wall_s:.0f} s",

@@ -37,8 +37,8 @@ from benchmarks.common import (
     subset,
 )
 from benchmarks.common import Dataset as DataRoot
+from vidcls.data.decoding.workers import usable_cores
 from vidcls.data.manifest import Video
-from vidcls.data.workers import usable_cores
 from vidcls.models.build import build
 from vidcls.models.device import pick_device
 from vidcls.spec.experiment import Spec
@@ -59,7 +59,7 @@ class FrameFolders(Dataset[tuple[Tensor, int]]):
             [
                 transforms.Resize((SIZE_PX, SIZE_PX)),
                 transforms.ToTensor(),
-                transforms.Normalize(spec.clip.mean, spec.clip.std),
+                transforms.Normalize(*spec.clip.normalisation),
             ]
         )
 

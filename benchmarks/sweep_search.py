@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import Result, empty_sweep, finish, fresh
-from vidcls.data.workers import usable_cores
+from vidcls.data.decoding.workers import usable_cores
 from vidcls.sweep.folder import SweepOptions
 from vidcls.sweep.supply import Supply
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # As the command line sets it: test workers share the cores.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
@@ -16,6 +17,15 @@ from tests.support.slurm import Slurm, slurm_cluster
 from tests.support.training import Experiment
 from tests.support.wandb_server import serve
 from tests.support.wandb_state import WandbServer
+
+# A busy machine is slow, not wrong.
+settings.register_profile("vidcls", deadline=None)
+settings.load_profile("vidcls")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest test first, so that at the end no worker is left alone with it."""
+    items.sort(key=lambda item: "test_docs" not in item.nodeid)
 
 
 @pytest.fixture(scope="session")

@@ -39,8 +39,12 @@ def disk_full(path: Path, *, kept: str, cause: BaseException) -> VidclsError:
 
 
 @contextlib.contextmanager
-def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+def atomic_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
     """Open a file for writing that appears under its name only once it is whole and on disk.
+
+    Args:
+        path: Its name; folders are made.
+        sync: Wait for the disk. Without it a power cut may leave an empty file: only for caches.
 
     Raises:
         OSError: From the write; the file that had the name before is untouched.
@@ -51,8 +55,9 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
@@ -60,7 +65,8 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if sync:
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

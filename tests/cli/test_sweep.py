@@ -47,6 +47,7 @@ def test_a_search_from_its_file_to_the_winning_experiment(search: Search) -> Non
         lambda: (now := said("status", folder))["state"] == "finished" and now, what="the end of the search"
     )
     assert overview["counts"] == {"finished": 4}
+    assert overview["leak_state"] == "clean"
     assert overview["best"][0]["value"] >= overview["best"][1]["value"]
     assert overview["worker_hours"] > 0
     assert any("memory" in line for line in overview["advice"])

@@ -12,7 +12,7 @@ import torch
 from tests.support.video import moving_square, write_clip, write_frames
 from tests.support.videos import open_cpu, video
 from vidcls.data.batches import Batch, Clips
-from vidcls.data.decode import decode
+from vidcls.data.decoding.decode import decode
 from vidcls.data.manifest import Video
 from vidcls.errors import UserError, VidclsError
 from vidcls.spec.sections import AugmentSection
@@ -156,7 +156,7 @@ def test_bad_videos_are_all_named(tmp_path: Path, some_bad: list[Video]) -> None
     assert "2 of 3 videos" in text
     assert "empty.avi: is no video" in text
     assert "text.mp4: is no video" in text
-    assert "vidcls data scan" in text
+    assert "vidcls data check" in text
     assert "data.bad_videos=skip" in text
 
 

@@ -168,7 +168,7 @@ class TestCourse:
         with pytest.raises(UserError, match="has only videos/"):
             read(only, source="frames")
         shutil.rmtree(only / "videos")
-        with pytest.raises(UserError, match="neither videos/ nor frames/"):
+        with pytest.raises(UserError, match="none of videos/, frames/ and flows/"):
             read(only)
 
     def test_a_table_without_a_column(self, clips: Clips, tmp_path: Path) -> None:

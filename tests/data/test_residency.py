@@ -10,7 +10,7 @@ import torch
 
 from tests.support.video import moving_square, write_clip, write_frames
 from tests.support.videos import open_cpu, video
-from vidcls.data.decode import DecodeError
+from vidcls.data.decoding.readers import DecodeError
 from vidcls.data.manifest import Video
 from vidcls.errors import VidclsError
 from vidcls.spec.sections import AugmentSection
@@ -40,6 +40,11 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> list[Video]:
         ({"fit": "crop"}, {"flip": 0.5, "crop": "random"}),
         ({"fit": "crop", "sampling": "segment"}, {"crop": "random_resized"}),
         ({"unit": "frame"}, {"flip": 0.5, "crop": "random_resized"}),
+        ({"modality": "flow", "fit": "crop"}, {"flip": 0.5, "crop": "random_resized"}),
+        ({"modality": "flow", "flow": "farneback", "sampling": "segment"}, {"flip": 0.5}),
+        ({"modality": "difference", "fit": "crop"}, {"flip": 0.5, "crop": "random"}),
+        ({"modality": "difference", "sampling": "segment"}, {"crop": "random_resized"}),
+        ({"modality": "difference", "unit": "frame"}, {"flip": 0.5}),
     ],
 )
 def test_all_residencies_give_the_same_batches(

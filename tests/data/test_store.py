@@ -14,11 +14,11 @@ import psutil
 import pytest
 
 from tests.support.video import moving_square, write_clip, write_frames
-from vidcls.data.decode import Form, Probe, decode
-from vidcls.data.probe import probe_files
+from vidcls.data.checks.probe import probe_files
+from vidcls.data.decoding.decode import Form, Probe, decode
+from vidcls.data.decoding.workers import Decoders
 from vidcls.data.sampling import frame_indices
 from vidcls.data.store import Store
-from vidcls.data.workers import Decoders
 from vidcls.errors import VidclsError
 from vidcls.spec.sections import ClipSection
 
@@ -28,9 +28,9 @@ BUILD = """
 import json, os, signal, sys
 from pathlib import Path
 import psutil
-from vidcls.data.decode import Probe
+from vidcls.data.decoding.decode import Probe
 from vidcls.data.store import Store
-from vidcls.data.workers import Decoders
+from vidcls.data.decoding.workers import Decoders
 from vidcls.spec.sections import ClipSection
 
 file, store_dir, kill_at = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
@@ -130,10 +130,13 @@ def test_the_address_follows_the_content(tmp_path: Path) -> None:
         path(clip.model_copy(update={"size": (16, 17)})),
         path(clip.model_copy(update={"fit": "crop"})),
         path(clip.model_copy(update={"sampling": "segment"})),
+        path(clip.model_copy(update={"modality": "difference"})),
+        path(clip.model_copy(update={"modality": "flow"})),
+        path(clip.model_copy(update={"modality": "flow", "flow": "farneback"})),
         path(probes={"a": probes["a"]}),
         path(probes={**probes, "b": Probe(9, 32, 48, None, "decord")}),
     ]
-    assert len({path(), *others}) == 7
+    assert len({path(), *others}) == 10
 
 
 def test_a_killed_build_goes_on_and_leaves_no_process(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from vidcls.data.buffers import Buffers
 from vidcls.data.sampling import generator
-from vidcls.data.transforms import View, cut, eval_view, finish, flip_map, host_batch, pack, train_view
+from vidcls.data.transforms import cut, finish, host_batch, pack
+from vidcls.data.views import View, eval_view, flip_map, train_view
 from vidcls.errors import UserError
 from vidcls.spec.sections import AugmentSection, ClipSection
 
@@ -50,7 +51,8 @@ def test_evaluation_normalises_the_centre(batch: Way) -> None:
     given_frames = frames(0)
     made = batch([given_frames], [eval_view((20, 24), clip)], clip)
     pixels = np.stack([f.numpy() for f in given_frames])[:, 2:18, 3:21].astype(np.float64)
-    expected = (pixels / 255 - np.array(clip.mean)) / np.array(clip.std)
+    mean, std = clip.normalisation
+    expected = (pixels / 255 - np.array(mean)) / np.array(std)
     assert made.shape == (1, 3, 3, 16, 18)
     assert made.dtype == torch.float32
     assert made.permute(0, 2, 3, 4, 1).is_contiguous()

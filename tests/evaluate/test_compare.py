@@ -6,7 +6,7 @@ import io
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -21,6 +21,7 @@ def evaluation(run: str, *, val_top1: float | None, **changes: Any) -> Evaluatio
             "checkpoint": "best",
             "split": "val",
             "manifest_hash": "abc",
+            "leak_state": "leaky 92 %",
             "num_videos": 4,
             "metrics": metrics,
             "val_top1": val_top1,
@@ -36,7 +37,6 @@ def _printed(*evaluations: Evaluation) -> str:
     return console.file.getvalue()
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 10), min_size=1, max_size=8))
 def test_the_best_are_all_with_the_highest_val(counts: list[int]) -> None:
     comparison = compare([evaluation(f"run{i}", val_top1=n / 10) for i, n in enumerate(counts)])
@@ -71,4 +71,5 @@ def test_the_table_shows_val_beside_another_split_only() -> None:
     assert "50.0%" in text
     assert "val top-1" in text.splitlines()[2]
     assert "25.0%" in text
+    assert "leaky 92 %" in text
     assert "val top-1" not in _printed(evaluation("a", val_top1=0.5)).splitlines()[2]

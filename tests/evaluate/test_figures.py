@@ -34,13 +34,14 @@ def test_a_report_says_the_same_in_every_file(tmp_path: Path) -> None:
         manifest_hash="abc",
         unscored={"d": "no frame"},
     )
-    metrics = write_report(predictions, tmp_path / "report" / "val-best")
+    metrics = write_report(predictions, tmp_path / "report" / "val-best", leak_state="leaky 92 %")
     files = {path.name: path for path in (tmp_path / "report" / "val-best").iterdir()}
     assert set(files) == {"metrics.json", "per_class.csv", "confusion.csv", "confusion.png"}
     numbers = json.loads(files["metrics.json"].read_text())
     assert numbers["metrics"] == metrics.named("val")
     assert numbers["metrics"]["val/top1"] == pytest.approx(2 / 3)
     assert numbers["unscored"] == {"d": "no frame"}
+    assert numbers["leak_state"] == "leaky 92 %"
     with files["confusion.csv"].open(newline="") as file:
         header, *rows = csv.reader(file)
     assert header[1:] == [row[0] for row in rows] == list(predictions.classes)

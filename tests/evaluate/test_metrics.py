@@ -7,7 +7,7 @@ from statistics import fmean
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vidcls.errors import VidclsError
@@ -35,7 +35,6 @@ def _names(logits: np.ndarray) -> list[str]:
     return [f"class{k}" for k in range(logits.shape[1])]
 
 
-@settings(deadline=None)
 @given(scored())
 def test_ranking_breaks_ties_by_the_lower_class(case: tuple[np.ndarray, np.ndarray]) -> None:
     logits, labels = case
@@ -50,7 +49,6 @@ def test_ranking_breaks_ties_by_the_lower_class(case: tuple[np.ndarray, np.ndarr
         assert share == pytest.approx(fmean(hits))
 
 
-@settings(deadline=None)
 @given(scored())
 def test_class_metrics_agree_with_counting(case: tuple[np.ndarray, np.ndarray]) -> None:
     logits, labels = case
@@ -78,7 +76,6 @@ def test_class_metrics_agree_with_counting(case: tuple[np.ndarray, np.ndarray]) 
     assert metrics.confusion.tolist() == counted == confusion_counts(logits, labels).tolist()
 
 
-@settings(deadline=None)
 @given(scored(), st.sampled_from([1.0, 1e-4, 300.0]))
 def test_loss_is_cross_entropy(case: tuple[np.ndarray, np.ndarray], scale: float) -> None:
     logits, labels = case[0] * np.float32(scale), case[1]

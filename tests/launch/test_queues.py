@@ -11,7 +11,7 @@ import pytest
 from tests.launch.conftest import Desk
 from tests.support.lsf.fixture import Lsf
 from tests.support.slurm import Slurm
-from tests.support.waiting import until
+from tests.support.waiting import wait_for
 from vidcls.errors import VidclsError
 from vidcls.launch.queue import open_queue
 
@@ -24,16 +24,16 @@ def test_tasks_run_are_listed_warned_and_gone(desk: Desk) -> None:
     queue, job = desk.queue(), desk.job(3)
     job_id = queue.submit(job)
     names = queue.task_names(job_id, 3)
-    until(lambda: desk.marks("started") == set(names))
+    wait_for(lambda: desk.marks("started") == set(names), what="what the tasks say of themselves")
     tasks = queue.tasks([job_id])
     assert [(task.job, task.index, task.name, task.state) for task in tasks] == [
         (job_id, index, name, "running") for index, name in enumerate(names)
     ]
     assert all(task.host for task in tasks)
     queue.warn([job_id])
-    until(lambda: desk.marks("saved") == set(names))
+    wait_for(lambda: desk.marks("saved") == set(names), what="what the tasks say of themselves")
     # SLURM and LSF queue them again; then they end by themselves.
-    until(lambda: queue.tasks([job_id]) == [])
+    wait_for(lambda: queue.tasks([job_id]) == [], what="the tasks to be gone")
     assert desk.marks("finished") == (set() if desk.kind == "local" else set(names))
     num_starts = 1 if desk.kind == "local" else 2
     for name in names:
@@ -45,11 +45,11 @@ def test_cancelled_tasks_are_told_and_do_not_come_back(desk: Desk) -> None:
     queue = desk.queue(**settings)
     job_id = queue.submit(desk.job(2))
     at_once = 2 if desk.kind == "local" else 1
-    until(lambda: len(desk.marks("started")) == at_once)
+    wait_for(lambda: len(desk.marks("started")) == at_once, what="what the tasks say of themselves")
     states = sorted(task.state for task in queue.tasks([job_id]))
     assert states == (["running", "running"] if desk.kind == "local" else ["pending", "running"])
     queue.cancel([job_id])
-    until(lambda: queue.tasks([job_id]) == [])
+    wait_for(lambda: queue.tasks([job_id]) == [], what="the tasks to be gone")
     assert len(desk.marks("ended") | desk.marks("interrupted")) == at_once
     assert len(desk.marks("started")) == at_once
     queue.cancel([job_id])
@@ -65,7 +65,7 @@ def test_a_plain_job_gets_its_words_and_environment(desk: Desk, monkeypatch: pyt
     job = desk.job(None, _DUMP, str(desk.folder / "said.json"), *words)
     queue = desk.queue()
     job_id = queue.submit(replace(job, folder=folder, env=env))
-    until(lambda: queue.tasks([job_id]) == [])
+    wait_for(lambda: queue.tasks([job_id]) == [], what="the tasks to be gone")
     arguments, environment, place = json.loads((desk.folder / "said.json").read_text())
     assert tuple(arguments[1:]) == words
     assert {name: environment[name] for name in env} == env
@@ -80,7 +80,7 @@ def test_jobs_that_are_gone_or_unknown_are_not_listed(desk: Desk) -> None:
     queue = desk.queue()
     unknown = {"slurm": "4000000", "lsf": "4000", "local": "elsewhere:12@34"}[desk.kind]
     job_id = queue.submit(desk.job(None, "pass"))
-    until(lambda: queue.tasks([job_id]) == [])
+    wait_for(lambda: queue.tasks([job_id]) == [], what="the tasks to be gone")
     listed = queue.tasks([unknown, job_id])
     assert [(task.state, task.host) for task in listed] == (
         [("running", "elsewhere")] if desk.kind == "local" else []
@@ -115,12 +115,12 @@ def test_the_key_is_written_nowhere(
     desk = Desk(kind, tmp_path, stand.profile)
     queue = desk.queue()
     job_id = queue.submit(desk.job(None))
-    until(lambda: desk.marks("started") != set())
+    wait_for(lambda: desk.marks("started") != set(), what="what the tasks say of themselves")
     written = b"".join(path.read_bytes() for path in stand.state.rglob("*") if path.is_file())
     assert marker.encode() in written  # the environment is stored, so this test sees what it looks for
     assert key.encode() not in written
     queue.cancel([job_id])
-    until(lambda: queue.tasks([job_id]) == [])
+    wait_for(lambda: queue.tasks([job_id]) == [], what="the tasks to be gone")
 
 
 def test_slurm_says_how_large_an_array_may_be(slurm: Slurm, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_slurm_hands_out_gpus(slurm: Slurm, tmp_path: Path) -> None:
     desk = Desk("slurm", tmp_path, slurm.profile)
     queue = desk.queue(gpus={"count": 2})
     job_id = queue.submit(desk.job(None, _DUMP, str(tmp_path / "said.json")))
-    until(lambda: queue.tasks([job_id]) == [])
+    wait_for(lambda: queue.tasks([job_id]) == [], what="the tasks to be gone")
     assert json.loads((tmp_path / "said.json").read_text())[1]["CUDA_VISIBLE_DEVICES"] == "0,1"
 
 
@@ -147,7 +147,7 @@ def test_slurm_warns_ahead_of_the_limit_and_queues_again(slurm: Slurm, tmp_path:
     desk = Desk("slurm", tmp_path, slurm.profile)
     queue = desk.queue(time="2", warn_s=60)
     job_id = queue.submit(desk.job(None))
-    until(lambda: desk.marks("finished") == {job_id}, within_s=300)
+    wait_for(lambda: desk.marks("finished") == {job_id}, what="what the tasks say of themselves")
     assert desk.marks("saved") == {job_id}
 
 
@@ -155,7 +155,7 @@ def test_lsf_warns_ahead_of_the_limit_and_queues_again(lsf: Lsf, tmp_path: Path)
     desk = Desk("lsf", tmp_path, lsf.profile)
     queue = desk.queue(time="3", warn_s=60)
     job_id = queue.submit(desk.job(None))
-    until(lambda: desk.marks("finished") == {job_id})
+    wait_for(lambda: desk.marks("finished") == {job_id}, what="what the tasks say of themselves")
     assert desk.marks("saved") == {job_id}
 
 
@@ -164,8 +164,29 @@ def test_lsf_counts_memory_per_core(lsf: Lsf, tmp_path: Path) -> None:
     desk = Desk("lsf", tmp_path, lsf.profile)
     queue = desk.queue(cpus=3, memory="400MB")
     job_id = queue.submit(desk.job(None, greedy))
-    until(lambda: queue.tasks([job_id]) == [])
+    wait_for(lambda: queue.tasks([job_id]) == [], what="the tasks to be gone")
     assert (tmp_path / "fits").exists()
     hungry = "block = bytearray(600 * 2**20); import signal; signal.pause()"
     job_id = queue.submit(desk.job(None, hungry))
-    until(lambda: queue.tasks([job_id]) == [])
+    wait_for(lambda: queue.tasks([job_id]) == [], what="the tasks to be gone")
+
+
+def test_a_rehearsal_says_whether_a_job_would_be_taken_and_queues_nothing(desk: Desk) -> None:
+    queue, job = desk.queue(), desk.job(2)
+    said = queue.rehearse(job)
+    assert {"slurm": "to start at", "lsf": "c02516 is Open", "local": "this machine"}[desk.kind] in said
+    assert not job.log_dir.exists()
+    if desk.kind == "local":
+        return
+    wrong = {"slurm": {"partition": "nowhere"}, "lsf": {"queue_name": "nowhere"}}[desk.kind]
+    with pytest.raises(VidclsError, match=r"(?i)nowhere|partition"):
+        desk.queue(**wrong).rehearse(job)
+
+
+def test_a_rehearsal_finds_what_the_queue_cannot_give(slurm: Slurm, lsf: Lsf, tmp_path: Path) -> None:
+    job = Desk("slurm", tmp_path, slurm.profile).job(None)
+    with pytest.raises(VidclsError, match="would refuse the job"):
+        open_queue(slurm.profile(memory="900000GB")).rehearse(job)
+    (lsf.state / "c02516.closed").touch()
+    with pytest.raises(VidclsError, match="takes no jobs"):
+        open_queue(lsf.profile()).rehearse(job)

@@ -80,7 +80,7 @@ def _bash(script: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
 
 
 @pytest.mark.parametrize("kind", _PROFILES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(words=st.lists(_WORD, max_size=4), value=_WORD, name=_WORD, folder=_WORD)
 def test_no_name_and_no_value_is_read_as_shell(
     tmp_path_factory: pytest.TempPathFactory,

@@ -45,13 +45,13 @@ ORDER_BLIND = {
 each_model = pytest.mark.parametrize("name", SECTIONS)
 
 
-def make(name: str, *, in_channels: int = 3) -> nn.Module:
+def make(name: str, *, clip: ClipSection = CLIP) -> nn.Module:
     torch.manual_seed(0)
     section: ModelSection = TypeAdapter(ModelSection).validate_python(
         {"dropout": 0.2, **SECTIONS[name]} if SECTIONS[name]["kind"] != "ensemble" else SECTIONS[name],
         strict=False,
     )
-    return build(section, num_classes=NUM_CLASSES, clip=CLIP, in_channels=in_channels)
+    return build(section, num_classes=NUM_CLASSES, clip=clip)
 
 
 def settle(model: nn.Module) -> nn.Module:
@@ -64,16 +64,16 @@ def settle(model: nn.Module) -> nn.Module:
     return model.eval()
 
 
-def make_clip(batch: int = 4, *, in_channels: int = 3) -> Tensor:
-    return torch.randn(
-        batch, in_channels, CLIP.frames, *CLIP.size, generator=torch.Generator().manual_seed(1)
-    )
+def make_clip(batch: int = 4, *, clip: ClipSection = CLIP) -> Tensor:
+    shape = (batch, clip.num_channels, clip.frames, *clip.size)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1))
 
 
 @each_model
-@pytest.mark.parametrize("in_channels", [3, 2])
-def test_gives_logits(name: str, in_channels: int) -> None:
-    logits = make(name, in_channels=in_channels)(make_clip(in_channels=in_channels))
+@pytest.mark.parametrize("modality", ["rgb", "flow"])
+def test_gives_logits(name: str, modality: str) -> None:
+    clip = CLIP.model_copy(update={"modality": modality})
+    logits = make(name, clip=clip)(make_clip(clip=clip))
     assert logits.shape == (4, NUM_CLASSES)
     assert logits.isfinite().all()
 

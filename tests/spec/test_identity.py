@@ -47,7 +47,8 @@ def test_names_paths_tracking_and_speed_leave_the_fingerprint_alone(setting: dic
     "setting",
     [
         {"clip__frames": 8}, {"clip__size": [64, 64]}, {"optim__lr": 0.5}, {"model__dropout": 0.5},
-        {"train__precision": "fp32"}, {"train__threads": 2}, {"augment__flip": 0.5}, {"data__decoder": "pyav"},
+        {"train__precision": "fp32"}, {"train__threads": 2}, {"augment__flip": 0.5}, {"data__decoder": "decord"},
+        {"clip__modality": "flow"}, {"clip__modality": "difference"}, {"clip__mean": [0.4, 0.4, 0.4]},
     ],
 )  # fmt: skip
 def test_all_that_changes_the_result_changes_the_fingerprint(setting: dict[str, object]) -> None:

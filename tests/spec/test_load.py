@@ -123,6 +123,16 @@ data:
          "x.yaml:1: name: only letters, digits, `.`, `_` and `-`, first a letter or digit, got '../x'"),
         (MINIMAL + "clip: {unit: frame}\n",
          "x.yaml:3: clip.unit: frame needs a model that scores one frame alone: model.kind: frame_average"),
+        (MINIMAL + "clip: {modality: flow, mean: [0, 0, 0]}\n",
+         "x.yaml:3: clip.mean: expected 2 numbers, one a channel of modality: flow, got 3"),
+        (MINIMAL + "clip: {flow: dis}\n",
+         "x.yaml:3: clip.flow: has no effect under modality: rgb; set modality: flow"),
+        (MINIMAL + "data: {source: flows}\n",
+         "x.yaml:3: data.source: flows are fields of optical flow; set clip.modality: flow"),
+        (MINIMAL + "data: {source: flows_png}\nclip: {modality: flow}\n",
+         "x.yaml:3: data.source: flows_png are colour-wheel pictures, (u, v) cannot be told from them; set flows"),
+        (MINIMAL + "data: {source: flows}\nclip: {modality: flow, flow: dis}\n",
+         "x.yaml:4: clip.flow: has no effect under data.source: flows, which were computed before"),
         (MINIMAL + "augment: {crop: random}\n",
          "x.yaml:3: augment.crop: random has no room under clip.fit: squeeze; set clip.fit: crop"),
     ],
@@ -179,9 +189,9 @@ def test_a_parent_extends_nothing_and_must_exist(mistakes, tmp_path: Path) -> No
 
 def test_data_file_swaps_the_section_whole(load, mistakes, tmp_path: Path) -> None:
     (tmp_path / "data.yaml").write_text("data: {root: elsewhere}\n")
-    text = MINIMAL + "data: {root: here, decoder: pyav}\n"
+    text = MINIMAL + "data: {root: here, decoder: decord}\n"
     spec = load(text, data_file=tmp_path / "data.yaml").spec
-    assert (spec.data.root, spec.data.decoder) == ("elsewhere", "decord")
+    assert (spec.data.root, spec.data.decoder) == ("elsewhere", "pyav")
     (tmp_path / "data.yaml").write_text("root: elsewhere\n")
     lines = mistakes(text, data_file=tmp_path / "data.yaml")
     assert lines[0] == "data.yaml: data: missing; a file for --data holds that section"

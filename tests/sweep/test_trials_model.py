@@ -205,7 +205,6 @@ class TrialFolders(RuleBasedStateMachine):
 TrialFolders.TestCase.settings = settings(
     max_examples=150,
     stateful_step_count=20,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 TestTrialFolders = TrialFolders.TestCase

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vidcls.errors import VidclsError
@@ -19,7 +19,6 @@ _VALUES = st.one_of(st.none(), st.integers(), st.floats(), st.text(max_size=8))
 _ROWS = st.lists(st.dictionaries(st.text(max_size=8), _VALUES, max_size=4), max_size=8)
 
 
-@settings(deadline=None)
 @given(rows=_ROWS)
 def test_rows_come_back_with_non_finite_numbers_as_null(
     rows: list[dict[str, float | str | None]], tmp_path_factory: pytest.TempPathFactory
@@ -40,7 +39,6 @@ def test_rows_come_back_with_non_finite_numbers_as_null(
         json.loads(line, parse_constant=pytest.fail)
 
 
-@settings(deadline=None)
 @given(rows=_ROWS, data=st.data())
 def test_a_killed_and_resumed_file_equals_an_undisturbed_one(
     rows: list[dict[str, float | str | None]], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

@@ -17,6 +17,7 @@ from tests.support.training import Experiment
 from tests.support.wandb_records import ServerRun
 from tests.support.wandb_state import WandbServer
 from vidcls.cli import app
+from vidcls.data.leaks.state import LeakState
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.predictions import Predictions
 from vidcls.runs import Run, State, Status
@@ -43,7 +44,8 @@ def make_run(experiment: Experiment, name: str = "a", *, num_rows: int = NUM_ROW
     spec = load_spec(experiment.spec(name=name, **{"tracking__mode": "auto", **settings})).spec
     run = Run.at(spec, "0123456789ab")
     if not run.spec_file.exists():
-        run.create(spec, {})
+        clean = LeakState.of({"val": (0, 2)}, by="group")
+        run.create(spec, {"leaks": clean.as_dict()})
     file = MetricsFile(run.metrics_file)
     file.truncate_to(0)
     for row in rows(num_rows):
@@ -98,6 +100,7 @@ def test_a_sweeps_runs_come_up_as_one_group_as_often_as_one_likes(
         assert shown.summary["best/val/top1"] == 0.5
         assert "val/confusion" in str(shown.files) + str(shown.lines)
         assert shown.config["clip"]["value"]["frames"] == 4
+        assert shown.config["leak_state"]["value"] == "clean"
     weights = [a for a in online.artifacts.values() if a["artifactTypeName"] == "model"]
     assert [(a["state"], a["files"]["best.pt"]) for a in weights] == [("COMMITTED", b"weights")] * 2
     assert len(online.artifacts) == artifacts
@@ -105,10 +108,10 @@ def test_a_sweeps_runs_come_up_as_one_group_as_often_as_one_likes(
 
 
 def test_what_an_interrupted_run_lacks_is_filled_in(online: WandbServer, experiment: Experiment) -> None:
-    sync.upload(make_run(experiment, num_rows=2))
+    sync.upload(make_run(experiment, num_rows=2), leak_state="leaky 92 %")
     (shown,) = online.runs.values()
     assert (shown.state, len(shown.rows)) == ("preempted", 2)
-    sync.upload(make_run(experiment))
+    sync.upload(make_run(experiment), leak_state="leaky 92 %")
     assert shown.state == "finished"
     assert_whole(shown)
 
@@ -144,6 +147,7 @@ def track(run: Run, **options: Any) -> Any:
         name="a",
         group="a",
         spec={},
+        leak_state="leaky 92 %",
         history=[],
         **options,
     )
@@ -162,7 +166,7 @@ def test_a_run_whose_client_was_killed_becomes_whole(
     if gone:  # W&B's own files were on a scratch disk that was cleaned
         for path in sorted((run.folder / "wandb").rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
-    sync.upload(run)
+    sync.upload(run, leak_state="leaky 92 %")
     assert list(online.runs) == [shown.id]
     assert_whole(shown)
     assert shown.state == "finished"
@@ -181,7 +185,7 @@ def test_a_run_of_an_agent_stays_the_agents(
             tracker.log(row)
         tracker.finish(exit_code=75, preempted=True)
     wandb.teardown()
-    sync.upload(run)
+    sync.upload(run, leak_state="leaky 92 %")
     (shown,) = online.runs.values()
     assert (shown.id, shown.project, shown.sweep, shown.state) == ("given", "theirs", "s1", "finished")
     assert_whole(shown)
@@ -190,16 +194,16 @@ def test_a_run_of_an_agent_stays_the_agents(
 
 def test_a_restarted_run_is_another_one(online: WandbServer, experiment: Experiment) -> None:
     run = make_run(experiment)
-    sync.upload(run)
+    sync.upload(run, leak_state="leaky 92 %")
     run.set_aside()
-    sync.upload(make_run(experiment, num_rows=1))
+    sync.upload(make_run(experiment, num_rows=1), leak_state="leaky 92 %")
     assert [len(shown.values("val/top1")) for shown in online.runs.values()] == [NUM_ROWS, 1]
 
 
 def test_a_server_in_trouble_for_a_while_costs_nothing(online: WandbServer, experiment: Experiment) -> None:
     troubles = iter([503, 0, 500])
     online.fault = lambda operation: next(troubles, None) if operation in ("file_stream", "put") else None
-    sync.upload(make_run(experiment))
+    sync.upload(make_run(experiment), leak_state="leaky 92 %")
     (shown,) = online.runs.values()
     assert_whole(shown)
     assert next(troubles, None) is None
@@ -220,7 +224,7 @@ def test_what_cannot_be_sent_is_named_and_the_rest_goes_up(
     code, results = vidcls_sync(experiment.folder / "runs" / "a")
     assert (code, results[0]["state"]) == (1, "failed")
     with pytest.raises(VidclsError, match="not all of it was sent"):
-        sync.upload(make_run(experiment, "a"))
+        sync.upload(make_run(experiment, "a"), leak_state="leaky 92 %")
 
 
 def test_without_a_key_nothing_begins(
@@ -247,7 +251,7 @@ def test_the_clients_own_sync_and_public_interface(
     (shown,) = online.runs.values()
     assert_whole(shown)
 
-    sync.upload(run)  # afterwards there is nothing to fill in
+    sync.upload(run, leak_state="leaky 92 %")  # afterwards there is nothing to fill in
     assert_whole(shown)
     (found,) = wandb.Api().runs("team/vidcls")
     assert (found.id, found.state, found.summary["val/top1"]) == (run.wandb_id, "finished", 0.5)
@@ -268,7 +272,7 @@ def test_an_upload_that_takes_too_long_is_said_and_made_good(
     assert f"vidcls sync {run.folder}" in said[0]
     wandb.teardown()
     online.fault = lambda _: None
-    sync.upload(run)
+    sync.upload(run, leak_state="leaky 92 %")
     assert_whole(*online.runs.values())
 
 

@@ -54,6 +54,7 @@ def start(
         name="late_fusion-s0",
         group="late_fusion",
         spec={"optim": {"lr": 1e-3}},
+        leak_state="leaky 92 %",
         history=history or [],
         warn=said.append,
     )
@@ -99,6 +100,7 @@ def test_an_offline_run_holds_all(tmp_path: Path) -> None:
         "n",
     )
     assert found["config"]["optim"]["lr"] == 1e-3
+    assert found["config"]["leak_state"] == found["summary"]["leak_state"] == "leaky 92 %"
     assert found["state"] == "finished"
     summary = found["summary"]
     assert (summary["_step"], summary["epoch"], summary["val/top1"]) == (2, 2, 0.2)
@@ -270,6 +272,7 @@ tracker = open_tracker(
     name="a",
     group="a",
     spec={},
+    leak_state="clean",
     history=[],
     warn=print,
 )

@@ -23,8 +23,7 @@ from tests.support.training import (
 )
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.predictions import load_predictions
-from vidcls.runs import Run
-from vidcls.train import start
+from vidcls.runs import Run, code_digest
 
 
 def test_a_finished_run_holds_all_that_is_promised(experiment: Experiment) -> None:
@@ -109,7 +108,7 @@ def test_code_that_changed_since_the_start_is_refused_or_accepted_or_restarted(
         train_here(spec)
     assert "--accept-code" in str(caught.value.hint)
     run = train_here(spec, accept_code=True)
-    assert [resume["code"] for resume in run.provenance()["resumes"]] == [start.code_digest()]
+    assert [resume["code"] for resume in run.provenance()["resumes"]] == [code_digest()]
     display = QuietDisplay()
     train_here(spec, display, restart=True)
     assert "set aside" in display.said[0]

@@ -5,20 +5,28 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from vidcls.cli import data_split
+from vidcls.cli.data_audit import audit
+from vidcls.cli.data_check import check
 from vidcls.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import TaskID
     from rich.table import Table
 
     from vidcls.data.scan import Scan
 
 app = typer.Typer(name="data", help="Look over a data root; make the demo data.", no_args_is_help=True)
+app.command()(check)
+app.command()(audit)
+app.command()(data_split.split)
 
 _MAX_SIZES = 8
 
@@ -36,8 +44,8 @@ def scan(
         int | None, typer.Option(min=1, max=3, help="Which of the official UCF101 lists; 1 if unset.")
     ] = None,
     source: Annotated[
-        Literal["auto", "videos", "frames"],
-        typer.Option(help="Which to read where a course layout holds both; auto takes videos."),
+        Literal["auto", "videos", "frames", "flows"],
+        typer.Option(help="Which to read where a course layout holds several; auto takes videos."),
     ] = "auto",
 ) -> None:
     """Show layout, classes, splits, groups, durations, sizes, fps, and every problem by file name.
@@ -83,16 +91,29 @@ def demo(
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr, where it is a terminal; yields what takes (done, total)."""
+def stages() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on stderr, where it is a terminal; yields what takes (stage, done, total)."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        tasks: dict[str, TaskID] = {}
+
+        def progress(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=None)
+            bar.update(tasks[stage], completed=done, total=total)
+
+        yield progress
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """`stages` with one stage; yields what takes (done, total)."""
+    with stages() as progress:
+        yield partial(progress, what)
 
 
 def _show(scan: Scan, console: Console) -> None:

@@ -87,7 +87,7 @@ def _decoders() -> Iterator[Finding]:
 def _compute() -> Iterator[Finding]:
     import torch
 
-    from vidcls.data.workers import usable_cores
+    from vidcls.data.decoding.workers import usable_cores
     from vidcls.models.device import pick_device
     from vidcls.spec.sections import TrainSection
     from vidcls.train.precision import resolve_precision
@@ -121,11 +121,13 @@ def _tracking() -> Finding:
 
 
 def _disk(folder: Path) -> Iterator[Finding]:
-    usage = shutil.disk_usage(folder.resolve())
-    free_gb = usage.free / 1e9
-    low = free_gb < _LOW_DISK_GB
+    from vidcls.campaign.preflight.places import quota_left_bytes
+
+    free, quota = shutil.disk_usage(folder.resolve()).free, quota_left_bytes(folder.resolve())
+    left_gb, limit = (free / 1e9, "free") if quota is None or free < quota else (quota / 1e9, "of quota left")
+    low = left_gb < _LOW_DISK_GB
     cost = "stores and checkpoints may not fit: set runs_dir and store_dir to scratch" if low else ""
-    yield Finding("disk", "note" if low else "ok", f"{free_gb:.0f} GB free for {folder.resolve()}", cost)
+    yield Finding("disk", "note" if low else "ok", f"{left_gb:.0f} GB {limit} for {folder.resolve()}", cost)
     home, scratch = Path.home(), next((os.environ[v] for v in ("SCRATCH", "WORK") if v in os.environ), None)
     if scratch and folder.resolve().is_relative_to(home):
         cost = f"home quotas fill up: set runs_dir and store_dir below {scratch}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from vidcls.cli.check import NoCheck, refuse_errors, refuse_without_cluster, require_all
 from vidcls.cli.common import AsJson, console, print_json
 from vidcls.cli.queued import Cluster, Queued, as_words, queue_command
 from vidcls.errors import ExitCode, UserError
@@ -14,7 +16,10 @@ from vidcls.errors import ExitCode, UserError
 if TYPE_CHECKING:
     from vidcls.evaluate.compare import Comparison
     from vidcls.evaluate.metrics import Metrics
+    from vidcls.launch.job import Job
+    from vidcls.launch.profile import AnyProfile
     from vidcls.runs import Checkpoint, Run
+    from vidcls.spec.sections import Split
 
 
 def evaluate(
@@ -28,6 +33,7 @@ def evaluate(
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
     cluster: Cluster = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --cluster: print the script.")] = False,
+    no_check: NoCheck = False,
     as_json: AsJson = False,
 ) -> None:
     """Score a split: logits, metrics, per-class table, confusion matrix; several runs are compared.
@@ -37,10 +43,13 @@ def evaluate(
     if cluster is not None:
         words = ["evaluate", *map(str, runs), "--split", split, "--checkpoint", checkpoint]
         words += as_words({"--device": device})
-        logs = _common_folder(_with_checkpoint(runs, checkpoint)[0]) / "logs"
+        chosen = _with_checkpoint(runs, checkpoint)[0]
+        logs = _common_folder(chosen) / "logs"
         job = Queued(words, name=f"evaluate {split}", log_dir=logs, cluster=cluster)
-        queue_command(job, dry_run=dry_run, as_json=as_json)
+        look = None if no_check else partial(_check, chosen, split)
+        queue_command(job, dry_run=dry_run, as_json=as_json, check=look)
         return
+    refuse_without_cluster(no_check)
     if dry_run:
         raise UserError("--dry-run prints the script of a job", hint="name the queue: --cluster PROFILE")
 
@@ -61,7 +70,7 @@ def evaluate(
         f"{run.folder}: {name}": why for run, which, _ in rows for name, why in _unscored(run, split, which)
     }
     if as_json:
-        print_json(_plain(rows, split, verdict=comparison.verdict, unscored=unscored))
+        print_json(_plain(rows, split, comparison=comparison, unscored=unscored))
     else:
         _render(rows, split, comparison=comparison, figure=figure)
     for name, why in unscored.items():
@@ -70,6 +79,13 @@ def evaluate(
         typer.echo(f"{run.folder}: left out: no checkpoint {checkpoint!r} yet", err=True)
     if unscored or skipped:
         raise typer.Exit(int(ExitCode.PARTLY_DONE))
+
+
+def _check(runs: list[Run], split: Split, profile: AnyProfile, job: Job) -> None:
+    require_all()
+    from vidcls.campaign.preflight.check import check_evaluation
+
+    refuse_errors(check_evaluation(runs, split=split, profile=profile, job=job))
 
 
 def _score(
@@ -123,7 +139,11 @@ def _unscored(run: Run, split: str, which: Checkpoint) -> list[tuple[str, str]]:
 
 
 def _plain(
-    rows: list[tuple[Run, Checkpoint, Metrics]], split: str, *, verdict: str, unscored: dict[str, str]
+    rows: list[tuple[Run, Checkpoint, Metrics]],
+    split: str,
+    *,
+    comparison: Comparison,
+    unscored: dict[str, str],
 ) -> dict[str, object]:
     from dataclasses import asdict
 
@@ -131,16 +151,17 @@ def _plain(
         {
             "run": str(run.folder),
             "checkpoint": which,
+            "leak_state": shown.leak_state,
             "num_videos": metrics.num_videos,
             "metrics": metrics.named(split),
             "per_class": [asdict(row) for row in metrics.per_class],
         }
-        for run, which, metrics in rows
+        for (run, which, metrics), shown in zip(rows, comparison.rows, strict=True)
     ]
     content: dict[str, object] = {
         "split": split,
         "evaluations": evaluations,
-        "verdict": verdict,
+        "verdict": comparison.verdict,
         "unscored": unscored,
     }
     if split == "test":
@@ -158,7 +179,7 @@ def _render(
 
     screen = console()
     if len(rows) == 1:
-        screen.print(_class_table(rows[0][2]))
+        screen.print(_class_table(rows[0][2], leak_state=comparison.rows[0].leak_state))
     screen.print(comparison_table(comparison))
     for run, which, _ in rows:
         typer.echo(f"{run.report_dir(split, which)}/")
@@ -170,11 +191,11 @@ def _render(
             typer.echo(f"the test split of this data was opened {ledger.count} times so far: {path}")
 
 
-def _class_table(metrics: Metrics) -> object:
+def _class_table(metrics: Metrics, *, leak_state: str) -> object:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("class", box=None)
+    table = Table("class", box=None, title=f"leak state: {leak_state}", title_justify="left")
     for name in ("videos", "precision", "recall", "F1"):
         table.add_column(name, justify="right")
     for row in metrics.per_class:

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from vidcls.errors import ExitCode, VidclsError
 
-_TAKE_OVERRIDES = ("train", "spec", "model", "sweep")
+_TAKE_OVERRIDES = ("train", "spec", "model", "sweep", "leak", "check")
 _TOP_LEVEL = ("name", "seed", "runs_dir", "store_dir")
 _DASHED = re.compile(rf"--((?:[A-Za-z_]\w*(?:\.\w+)+|{'|'.join(_TOP_LEVEL)})=.*)", re.DOTALL)
 _SPACED = re.compile(r"--([A-Za-z_]\w*(?:\.\w+)+)")
@@ -95,11 +95,28 @@ def _main(
 
 
 def _register() -> None:
-    from vidcls.cli import data, doctor, evaluate, hpc, init, model, predict, runs, spec, sweep, sync, train
+    from vidcls.cli import (
+        check,
+        data,
+        doctor,
+        evaluate,
+        hpc,
+        init,
+        leak,
+        model,
+        predict,
+        runs,
+        spec,
+        sweep,
+        sync,
+        train,
+    )
 
     for command in (
         train.train,
+        check.check,
         evaluate.evaluate,
+        leak.leak,
         predict.predict,
         sync.sync,
         init.init,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +14,8 @@ from vidcls.cli.common import print_json, say
 from vidcls.errors import UserError
 
 if TYPE_CHECKING:
-    from vidcls.launch.profile import Profile
+    from vidcls.launch.job import Job
+    from vidcls.launch.profile import AnyProfile, Profile
 
 Cluster = Annotated[
     str | None,
@@ -46,19 +47,34 @@ def as_words(options: Mapping[str, object]) -> list[str]:
     return [word for option, value in given for word in ([option] if value is True else [option, str(value)])]
 
 
-def queue_command(asked: Queued, *, dry_run: bool, as_json: bool) -> None:
+def job_for(asked: Queued, profile: Profile) -> Job:
+    """A command as a job; it runs in this working folder."""
+    from vidcls.launch.job import Job
+
+    command = (profile.python, "-m", "vidcls", *asked.words)
+    return Job(name=asked.name, command=command, folder=Path.cwd(), log_dir=asked.log_dir.absolute())
+
+
+def queue_command(
+    asked: Queued,
+    *,
+    dry_run: bool,
+    as_json: bool,
+    check: Callable[[AnyProfile, Job], None] | None = None,
+) -> None:
     """Queue a command, say what to type next, and return at once.
 
     Args:
         asked: The command.
         dry_run: Print the script instead.
         as_json: Print the job's id and log as JSON.
+        check: Looks at the job before it goes to a queue, and raises if it would fail.
 
     Raises:
-        UserError: If the profile is wrong, or what is asked for makes no sense in a queue.
+        UserError: If the profile is wrong, if what is asked for makes no sense in a queue, or from the check.
         VidclsError: If the queue refuses the job.
     """
-    from vidcls.launch.job import Job
+    from vidcls.launch.profile import QueuedProfile
     from vidcls.launch.profiles import find_profile
     from vidcls.launch.queue import open_queue
 
@@ -69,11 +85,13 @@ def queue_command(asked: Queued, *, dry_run: bool, as_json: bool) -> None:
             hint="move the old run away, or set requeue: false in the profile",
         )
     queue = open_queue(profile)
-    command = (profile.python, "-m", "vidcls", *asked.words)
-    job = Job(name=asked.name, command=command, folder=Path.cwd(), log_dir=asked.log_dir.absolute())
+    job = job_for(asked, profile)
     if dry_run:
         typer.echo(queue.script(job), nl=False)
         return
+    # On this machine a mistake shows at once anyway.
+    if check is not None and isinstance(profile, QueuedProfile):
+        check(profile, job)
     warn_of_key(profile)
     job_id = queue.submit(job)
     (task,) = queue.task_names(job_id, None)

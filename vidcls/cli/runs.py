@@ -42,7 +42,14 @@ def ls(
         print_json(rows)
         return
     table = Table(
-        Column("run", overflow="fold"), "state", "val top-1", "epochs", "time", "differences", box=None
+        Column("run", overflow="fold"),
+        "state",
+        "val top-1",
+        Column("leak state", no_wrap=True),
+        "epochs",
+        "time",
+        "differences",
+        box=None,
     )
     for row in rows:
         top1 = row["val_top1"]
@@ -50,6 +57,7 @@ def ls(
             escape(row["run"]),
             row["state"],
             "" if top1 is None else f"{top1:.1%}",
+            row["leak_state"],
             f"{row['epoch']}/{row['num_epochs']}",
             f"{row['elapsed_s'] / 60:.1f} min",
             escape(" ".join(f"{key}={value}" for key, value in row["differences"].items())),
@@ -82,11 +90,14 @@ def show(run: Annotated[Path, typer.Argument(help="Folder of a run.")], as_json:
 
 
 def _row(run: Run) -> dict[str, Any]:
+    from vidcls.evaluate.leaks import leaks_of
+
     status = run.status()
     return {
         "run": str(run.folder),
         "state": run.state,
         "val_top1": status.metrics.get("val/top1") if status else None,
+        "leak_state": str(leaks_of(run)),
         "epoch": status.epoch if status else 0,
         "num_epochs": run.spec().train.epochs,
         "elapsed_s": status.elapsed_s if status else 0.0,

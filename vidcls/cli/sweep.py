@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vidcls.cli import sweep_state
+from vidcls.cli.check import NoCheck, look_before_queueing, require_all
 from vidcls.cli.common import AsJson, print_json, say, shown, split_args
 from vidcls.cli.queued import warn_of_key
 
@@ -85,6 +86,7 @@ def launch(
     gpu_hours: Annotated[float | None, typer.Option(help="What all workers may spend together.")] = None,
     lease: Annotated[float, typer.Option(help="Seconds of silence after which a worker is dead.")] = 90.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the script; nothing is written.")] = False,
+    no_check: NoCheck = False,
     as_json: AsJson = False,
 ) -> None:
     """Launch a search and return at once; the same command again adds what is missing.
@@ -111,16 +113,24 @@ def launch(
     )
     if engine != "serverless":
         _launch_wandb(
-            file, overrides, options, profile=profile, workers=workers, dry_run=dry_run, engine=engine
+            file,
+            overrides,
+            options,
+            profile=profile,
+            workers=workers,
+            dry_run=dry_run,
+            engine=engine,
+            no_check=no_check,
         )
         return
     plan = plan_launch(
         load_sweep(file), overrides=overrides, options=options, profile=profile, num_workers=workers
     )
-    _launch(plan, dry_run=dry_run, as_json=as_json)
+    _launch(plan, overrides, dry_run=dry_run, no_check=no_check, as_json=as_json)
 
 
-def _launch(plan: Plan, *, dry_run: bool, as_json: bool) -> None:
+def _launch(plan: Plan, overrides: tuple[str, ...], *, dry_run: bool, no_check: bool, as_json: bool) -> None:
+    from vidcls.launch.profile import QueuedProfile
     from vidcls.sweep import actions
     from vidcls.sweep.launch import job_of
     from vidcls.sweep.launch import launch as start
@@ -133,6 +143,11 @@ def _launch(plan: Plan, *, dry_run: bool, as_json: bool) -> None:
     is_new = not plan.folder.options_file.is_file()
     if not is_new and plan.folder.options() != plan.options:
         say("options stay as they were at the first launch; vidcls sweep extend raises its caps")
+    if not no_check and isinstance(plan.profile, QueuedProfile):
+        require_all()
+        from vidcls.campaign.preflight.check import ask_for_sweep
+
+        look_before_queueing(ask_for_sweep(plan, settings=overrides, job=job_of(plan)))
     warn_of_key(plan.profile)
     if is_new:
         job: str | None = start(plan)
@@ -158,12 +173,19 @@ def _launch_wandb(
     workers: int | None,
     dry_run: bool,
     engine: str,
+    no_check: bool,
 ) -> None:
     from vidcls.errors import UserError
+    from vidcls.launch.profile import QueuedProfile
     from vidcls.sweep.wandb_launch import launch_wandb
 
     if engine != "wandb":
         raise UserError(f"--engine {engine}: unknown", hint="serverless or wandb")
+    if not (dry_run or no_check) and isinstance(profile, QueuedProfile):
+        require_all()
+        from vidcls.campaign.preflight.check import ask_for_agents
+
+        look_before_queueing(ask_for_agents(file, profile=profile))
     launched = launch_wandb(
         file, overrides=overrides, options=options, profile=profile, num_workers=workers, dry_run=dry_run
     )

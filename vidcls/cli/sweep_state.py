@@ -161,7 +161,8 @@ def best(
     first = winner.trials[0]
     runs = [str(trial.end["run"]) for trial in winner.trials if trial.end and trial.end.get("run")]
     seeds = f"over {len(winner.trials)} seed(s)"
-    head = f"# {metric} {winner.value:.4f} {seeds}; trial {first.number} of {search.name}.\n"
+    leaks = f"leak state: {winner.leak_state}"
+    head = f"# {metric} {winner.value:.4f} {seeds}, {leaks}; trial {first.number} of {search.name}.\n"
     content = head + to_yaml(winner.spec)
     if path.exists() and path.read_text() != content:
         raise UserError(
@@ -170,9 +171,10 @@ def best(
     write_text(path, content)
     if as_json:
         point = dict(first.point)
-        print_json({"file": str(path), "metric": metric, "value": winner.value, "point": point, "runs": runs})
+        found = {"metric": metric, "value": winner.value, "leak_state": winner.leak_state}
+        print_json({"file": str(path), **found, "point": point, "runs": runs})
         return
-    typer.echo(f"{path}: {metric} {winner.value:.4f}, mean of {len(winner.trials)} seed(s)")
+    typer.echo(f"{path}: {metric} {winner.value:.4f}, mean of {len(winner.trials)} seed(s), {leaks}")
     for run in runs:
         typer.echo(f"  trained as {shown(Path(run))}")
     typer.echo(f"next: vidcls train {path}")

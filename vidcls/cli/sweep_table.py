@@ -24,6 +24,7 @@ def render(overview: Overview) -> RenderableType:
 
     parts: list[RenderableType] = [Text(_headline(overview), style="bold"), Text(_counts(overview))]
     if overview.best:
+        parts.append(Text(f"leak state of the data: {overview.leak_state}"))
         parts.append(_trials("best so far", overview.best, overview.metric))
     if overview.running:
         parts.append(_trials("running", overview.running, overview.metric))

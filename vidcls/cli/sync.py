@@ -47,13 +47,14 @@ def sync(
 
 def _sync(run: Run) -> dict[str, Any]:
     from vidcls.errors import VidclsError
+    from vidcls.evaluate.leaks import leaks_of
     from vidcls.tracking.sync import upload
 
     row: dict[str, Any] = {"run": str(run.folder), "wandb": []}
     try:
         if run.state in ("new", "running"):
             return {**row, "state": "left out", "detail": f"the run is {run.state}"}
-        places = upload(run, confusion=_confusion(run))
+        places = upload(run, leak_state=str(leaks_of(run)), confusion=_confusion(run))
     except VidclsError as error:
         return {**row, "state": "failed", "detail": error.message}
     return {**row, "wandb": places, "state": "uploaded", "detail": " ".join(places)}

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vidcls.cli.check import NoCheck, look_before_queueing, refuse_without_cluster, require_all
 from vidcls.cli.common import AsJson, DataFile, SpecArgs, load_one, print_json
 from vidcls.cli.queued import Cluster, Queued, as_words, queue_command
+
+if TYPE_CHECKING:
+    from vidcls.launch.job import Job
+    from vidcls.launch.profile import AnyProfile
+    from vidcls.spec.load import LoadedSpec
 
 
 def train(
@@ -26,6 +33,7 @@ def train(
         typer.Option("--dry-run", help="Try one batch, make no run. With --cluster: print the script."),
     ] = False,
     cluster: Cluster = None,
+    no_check: NoCheck = False,
     as_json: AsJson = False,
 ) -> None:
     """Train an experiment. The same command resumes it, or says that it is finished.
@@ -38,10 +46,13 @@ def train(
         words += as_words({"--restart": restart, "--accept-code": accept_code})
         logs = Path(loaded.spec.runs_dir) / "logs"
         job = Queued(words, name=loaded.spec.name, log_dir=logs, cluster=cluster)
-        queue_command(job, dry_run=dry_run, as_json=as_json)
+        look = None if no_check else partial(_check, loaded, begins_anew=restart or accept_code)
+        queue_command(job, dry_run=dry_run, as_json=as_json, check=look)
         return
+    refuse_without_cluster(no_check)
 
     from vidcls.cli.display import open_display
+    from vidcls.evaluate.leaks import leaks_of
     from vidcls.train.dry_run import dry_run as try_once
     from vidcls.train.start import Options, train
 
@@ -52,14 +63,23 @@ def train(
                 typer.echo(line)
             return
         outcome = train(loaded, options=options, display=display)
-    run = outcome.run
-    status = run.status()
+    run, status = outcome.run, outcome.run.status()
     assert status is not None
+    leak_state = str(leaks_of(run))
     if as_json:
-        print_json({"run": str(run.folder), "best_epoch": status.best_epoch, "metrics": status.metrics})
+        said = {"run": str(run.folder), "best_epoch": status.best_epoch, "metrics": status.metrics}
+        print_json({**said, "leak_state": leak_state})
         return
     if outcome.already_finished:
         typer.echo(f"{run.folder}: finished already; --restart trains it anew")
     top1 = status.metrics.get("val/top1", float("nan"))
-    typer.echo(f"best val top-1 {top1:.1%} at epoch {status.best_epoch}/{status.num_epochs}  {run.folder}")
+    at = f"at epoch {status.best_epoch}/{status.num_epochs}"
+    typer.echo(f"best val top-1 {top1:.1%} (leak state: {leak_state}) {at}  {run.folder}")
     typer.echo(f"next: vidcls evaluate {run.folder}   or look at {run.folder}/report/")
+
+
+def _check(loaded: LoadedSpec, profile: AnyProfile, job: Job, *, begins_anew: bool) -> None:
+    require_all()
+    from vidcls.campaign.preflight.check import ask_for_spec
+
+    look_before_queueing(ask_for_spec(loaded, profile=profile, job=job, begins_anew=begins_anew))

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import torch
 
+from vidcls.data.checks.probe import probe_files
 from vidcls.data.clips import Batch, Clips
-from vidcls.data.decode import Form, Probe
+from vidcls.data.decoding.decode import Probe
+from vidcls.data.decoding.workers import Decoders, Failure, StageProgress, usable_cores
 from vidcls.data.manifest import Video
-from vidcls.data.probe import probe_files
 from vidcls.data.residency import Source, Stored, Streamed, choose_stored
+from vidcls.data.sampling import unfit
 from vidcls.data.store import Store
-from vidcls.data.workers import Decoders, Failure, StageProgress, usable_cores
 from vidcls.errors import VidclsError
 from vidcls.spec.sections import Auto, ClipSection, DataSection, Residency
 
@@ -36,10 +37,8 @@ def open_clips(
 ) -> Clips:
     """Probe the videos, build or open their store, and choose where it lives.
 
-    Pass all videos that a run may read at once (train and val): they share one store.
-
     Args:
-        videos: With content digests.
+        videos: With content digests: all that a run may read (train and val), as they share one store.
         data: Decoder, time limit, residency, and what to do about bad videos.
         clip: Frames and size of a clip.
         store_dir: Folder of stores and caches.
@@ -56,16 +55,18 @@ def open_clips(
     decoders = Decoders(workers=workers, timeout_s=data.timeout_s)
     with contextlib.ExitStack() as on_error:
         on_error.callback(decoders.close)
-        probes, bad = _probe(videos, data=data, store_dir=store_dir, decoders=decoders, progress=progress)
+        files = {video.digest: video.path for video in videos}
+        outcomes = probe_files(
+            files, decoder=data.decoder, store_dir=store_dir, decoders=decoders, progress=progress
+        )
+        probes, reasons = _sort_out(outcomes, clip)
+        bad = {video.id: reasons[video.digest] for video in videos if video.digest in reasons}
         if not report_bad:
             _judge(bad, videos, data)
         store = Store(store_dir, probes=probes, clip=clip)
         residency = _residency(store, data.residency, device)
-        source: Source
-        if residency == "streamed":
-            source = Streamed(probes=probes, form=Form(clip.fit, clip.size), decoders=decoders)
-        else:
-            files = {video.digest: video.path for video in videos}
+        source: Source = Streamed(probes=probes, clip=clip, decoders=decoders)
+        if residency != "streamed":
             store.build(files, decoders=decoders, progress=progress)
             decoders.close()
             source = Stored(store, residency=residency, device=device, progress=progress)
@@ -85,22 +86,20 @@ def open_clips(
     )
 
 
-def _probe(
-    videos: Sequence[Video],
-    *,
-    data: DataSection,
-    store_dir: Path,
-    decoders: Decoders,
-    progress: StageProgress | None,
+def _sort_out(
+    outcomes: Mapping[str, Probe | Failure], clip: ClipSection
 ) -> tuple[dict[str, Probe], dict[str, str]]:
-    """The probes by digest, and the reason for each bad video by id."""
-    files = {video.digest: video.path for video in videos}
-    outcomes = probe_files(
-        files, decoder=data.decoder, store_dir=store_dir, decoders=decoders, progress=progress
-    )
-    probes = {digest: outcome for digest, outcome in outcomes.items() if isinstance(outcome, Probe)}
-    failed = {digest: outcome for digest, outcome in outcomes.items() if isinstance(outcome, Failure)}
-    return probes, {video.id: failed[video.digest].reason for video in videos if video.digest in failed}
+    """The probes of the videos that such clips can be made of, and why of the others none can, by digest."""
+    probes: dict[str, Probe] = {}
+    reasons: dict[str, str] = {}
+    for digest, outcome in outcomes.items():
+        if isinstance(outcome, Failure):
+            reasons[digest] = outcome.reason
+        elif (why := unfit(outcome.num_frames, clip, is_flow=outcome.decoder == "fields")) is not None:
+            reasons[digest] = why
+        else:
+            probes[digest] = outcome
+    return probes, reasons
 
 
 def _residency(store: Store, asked: Auto | Residency, device: torch.device) -> Residency:
@@ -121,5 +120,5 @@ def _judge(bad: Mapping[str, str], videos: Sequence[Video], data: DataSection) -
     hint = f"data.max_bad={len(bad)} leaves them out" if allowed else "data.bad_videos=skip leaves them out"
     raise VidclsError(
         "\n".join([f"{len(bad)} of {len(videos)} videos cannot be decoded{over}:", *listed]),
-        hint=f"vidcls data scan {data.root} shows them; {hint}",
+        hint=f"vidcls data check {data.root} looks at all of them; {hint}",
     )

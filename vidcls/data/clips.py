@@ -18,12 +18,14 @@ import torch
 from torch import Tensor
 
 from vidcls.data.buffers import Buffers
-from vidcls.data.decode import Decoder, Form, Probe
+from vidcls.data.decoding.decode import Form, Probe
+from vidcls.data.decoding.readers import Decoder
+from vidcls.data.decoding.workers import Failure
 from vidcls.data.manifest import Video
 from vidcls.data.residency import Frames, Source
-from vidcls.data.sampling import frame_indices, generator
-from vidcls.data.transforms import View, cut, eval_view, finish, flip_map, host_batch, pack, train_view
-from vidcls.data.workers import Failure
+from vidcls.data.sampling import frame_indices, generator, needed_frames, num_moments
+from vidcls.data.transforms import cut, finish, host_batch, pack
+from vidcls.data.views import View, eval_view, flip_map, train_view
 from vidcls.errors import VidclsError
 from vidcls.spec.sections import AugmentSection, ClipSection, DataSection, Residency
 
@@ -70,7 +72,7 @@ class Clips:
     Attributes:
         residency: What `data.residency` became.
         bad: Why a video is left out, by video id.
-        decoders: Who serves a video, `decord`, `pyav` or `images`, by video id.
+        decoders: Who serves a video, `decord`, `pyav`, `images` or `fields`, by video id.
     """
 
     def __init__(
@@ -95,7 +97,10 @@ class Clips:
         self._bad = bad
         form = Form(clip.fit, clip.size)
         self._stored = {digest: form.scaled(probe.height, probe.width) for digest, probe in probes.items()}
-        self._num_frames = {digest: probe.num_frames for digest, probe in probes.items()}
+        self._num_moments = {
+            digest: num_moments(probe.num_frames, clip, is_flow=probe.decoder == "fields")
+            for digest, probe in probes.items()
+        }
         self._data = data
         self._clip = clip
         self._classes = classes
@@ -154,12 +159,13 @@ class Clips:
             video = good[sample // samples_each]
             k = sample % samples_each
             rng = generator("clip", seed, epoch, video.id, k)
-            indices = frame_indices(self._num_frames[video.digest], self._clip, rng=rng)
+            moments = frame_indices(self._num_moments[video.digest], self._clip, rng=rng)
             if self._clip.unit == "frame":
-                indices = indices[k : k + 1]
+                moments = moments[k : k + 1]
             view = train_view(self._stored[video.digest], self._clip, augment=augment, rng=rng)
             label = mirrored[video.label] if view.flip else video.label
-            return _Planned(video, label, view, self._source.request(video, indices))
+            frames = self._source.request(video, needed_frames(moments, self._clip))
+            return _Planned(video, label, view, frames)
 
         def fetch(step: int) -> _Fetched | None:
             start, behind = bounds[step]
@@ -180,9 +186,10 @@ class Clips:
         good = [video for video in videos if video.id not in self.bad]
 
         def plan(video: Video) -> _Planned:
-            indices = frame_indices(self._num_frames[video.digest], self._clip)
+            moments = frame_indices(self._num_moments[video.digest], self._clip)
             view = eval_view(self._stored[video.digest], self._clip)
-            return _Planned(video, video.label, view, self._source.request(video, indices))
+            frames = self._source.request(video, needed_frames(moments, self._clip))
+            return _Planned(video, video.label, view, frames)
 
         def fetch(start: int) -> _Fetched | None:
             return self._fetch([plan(video) for video in good[start : start + batch_size]])

@@ -32,7 +32,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from vidcls.data.workers import Decoders, Failure, usable_cores
+from vidcls.data.decoding.workers import Decoders, Failure, usable_cores
 from vidcls.errors import UserError, VidclsError
 
 HEIGHT_PX, WIDTH_PX = 72, 96

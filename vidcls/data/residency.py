@@ -22,18 +22,20 @@ import psutil
 import torch
 from torch import Tensor
 
-from vidcls.data.decode import Form, Probe, decode
+from vidcls.data.decoding.decode import Form, Probe
+from vidcls.data.decoding.workers import Decoders, Failure, StageProgress
+from vidcls.data.entries import Entry, decode_as
 from vidcls.data.manifest import Video
 from vidcls.data.sampling import Indices
-from vidcls.data.store import Entry, Store
-from vidcls.data.workers import Decoders, Failure, StageProgress
+from vidcls.data.store import Store
 from vidcls.errors import VidclsError
-from vidcls.spec.sections import Residency
+from vidcls.spec.sections import ClipSection, Residency
 
 _MEMORY_SHARE = 0.5
 
 Frames = Sequence[Tensor]
-"""T decoded frames `[h, w, 3]` uint8, of one size; may share memory with the store: never written to."""
+"""T decoded frames `[h, w, C]` uint8, of one size, or 2 T for differences; may share memory with the store:
+never written to."""
 
 
 class Source(Protocol):
@@ -78,7 +80,7 @@ class Stored:
         """The frames as views of the store; there is nothing to wait for."""
         entry = self._entries[video.digest]
         stored = self._shards[entry.shard][entry.offset : entry.offset + entry.num_bytes]
-        frames = stored.view(entry.num_frames, entry.height, entry.width, 3)
+        frames = stored.view(entry.num_frames, entry.height, entry.width, entry.num_channels)
         return lambda: [frames[slot] for slot in _slots(entry, frame_indices)]
 
 
@@ -87,26 +89,36 @@ class Streamed:
 
     Args:
         probes: Of each video, by digest.
-        form: How frames are scaled.
+        clip: Says what is stored of a frame, and how it is scaled.
         decoders: Does the work.
     """
 
-    def __init__(self, *, probes: Mapping[str, Probe], form: Form, decoders: Decoders) -> None:
+    def __init__(self, *, probes: Mapping[str, Probe], clip: ClipSection, decoders: Decoders) -> None:
         self._probes = probes
-        self._form = form
+        self._form = Form(clip.fit, clip.size)
+        self._flow = clip.flow_method
         self._decoders = decoders
 
     def request(self, video: Video, frame_indices: Indices) -> Callable[[], Frames | Failure]:
         """Begin to decode; the function that is returned waits for the worker."""
         probe = self._probes[video.digest]
         size = self._form.scaled(probe.height, probe.width)
+        needed, places = np.unique(frame_indices, return_inverse=True)
         future = self._decoders.submit(
-            decode, video.path, frame_indices.tolist(), size=size, decoder=probe.decoder
+            decode_as,
+            video.path,
+            needed.tolist(),
+            size=size,
+            probe=probe,
+            flow=self._flow,
         )
 
         def frames() -> Frames | Failure:
             outcome = self._decoders.outcome(future)
-            return outcome if isinstance(outcome, Failure) else torch.from_numpy(outcome).unbind(0)
+            if isinstance(outcome, Failure):
+                return outcome
+            decoded = torch.from_numpy(outcome)
+            return [decoded[place] for place in places]
 
         return frames
 

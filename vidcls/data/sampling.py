@@ -1,4 +1,8 @@
-"""Which frames of a video make a clip, and where its random numbers come from. Pure functions."""
+"""Which moments of a video make a clip, and where its random numbers come from. Pure functions.
+
+A moment is what one of the T frames of a clip shows: a frame of the video, or the step from frame k to
+frame k + 1, of which a video of n frames has n - 1.
+"""
 
 from __future__ import annotations
 
@@ -19,31 +23,57 @@ def generator(*key: int | str) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
 
 
-def frame_indices(num_frames: int, clip: ClipSection, *, rng: np.random.Generator | None = None) -> Indices:
-    """The frames of one clip: `[T]`, sorted, from 0 to `num_frames - 1`.
+def num_moments(num_frames: int, clip: ClipSection, *, is_flow: bool) -> int:
+    """How many moments a video has to sample from (n).
+
+    Args:
+        num_frames: Its frames, or flow fields.
+        clip: Says what a moment is.
+        is_flow: Whether the data holds flow fields in place of frames.
+    """
+    return num_frames if clip.modality == "rgb" or is_flow else num_frames - 1
+
+
+def unfit(num_frames: int, clip: ClipSection, *, is_flow: bool) -> str | None:
+    """Why no clip can be made of a video; None where one can."""
+    if is_flow and clip.modality != "flow":
+        return "holds flow fields, not frames: set clip.modality=flow"
+    if num_moments(num_frames, clip, is_flow=is_flow) < 1:
+        return f"holds one frame, and clip.modality: {clip.modality} needs two"
+    return None
+
+
+def frame_indices(num_moments: int, clip: ClipSection, *, rng: np.random.Generator | None = None) -> Indices:
+    """The moments of one clip: `[T]`, sorted, from 0 to `num_moments - 1`.
 
     `uniform` is floor(linspace(0, n-1, T)), in training and in evaluation. `segment` (TSN, Wang et al. 2016,
     arXiv:1608.00859) cuts the video into T segments as equal as can be and takes a random frame of each, or
     the middle one without `rng`. A video of n < T frames repeats each of them T/n times, rounded down or up.
 
     Args:
-        num_frames: Decodable frames of the video (n), at least 1.
+        num_moments: Of the video (n), at least 1.
         clip: Number of frames (T) and rule.
         rng: Draws the frames in training; None in evaluation.
     """
-    edges = np.arange(clip.frames + 1) * num_frames // clip.frames
+    edges = np.arange(clip.frames + 1) * num_moments // clip.frames
     first, behind = edges[:-1], edges[1:]
-    if num_frames < clip.frames:
+    if num_moments < clip.frames:
         return first.astype(np.int64)
     if clip.sampling == "uniform":
-        return np.floor(np.linspace(0, num_frames - 1, clip.frames)).astype(np.int64)
+        return np.floor(np.linspace(0, num_moments - 1, clip.frames)).astype(np.int64)
     if rng is None:
         return (first + (behind - first) // 2).astype(np.int64)
     return rng.integers(first, behind, dtype=np.int64)
 
 
-def reachable_frames(num_frames: int, clip: ClipSection) -> Indices:
-    """Every frame that `frame_indices` can give, sorted, each once: what a store must hold."""
-    if clip.sampling == "uniform":
-        return np.unique(frame_indices(num_frames, clip))
-    return np.arange(num_frames)
+def needed_frames(moments: Indices, clip: ClipSection) -> Indices:
+    """The stored frames that moments of a clip are made of, `[T]`: for differences `[2 T]`, k, k + 1, ..."""
+    if clip.modality == "difference":
+        return np.stack([moments, moments + 1], axis=1).ravel()
+    return moments
+
+
+def reachable_frames(num_moments: int, clip: ClipSection) -> Indices:
+    """Every frame that a clip can need, sorted, each once: what a store must hold."""
+    moments = frame_indices(num_moments, clip) if clip.sampling == "uniform" else np.arange(num_moments)
+    return np.unique(needed_frames(moments, clip))

@@ -12,10 +12,12 @@ from statistics import median
 from typing import Any
 
 import av
+import numpy as np
 from PIL import Image
 
 from vidcls.data.digests import Progress
-from vidcls.data.layouts.files import frame_files
+from vidcls.data.layouts.files import frame_files, is_flow_file
+from vidcls.data.leaks.state import shares_by
 from vidcls.data.manifest import Manifest, Problem, Video, read_manifest
 from vidcls.spec.sections import SPLITS, DataSection, Split
 
@@ -82,13 +84,7 @@ class Scan:
 
     def num_sharing_train(self) -> dict[Split, tuple[int, int]]:
         """For val and test: how many videos have a group that train has too, and how many there are."""
-        train = _groups(self.manifest.split("train"))
-        held_out: tuple[Split, ...] = ("val", "test")
-        return {
-            split: (sum(video.group in train for video in videos), len(videos))
-            for split in held_out
-            if (videos := self.manifest.split(split))
-        }
+        return shares_by(self.manifest, lambda video: () if video.group is None else (video.group,))
 
     def sizes(self) -> dict[str, int]:
         """Number of videos of each size, `WIDTHxHEIGHT`, the most frequent first."""
@@ -159,7 +155,7 @@ def scan(section: DataSection, *, cache_dir: Path | None = None, progress: Progr
 
 
 def read_header(path: Path) -> Header:
-    """The header of a video file; for a folder of frames their number and the size of the first.
+    """The header of a video file; for a folder of frames or fields their number and the size of the first.
 
     Raises:
         OSError: If it cannot be opened (PIL's and PyAV's errors among them) or holds no video.
@@ -167,6 +163,9 @@ def read_header(path: Path) -> Header:
     """
     if path.is_dir():
         frames = frame_files(path)
+        if is_flow_file(frames[0].name):
+            field = np.load(frames[0], mmap_mode="r")
+            return Header(field.shape[1], field.shape[2], num_frames=len(frames), fps=None, duration_s=None)
         with Image.open(frames[0]) as image:
             return Header(image.height, image.width, num_frames=len(frames), fps=None, duration_s=None)
     with av.open(str(path)) as container:

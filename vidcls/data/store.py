@@ -2,7 +2,9 @@
 
     store_dir/clips/<key>/index.json        form, rule, and for each video (by digest): shard, offset, height,
                                             width, number and indices of the stored frames
-    store_dir/clips/<key>/shard-00000.bin   frames [n, height, width, 3] of its videos, one after the other
+    store_dir/clips/<key>/shard-00000.bin   frames [n, height, width, C] of its videos, one after the other
+
+A frame has three channels; a flow field two, see `vidcls.data.decoding.flow`.
 
 The layout follows from the probes alone, before anything is decoded. A builder writes whole shards into
 `<key>.partial` and renames the folder once all are there, so a reader sees all of a store or none of it, and
@@ -18,47 +20,19 @@ import json
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from vidcls.data.alone import alone
-from vidcls.data.decode import Form, Probe, decode
-from vidcls.data.sampling import reachable_frames
-from vidcls.data.workers import Decoders, Failure, StageProgress
+from vidcls.data.decoding.decode import Form, Probe
+from vidcls.data.decoding.workers import Decoders, Failure, StageProgress
+from vidcls.data.entries import Entry, choice, decode_stored, lay_out
 from vidcls.errors import VidclsError
 from vidcls.files import atomic_file, disk_full, is_disk_full, sync_folder, write_json
 from vidcls.spec.sections import ClipSection
 
-_VERSION = 1
-_SHARD_VIDEOS = 64
-_SHARD_BYTES = 256 * 2**20
+_VERSION = 2
 _SPARE_BYTES = 256 * 2**20
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Where the frames of one video lie.
-
-    Attributes:
-        shard: Number of the shard.
-        offset: First byte within it.
-        height: Of each stored frame, in pixels.
-        width: Of each stored frame, in pixels.
-        num_frames: Number of stored frames.
-        frame_indices: Which frames of the video they are, sorted; None is all.
-    """
-
-    shard: int
-    offset: int
-    height: int
-    width: int
-    num_frames: int
-    frame_indices: tuple[int, ...] | None
-
-    @property
-    def num_bytes(self) -> int:
-        """Size of the stored frames."""
-        return self.num_frames * self.height * self.width * 3
 
 
 class Store:
@@ -72,15 +46,17 @@ class Store:
 
     def __init__(self, store_dir: Path, *, probes: Mapping[str, Probe], clip: ClipSection) -> None:
         self._probes = {digest: probes[digest] for digest in sorted(probes)}
+        self._flow = clip.flow_method
         self._identity = {
             "version": _VERSION,
             "form": asdict(Form(clip.fit, clip.size)),
-            "frames": f"uniform {clip.frames}" if clip.sampling == "uniform" else "all",
+            "flow": self._flow,
+            "frames": choice(clip),
             "videos": [[digest, probe.decoder] for digest, probe in self._probes.items()],
         }
         key = hashlib.blake2b(json.dumps(self._identity).encode(), digest_size=16).hexdigest()
         self.path = store_dir / "clips" / key
-        self.entries = _lay_out(self._probes, clip)
+        self.entries = lay_out(self._probes, clip)
         self.shard_bytes = _shard_sizes(self.entries)
 
     @property
@@ -121,7 +97,8 @@ class Store:
         Args:
             files: The video files and frame folders by digest.
             decoders: Does the work.
-            progress: Told about the stages `decode` and `wait for another process that builds the store`.
+            progress: Told about the stages `decode`, or `flow`, and `wait for another process that builds the
+                store`.
 
         Raises:
             VidclsError: If the disk is full or too small, or naming every video that could not be decoded.
@@ -183,7 +160,7 @@ class Store:
         failures: list[str] = []
         outcomes = decoders.in_order(
             decode_stored,
-            ((files[digest], self.entries[digest], self._probes[digest]) for digest in pending),
+            ((files[digest], self.entries[digest], self._probes[digest], self._flow) for digest in pending),
             ahead=2 * decoders.workers + 2,
         )
         for number, digests in todo.items():
@@ -197,7 +174,7 @@ class Store:
                         file.write(outcome)
                     done += 1
                     if progress is not None:
-                        progress("decode", done, len(self.entries))
+                        progress("flow" if self._flow else "decode", done, len(self.entries))
                 if len(failures) > before:
                     raise _Unfinished
         if failures:
@@ -222,32 +199,10 @@ class _Unfinished(Exception):  # noqa: N818  (a way out of a `with` block, not a
     pass
 
 
-def decode_stored(path: Path, entry: Entry, probe: Probe) -> bytes:
-    """The bytes of one entry; runs in a worker process."""
-    size = (entry.height, entry.width)
-    return decode(path, entry.frame_indices, size=size, decoder=probe.decoder).tobytes()
-
-
 def _free_bytes(path: Path) -> int:
     while not path.exists():
         path = path.parent
     return shutil.disk_usage(path).free
-
-
-def _lay_out(probes: Mapping[str, Probe], clip: ClipSection) -> dict[str, Entry]:
-    form = Form(clip.fit, clip.size)
-    entries: dict[str, Entry] = {}
-    shard, offset, num_videos = 0, 0, 0
-    for digest, probe in probes.items():
-        if num_videos == _SHARD_VIDEOS or offset >= _SHARD_BYTES:
-            shard, offset, num_videos = shard + 1, 0, 0
-        frames = reachable_frames(probe.num_frames, clip)
-        chosen = None if len(frames) == probe.num_frames else tuple(frames.tolist())
-        height, width = form.scaled(probe.height, probe.width)
-        entry = Entry(shard, offset, height, width, len(frames), chosen)
-        entries[digest] = entry
-        offset, num_videos = offset + entry.num_bytes, num_videos + 1
-    return entries
 
 
 def _shard_sizes(entries: Mapping[str, Entry]) -> Sequence[int]:

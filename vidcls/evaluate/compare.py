@@ -21,6 +21,7 @@ class Evaluation:
         checkpoint: Which of its checkpoints.
         split: What `metrics` were measured on.
         manifest_hash: Of the data.
+        leak_state: Of the data, for that split.
         num_videos: How many videos were scored.
         metrics: By bare name: `loss top1 top5 mean_class_acc macro_f1`.
         val_top1: Top-1 of the same checkpoint on val, if it is known.
@@ -30,6 +31,7 @@ class Evaluation:
     checkpoint: str
     split: str
     manifest_hash: str
+    leak_state: str
     num_videos: int
     metrics: Mapping[str, float]
     val_top1: float | None
@@ -71,6 +73,11 @@ def compare(evaluations: Sequence[Evaluation]) -> Comparison:
     return Comparison(rows, best, f"tie by val top-1 at {top1:.1%}: {', '.join(best)}")
 
 
+def leak_states(comparison: Comparison) -> str:
+    """The leak states of all rows, each once."""
+    return ", ".join(dict.fromkeys(row.leak_state for row in comparison.rows))
+
+
 def comparison_table(comparison: Comparison) -> Table:
     """The comparison for a terminal; the best are in bold, the verdict is the caption."""
     from rich import box
@@ -85,10 +92,17 @@ def comparison_table(comparison: Comparison) -> Table:
     table.add_column("run", overflow="fold")
     for name in ("videos", "loss", *COLUMNS.values(), *(() if shows_val else ("val top-1",))):
         table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("leak state", no_wrap=True)
     for row in comparison.rows:
         shares = [row.metrics[name] for name in COLUMNS] + ([] if shows_val else [row.val_top1])
         style = "bold" if row.label in comparison.best else None
-        cells = (row.label, str(row.num_videos), f"{row.metrics['loss']:.3f}", *map(_percent, shares))
+        cells = (
+            row.label,
+            str(row.num_videos),
+            f"{row.metrics['loss']:.3f}",
+            *map(_percent, shares),
+            row.leak_state,
+        )
         table.add_row(*cells, style=style)
     return table
 

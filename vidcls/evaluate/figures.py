@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vidcls.evaluate.compare import leak_states
 from vidcls.files import atomic_file
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def draw_comparison(comparison: Comparison, path: Path) -> None:
     axes.grid(visible=True, axis="x", color="#e6e9ed", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_title(comparison.verdict, fontsize=9, loc="left", color=INK)
+    title = f"{comparison.verdict}\nleak state of the data: {leak_states(comparison)}"
+    axes.set_title(title, fontsize=9, loc="left", color=INK)
     figure.legend(loc="outside lower center", ncols=len(BARS), fontsize=8, frameon=False)
     _save(figure, path)
 

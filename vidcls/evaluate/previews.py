@@ -14,6 +14,8 @@ from vidcls.spec.experiment import Spec
 from vidcls.spec.sections import ClipSection
 from vidcls.tracking.tracker import Preview
 
+_FAST_PX = 4.0  # from here on a preview of flow has its full colour
+
 
 def make_previews(
     clips: Clips, videos: Sequence[Video], predictions: Predictions, *, spec: Spec
@@ -42,7 +44,22 @@ def make_previews(
 
 
 def _pixels(clip_cthw: torch.Tensor, section: ClipSection) -> np.ndarray:
-    """Undo the normalisation: uint8 `[T, H, W, 3]`."""
-    clip_thwc = clip_cthw.float().cpu().permute(1, 2, 3, 0)
-    values = (clip_thwc * torch.tensor(section.std) + torch.tensor(section.mean)) * 255
-    return values.round().clamp(0, 255).to(torch.uint8).numpy()
+    """Undo the normalisation: uint8 RGB `[T, H, W, 3]`, differences around grey, flow as colours."""
+    mean, std = (np.array(values, np.float32) for values in section.normalisation)
+    values = clip_cthw.float().cpu().permute(1, 2, 3, 0).numpy() * std + mean
+    match section.modality:
+        case "flow":
+            return np.stack([_wheel(field) for field in values])
+        case "difference":
+            values = (values + 1) / 2
+    return (values * 255).round().clip(0, 255).astype(np.uint8)
+
+
+def _wheel(field: np.ndarray) -> np.ndarray:
+    """A flow field `[H, W, 2]` as colours `[H, W, 3]`: the direction is the hue, stillness is white."""
+    import cv2
+
+    speed, angle = cv2.cartToPolar(field[..., 0], field[..., 1])
+    hue = angle * (90 / np.pi)  # OpenCV's hues of 8 bits go to 180
+    colours = np.stack([hue, 255 * np.minimum(speed / _FAST_PX, 1), np.full_like(hue, 255)], axis=-1)
+    return np.asarray(cv2.cvtColor(colours.round().astype(np.uint8), cv2.COLOR_HSV2RGB))

@@ -14,12 +14,13 @@ from vidcls.evaluate.predictions import Predictions
 from vidcls.files import write_json, write_text
 
 
-def write_report(predictions: Predictions, folder: Path) -> Metrics:
+def write_report(predictions: Predictions, folder: Path, *, leak_state: str) -> Metrics:
     """Writes `metrics.json`, `per_class.csv`, `confusion.csv` and `confusion.png`.
 
     Args:
         predictions: What to report on.
         folder: Made if need be; files of an earlier report are replaced.
+        leak_state: Of the data, for the split.
 
     Raises:
         VidclsError: No video was scored, or logits are not finite.
@@ -36,7 +37,8 @@ def write_report(predictions: Predictions, folder: Path) -> Metrics:
         metrics.confusion,
         folder / "confusion.png",
         classes=classes,
-        title=f"{split}, {predictions.checkpoint}: top-1 {metrics.top1:.1%} of {metrics.num_videos} videos",
+        title=f"{split}, {predictions.checkpoint}: top-1 {metrics.top1:.1%} of {metrics.num_videos} videos\n"
+        f"leak state of the data: {leak_state}",
     )
     write_json(
         folder / "metrics.json",
@@ -44,6 +46,7 @@ def write_report(predictions: Predictions, folder: Path) -> Metrics:
             "split": split,
             "checkpoint": predictions.checkpoint,
             "manifest_hash": predictions.manifest_hash,
+            "leak_state": leak_state,
             "num_videos": metrics.num_videos,
             "metrics": metrics.named(split),
             "unscored": dict(predictions.unscored),

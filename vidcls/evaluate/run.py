@@ -11,6 +11,7 @@ from vidcls.data.batches import Clips, open_clips
 from vidcls.data.manifest import Manifest, Video, load_manifest
 from vidcls.errors import UserError
 from vidcls.evaluate.compare import Evaluation
+from vidcls.evaluate.leaks import leaks_of
 from vidcls.evaluate.ledger import Ledger
 from vidcls.evaluate.metrics import Metrics
 from vidcls.evaluate.predictions import Predictions, load_predictions
@@ -85,6 +86,7 @@ def as_evaluation(run: Run, which: Checkpoint, *, split: Split, metrics: Metrics
         checkpoint=which,
         split=split,
         manifest_hash=run.provenance()["manifest"]["hash"],
+        leak_state=leaks_of(run).of_split(split),
         num_videos=metrics.num_videos,
         metrics={name.partition("/")[2]: value for name, value in metrics.named(split).items()},
         val_top1=metrics.top1 if split == "val" else _val_top1(run, which),
@@ -120,4 +122,5 @@ def evaluate_open(
         unscored={video.id: clips.bad[video.id] for video in videos if video.id in clips.bad},
     )
     predictions.save(run.predictions_file(split, which))
-    return write_report(predictions, run.report_dir(split, which))
+    leak_state = leaks_of(run).of_split(split)
+    return write_report(predictions, run.report_dir(split, which), leak_state=leak_state)

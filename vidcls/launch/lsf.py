@@ -94,6 +94,21 @@ class LsfQueue:
             parts.append(f"mig={asked.mig}")
         return ":".join(parts)
 
+    def rehearse(self, job: Job) -> str:
+        """What `bqueues` says of the queue: LSF looks at a job only when it is submitted."""
+        self.script(job)
+        named = [self.profile.queue_name] if self.profile.queue_name else []
+        answer = run("bqueues", *named)
+        if answer.returncode != 0:
+            raise VidclsError(f"bqueues: {words(answer)}", hint="`bqueues` lists the queues")
+        rows = [line.split() for line in answer.stdout.splitlines()[1:]]
+        states = {row[0]: row[2] for row in rows if len(row) > 2}
+        if named and not states.get(named[0], "").startswith("Open"):
+            raise VidclsError(
+                f"bqueues: {named[0]} takes no jobs: {words(answer)}", hint="`bqueues` lists others"
+            )
+        return ", ".join(f"{name} is {state}" for name, state in states.items())
+
     def submit(self, job: Job) -> str:
         """Hand the job over; its id."""
         script = self.script(job)

@@ -30,6 +30,16 @@ class Queue(Protocol):
             UserError: For what no script can hold.
         """
 
+    def rehearse(self, job: Job) -> str:
+        """Ask whether a job would be taken; nothing is queued.
+
+        Returns:
+            What the queue says, for a person.
+
+        Raises:
+            VidclsError: In the queue's own words, if it would be refused.
+        """
+
     def submit(self, job: Job) -> str:
         """Hand a job over and return at once.
 

@@ -89,6 +89,14 @@ class SlurmQueue:
             options += [f"--mail-user={asked.notify.email}", f"--mail-type={kinds}"]
         return options
 
+    def rehearse(self, job: Job) -> str:
+        """What `sbatch --test-only` says: partition, account, limits and resources are looked at."""
+        answer = run("sbatch", "--test-only", script=self.script(job))
+        if answer.returncode != 0:
+            hint = "`sinfo` lists partitions and limits; --dry-run shows the script"
+            raise VidclsError(f"sbatch would refuse the job: {words(answer)}", hint=hint)
+        return words(answer).removeprefix("sbatch: ")
+
     def submit(self, job: Job) -> str:
         """Hand the job over; its id."""
         script = self.script(job)

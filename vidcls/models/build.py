@@ -20,7 +20,7 @@ from vidcls.spec.model import (
 from vidcls.spec.sections import ClipSection
 
 
-def build(section: ModelSection, *, num_classes: int, clip: ClipSection, in_channels: int = 3) -> nn.Module:
+def build(section: ModelSection, *, num_classes: int, clip: ClipSection) -> nn.Module:
     """A freshly initialised model: `forward(clip [B, C, T, H, W]) -> logits [B, K]`.
 
     Its weights are drawn from torch's global generator, in the order of construction.
@@ -28,13 +28,12 @@ def build(section: ModelSection, *, num_classes: int, clip: ClipSection, in_chan
     Args:
         section: What to build.
         num_classes: K.
-        clip: T, H and W.
-        in_channels: C.
+        clip: C, T, H and W.
 
     Raises:
         UserError: If a backbone is unknown, of the wrong family, or cannot take such clips.
     """
-    shape = (clip.frames, *clip.size)
+    shape, in_channels = (clip.frames, *clip.size), clip.num_channels
     match section:
         case CNN3DSection():
             return CNN3D(section, num_classes=num_classes, clip_shape=shape, in_channels=in_channels)
@@ -45,8 +44,5 @@ def build(section: ModelSection, *, num_classes: int, clip: ClipSection, in_chan
         case LateFusionSection():
             return LateFusion(section, num_classes=num_classes, clip_shape=shape, in_channels=in_channels)
         case EnsembleSection():
-            members = [
-                build(member, num_classes=num_classes, clip=clip, in_channels=in_channels)
-                for member in section.members
-            ]
+            members = [build(member, num_classes=num_classes, clip=clip) for member in section.members]
             return Ensemble(members, aggregate=section.aggregate)

@@ -55,20 +55,18 @@ class ModelSummary:
     gflops: float
 
 
-def describe(
-    section: ModelSection, *, clip: ClipSection, num_classes: int, in_channels: int = 3
-) -> ModelSummary:
+def describe(section: ModelSection, *, clip: ClipSection, num_classes: int) -> ModelSummary:
     """Build a model and follow the shape of one clip through it, on torch's meta device.
 
     Raises:
         UserError: As `build` does.
     """
-    model = build(section, num_classes=num_classes, clip=clip, in_channels=in_channels)
+    model = build(section, num_classes=num_classes, clip=clip)
     trainable = [param.requires_grad for param in model.parameters()]
     model = model.to("meta").eval()
     stages: list[Stage] = []
     hooks = [_watch(name, module, stages) for name, module in _parts(model)]
-    clip_shape = (1, in_channels, clip.frames, *clip.size)
+    clip_shape = (1, clip.num_channels, clip.frames, *clip.size)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.empty(clip_shape, device="meta"))
     for hook in hooks:

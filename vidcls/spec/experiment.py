@@ -46,6 +46,10 @@ class Spec(Section):
             raise ValueError(
                 "clip.unit: frame needs a model that scores one frame alone: model.kind: frame_average"
             )
+        if self.data.source == "flows" and self.clip.modality != "flow":
+            raise ValueError("data.source: flows are fields of optical flow; set clip.modality: flow")
+        if self.data.source == "flows" and self.clip.flow is not None:
+            raise ValueError("clip.flow: has no effect under data.source: flows, which were computed before")
         if self.clip.frames < 2 and kinds - {"frame_average"}:
             raise ValueError(f"clip.frames: model.kind: {self.model.kind} joins frames; give it 2 or more")
         if self.augment.crop == "random" and self.clip.fit == "squeeze":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from vidcls.spec.base import (
     NonNegativeFloat,
@@ -21,7 +21,15 @@ Auto = Literal["auto"]
 Split = Literal["train", "val", "test"]
 Residency = Literal["device", "memory", "mapped", "streamed"]
 Precision = Literal["fp32", "bf16", "fp16"]
+Source = Literal["auto", "videos", "frames", "flows"]
+FlowMethod = Literal["dis", "farneback"]
+Modality = Literal["rgb", "flow", "difference"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+_NORMALISATION: dict[Modality, tuple[float, float]] = {
+    "rgb": (0.45, 0.225),
+    "flow": (0.0, 0.5),  # what UCF101 has at 112 px
+    "difference": (0.0, 0.05),
+}
 
 
 class DataSection(Section):
@@ -29,16 +37,18 @@ class DataSection(Section):
 
     root: Text = not_identity("data/motion10")
     """Folder with the videos, or a CSV manifest `path,label,split[,group]`."""
-    source: Literal["auto", "videos", "frames"] = "auto"
-    """Which of the two to read where a course layout holds both; `auto` takes videos."""
+    source: Source = "auto"
+    """Which to read where a course layout holds several; `auto` takes videos, else frames, else flows.
+    `flows` are fields of optical flow, for clip.modality: flow."""
     split_number: Annotated[PositiveInt, Field(le=3)] | None = None
     """Which of the official UCF101 lists (1 to 3); only for that layout, there 1 if unset."""
     val_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share of train cut off as val, by group, where the data has no val; 0.2 if unset."""
     flip_labels: dict[str, str] | None = None
     """What each class becomes in a mirror, `{left: right, right: left}`; needed to flip such classes."""
-    decoder: Literal["decord", "pyav"] = "decord"
-    """Serves the files on which it was seen to agree with PyAV in order; PyAV serves the others."""
+    decoder: Literal["decord", "pyav"] = "pyav"
+    """PyAV is the truth and the fastest in order. `decord` serves the files on which it was seen to agree
+    with PyAV, which decodes each file once more; PyAV serves the others."""
     bad_videos: Literal["error", "skip"] = "error"
     """What to do about a video that cannot be decoded."""
     max_bad: PositiveInt | None = None
@@ -50,6 +60,15 @@ class DataSection(Section):
     workers: Auto | PositiveInt = not_identity("auto")
     """Processes that decode; `auto` is the number of usable cores."""
 
+    @field_validator("source", mode="before")
+    @classmethod
+    def _no_pictures(cls, value: Any) -> Any:
+        if value == "flows_png":
+            raise ValueError(
+                "flows_png are colour-wheel pictures, (u, v) cannot be told from them; set flows"
+            )
+        return value
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.max_bad is not None and self.bad_videos == "error":
@@ -60,8 +79,14 @@ class DataSection(Section):
 class ClipSection(Section):
     """How a video becomes the tensor that the model sees: `frames` frames of `size`."""
 
+    modality: Modality = "rgb"
+    """`rgb`: frames as they are. `flow`: the optical flow (u, v) from a sampled frame to the next one of the
+    video. `difference`: the next frame minus the sampled one."""
+    flow: FlowMethod | None = None
+    """How OpenCV computes the flow of videos; `dis` if unset."""
     frames: PositiveInt = 10
-    """Sampled frames a clip (T). A shorter video repeats frames, each as evenly as can be."""
+    """Sampled frames a clip (T), or flow fields, or differences. A shorter video repeats them, each as evenly
+    as can be."""
     size: tuple[Annotated[PositiveInt, Field(ge=8)], Annotated[PositiveInt, Field(ge=8)]] = (112, 112)
     """Height and width in pixels, `[H, W]`."""
     fit: Literal["squeeze", "crop"] = "squeeze"
@@ -71,13 +96,39 @@ class ClipSection(Section):
     each of T equal segments in training, the middle one in evaluation."""
     unit: Literal["clip", "frame"] = "clip"
     """`frame` trains on every sampled frame as a sample of its own; evaluation joins a video's frames."""
-    mean: tuple[float, float, float] = (0.45, 0.45, 0.45)
-    """Subtracted from each RGB channel on the scale 0 to 1."""
-    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.225, 0.225, 0.225)
-    """Each RGB channel is divided by this after the mean was subtracted."""
+    mean: tuple[float, ...] | None = None
+    """Subtracted from each channel: of RGB and differences on the scale 0 to 1, 0.45 and 0 if unset; of u and
+    v in pixels of the clip, 0 if unset."""
+    std: tuple[PositiveFloat, ...] | None = None
+    """Each channel is divided by this after the mean was subtracted; if unset 0.225 (RGB), 0.05
+    (difference), 0.5 px (flow)."""
+
+    @property
+    def num_channels(self) -> int:
+        """What the model sees of each pixel (C): red, green and blue, their differences, or u and v."""
+        return 2 if self.modality == "flow" else 3
+
+    @property
+    def flow_method(self) -> FlowMethod | None:
+        """How the flow of videos is computed, None for other modalities."""
+        return (self.flow or "dis") if self.modality == "flow" else None
+
+    @property
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The mean and the standard deviation of each channel, as set or those of the modality."""
+        mean, std = _NORMALISATION[self.modality]
+        return self.mean or (mean,) * self.num_channels, self.std or (std,) * self.num_channels
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.flow is not None and self.modality != "flow":
+            raise ValueError(f"flow: has no effect under modality: {self.modality}; set modality: flow")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if values is not None and len(values) != self.num_channels:
+                raise ValueError(
+                    f"{name}: expected {self.num_channels} numbers, one a channel of modality: "
+                    f"{self.modality}, got {len(values)}"
+                )
         if self.unit == "frame" and self.sampling != "uniform":
             raise ValueError("sampling: has no effect under unit: frame, which trains on all frames")
         return self

@@ -22,7 +22,7 @@ from vidcls.sweep.keep import ranked
 from vidcls.sweep.launch import submit
 from vidcls.sweep.search import open_searcher
 from vidcls.sweep.space import overrides
-from vidcls.sweep.status import ask_queues
+from vidcls.sweep.status import ask_queues, leak_state_of
 from vidcls.sweep.supply import planned_trials
 from vidcls.sweep.trials import Trial
 from vidcls.sweep.workers import Watch, Workers
@@ -164,11 +164,13 @@ class Winner:
         spec: Its experiment, under a name of its own.
         value: Of the metric: the mean over its repeats.
         trials: Its repeats, the best first.
+        leak_state: Of the data that they were trained on.
     """
 
     spec: Spec
     value: float
     trials: tuple[Trial, ...]
+    leak_state: str
 
 
 def winner(folder: SweepFolder) -> Winner:
@@ -200,7 +202,7 @@ def winner(folder: SweepFolder) -> Winner:
     data = spec.data.model_copy(update={"root": _short(Path(spec.data.root))})
     tracking = spec.tracking.model_copy(update={"group": None, "artifact": True})
     spec = spec.model_copy(update={**named, "data": data, "tracking": tracking})
-    return Winner(spec, _mean(group), tuple(group))
+    return Winner(spec, _mean(group), tuple(group), leak_state_of(folder, group))
 
 
 def _mean(group: Sequence[Trial]) -> float:

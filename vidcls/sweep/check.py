@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -89,6 +89,17 @@ def check_points(sweep: SweepFile) -> tuple[LoadedSpec | None, list[Mistake]]:
     return loaded, _first_of_each(mistakes)
 
 
+def points_of(sweep: SweepFile, settings: Sequence[str]) -> Iterator[tuple[Point, LoadedSpec]]:
+    """The experiment at enough points to reach every value, each with its point.
+
+    Args:
+        sweep: A search that passed `check_points`.
+        settings: Fixed settings of every trial, beyond those in the file's command.
+    """
+    for point, _ in _points(sweep):
+        yield point, _load(sweep, point, settings)
+
+
 def check_metric(sweep: SweepFile, loaded: LoadedSpec | None) -> list[Mistake]:
     """Check that the metric is logged, its goal meant, and that early stopping can stop something."""
     metric = sweep.metric
@@ -159,9 +170,9 @@ def _points(sweep: SweepFile) -> Iterator[tuple[Point, tuple[str, ...]]]:
         yield from ((space.random_point(0, i), searched) for i in range(_NUM_TRIED // 5))
 
 
-def _load(sweep: SweepFile, point: Point) -> LoadedSpec:
-    settings = (*sweep.overrides, *overrides(point))
-    return load_spec(sweep.spec_path, settings, data_file=sweep.data_file)
+def _load(sweep: SweepFile, point: Point, settings: Sequence[str] = ()) -> LoadedSpec:
+    asked = (*sweep.overrides, *settings, *overrides(point))
+    return load_spec(sweep.spec_path, asked, data_file=sweep.data_file)
 
 
 def _placed(sweep: SweepFile, mistake: Mistake, point: Point, varied: tuple[str, ...]) -> Mistake:

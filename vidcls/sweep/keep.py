@@ -31,10 +31,10 @@ class Keeper:
 
     def prune(self, trials: Sequence[Trial]) -> None:
         """Look at what has ended since the last call."""
-        best = {_run(trial) for trial in ranked(trials, goal=self._goal)[: self._keep]}
-        in_use = {_run(trial) for trial in trials if trial.state not in ("finished", "stopped")}
+        best = {run_of(trial) for trial in ranked(trials, goal=self._goal)[: self._keep]}
+        in_use = {run_of(trial) for trial in trials if trial.state not in ("finished", "stopped")}
         for trial in trials:
-            run = _run(trial)
+            run = run_of(trial)
             if run is None or trial.number in self._settled or run in best | in_use:
                 continue
             self._settled.add(trial.number)
@@ -44,6 +44,7 @@ class Keeper:
                     run.remove_checkpoints()
 
 
-def _run(trial: Trial) -> Run | None:
+def run_of(trial: Trial) -> Run | None:
+    """The run of a trial that has ended, None where it never began one."""
     folder = trial.end.get("run") if trial.end else None
     return Run(Path(folder)) if folder else None

@@ -241,14 +241,19 @@ def _trim_time(
     return profile, num_workers
 
 
+def copies_at_once(options: SweepOptions, num_workers: int, num_trials: int | None) -> int:
+    """Trials that may have checkpoints to go on from at one time; under ASHA all of them may."""
+    paused = (num_trials or 0) if options.asha else 0
+    return num_workers * options.per_gpu + paused
+
+
 def _check_disk(base: Spec, options: SweepOptions, num_workers: int, num_trials: int | None) -> None:
     place = Path(base.runs_dir)
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free
-    at_once = num_workers * options.per_gpu
-    paused = (num_trials or 0) if options.asha else 0
-    copies = _ADAMW_COPIES * (at_once + paused) + options.keep
+    at_once = copies_at_once(options, num_workers, num_trials)
+    copies = _ADAMW_COPIES * at_once + options.keep
     if free >= copies * _LARGEST_BYTES:
         return  # whatever the model: it need not be built, for which torch would have to be loaded
     from vidcls.models.describe import describe
@@ -257,7 +262,7 @@ def _check_disk(base: Spec, options: SweepOptions, num_workers: int, num_trials:
     needed = copies * 4 * summary.num_params
     if free < needed:
         raise VidclsError(
-            f"{place}: {free / 1e9:.1f} GB free; the checkpoints of {at_once + paused} trials and of the best"
+            f"{place}: {free / 1e9:.1f} GB free; the checkpoints of {at_once} trials and of the best"
             f" {options.keep} take about {needed / 1e9:.1f} GB",
             hint="put runs_dir on a larger disk, or give fewer --workers or --keep",
         )

@@ -7,16 +7,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from vidcls.errors import VidclsError
+from vidcls.evaluate.leaks import leaks_of
 from vidcls.launch.job import Task
 from vidcls.launch.profiles import profile_of
 from vidcls.launch.queue import open_queue
+from vidcls.runs import Run
 from vidcls.sweep.file import load_sweep
 from vidcls.sweep.folder import SweepFolder, SweepOptions
-from vidcls.sweep.keep import ranked
+from vidcls.sweep.keep import ranked, run_of
 from vidcls.sweep.search import open_searcher
 from vidcls.sweep.supply import planned_trials
 from vidcls.sweep.trials import Trial
@@ -52,13 +55,14 @@ class WorkerRow:
 
 @dataclass(frozen=True)
 class Overview:
-    """A sweep at one moment."""
+    """A sweep at one moment; its leak state is that of the data behind `best`."""
 
     name: str
     folder: Path
     state: str
     metric: str
     goal: str
+    leak_state: str
     num_trials: int | None
     counts: dict[str, int]
     best: tuple[Trial, ...]
@@ -91,6 +95,7 @@ class Observer:
         space = open_searcher(sweep, seed=self._options.seed).num_configurations
         num_trials = planned_trials(sweep, self._options, space, control.extra_trials)
         goal = sweep.objective.goal
+        best = ranked(trials, goal=goal)[:5]
         counts: Counter[str] = Counter(trial.state for trial in trials)
         totals = self._workers.totals()
         busy = [row for row in rows if row.state not in ("dead", "gone")]
@@ -101,9 +106,10 @@ class Observer:
             state=state,
             metric=sweep.objective.name,
             goal=goal,
+            leak_state=leak_state_of(self.folder, best),
             num_trials=num_trials,
             counts=dict(counts),
-            best=tuple(ranked(trials, goal=goal)[:5]),
+            best=tuple(best),
             running=tuple(trial for trial in trials if trial.state == "running"),
             failed=tuple(trial for trial in trials if trial.state == "failed"),
             workers=tuple(rows),
@@ -113,6 +119,15 @@ class Observer:
             advice=tuple(advice(trials, self._options)),
             notes=(*notes, *_next_step(state, self.folder)),
         )
+
+
+def leak_state_of(folder: SweepFolder, trials: Sequence[Trial]) -> str:
+    """The leak state of the data that trials were trained on; of each where the data is searched too."""
+    runs = [run for trial in trials if (run := run_of(trial)) is not None]
+    # Before the first has ended any run will do.
+    runs = runs or [Run(path.parent) for path in islice(folder.runs_dir.glob("*/*/provenance.json"), 1)]
+    states = (str(leaks_of(run)) for run in runs if run.provenance_file.is_file())
+    return ", ".join(dict.fromkeys(states)) or "unknown"
 
 
 @dataclass(frozen=True)
@@ -238,6 +253,7 @@ def as_json(overview: Overview) -> dict[str, Any]:
         "state": overview.state,
         "metric": overview.metric,
         "goal": overview.goal,
+        "leak_state": overview.leak_state,
         "num_trials": overview.num_trials,
         "counts": overview.counts,
         "best": [brief(trial) for trial in overview.best],

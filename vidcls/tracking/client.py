@@ -73,6 +73,7 @@ class Start:
     name: str
     group: str
     spec: Mapping[str, Any]
+    leak_state: str
 
     def __call__(self, mode: Mode, *, finish_timeout_s: float) -> wandb.Run:
         """Begin it, or go on where the server has it already.
@@ -98,7 +99,7 @@ class Start:
             group=section.group or self.group,
             tags=section.tags,
             notes=section.notes,
-            config=dict(self.spec),
+            config={**self.spec, "leak_state": self.leak_state},
             dir=str(self.run_dir),
             settings=wandb.Settings(
                 init_timeout=INIT_TIMEOUT_S,
@@ -117,6 +118,7 @@ class Start:
         for pattern in ("train/*", "lr", "grad_norm", "clips_per_s", "waiting_s"):
             run.define_metric(pattern, step_metric="step")
         run.define_metric("val/*", step_metric="epoch")
+        run.summary["leak_state"] = self.leak_state
         if mode == "online":
             _note_mirror(self.run_dir, Mirror(run.id, run.entity, run.project, _sweep()))
         return run

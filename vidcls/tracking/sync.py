@@ -46,11 +46,12 @@ def check_login() -> None:
         raise UserError(f"no credentials for {settings.base_url}", hint="wandb login")
 
 
-def upload(run: Run, *, confusion: Confusion | None = None) -> list[str]:
+def upload(run: Run, *, leak_state: str, confusion: Confusion | None = None) -> list[str]:
     """Bring a run up, to each W&B run that shows it.
 
     Args:
         run: One that nobody trains at the moment.
+        leak_state: Of its data.
         confusion: Of its best checkpoint on val, shown where the server has none.
 
     Returns:
@@ -63,7 +64,7 @@ def upload(run: Run, *, confusion: Confusion | None = None) -> list[str]:
     here = Mirror(run.wandb_id, spec.tracking.entity, spec.tracking.project)
     try:
         return [
-            _send(run, mirror, rows=rows, status=status, confusion=confusion)
+            _send(run, mirror, leak_state=leak_state, rows=rows, status=status, confusion=confusion)
             for mirror in read_mirrors(run.folder) or [here]
         ]
     except VidclsError:
@@ -82,7 +83,13 @@ def upload(run: Run, *, confusion: Confusion | None = None) -> list[str]:
 
 
 def _send(
-    run: Run, mirror: Mirror, *, rows: Sequence[Row], status: Status | None, confusion: Confusion | None
+    run: Run,
+    mirror: Mirror,
+    *,
+    leak_state: str,
+    rows: Sequence[Row],
+    status: Status | None,
+    confusion: Confusion | None,
 ) -> str:
     spec = run.spec()
     place = {"entity": mirror.entity, "project": mirror.project}
@@ -94,6 +101,7 @@ def _send(
         name=f"{spec.name}-s{spec.seed}",
         group=spec.name,
         spec=plain(spec),
+        leak_state=leak_state,
     )
     shown = start("online", finish_timeout_s=UPLOAD_TIMEOUT_S)
     for number, row in enumerate(rows):

@@ -53,6 +53,7 @@ def open_tracker(
     name: str,
     group: str,
     spec: Mapping[str, Any],
+    leak_state: str,
     history: Sequence[Row],
     warn: Callable[[str], None],
 ) -> Tracker:
@@ -65,6 +66,7 @@ def open_tracker(
         name: Name of the run, for people.
         group: Runs with one group are shown together, unless the section names another.
         spec: The resolved spec, shown as the config.
+        leak_state: Of the data, shown beside every accuracy: in the config and in the summary.
         history: Rows already in `metrics.jsonl`, after it was truncated to the checkpoint; empty at first.
         warn: Told, in one line, what is not as asked. Is also called from another thread.
     """
@@ -84,7 +86,15 @@ def open_tracker(
         return NullTracker()
     known = [mirror.id for mirror in read_mirrors(run_dir) if mirror.sweep is None]
     run_id = known[0] if known else run_id
-    start = Start(section=section, run_dir=run_dir, run_id=run_id, name=name, group=group, spec=spec)
+    start = Start(
+        section=section,
+        run_dir=run_dir,
+        run_id=run_id,
+        name=name,
+        group=group,
+        spec=spec,
+        leak_state=leak_state,
+    )
     return WandbTracker(start, mode=mode, history=history, warn=warn)
 
 

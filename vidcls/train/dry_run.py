@@ -4,24 +4,59 @@ from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import torch
 
 from vidcls.data.batches import open_clips
+from vidcls.data.decoding.workers import usable_cores
 from vidcls.data.manifest import Manifest, load_manifest
-from vidcls.data.transforms import flip_map
-from vidcls.data.workers import usable_cores
+from vidcls.data.views import flip_map
 from vidcls.errors import VidclsError
 from vidcls.evaluate.restore import FORMAT, read_checkpoint
 from vidcls.models.build import build
 from vidcls.models.device import pick_device, pin
+from vidcls.spec.experiment import Spec
 from vidcls.spec.load import LoadedSpec
+from vidcls.spec.sections import Precision
 from vidcls.spec.show import plain
 from vidcls.train.checkpoint import seed_everything, write_checkpoint
 from vidcls.train.loop import Data, Loop
 from vidcls.train.precision import resolve_precision
 from vidcls.train.session import Display
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What one batch came to.
+
+    Attributes:
+        num_videos: It was trained on.
+        num_val: That were scored.
+        num_classes: K.
+        device: `cpu` or `cuda`.
+        precision: Of the step.
+        loss: Of the step.
+        step_s: Seconds of the step, decoding aside.
+        decode_s: Seconds to decode the batch once more, by all workers together.
+        metrics: What is logged after an epoch.
+        last_bytes: Size of the checkpoint.
+        base_bytes: What the process held before it had a model: Python and its libraries.
+    """
+
+    num_videos: int
+    num_val: int
+    num_classes: int
+    device: str
+    precision: Precision
+    loss: float
+    step_s: float
+    decode_s: float
+    metrics: tuple[str, ...]
+    last_bytes: int
+    base_bytes: int
 
 
 def dry_run(loaded: LoadedSpec, *, device: str | None, display: Display) -> list[str]:
@@ -33,55 +68,101 @@ def dry_run(loaded: LoadedSpec, *, device: str | None, display: Display) -> list
     Raises:
         VidclsError: If anything a training would do fails.
     """
-    spec = loaded.spec
-    place = pick_device(device)
+    spec, place = loaded.spec, pick_device(device)
     with loaded.placed():
         manifest = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
-        flip_map(spec.augment, flip_labels=spec.data.flip_labels, classes=manifest.classes)
-        seed_everything(spec.seed)
-        model = build(spec.model, num_classes=manifest.num_classes, clip=spec.clip)
+        done = rehearse(spec, manifest=manifest, device=place, display=display)
+    return [
+        f"data: {_count(manifest)}, {manifest.num_classes} classes",
+        f"step: {done.num_videos} videos, {done.device}, {done.precision}, loss {done.loss:.3f},"
+        f" {done.step_s:.2f} s",
+        f"validation: {done.num_val} videos, logits {[done.num_val, done.num_classes]}",
+        "checkpoint: written, read back, equal",
+    ]
+
+
+def rehearse(
+    spec: Spec,
+    *,
+    manifest: Manifest,
+    device: torch.device,
+    display: Display,
+    batch_size: int | None = None,
+) -> Rehearsal:
+    """Take one step on the first videos, validate on as many, write a checkpoint and read it back.
+
+    Args:
+        spec: What would be trained.
+        manifest: Its data.
+        device: Where it computes.
+        display: Told what is done.
+        batch_size: Videos; as the spec says if None.
+
+    Raises:
+        VidclsError: If anything a training would do fails.
+    """
+    flip_map(spec.augment, flip_labels=spec.data.flip_labels, classes=manifest.classes)
+    base_bytes = psutil.Process().memory_info().rss
+    seed_everything(spec.seed)
+    model = build(spec.model, num_classes=manifest.num_classes, clip=spec.clip)
     threads = usable_cores() if spec.train.threads == "auto" else spec.train.threads
     pin(threads=threads, deterministic=spec.train.deterministic)
-    # A batch's worth of videos, decoded as they come: no store is built for a trial.
-    num = spec.train.batch_size
+    num = batch_size or spec.train.batch_size
     train, val = manifest.split("train")[:num], manifest.split("val")[:num]
-    data_section = spec.data.model_copy(update={"residency": "streamed"})
+    # A batch's worth of videos, decoded as they come: no store is built for a trial.
     with open_clips(
         (*train, *val),
-        data=data_section,
+        data=spec.data.model_copy(update={"residency": "streamed"}),
         clip=spec.clip,
         classes=manifest.classes,
         store_dir=Path(spec.store_dir),
-        device=place,
+        device=device,
         progress=display.stage,
     ) as clips:
-        precision = resolve_precision(spec.train, place)
-        data = Data(clips, train, val)
-        loop = Loop(spec, model=model, data=data, precision=precision, device=place)
-        started = time.perf_counter()
-        loop.one_step()
-        seconds = time.perf_counter() - started
-        scores = loop.validate()
-        _round_trip(loop)
-    return [
-        f"data: {_count(manifest)}, {manifest.num_classes} classes",
-        f"step: {len(train)} videos, {place.type}, {precision}, loss {loop.recent_loss:.3f}, {seconds:.2f} s",
-        f"validation: {len(scores.ids)} videos, logits {list(scores.logits.shape)}",
-        "checkpoint: written, read back, equal",
-    ]
+        precision = resolve_precision(spec.train, device)
+        loop = Loop(spec, model=model, data=Data(clips, train, val), precision=precision, device=device)
+        return _take(loop, num_classes=manifest.num_classes, precision=precision, base_bytes=base_bytes)
+
+
+def _take(loop: Loop, *, num_classes: int, precision: Precision, base_bytes: int) -> Rehearsal:
+    started = time.perf_counter()
+    loop.one_step()
+    step_s = time.perf_counter() - started - loop.speed.waiting_s
+    row = loop.close_epoch()
+    # Again, because the first time the workers had to start.
+    asked = time.perf_counter()
+    for _ in loop.data.clips.eval_batches(loop.data.train, batch_size=len(loop.data.train)):
+        pass
+    decode_s = time.perf_counter() - asked
+    last_bytes = _round_trip(loop)
+    return Rehearsal(
+        num_videos=len(loop.data.train),
+        num_val=len(loop.data.val),
+        num_classes=num_classes,
+        device=loop.device.type,
+        precision=precision,
+        loss=row["train/loss"],
+        step_s=step_s,
+        decode_s=decode_s,
+        metrics=tuple(row),
+        last_bytes=last_bytes,
+        base_bytes=base_bytes,
+    )
 
 
 def _count(manifest: Manifest) -> str:
     return ", ".join(f"{len(manifest.split(split))} {split}" for split in ("train", "val"))
 
 
-def _round_trip(loop: Loop) -> None:
+def _round_trip(loop: Loop) -> int:
+    """Write a checkpoint, read it back, take it up; its size in bytes."""
     state = loop.state_dict()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "last.pt"
         write_checkpoint(path, {"format": FORMAT, "spec": plain(loop.spec), **state}, kept="nothing is lost")
-        back = read_checkpoint(path)
+        back, size = read_checkpoint(path), path.stat().st_size
     for name, value in state["model"].items():
         if not torch.equal(value.cpu(), back["model"][name]):
             raise VidclsError(f"checkpoint: {name} reads back differently")
     loop.load_state_dict(back)
+    return size

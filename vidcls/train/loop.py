@@ -129,7 +129,7 @@ class Loop:
         """Train from the current position to the last epoch."""
         while self.position.epoch < self.spec.train.epochs:
             self._train_epoch(observer)
-            row = self._close_epoch()
+            row = self.close_epoch()
             self.position = Position(self.position.epoch + 1, 0)
             self._sums, self.speed = _Sums.zero(self.device), Speed()
             observer.after_epoch(self, row)
@@ -151,7 +151,10 @@ class Loop:
     def one_step(self) -> None:
         """Take the next step alone, as `fit` would."""
         self.model.train()
-        self._step(next(iter(self._batches())))
+        asked = time.perf_counter()
+        batch = next(iter(self._batches()))
+        self.speed.waiting_s += time.perf_counter() - asked
+        self._step(batch)
         self.check_finite()
 
     def _batches(self) -> Iterator[Batch]:
@@ -231,7 +234,8 @@ class Loop:
             "grad_norm": float(pending.norm),
         }
 
-    def _close_epoch(self) -> Metrics:
+    def close_epoch(self) -> Metrics:
+        """Validate; the row that is logged after an epoch."""
         from vidcls.evaluate.metrics import split_metrics
 
         self.check_finite()

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import os
-import platform
-import sys
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from vidcls.data.batches import Clips, open_clips
+from vidcls.data.decoding.workers import usable_cores
+from vidcls.data.leaks.state import leak_state
 from vidcls.data.manifest import Manifest, load_manifest
-from vidcls.data.transforms import flip_map
-from vidcls.data.workers import usable_cores
+from vidcls.data.views import flip_map
 from vidcls.errors import ExitCode, VidclsError
+from vidcls.evaluate.leaks import leak_warning, leaks_of
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.evaluate.previews import make_previews
 from vidcls.evaluate.run import evaluate_open, training_videos
 from vidcls.models.build import build
 from vidcls.models.device import pick_device, pin
-from vidcls.runs import Run, code_digest
+from vidcls.runs import Run
 from vidcls.signals import Signals, under_agent
 from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import fingerprint
@@ -40,7 +37,7 @@ from vidcls.tracking.wandb import open_tracker
 from vidcls.train.checkpoint import seed_everything
 from vidcls.train.failure import failure_kept
 from vidcls.train.loop import Data, Loop
-from vidcls.train.precision import resolve_precision
+from vidcls.train.provenance import Start, provenance_of, seen
 from vidcls.train.session import Display, Identity, Judge, Session
 
 
@@ -84,18 +81,13 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
     # The signals are heard from here on, so that a queue's warning is not fatal while data is prepared.
     with Signals() as signals:
         stage = _heeding(signals, display)
-        # What cannot be is refused here, before anything is decoded: data that is not there, a mirror that
-        # would change labels, a backbone that cannot take such clips.
-        with loaded.placed():
-            manifest = load_manifest(
-                spec.data, cache_dir=Path(spec.store_dir), progress=partial(stage, "read files")
-            )
-            flip_map(spec.augment, flip_labels=spec.data.flip_labels, classes=manifest.classes)
-            seed_everything(spec.seed)
-            model = build(spec.model, num_classes=manifest.num_classes, clip=spec.clip)
+        plan = _plan(loaded, device, stage)
+        manifest = plan.manifest
         for problem in manifest.problems:
             display.say(str(problem))
-        plan = _Plan(Run.at(spec, fingerprint(spec, manifest.hash)), spec, manifest, model, device)
+        leaks = leak_state(manifest, store_dir=Path(spec.store_dir))
+        if (warning := leak_warning(leaks, spec)) is not None:
+            display.say(warning)
         # A sweep's agent may ask for a point that another one is training: its result will do.
         patient = options.wait or under_agent()
         with plan.run.hold(display.say, wait=patient, check=signals.check) as lock_lost:
@@ -106,7 +98,13 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
                 if under_agent():
                     _replay(plan.run, spec, display)
                 return Outcome(plan.run, already_finished=True)
-            provenance = _provenance(plan, options)
+            provenance = provenance_of(
+                plan.run,
+                spec=spec,
+                manifest=manifest,
+                leaks=leaks,
+                start=Start(device, options.threads or usable_cores(), accept_code=options.accept_code),
+            )
             pin(threads=provenance["threads"], deterministic=spec.train.deterministic)
             with open_clips(
                 training_videos(manifest),
@@ -117,7 +115,7 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
                 device=device,
                 progress=stage,
             ) as clips:
-                plan.run.create(spec, provenance | _seen(clips, provenance))
+                plan.run.create(spec, provenance | seen(clips, provenance))
                 session = Session(
                     plan.run,
                     loop=_build_loop(plan, clips, provenance["precision"]),
@@ -147,6 +145,22 @@ class _Plan:
         """What its checkpoints say of themselves."""
         name = self.run.folder.name.rsplit("-s", 1)[0]
         return Identity(name, self.manifest.classes, self.manifest.hash)
+
+
+def _plan(loaded: LoadedSpec, device: torch.device, stage: Callable[[str, int, int], None]) -> _Plan:
+    """Refuse what cannot be before anything is decoded.
+
+    That is data that is not there, a mirror that would change labels, a backbone that cannot take such clips.
+    """
+    spec = loaded.spec
+    with loaded.placed():
+        manifest = load_manifest(
+            spec.data, cache_dir=Path(spec.store_dir), progress=partial(stage, "read files")
+        )
+        flip_map(spec.augment, flip_labels=spec.data.flip_labels, classes=manifest.classes)
+        seed_everything(spec.seed)
+        model = build(spec.model, num_classes=manifest.num_classes, clip=spec.clip)
+    return _Plan(Run.at(spec, fingerprint(spec, manifest.hash)), spec, manifest, model, device)
 
 
 def _build_loop(plan: _Plan, clips: Clips, precision: Precision) -> Loop:
@@ -188,6 +202,7 @@ def _open_tracker(run: Run, spec: Spec, display: Display) -> Tracker:
         name=f"{spec.name}-s{spec.seed}",
         group=spec.name,
         spec=plain(spec),
+        leak_state=str(leaks_of(run)),
         history=read_rows(run.metrics_file),
         warn=display.say,
     )
@@ -209,7 +224,9 @@ def _conclude(plan: _Plan, loop: Loop, tracker: Tracker) -> None:
         run, manifest=manifest, clips=loop.data.clips, split="val", which="best", device=loop.device
     )
     draw_curves(
-        read_rows(run.metrics_file), run.curves_file, title=f"{run.folder.parent.name}  {run.folder.name}"
+        read_rows(run.metrics_file),
+        run.curves_file,
+        title=f"{run.folder.parent.name}  {run.folder.name}  leak state: {leaks_of(run)}",
     )
     predictions = load_predictions(run.predictions_file("val", "best"))
     previews = make_previews(loop.data.clips, loop.data.val, predictions, spec=loop.spec)
@@ -233,60 +250,3 @@ def _restart(run: Run) -> Path:
         raise VidclsError(f"{run.folder}: another process just began this run anew") from None
     (aside / run.lock_file.name).unlink()
     return aside
-
-
-def _provenance(plan: _Plan, options: Options) -> dict[str, Any]:
-    """What every `auto` became and which code runs; on a resume, what was written at the start.
-
-    Raises:
-        VidclsError: If the code differs from the code that began the run.
-    """
-    run, spec, manifest = plan.run, plan.spec, plan.manifest
-    here = {
-        "code": code_digest(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        "host": platform.node(),
-        "device": str(plan.device),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": sys.argv,
-    }
-    if not run.spec_file.exists():
-        return here | {
-            "threads": _threads(spec, options),
-            "precision": resolve_precision(spec.train, plan.device),
-            "manifest": {"hash": manifest.hash, "layout": manifest.layout},
-            # Absolute, so that the run can be evaluated from any folder.
-            "data_root": str(Path(spec.data.root).absolute()),
-            "store_dir": str(Path(spec.store_dir).absolute()),
-            "classes": list(manifest.classes),
-            "resumes": [],
-        }
-    before = run.provenance()
-    last = before["resumes"][-1] if before["resumes"] else before
-    if last["code"] != here["code"] and not options.accept_code:
-        raise VidclsError(
-            f"{run.folder}: the installed code differs from the code that trained this run so far",
-            hint="--accept-code goes on with the new code; --restart sets the run aside and begins anew",
-        )
-    return before | {"resumes": [*before["resumes"], here]}
-
-
-def _threads(spec: Spec, options: Options) -> int:
-    return (options.threads or usable_cores()) if spec.train.threads == "auto" else spec.train.threads
-
-
-def _seen(clips: Clips, before: dict[str, Any]) -> dict[str, Any]:
-    """What opening the clips came to.
-
-    Raises:
-        VidclsError: If other videos than before cannot be read: the run would go on with other data.
-    """
-    bad = dict(clips.bad)
-    if before.get("bad_videos", bad).keys() != bad.keys():
-        changed = sorted(before["bad_videos"].keys() ^ bad.keys())
-        raise VidclsError(
-            f"other videos can be read than when this run began: {', '.join(changed)}",
-            hint="a slow disk may do that: give the same command again, or raise data.timeout_s",
-        )
-    decoders = dict(sorted(Counter(clips.decoders.values()).items()))
-    return {"residency": clips.residency, "bad_videos": bad, "decoders": decoders}

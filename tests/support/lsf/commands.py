@@ -1,4 +1,4 @@
-"""`bsub`, `bjobs` and `bkill` of the stand-in. Its state is a folder, LSF_STAND_IN; a job is a folder in it."""
+"""`bsub`, `bjobs`, `bkill` and `bqueues` of the stand-in. Its state is a folder, LSF_STAND_IN; a job is a folder in it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.lsf.options import RefusedError, parse
+from tests.support.lsf.options import QUEUES, RefusedError, parse
 
 _NOT_OURS = 255
 
@@ -95,6 +95,18 @@ def bkill(arguments: list[str]) -> int:
     return code
 
 
+def bqueues(arguments: list[str]) -> int:
+    """`bqueues [QUEUE...]`."""
+    if unknown := [name for name in arguments if name not in QUEUES]:
+        print(f"{unknown[0]}: No such queue", file=sys.stderr)
+        return _NOT_OURS
+    print("QUEUE_NAME      PRIO STATUS          MAX JL/U JL/P JL/H NJOBS  PEND   RUN  SUSP")
+    for name in arguments or QUEUES:
+        status = "Closed:Active" if (_root() / f"{name}.closed").exists() else "Open:Active"
+        print(f"{name:<15} 30   {status:<15}   -    -    -    -     0     0     0     0")
+    return 0
+
+
 def _root() -> Path:
     return Path(os.environ["LSF_STAND_IN"])
 
@@ -113,4 +125,5 @@ def _state(folder: Path, number: int) -> dict[str, str | int]:
 
 if __name__ == "__main__":
     command, *rest = sys.argv[1:]
-    raise SystemExit({"bsub": lambda _: bsub(), "bjobs": bjobs, "bkill": bkill}[command](rest))
+    verbs = {"bsub": lambda _: bsub(), "bjobs": bjobs, "bkill": bkill, "bqueues": bqueues}
+    raise SystemExit(verbs[command](rest))

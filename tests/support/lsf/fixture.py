@@ -15,7 +15,7 @@ import pytest
 
 from vidcls.launch.profile import LsfProfile
 
-_COMMANDS = ("bsub", "bjobs", "bkill")
+_COMMANDS = ("bsub", "bjobs", "bkill", "bqueues")
 _MODULE = "tests.support.lsf.commands"
 MINUTE_S = 2.0
 

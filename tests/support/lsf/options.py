@@ -10,7 +10,7 @@ _WITH_VALUE = ("-J", "-q", "-app", "-P", "-U", "-W", "-n", "-R", "-gpu", "-wa", 
 _FLAGS = ("-r", "-rn", "-B", "-N")
 _GPU = re.compile(r"num=[1-9]\d*(:(mode=(shared|exclusive_process)|gmodel=[\w-]+|mig=[1-9](/[1-9])?))*")
 _NAME = re.compile(r"(?P<name>[\w.+-]+)(\[1-(?P<last>\d+)\](%(?P<throttle>\d+))?)?")
-_QUEUES = ("c02516", "hpc")
+QUEUES = ("c02516", "hpc")
 
 
 class RefusedError(Exception):
@@ -62,7 +62,7 @@ def _read(given: dict[str, str]) -> Options:
     options.last = int(name["last"]) if name["last"] else None
     options.throttle = int(name["throttle"]) if name["throttle"] else None
     options.queue = given.get("-q", options.queue)
-    if options.queue not in _QUEUES:
+    if options.queue not in QUEUES:
         raise RefusedError(f"{options.queue}: No such queue. Job not submitted.")
     options.cores = int(given.get("-n", "1"))
     memory = re.search(r"rusage\[mem=(\d+)MB\]", given.get("-R", ""))

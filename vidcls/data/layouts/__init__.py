@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Literal
 
 from vidcls.data.layouts.course import is_course, read_course
 from vidcls.data.layouts.files import find_videos
@@ -18,19 +17,22 @@ from vidcls.data.layouts.listing import Listing
 from vidcls.data.layouts.table import read_table
 from vidcls.data.layouts.ucf101 import is_ucf101, read_ucf101
 from vidcls.errors import UserError
+from vidcls.spec.sections import Source
 
 _LOOKED_FOR = """looked for
     a CSV file with the columns path,label,split[,group]
-    metadata/{train,val,test}.csv with videos/ or frames/ (the course)
+    metadata/{train,val,test}.csv with videos/, frames/ or flows/ (the course)
     classInd.txt, here or in ucfTrainTestlist/ (official UCF101 lists)
     {train,val,test}/CLASS/VIDEO
     CLASS/VIDEO
   where VIDEO is a video file or a folder of images"""
 
 
-def read_layout(
-    root: Path, *, source: Literal["auto", "videos", "frames"] = "auto", split_number: int | None = None
-) -> Listing:
+class UnknownLayoutError(UserError):
+    """The root is there, but nothing says which classes and splits its videos have."""
+
+
+def read_layout(root: Path, *, source: Source = "auto", split_number: int | None = None) -> Listing:
     """Look at `root`, decide which layout it is, and list its videos.
 
     Raises:
@@ -42,9 +44,7 @@ def read_layout(
         raise UserError(f"data.root: cannot read {error.filename or root}: {error.strerror}") from error
 
 
-def _read_layout(
-    root: Path, *, source: Literal["auto", "videos", "frames"], split_number: int | None
-) -> Listing:
+def _read_layout(root: Path, *, source: Source, split_number: int | None) -> Listing:
     if not root.exists():
         raise UserError(
             f"data.root: {root} does not exist",
@@ -64,7 +64,7 @@ def _read_layout(
         return read_split_folders(root, videos)
     if is_class_folders(videos):
         return read_class_folders(root, videos)
-    raise UserError(
+    raise UnknownLayoutError(
         f"data.root: {root} is no layout known here: {_LOOKED_FOR}\n  found {_found(root, videos)}"
     )
 
@@ -72,7 +72,7 @@ def _read_layout(
 def _refuse(*, source: str | None = None, split_number: int | None = None) -> None:
     if source is not None:
         raise UserError(
-            f"data.source: {source} has no effect here: only the course layout can hold both",
+            f"data.source: {source} has no effect here: only the course layout can hold several",
             hint="leave data.source out",
         )
     if split_number is not None:

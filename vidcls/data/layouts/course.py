@@ -1,8 +1,9 @@
-"""The course layout: `metadata/{train,val,test}.csv` with `videos/` and `frames/`, either or both.
+"""The course layout: `metadata/{train,val,test}.csv` with `videos/`, `frames/` and `flows/`, or some of them.
 
     metadata/train.csv                       video_name,video_path,action,label
     videos/{split}/{video_path}              video_path is {action}/{video_name}.avi
     frames/{split}/{action}/{video_name}/    frame_1.jpg, frame_2.jpg, ...
+    flows/{split}/{action}/{video_name}/     flow_1_2.npy, flow_2_3.npy, ...: floats (2, H, W)
 
 Label ids come from the tables: they are not in alphabetic order.
 """
@@ -10,12 +11,15 @@ Label ids come from the tables: they are not in alphabetic order.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
+from vidcls.data.layouts.files import frame_files, is_image_file
 from vidcls.data.layouts.listing import ClassIds, Disk, Entry, Listing, Problem, group_of, read_rows
 from vidcls.errors import UserError
-from vidcls.spec.sections import SPLITS
+from vidcls.spec.sections import SPLITS, Source
 
+_KINDS: tuple[Source, ...] = ("videos", "frames", "flows")  # in the order in which `auto` takes them
+_NO_VECTORS = "a colour wheel is made for the eye, (u, v) cannot be told from it"
+_COMPUTE = "name the root with flows/*.npy, or have the flow computed: data.source=videos clip.modality=flow"
 _COLUMNS = ("video_name", "video_path", "action", "label")
 
 
@@ -24,11 +28,12 @@ def is_course(root: Path) -> bool:
     return any((root / "metadata" / f"{split}.csv").is_file() for split in SPLITS)
 
 
-def read_course(root: Path, *, source: Literal["auto", "videos", "frames"]) -> Listing:
-    """List a course root, reading `source`; `auto` takes videos where there are both.
+def read_course(root: Path, *, source: Source) -> Listing:
+    """List a course root, reading `source`; `auto` takes videos where there are several.
 
     Raises:
-        UserError: If the folder that `source` names is not there, or a table cannot be read.
+        UserError: If the folder that `source` names is not there or holds pictures in place of flow, or a
+            table cannot be read.
     """
     kind = _source(root, source)
     disk = Disk(root / kind)
@@ -47,6 +52,8 @@ def read_course(root: Path, *, source: Literal["auto", "videos", "frames"]) -> L
                 problems.append(Problem("table", f"{where}: no video_name or no video_path"))
                 continue
             path = disk.take(f"{split}/{written}")
+            if kind == "flows":
+                _refuse_pictures(path)
             problem = ids.add(action, row["label"], where=where)
             if problem is not None:
                 problems.append(problem)
@@ -57,13 +64,27 @@ def read_course(root: Path, *, source: Literal["auto", "videos", "frames"]) -> L
     return Listing(f"course ({kind})", ids.ordered(), tuple(entries), tuple(problems))
 
 
-def _source(root: Path, source: str) -> Literal["videos", "frames"]:
-    there = [kind for kind in ("videos", "frames") if (root / kind).is_dir()]
+def _source(root: Path, source: Source) -> Source:
+    there = [kind for kind in _KINDS if (root / kind).is_dir()]
+    if source == "flows" and "flows" not in there and (root / "flows_png").is_dir():
+        raise UserError(
+            f"data.source: flows: of {root} flows_png/ alone is there: {_NO_VECTORS}", hint=_COMPUTE
+        )
     if not there:
-        raise UserError(f"data.root: {root} has metadata/ but neither videos/ nor frames/")
+        raise UserError(f"data.root: {root} has metadata/ but none of videos/, frames/ and flows/")
     if source not in ("auto", *there):
         raise UserError(
-            f"data.source: {source}, but {root} has only {there[0]}/",
+            f"data.source: {source}, but {root} has only {' and '.join(f'{kind}/' for kind in there)}",
             hint=f"data.source={there[0]}, or leave it out",
         )
-    return "videos" if source != "frames" and "videos" in there else "frames"
+    return there[0] if source == "auto" else source
+
+
+def _refuse_pictures(folder: Path) -> None:
+    pictures = (
+        [file.name for file in frame_files(folder) if is_image_file(file.name)] if folder.is_dir() else []
+    )
+    if pictures:
+        raise UserError(
+            f"data.source: flows: {folder} holds {pictures[0]}, a picture: {_NO_VECTORS}", hint=_COMPUTE
+        )

@@ -101,12 +101,22 @@ class Listing:
 
 
 def group_of(name: str, label: str) -> str | None:
-    """Group of a UCF101 file name `v_Class_gXX_cYY`: `label/gXX`, else None.
+    """Group of a video by its file name, as data sets name what they cut from one source; else None.
 
-    The label stands for the class because UCF101 itself spells HandstandPushups in two ways.
+    * UCF101 `v_Class_gXX_cYY` and UCF11 `v_class_XX_YY`: `label/XX`. The label stands for the class because
+      UCF101 itself spells HandstandPushups in two ways; the numbers count in each class anew.
+    * HMDB51 `Title_class_f_nm_np1_fr_goo_0`: `source/Title`, a film or clip that classes may share.
+    * Kinetics `-0123456789_000010_000020`: `source/` and the video on YouTube.
     """
-    match = re.fullmatch(r"v_.+_(g\d+)_c\d+", without_video_suffix(name))
-    return f"{label}/{match[1]}" if match else None
+    stem = without_video_suffix(name)
+    if match := re.fullmatch(r"v_.+_(g?\d+)_c?\d+", stem):
+        return f"{label}/{match[1]}"
+    if match := re.fullmatch(r"(.+)_[fhlu]_(?:cm|nm)_np\d+_(?:ba|fr|le|ri)_(?:bad|goo|med)_\d+", stem):
+        title = match[1]
+        ending = f"_{label}".casefold()
+        return f"source/{title[: -len(ending)] if title.casefold().endswith(ending) else title}"
+    match = re.fullmatch(r"([\w-]{11})_\d{6}_\d{6}", stem)
+    return f"source/{match[1]}" if match else None
 
 
 class Disk:

@@ -19,17 +19,22 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from multiprocessing import forkserver, popen_forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext, ForkServerProcess
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
-from vidcls.data.decode import DecodeError, quiet_worker
+from vidcls.data.decoding.decode import quiet_worker
+from vidcls.data.decoding.readers import DecodeError
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 StageProgress = Callable[[str, int, int], None]
 """Called with (stage, done, total), such as ("decode", 12, 400). It may raise to stop the work."""
+
+FailureKind = Literal["unreadable", "no_video", "corrupt", "timeout", "crash", "other"]
+"""`unreadable`, `no_video` and `corrupt` lie in the file, see `DecodeError`; `timeout` and `crash` are what
+it did to a worker; `other` is around the file: a disk, a permission."""
 
 _QUEUE_SIGNALS = {signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT}
 
@@ -41,10 +46,12 @@ class Failure:
     Attributes:
         reason: For a person.
         lasting: Whether it lies in the file, so that trying again is of no use.
+        kind: See `FailureKind`.
     """
 
     reason: str
     lasting: bool
+    kind: FailureKind = "other"
 
 
 def usable_cores() -> int:
@@ -85,11 +92,13 @@ class Decoders:
         try:
             return future.result()
         except DecodeError as error:
-            return Failure(str(error), lasting=True)
+            return Failure(error.reason, lasting=True, kind=error.kind)
         except FutureTimeoutError:
-            return Failure(f"took longer than data.timeout_s: {self._timeout_s:g} s", lasting=False)
+            reason = f"took longer than data.timeout_s: {self._timeout_s:g} s"
+            return Failure(reason, lasting=False, kind="timeout")
         except ProcessExpired as error:
-            return Failure(f"the decoder died of it (exit code {error.exitcode})", lasting=False)
+            reason = f"the decoder died of it (exit code {error.exitcode})"
+            return Failure(reason, lasting=False, kind="crash")
         except Exception as error:
             return Failure(f"{type(error).__name__}: {error}", lasting=False)
 
@@ -162,7 +171,7 @@ def _start_forkserver(context: ForkServerContext) -> None:
 
     The signals are for the parent: it saves, and may need one more batch for that.
     """
-    context.set_forkserver_preload(["vidcls.data.decode"])
+    context.set_forkserver_preload(["vidcls.data.checks.inspect"])
     resource_tracker.ensure_running()  # on its own first: it changes the signal mask
     with contextlib.ExitStack() as undo:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _QUEUE_SIGNALS)

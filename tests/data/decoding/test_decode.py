@@ -13,9 +13,11 @@ import psutil
 import pytest
 
 from tests.support.video import Frames, moving_square, write_clip, write_frames
-from vidcls.data.decode import AGREE_LEVELS, DecodeError, Form, Probe, decode, decord_is_there, probe
-from vidcls.data.probe import probe_files
-from vidcls.data.workers import Decoders, Failure
+from vidcls.data.checks.inspect import AGREE_LEVELS, inspect
+from vidcls.data.checks.probe import probe_files
+from vidcls.data.decoding.decode import Form, Probe, decode
+from vidcls.data.decoding.readers import DecodeError, decord_is_there
+from vidcls.data.decoding.workers import Decoders, Failure
 
 needs_decord = pytest.mark.skipif(not decord_is_there(), reason="decord has no wheel for this machine")
 
@@ -47,7 +49,7 @@ def test_every_frame_is_that_of_the_truth(
 ) -> None:
     path = ENCODERS[encoder](tmp_path)
     expected = truth(path)
-    found = probe(path, asked)
+    found = inspect(path, asked).probe
     assert (found.num_frames, found.height, found.width) == expected.shape[:3]
     made = all_frames(path, found)
     assert np.abs(made.astype(int) - expected).max() <= AGREE_LEVELS
@@ -58,14 +60,14 @@ def test_every_frame_is_that_of_the_truth(
 @needs_decord
 def test_decord_serves_what_it_reads_well(tmp_path: Path) -> None:
     path = ENCODERS["h264"](tmp_path)
-    assert probe(path, "decord") == Probe(23, 48, 64, 25.0, "decord")
-    assert probe(path, "pyav") == Probe(23, 48, 64, 25.0, "pyav")
+    assert inspect(path, "decord").probe == Probe(23, 48, 64, 25.0, "decord")
+    assert inspect(path, "pyav").probe == Probe(23, 48, 64, 25.0, "pyav")
 
 
 def test_frames_of_a_folder_come_in_natural_order(tmp_path: Path) -> None:
     frames = moving_square(11, 20, 30)
     folder = write_frames(tmp_path / "v", frames)
-    assert probe(folder, "decord") == Probe(11, 20, 30, None, "images")
+    assert inspect(folder, "decord").probe == Probe(11, 20, 30, None, "images")
     assert (decode(folder, None, size=(20, 30), decoder="images") == frames).all()
 
 
@@ -73,14 +75,14 @@ def test_a_broken_image_is_named(tmp_path: Path) -> None:
     folder = write_frames(tmp_path / "v", moving_square(3, 20, 30))
     (folder / "frame_2.png").write_bytes((folder / "frame_2.png").read_bytes()[:60])
     with pytest.raises(DecodeError, match=r"frame_2\.png"):
-        probe(folder, "decord")
+        inspect(folder, "decord")
 
 
 @pytest.mark.parametrize("content", [b"", b"just some text\n" * 50])
 def test_a_file_that_is_no_video(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.avi").write_bytes(content)
     with pytest.raises(DecodeError, match="no video"):
-        probe(tmp_path / "a.avi", "decord")
+        inspect(tmp_path / "a.avi", "decord")
 
 
 @pytest.mark.parametrize(("codec", "suffix"), [("mpeg4", "avi"), ("libx264", "mkv"), ("libx264", "ts")])
@@ -90,7 +92,7 @@ def test_a_file_that_was_cut_off_is_served_up_to_there(tmp_path: Path, codec: st
     whole = truth(path)
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 3 // 4])
-    found = probe(path, "decord")
+    found = inspect(path, "decord").probe
     assert 5 < found.num_frames < 40
     made = all_frames(path, found)
     # The packet that was cut through may still give a frame, of which the lower part is made up.
@@ -99,7 +101,7 @@ def test_a_file_that_was_cut_off_is_served_up_to_there(tmp_path: Path, codec: st
 
 def test_data_behind_a_decode_error_makes_a_file_bad(shared: Path) -> None:
     with pytest.raises(DecodeError, match="decode error after frame 28"):
-        probe(shared / "clips/corrupted.mp4", "decord")
+        inspect(shared / "clips/corrupted.mp4", "decord")
 
 
 @needs_decord
@@ -120,7 +122,7 @@ def test_real_files_are_served_by_who_reads_them_well(
     shared: Path, name: str, decoder: str, num_frames: int, height: int
 ) -> None:
     path = shared / "clips" / name
-    found = probe(path, "decord")
+    found = inspect(path, "decord").probe
     assert (found.decoder, found.num_frames, found.height) == (decoder, num_frames, height)
     sampled = [0, num_frames // 3, num_frames - 1]
     made = decode(path, sampled, size=(found.height, found.width), decoder=found.decoder)
@@ -153,13 +155,15 @@ def test_workers_name_what_killed_them_and_go_on(tmp_path: Path) -> None:
     try:
         for _ in range(2):  # the second time from the cache
             found = probe_files(files, decoder="pyav", store_dir=tmp_path / "s", decoders=decoders)
-            assert found["f"] == Failure("took longer than data.timeout_s: 1 s", lasting=False)
+            assert found["f"] == Failure(
+                "took longer than data.timeout_s: 1 s", lasting=False, kind="timeout"
+            )
             text = found["t"]
             assert isinstance(text, Failure)
             assert text.lasting
             assert found["g"] == Probe(5, 32, 32, 25.0, "pyav")
         crashed = decoders.outcome(decoders.submit(os._exit, 7))
-        assert crashed == Failure("the decoder died of it (exit code 7)", lasting=False)
+        assert crashed == Failure("the decoder died of it (exit code 7)", lasting=False, kind="crash")
         # Workers start fast because torch stays out of them.
         assert decoders.outcome(decoders.submit(eval, "'torch' in __import__('sys').modules")) is False
     finally:

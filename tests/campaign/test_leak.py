@@ -1,0 +1,115 @@
+"""`vidcls leak`: what a leaking split is worth, on equal sizes and group-disjoint splits."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from typer.testing import CliRunner
+
+from tests.support.training import Experiment
+from vidcls.campaign.leak import arms_of, interval, leaking_share
+from vidcls.cli import app
+from vidcls.data.manifest import Manifest, Video
+from vidcls.errors import UserError
+from vidcls.runs import find_runs
+from vidcls.spec.sections import Split
+
+
+def manifest(groups: list[list[int]], *, leaks: bool) -> Manifest:
+    """Videos of classes with groups of given sizes; val is every third video, or every third group."""
+    videos: list[Video] = []
+    for label, sizes in enumerate(groups):
+        for number, size in enumerate(sizes):
+            for clip in range(size):
+                split: Split = "val" if (clip if leaks else number) % 3 == 1 else "train"
+                name = f"{label}-{number}-{clip}"
+                videos.append(Video(name, Path(name), label, split, f"{label}/{number}", name))
+    classes = tuple(f"class{label}" for label in range(len(groups)))
+    ordered = tuple(sorted(videos, key=lambda video: video.id))
+    return Manifest(Path("data"), "csv", classes, ordered, (), val_is_cut=False)
+
+
+def sizes(arm: Manifest) -> Counter[tuple[int, str]]:
+    return Counter((video.label, video.split) for video in arm.videos)
+
+
+@settings(max_examples=25)
+@given(
+    groups=st.lists(st.lists(st.integers(2, 6), min_size=3, max_size=7), min_size=2, max_size=4),
+    leaks=st.booleans(),
+    seed=st.integers(0, 5),
+)
+def test_both_arms_have_the_same_sizes_and_only_one_leaks(
+    groups: list[list[int]], leaks: bool, seed: int
+) -> None:
+    data = manifest(groups, leaks=leaks)
+    try:
+        arms = arms_of(data, seed=seed)
+    except UserError:
+        assume(False)
+    assert sizes(arms.leaky) == sizes(arms.clean)
+    assert {split for _, split in sizes(arms.clean)} == {"train", "val"}
+    assert leaking_share(arms.clean) == 0
+    ids = {video.id: video for video in data.videos}
+    for arm in (arms.leaky, arms.clean):
+        assert all(ids[video.id].label == video.label for video in arm.videos)
+        assert len({video.id for video in arm.videos}) == len(arm.videos)
+    if leaks:
+        assert leaking_share(arms.leaky) > 0
+        assert all(ids[video.id].split == video.split for video in arms.leaky.videos)
+
+
+def test_a_seed_has_a_clean_split_of_its_own() -> None:
+    data = manifest([[3] * 8, [3] * 8], leaks=True)
+    chosen = {frozenset(v.group for v in arms_of(data, seed=seed).clean.split("val")) for seed in range(4)}
+    assert len(chosen) > 1
+
+
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=12, unique=True))
+def test_the_interval_is_students(differences: list[float]) -> None:
+    assume(max(differences) - min(differences) > 1e-3)
+    expected = stats.ttest_1samp(differences, 0.0).confidence_interval(0.95)
+    assert interval(differences) == pytest.approx((expected.low, expected.high))
+
+
+def test_the_command_trains_pairs_and_goes_on_where_it_was(experiment: Experiment) -> None:
+    spec = experiment.spec(train__epochs=1)
+    command = ["leak", str(spec), "--seeds", "2", "--json", "train.batch_size=8"]
+    first = CliRunner().invoke(app, command)
+    assert first.exit_code == 0, first.output
+    found = json.loads(first.stdout)
+    assert [pair["seed"] for pair in found["pairs"]] == [0, 1]
+    low, high = found["interval_95"]
+    assert low <= found["inflation"] <= high
+    assert found["leaky_split"] == "drawn at random", "motion10's own split is clean"
+    assert found["leaking_share"] > 0
+    runs = find_runs(experiment.folder / "runs")
+    assert len(runs) == 4
+    stamps = {run.folder: run.metrics_file.stat().st_mtime_ns for run in runs}
+    again = CliRunner().invoke(app, command)
+    assert json.loads(again.stdout) == found
+    assert {run.folder: run.metrics_file.stat().st_mtime_ns for run in runs} == stamps, "nothing trained anew"
+
+
+def test_unknown_groups_are_a_message(experiment: Experiment) -> None:
+    rows = (experiment.data / "metadata" / "train.csv").read_text().splitlines()[1:]
+    table = experiment.folder / "plain.csv"
+    lines = ["path,label,split"]
+    for number, row in enumerate(rows):
+        name, path, action, _ = row.split(",")
+        copy = experiment.folder / "videos" / f"{number}.avi"
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes((experiment.data / "videos" / "train" / path).read_bytes())
+        lines.append(f"videos/{copy.name},{action},{'val' if number % 2 else 'train'}")
+        assert name
+    table.write_text("\n".join(lines))
+    done = CliRunner().invoke(app, ["leak", str(experiment.spec()), f"data.root={table}"])
+    assert done.exit_code == 2
+    assert "have no known group" in done.output
+    assert "data split" in done.output

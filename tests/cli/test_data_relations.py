@@ -1,0 +1,106 @@
+"""`vidcls data audit` and `vidcls data split`."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from vidcls.cli import app
+
+
+def run(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def table(path: Path, demo: Path, *, leaks: int) -> Path:
+    """Train and val of the demo data, of whose train videos `leaks` became val."""
+    rows: list[list[object]] = []
+    for split in ("train", "val"):
+        with (demo / "metadata" / f"{split}.csv").open(newline="") as file:
+            listed = list(csv.DictReader(file))
+        rows += [[demo / "videos" / split / row["video_path"], row["action"], split] for row in listed]
+    for row in rows[:leaks]:
+        row[2] = "val"
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([["path", "label", "split"], *rows])
+    return path
+
+
+def test_an_audit_by_groups_names_each_leak(tmp_path: Path, demo: Path) -> None:
+    # Every second of the demo's videos is the other clip of the source before it.
+    leaky = table(tmp_path / "leaky.csv", demo, leaks=1)
+    done = run("data", "audit", leaky, "--store-dir", tmp_path / "store")
+    assert done.exit_code == 3
+    assert "1 of 21 val videos have a relative in train (1 pairs)" in done.output
+    assert "verdict: leaky 4 %" in done.output
+    assert "vidcls data split" in done.output
+    told = json.loads(run("data", "audit", leaky, "--by", "name", "--store-dir", tmp_path, "--json").stdout)
+    assert told["state"] == "leaky 4 %"
+    (pair,) = told["pairs"]
+    assert "g01_c01" in pair["video"]
+    assert "g01_c02" in pair["train_video"]
+
+
+def test_a_clean_audit_exits_with_0(tmp_path: Path, demo: Path) -> None:
+    done = run("data", "audit", table(tmp_path / "clean.csv", demo, leaks=0), "--store-dir", tmp_path)
+    assert (done.exit_code, "verdict: clean" in done.output) == (0, True)
+
+
+def test_a_split_parts_no_group_and_audits_clean(tmp_path: Path, demo: Path) -> None:
+    leaky = table(tmp_path / "leaky.csv", demo, leaks=3)
+    made = tmp_path / "made" / "clean.csv"
+    done = run("data", "split", leaky, "--sizes", "train=20,val=20", "--out", made, "--store-dir", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "20 groups, none in two splits" in done.output
+    assert run("data", "audit", made, "--store-dir", tmp_path).exit_code == 0
+    with made.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["label"], row["split"]) for row in rows} == {
+        (row["label"], split) for row in rows for split in ("train", "val")
+    }
+    again = tmp_path / "again.csv"
+    kept = run("data", "split", leaky, "--seed", "3", "--keep", made, "--sizes", "0.5,0.5", "--out", again)
+    assert kept.exit_code == 0, kept.output
+    with again.open(newline="") as file:
+        assert {Path(row["path"]).name: row["split"] for row in csv.DictReader(file)} == {
+            Path(row["path"]).name: row["split"] for row in rows
+        }
+
+
+def test_folds_are_each_val_once(tmp_path: Path, demo: Path) -> None:
+    data = table(tmp_path / "all.csv", demo, leaks=0)
+    done = run("data", "split", data, "--folds", "2", "--out", tmp_path / "f.csv", "--store-dir", tmp_path)
+    assert done.exit_code == 0, done.output
+    times = defaultdict(list)
+    for number in (1, 2):
+        with (tmp_path / f"f-fold{number}.csv").open(newline="") as file:
+            for row in csv.DictReader(file):
+                times[row["path"]].append(row["split"])
+    assert len(times) == 40
+    assert all(sorted(splits) == ["train", "val"] for splits in times.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["audit", "ROOT", "--sheet", "x.gif"], "does not end in .jpg"),
+        (["split", "ROOT", "--out", "x.txt"], "does not end in .csv"),
+        (["split", "ROOT", "--out", "x.csv", "--sizes", "0.8;0.2"], "cannot be read"),
+        (["split", "ROOT", "--out", "x.csv", "--sizes", "0.8,10"], "cannot be read"),
+        (["split", "ROOT", "--out", "x.csv", "--sizes", "0.8,0.1"], "add up to 0.9"),
+        (["split", "ROOT", "--out", "x.csv", "--sizes", "train=1,train=2"], "cannot be read"),
+        (["split", "ROOT", "--out", "x.csv", "--folds", "3", "--sizes", "0.8,0.2"], "no effect"),
+    ],
+)
+def test_mistakes_are_told(
+    words: list[str], says: str, tmp_path: Path, demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run("data", *(str(demo) if word == "ROOT" else word for word in words))
+    assert done.exit_code == 2
+    assert says in done.output

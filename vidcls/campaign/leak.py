@@ -1,0 +1,212 @@
+"""How much a leaking split inflates accuracy: one spec trained on it and on group-disjoint splits.
+
+Both arms hold the same number of train and val videos of each class, all of them from the train and val of
+the data: the sealed test plays no part. The leaky arm is the data's own split if that leaks, else videos
+drawn at random whatever their group. Each seed trains a pair, and draws a group-disjoint split of its own, so
+that the interval covers what the choice of groups does too, not only what the seed of a network does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from scipy import stats
+
+from vidcls.data.leaks.split import group_split
+from vidcls.data.manifest import Manifest, Video, load_manifest
+from vidcls.errors import UserError
+from vidcls.runs import Run
+from vidcls.spec.load import load_spec
+from vidcls.spec.sections import Split
+from vidcls.train.session import Display
+from vidcls.train.start import Options, train
+
+_LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One seed on both splits.
+
+    Attributes:
+        seed: Of the training, and of the group-disjoint split.
+        leaky: Val top-1 on the leaky split, at its best epoch.
+        clean: The same on the group-disjoint split.
+        runs: Folders of the two runs.
+    """
+
+    seed: int
+    leaky: float
+    clean: float
+    runs: tuple[Path, Path]
+
+
+@dataclass(frozen=True)
+class Arms:
+    """The two splits that one seed trains on, of equal sizes class by class."""
+
+    leaky: Manifest
+    clean: Manifest
+
+
+@dataclass(frozen=True)
+class Inflation:
+    """What came out.
+
+    Attributes:
+        pairs: Of each seed.
+        share: Of the leaky val videos, how many have a video of their group in train.
+        low: Lower end of the 95 % interval of the mean difference: Student's t over the pairs.
+        high: Upper end.
+        is_own_split: Whether the leaky split is that of the data.
+    """
+
+    pairs: tuple[Pair, ...]
+    share: float
+    low: float
+    high: float
+    is_own_split: bool
+
+    @property
+    def mean(self) -> float:
+        """Mean difference in val top-1, leaky minus clean."""
+        return statistics.fmean(pair.leaky - pair.clean for pair in self.pairs)
+
+
+def measure_leak(
+    path: Path,
+    overrides: Sequence[str],
+    *,
+    seeds: Sequence[int],
+    device: str | None,
+    display: Callable[[], AbstractContextManager[Display]],
+    say: Callable[[str], None],
+) -> Inflation:
+    """Train a spec on leaking and on group-disjoint splits of the same videos, and compare.
+
+    What is trained already is not trained again, so an interrupted call is given again to go on.
+
+    Args:
+        path: The spec file.
+        overrides: `key=value` texts.
+        seeds: Two or more; each trains a pair.
+        device: Name of a device, None for the best there is.
+        display: A fresh display for each training.
+        say: Told what begins.
+
+    Raises:
+        UserError: If groups are unknown, or no group-disjoint split of these videos exists.
+        VidclsError: As training does.
+    """
+    spec = load_spec(path, overrides).spec
+    with_root = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
+    manifest = replace(with_root, videos=(*with_root.split("train"), *with_root.split("val")))
+    _refuse_unknown_groups(manifest)
+    folder = Path(spec.runs_dir) / f"{spec.name}-leak"
+    plain_data = ("data.source=auto", "data.split_number=null", "data.val_fraction=null")
+    pairs: list[Pair] = []
+    arms = [arms_of(manifest, seed=seed) for seed in seeds]
+    for seed, both in zip(seeds, arms, strict=True):
+        tops: list[float] = []
+        runs: list[Run] = []
+        for arm, videos in (("leaky", both.leaky), ("clean", both.clean)):
+            file = folder / f"{arm}-s{seed}.csv"
+            videos.write_csv(file)
+            say(f"{spec.name} on the {arm} split, seed {seed}")
+            own = (*plain_data, f"data.root={file}", f"name={spec.name}-{arm}", f"seed={seed}")
+            loaded = load_spec(path, (*overrides, *own))
+            with display() as shown:
+                run = train(loaded, options=Options(device=device), display=shown).run
+            status = run.status()
+            assert status is not None, "a training that returns has a status"
+            tops.append(status.metrics["val/top1"])
+            runs.append(run)
+        pairs.append(Pair(seed, tops[0], tops[1], (runs[0].folder, runs[1].folder)))
+    low, high = interval([pair.leaky - pair.clean for pair in pairs])
+    share = statistics.fmean(leaking_share(both.leaky) for both in arms)
+    return Inflation(tuple(pairs), share, low, high, is_own_split=leaking_share(manifest) > 0)
+
+
+def arms_of(manifest: Manifest, *, seed: int) -> Arms:
+    """A leaky and a group-disjoint split of the same videos, equal in size class by class.
+
+    Raises:
+        UserError: If a class has too few groups for a group-disjoint split.
+    """
+    videos = manifest.videos
+    sizes: dict[Split, float] = {split: len(manifest.split(split)) for split in ("train", "val")}
+    labels, groups = [video.label for video in videos], [str(video.group) for video in videos]
+    clean = _with_splits(videos, group_split(labels, groups, sizes=sizes, seed=seed))
+    is_own = leaking_share(manifest) > 0
+    leaky = list(videos) if is_own else _at_random(videos, Counter((v.label, v.split) for v in clean), seed)
+    wanted = Counter((v.label, v.split) for v in leaky) & Counter((v.label, v.split) for v in clean)
+    labels_left = {label for label, split in wanted if split == "val" and wanted[label, "train"]}
+    if labels_left != set(labels):
+        lost = ", ".join(manifest.classes[label] for label in sorted(set(labels) - labels_left))
+        raise UserError(
+            f"{manifest.root}: no group-disjoint split with train and val videos of {lost}",
+            hint=f"vidcls data scan {manifest.root} shows classes and groups",
+        )
+    return Arms(*(replace(manifest, videos=_trimmed(arm, wanted, seed)) for arm in (leaky, clean)))
+
+
+def leaking_share(manifest: Manifest) -> float:
+    """Of the val videos, the share with a video of their group in train."""
+    train = {video.group for video in manifest.split("train")}
+    val = manifest.split("val")
+    return sum(video.group in train for video in val) / len(val)
+
+
+def interval(differences: Sequence[float]) -> tuple[float, float]:
+    """Student's 95 % interval of a mean of independent differences, two or more."""
+    spread = statistics.stdev(differences) / math.sqrt(len(differences))
+    reach = float(stats.t.ppf((1 + _LEVEL) / 2, len(differences) - 1)) * spread
+    mean = statistics.fmean(differences)
+    return mean - reach, mean + reach
+
+
+def _refuse_unknown_groups(manifest: Manifest) -> None:
+    unknown = sum(video.group is None for video in manifest.videos)
+    if unknown:
+        raise UserError(
+            f"{manifest.root}: {unknown} of {len(manifest.videos)} videos have no known group",
+            hint=f"vidcls data split {manifest.root} --by content --out FILE.csv finds groups; "
+            "then data.root=FILE.csv",
+        )
+
+
+def _with_splits(videos: Sequence[Video], splits: Sequence[Split]) -> list[Video]:
+    return [replace(video, split=split) for video, split in zip(videos, splits, strict=True)]
+
+
+def _at_random(videos: Sequence[Video], sizes: Counter[tuple[int, Split]], seed: int) -> list[Video]:
+    """As many val videos of each class as in `sizes`, drawn without regard to groups."""
+    by_label: dict[int, list[Video]] = defaultdict(list)
+    for video in sorted(videos, key=lambda video: _draw(video, seed)):
+        by_label[video.label].append(video)
+    return [
+        replace(video, split="val" if place < sizes[label, "val"] else "train")
+        for label, members in by_label.items()
+        for place, video in enumerate(members)
+    ]
+
+
+def _trimmed(videos: Sequence[Video], wanted: Counter[tuple[int, Split]], seed: int) -> tuple[Video, ...]:
+    left = Counter(wanted)
+    kept: list[Video] = []
+    for video in sorted(videos, key=lambda video: _draw(video, seed)):
+        if left[video.label, video.split] > 0:
+            left[video.label, video.split] -= 1
+            kept.append(video)
+    return tuple(sorted(kept, key=lambda video: video.id))
+
+
+def _draw(video: Video, seed: int) -> bytes:
+    return hashlib.sha256(f"leak {seed}\n{video.id}".encode(errors="surrogateescape")).digest()

@@ -1,0 +1,135 @@
+"""Everything that can be known before a job is queued, in one list of findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vidcls.campaign.preflight.data import (
+    check_earlier,
+    check_leaks,
+    check_stores,
+    load_manifests,
+    outlooks,
+)
+from vidcls.campaign.preflight.finding import Asked, Candidate, Finding, has_errors
+from vidcls.campaign.preflight.places import check_disk, check_tracking, check_writable
+from vidcls.campaign.preflight.queue import check_memory, check_queue, check_time
+from vidcls.campaign.preflight.trials import check_metric, try_trials
+from vidcls.errors import UserError, VidclsError
+from vidcls.launch.job import Job
+from vidcls.launch.profile import AnyProfile
+from vidcls.runs import Run
+from vidcls.spec.load import LoadedSpec
+from vidcls.spec.sections import Split
+from vidcls.sweep.check import describe, points_of
+from vidcls.sweep.file import SweepFile, check_against_spec, load_sweep
+from vidcls.sweep.plan import Plan, seconds_of_trial
+from vidcls.sweep.space import overrides
+
+if TYPE_CHECKING:
+    from vidcls.train.session import Display
+
+_MOST_POINTS = 200
+
+
+def ask_for_spec(
+    loaded: LoadedSpec, *, profile: AnyProfile, job: Job | None = None, begins_anew: bool = False
+) -> Asked:
+    """One training."""
+    return Asked([Candidate("", loaded)], profile, job, begins_anew=begins_anew)
+
+
+def ask_for_agents(file: Path, *, profile: AnyProfile) -> Asked:
+    """A sweep whose points W&B's server chooses.
+
+    Raises:
+        SpecError: If the search does not go with its experiment.
+    """
+    sweep = load_sweep(file, engine="wandb")
+    check_against_spec(sweep)
+    return Asked(_candidates(sweep, ()), profile)
+
+
+def ask_for_sweep(plan: Plan, *, settings: Sequence[str], job: Job | None = None) -> Asked:
+    """A sweep.
+
+    Args:
+        plan: Of its launch.
+        settings: Fixed settings of every trial, beyond those in the file's command.
+        job: Its workers.
+    """
+    return Asked(_candidates(plan.sweep, settings), plan.profile, job, plan)
+
+
+def _candidates(sweep: SweepFile, settings: Sequence[str]) -> list[Candidate]:
+    points = islice(points_of(sweep, settings), _MOST_POINTS)
+    return [Candidate(_label(point), loaded) for point, loaded in points]
+
+
+def _label(point: dict[str, object]) -> str:
+    """The part of a point that a shape depends on."""
+    shaping = {key: value for key, value in point.items() if key.startswith(("model", "clip", "train.batch"))}
+    return " ".join(overrides(shaping))
+
+
+def preflight(asked: Asked, *, display: Display) -> list[Finding]:
+    """Look at everything; what cannot be looked at because of an error before it is left out."""
+    manifests, findings = load_manifests(asked.candidates, progress=display.stage)
+    findings += [*_space(asked), *check_writable(asked)]
+    if not has_errors(findings):
+        findings += [*check_earlier(asked, manifests), *check_leaks(asked, manifests)]
+        tried, more = try_trials(asked, manifests, display=display)
+        findings += [*more, *check_metric(asked, tried)]
+        try:
+            stores = outlooks(asked.candidates, manifests)
+        except VidclsError as error:
+            findings.append(Finding.of("store", error))
+            stores = []
+        findings += check_stores(asked, stores, seconds_each=tried.decode_s)
+        if tried.num_rehearsed:
+            findings += check_disk(asked, tried, stores)
+            findings += check_memory(asked, tried, stores)
+            findings += check_time(asked, tried, manifests)
+    return [*findings, check_tracking(asked), *check_queue(asked)]
+
+
+def _space(asked: Asked) -> Iterator[Finding]:
+    """The space of a sweep against its trials."""
+    plan = asked.plan
+    if plan is None:
+        return
+    about = describe(plan.sweep, repeats=plan.options.repeats, trial_s=seconds_of_trial(plan.folder))
+    points = "a continuous space" if about.num_points is None else f"{about.num_points} points"
+    trials = "trials until a budget ends them" if plan.num_trials is None else f"{plan.num_trials} trials"
+    hours = f", {about.hours:.2f} hours one after the other" if about.hours is not None else ""
+    yield Finding("space", "ok", f"{points}, {trials}, {plan.num_workers} workers{hours}")
+    for note in (*about.notes, *plan.notes):
+        yield Finding("space", "warning", note, f"run_cap and method in {plan.sweep.path}")
+
+
+def check_evaluation(runs: Sequence[Run], *, split: Split, profile: AnyProfile, job: Job) -> list[Finding]:
+    """Whether runs can be evaluated in a job: their data is what they were trained on, the queue takes it."""
+    from vidcls.data.manifest import load_manifest
+
+    findings: list[Finding] = []
+    for run in runs:
+        provenance, spec = run.provenance(), run.spec()
+        data = spec.data.model_copy(update={"root": provenance["data_root"]})
+        try:
+            manifest = load_manifest(data, cache_dir=Path(provenance["store_dir"]))
+        except UserError as error:
+            findings.append(Finding.of("data", error))
+            continue
+        num = len(manifest.split(split))
+        if manifest.hash != provenance["manifest"]["hash"]:
+            todo = f"vidcls data scan {manifest.root} shows what is there; put it back, or train anew"
+            found = f"{run.folder}: {manifest.root} is no longer the data that it was trained on"
+            findings.append(Finding("data", "error", found, todo))
+        elif not num:
+            findings.append(Finding("data", "error", f"{manifest.root}: no videos in split {split}"))
+        else:
+            findings.append(Finding("data", "ok", f"{run.folder}: {num} {split} videos"))
+    return [*findings, *check_queue(Asked([], profile, job))]

@@ -1,0 +1,161 @@
+"""Is the data there, is it what earlier runs saw, does it leak; is its store built, and how large is it?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from vidcls.campaign.preflight.finding import Asked, Candidate, Finding, State, gb
+from vidcls.data.checks.probe import known_probes
+from vidcls.data.decoding.decode import Probe
+from vidcls.data.decoding.workers import Failure, StageProgress, usable_cores
+from vidcls.data.leaks.state import leak_state
+from vidcls.data.manifest import Manifest, load_manifest
+from vidcls.data.outlook import Outlook, outlook
+from vidcls.errors import UserError, VidclsError
+from vidcls.evaluate.leaks import audit_command, leak_warning
+from vidcls.runs import Run, code_digest, find_runs
+from vidcls.spec.fingerprint import fingerprint
+from vidcls.spec.sections import DataSection
+
+Manifests = Mapping[DataSection, Manifest]
+
+
+def load_manifests(
+    candidates: Sequence[Candidate], *, progress: StageProgress
+) -> tuple[dict[DataSection, Manifest], list[Finding]]:
+    """The manifest of each data section that may be trained on; what is wrong with the others."""
+    manifests: dict[DataSection, Manifest] = {}
+    findings: list[Finding] = []
+    for candidate in candidates:
+        data = candidate.spec.data
+        if data in manifests:
+            continue
+        try:
+            with candidate.loaded.placed():
+                manifest = load_manifest(
+                    data,
+                    cache_dir=Path(candidate.spec.store_dir),
+                    progress=lambda done, total: progress("read files", done, total),
+                )
+        except UserError as error:
+            findings.append(Finding.of("data", error))
+            break  # the others would say the same
+        manifests[data] = manifest
+        counts = ", ".join(f"{len(manifest.split(split))} {split}" for split in ("train", "val"))
+        found = f"{manifest.root}: {counts} videos, {manifest.num_classes} classes"
+        findings.append(Finding("data", "ok", found))
+    return manifests, findings
+
+
+def check_leaks(asked: Asked, manifests: Manifests) -> Iterator[Finding]:
+    """What accuracies on this data will be worth."""
+    for data, manifest in manifests.items():
+        spec = asked.first.model_copy(update={"data": data})
+        state = leak_state(manifest, store_dir=Path(spec.store_dir))
+        warning = leak_warning(state, spec)
+        if warning is not None:
+            found, _, todo = warning.partition("\n")
+            yield Finding("leaks", "warning", f"{state}: {found}", todo.strip())
+        elif state.kind == "unknown":
+            found = "it is not known whether this data leaks"
+            yield Finding("leaks", "warning", found, audit_command(spec))
+        else:
+            yield Finding("leaks", "ok", str(state))
+
+
+def check_earlier(asked: Asked, manifests: Manifests) -> Iterator[Finding]:
+    """Whether earlier runs saw the same data, and whether this one is there already."""
+    spec, manifest = asked.first, manifests[asked.first.data]
+    folder = asked.plan.folder.runs_dir if asked.plan else Path(spec.runs_dir) / spec.name
+    root = str(Path(spec.data.root).absolute())
+    earlier = [run for run in find_runs(folder) if _saw(run, root)]
+    other = [run for run in earlier if run.provenance()["manifest"]["hash"] != manifest.hash]
+    if other and spec.data.model_copy(update={"root": root}) in _sections(other, root):
+        many = f"{len(other)} of {len(earlier)} earlier runs" if len(earlier) > 1 else str(other[0].folder)
+        todo = f"vidcls data scan {spec.data.root} shows what is there; put it back, or give another name"
+        yield Finding("unchanged", "warning", f"the data is not what {many} saw; nothing resumes", todo)
+    elif earlier:
+        yield Finding("unchanged", "ok", f"the data is what {len(earlier)} earlier runs saw")
+    if asked.plan is None and len(asked.candidates) == 1:
+        yield from _this_run(asked, Run.at(spec, fingerprint(spec, manifest.hash)))
+
+
+def _saw(run: Run, root: str) -> bool:
+    try:
+        return str(run.provenance()["data_root"]) == root
+    except VidclsError:  # of a start that was cut off
+        return False
+
+
+def _sections(runs: Sequence[Run], root: str) -> list[DataSection]:
+    return [run.spec().data.model_copy(update={"root": root}) for run in runs]
+
+
+def _this_run(asked: Asked, run: Run) -> Iterator[Finding]:
+    status = run.status() if run.spec_file.is_file() else None
+    if status is None or asked.begins_anew:
+        return
+    if status.state == "finished":
+        todo = "--restart trains it anew; seed=1 trains another"
+        yield Finding("run", "warning", f"{run.folder}: finished already, the job would end at once", todo)
+        return
+    if run.state == "running":
+        yield Finding("run", "warning", f"{run.folder}: is being trained just now", "wait for it")
+        return
+    provenance = run.provenance()
+    last = provenance["resumes"][-1] if provenance["resumes"] else provenance
+    if last["code"] != code_digest():
+        todo = "--accept-code goes on with the new code; --restart sets the run aside and begins anew"
+        yield Finding("run", "error", f"{run.folder}: the code changed since it began", todo)
+    else:
+        found = f"{run.folder}: goes on after epoch {status.epoch} of {status.num_epochs}"
+        yield Finding("run", "ok", found)
+
+
+def outlooks(candidates: Sequence[Candidate], manifests: Manifests) -> list[Outlook]:
+    """What is known of each store that would be read."""
+    found: dict[object, Outlook] = {}
+    known: dict[DataSection, dict[str, Probe | Failure]] = {}
+    for candidate in candidates:
+        spec, store_dir = candidate.spec, Path(candidate.spec.store_dir)
+        if (spec.data, spec.clip) in found:
+            continue
+        manifest = manifests[spec.data]
+        videos = (*manifest.split("train"), *manifest.split("val"))
+        if spec.data not in known:
+            digests = {video.digest for video in videos}
+            known[spec.data] = known_probes(digests, decoder=spec.data.decoder, store_dir=store_dir)
+        stores = outlook(videos, known=known[spec.data], clip=spec.clip, store_dir=store_dir)
+        found[spec.data, spec.clip] = stores
+    # Sections that differ in what the store does not hold, such as the mean, share one.
+    return list({stores.path: stores for stores in found.values()}.values())
+
+
+def check_stores(asked: Asked, stores: Sequence[Outlook], *, seconds_each: float) -> Iterator[Finding]:
+    """Whether the stores are built, or can be, and how long that takes.
+
+    Args:
+        asked: What is about to be queued.
+        stores: Of every candidate.
+        seconds_each: To decode one video, by all workers together.
+    """
+    data = asked.first.data
+    if bad := max((store.num_bad for store in stores), default=0):
+        state: State = "warning" if data.bad_videos == "skip" else "error"
+        todo = f"vidcls data check {data.root} names them; data.bad_videos=skip leaves them out"
+        yield Finding("videos", state, f"{bad} videos are known to be unreadable", todo)
+    if data.residency == "streamed":
+        yield Finding("store", "ok", "none: data.residency is streamed, videos are decoded as they are read")
+        return
+    missing = [store for store in stores if not store.is_built]
+    size = sum(store.num_bytes for store in stores)
+    if not missing:
+        yield Finding("store", "ok", f"built, {gb(size)}")
+        return
+    takes = sum(store.num_videos for store in missing) * seconds_each
+    many = f"{len(missing)} of {len(stores)} " if len(stores) > 1 else ""
+    cores = data.workers if data.workers != "auto" else usable_cores()
+    found = f"{many}not built yet: about {gb(sum(store.num_bytes for store in missing))}, which takes"
+    found += f" whoever comes first about {takes:.0f} s with {cores} processes"
+    yield Finding("store", "ok", found)

@@ -1,0 +1,127 @@
+"""Does the queue take the job, and does what is asked of it suit the work: memory, GPU memory, time?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+
+from vidcls.campaign.preflight.data import Manifests
+from vidcls.campaign.preflight.finding import Asked, Finding, gb
+from vidcls.campaign.preflight.trials import Tried
+from vidcls.data.outlook import Outlook
+from vidcls.errors import VidclsError
+from vidcls.launch.profile import LsfProfile, QueuedProfile
+from vidcls.launch.queue import open_queue
+from vidcls.runs import find_runs
+from vidcls.sweep.plan import seconds_of_trial
+
+_MARGIN = 1.3
+"""Measured trainings took up to 1.3 times what was counted, and the work space of libraries besides."""
+_WORK_SPACE_BYTES = 0.2e9
+_CUDA_HOST_BYTES = 1.5e9
+_CUDA_DEVICE_BYTES = 0.6e9
+_DECODER_BYTES = 0.15e9
+_MB = 2**20
+
+
+def check_queue(asked: Asked) -> Iterator[Finding]:
+    """Whether the queue is there, and would take the job."""
+    profile = asked.profile
+    if profile.venv_dir is not None and not Path(profile.python).is_file():
+        todo = "make hpc CLUSTER=PROFILE builds it"
+        yield Finding("queue", "error", f"{profile.python}: jobs would run this, and it is not there", todo)
+    if asked.job is None:
+        return
+    try:
+        said = open_queue(profile).rehearse(asked.job)
+    except VidclsError as error:
+        yield Finding.of("queue", error)
+    else:
+        yield Finding("queue", "ok", said)
+
+
+def check_memory(asked: Asked, tried: Tried, stores: Sequence[Outlook]) -> Iterator[Finding]:
+    """Whether a job has the memory that its trainings need; estimates from what one batch took here."""
+    profile, data = asked.profile, asked.first.data
+    num_gpus, at_once = asked.num_gpus, asked.plan.options.per_gpu if asked.plan else 1
+    training = tried.training_bytes * _MARGIN + _WORK_SPACE_BYTES
+    workers = data.workers if data.workers != "auto" else getattr(profile, "cpus", 1)
+    host = tried.base_bytes + workers * _DECODER_BYTES
+    host += _CUDA_HOST_BYTES if num_gpus else training
+    largest = max((store.num_bytes for store in stores), default=0)
+    if data.residency == "memory":
+        host += largest
+    yield _compare("memory", host * at_once, (profile.memory_mb or 0) * _MB, key="memory")
+    if num_gpus == 0:
+        return
+    gpu = training + _CUDA_DEVICE_BYTES
+    if data.residency == "device":
+        gpu += largest
+    yield _compare("gpu memory", gpu * at_once, _slice_bytes(profile), key="gpus.mig or app")
+
+
+def _compare(what: str, needed: float, asked: float, *, key: str) -> Finding:
+    about = f"about {gb(needed)} needed"
+    if not asked:
+        return Finding(what, "ok", f"{about}; the profile asks for no certain amount")
+    found = f"{about}, {gb(asked)} asked for"
+    if needed > asked:
+        todo = f"raise {key} in the profile, or lower train.batch_size"
+        return Finding(what, "error" if needed > 1.5 * asked else "warning", found, todo)
+    return Finding(what, "ok", found)
+
+
+def _slice_bytes(profile: object) -> float:
+    """The memory of a slice of a GPU, by its name such as 1g.10gb; 0 where it is not told."""
+    if not isinstance(profile, QueuedProfile):
+        return 0.0
+    names = [profile.gpus.mig or "", (profile.app or "") if isinstance(profile, LsfProfile) else ""]
+    found = re.search(r"\d+g\.(\d+)gb", " ".join(names))
+    return float(found[1]) * 1e9 if found else 0.0
+
+
+def check_time(asked: Asked, tried: Tried, manifests: Manifests) -> Iterator[Finding]:
+    """Whether the time limit suits what one training takes, where that can be told."""
+    profile = asked.profile
+    if not isinstance(profile, QueuedProfile):
+        return
+    needed, evidence = _training_s(asked, tried, manifests)
+    if needed is None:
+        found = f"{profile.time} asked for; no earlier run tells how long it takes"
+        yield Finding("time", "ok", found)
+        return
+    found = f"about {_clock(needed)} a training ({evidence}), {profile.time} asked for"
+    if needed < profile.time_s - profile.warn_s:
+        yield Finding("time", "ok", found)
+    elif profile.requeue:
+        jobs = int(needed // (profile.time_s - profile.warn_s)) + 1
+        yield Finding("time", "ok", f"{found}: saved and queued again, {jobs} times in all")
+    else:
+        todo = "raise time in the profile, or set requeue: true"
+        yield Finding("time", "warning", found, todo)
+
+
+def _training_s(asked: Asked, tried: Tried, manifests: Manifests) -> tuple[float | None, str]:
+    """Seconds of one training, and what tells them."""
+    spec = asked.first
+    if asked.plan is not None and (seconds := seconds_of_trial(asked.plan.folder)) is not None:
+        return seconds, "the mean of its finished trials"
+    device = "cuda" if asked.num_gpus else "cpu"
+    took = []
+    for run in find_runs(Path(spec.runs_dir) / spec.name):
+        status = run.status()
+        if status and status.epoch and str(run.provenance()["device"]).startswith(device):
+            took.append(status.elapsed_s / status.epoch * spec.train.epochs)
+    if took:
+        return median(took), f"{len(took)} earlier runs on {device}"
+    if device == "cpu" and tried.step_s:
+        steps = len(manifests[spec.data].split("train")) / spec.train.batch_size
+        return tried.step_s * steps * spec.train.epochs, "one batch on this machine"
+    return None, ""
+
+
+def _clock(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60}:{minutes % 60:02} h" if minutes >= 60 else f"{max(1, minutes)} min"

@@ -1,0 +1,244 @@
+"""Each distinct model on a batch of the data, on the CPU: what most failed jobs would have shown.
+
+Every shape is built and its memory counted, on torch's meta device; of these the largest are trained on a
+batch, until the time is over. What passed is remembered by code, specs and data: it need not pass twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidcls.campaign.preflight.data import Manifests
+from vidcls.campaign.preflight.finding import Asked, Candidate, Finding, has_errors
+from vidcls.errors import VidclsError
+from vidcls.files import write_json
+from vidcls.runs import code_digest
+from vidcls.spec.experiment import Spec
+from vidcls.spec.fingerprint import identity
+
+if TYPE_CHECKING:
+    from vidcls.train.dry_run import Rehearsal
+    from vidcls.train.memory import Footprint
+    from vidcls.train.session import Display
+
+MOST_SHAPES = 8
+"""Shapes that are trained on a batch; all are built."""
+BUDGET_S = 15.0
+"""After so long no further shape is begun."""
+_GFLOPS_PER_S = 20.0
+"""What a slow login node computes; a batch that would take it longer than the budget is cut."""
+_NOT_SHAPE = {"model": ("dropout", "aggregate"), "clip": ("mean", "std")}
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What the rehearsals came to; of several shapes the largest.
+
+    Attributes:
+        num_shapes: Distinct ones.
+        num_rehearsed: Of these, trained on a batch.
+        batch_size: Clips of the largest shape's batch.
+        full_batch_size: What its spec asks for.
+        metrics: What is logged after an epoch.
+        step_s: Seconds of one step with its whole batch, on this CPU.
+        decode_s: Seconds to decode one video, by all workers together.
+        base_bytes: What a process holds before it trains.
+        training_bytes: Weights, gradients, the optimiser's and the activations' memory.
+        last_bytes: Size of the checkpoint that a training goes on from.
+        best_bytes: Size of the weights alone.
+    """
+
+    num_shapes: int = 0
+    num_rehearsed: int = 0
+    batch_size: int = 0
+    full_batch_size: int = 0
+    metrics: tuple[str, ...] = ()
+    step_s: float = 0.0
+    decode_s: float = 0.0
+    base_bytes: int = 0
+    training_bytes: int = 0
+    last_bytes: int = 0
+    best_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class _Shape:
+    candidate: Candidate
+    footprint: Footprint
+
+
+def try_trials(asked: Asked, manifests: Manifests, *, display: Display) -> tuple[Tried, list[Finding]]:
+    """Build every distinct model, and take the largest through a batch; or remember that this was done."""
+    distinct = _distinct(asked.candidates)
+    file = Path(asked.first.store_dir) / "preflights" / f"{_key(asked, distinct, manifests)}.json"
+    if (known := _read(file)) is not None:
+        return known, [Finding("model", "ok", f"{_said(known)}; seen before with this code and data")]
+    import torch  # noqa: F401  (what has passed before costs none of it)
+
+    started = time.monotonic()
+    shapes, findings = _build(distinct, manifests, half=asked.num_gpus > 0)
+    done: list[tuple[_Shape, Rehearsal]] = []
+    for shape in sorted(shapes, key=lambda shape: -shape.footprint.training_bytes)[:MOST_SHAPES]:
+        if done and time.monotonic() - started > BUDGET_S:
+            break
+        outcome = _rehearse(shape, manifests, display=display, num_shapes=min(len(shapes), MOST_SHAPES))
+        if isinstance(outcome, Finding):
+            findings.append(outcome)
+        else:
+            done.append((shape, outcome))
+    if not done or has_errors(findings):
+        return Tried(num_shapes=len(distinct)), findings
+    tried = _sum_up(shapes, done, manifests)
+    write_json(file, asdict(tried))
+    return tried, [*findings, Finding("model", "ok", _said(tried))]
+
+
+def _said(tried: Tried) -> str:
+    shapes = "one batch" if tried.num_shapes == 1 else f"one batch of each of {tried.num_shapes} shapes"
+    if tried.batch_size < tried.full_batch_size:
+        shapes += f" ({tried.batch_size} of {tried.full_batch_size} clips: this is only a CPU)"
+    if tried.num_rehearsed < tried.num_shapes:
+        shapes = f"all {tried.num_shapes} shapes built, one batch of the largest {tried.num_rehearsed}"
+    return f"{shapes}: forward, backward, checkpoint, evaluation; from random weights, nothing to download"
+
+
+def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """One candidate a shape: that with the largest batch."""
+    found: dict[str, Candidate] = {}
+    for candidate in candidates:
+        spec = candidate.spec
+        key = json.dumps([_shape_of(spec), identity(spec.data), spec.augment.flip > 0, spec.optim.kind])
+        before = found.get(key)
+        if before is None or before.spec.train.batch_size < spec.train.batch_size:
+            found[key] = candidate
+    return list(found.values())
+
+
+def _shape_of(spec: Spec) -> list[Any]:
+    """The settings that can change a tensor's shape."""
+    return [_without(identity(getattr(spec, section)), keys) for section, keys in _NOT_SHAPE.items()]
+
+
+def _without(value: Any, keys: Sequence[str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _without(item, keys) for key, item in value.items() if key not in keys}
+    return [_without(item, keys) for item in value] if isinstance(value, list) else value
+
+
+def _build(
+    candidates: Sequence[Candidate], manifests: Manifests, *, half: bool
+) -> tuple[list[_Shape], list[Finding]]:
+    """The footprint of each shape, with `half` in 16 bits as GPUs compute it; and those that do not fit."""
+    from vidcls.train.memory import footprint
+
+    shapes: list[_Shape] = []
+    findings: list[Finding] = []
+    for candidate in candidates:
+        spec = candidate.spec
+        precision = spec.train.precision
+        try:
+            with candidate.loaded.placed():
+                num_classes = manifests[spec.data].num_classes
+                asked = ("bf16" if half else "fp32") if precision == "auto" else precision
+                shapes.append(_Shape(candidate, footprint(spec, num_classes=num_classes, precision=asked)))
+        except Exception as error:
+            findings.append(_failed(candidate, error))
+    return shapes, findings
+
+
+def _rehearse(
+    shape: _Shape, manifests: Manifests, *, display: Display, num_shapes: int
+) -> Rehearsal | Finding:
+    import torch
+
+    from vidcls.train.dry_run import rehearse
+
+    spec = _on_cpu(shape.candidate.spec)
+    affordable = BUDGET_S / num_shapes * _GFLOPS_PER_S / max(shape.footprint.gflops, 1e-9)
+    num = max(2, min(spec.train.batch_size, int(affordable * spec.train.batch_size)))
+    display.say(f"one batch: {shape.candidate.label or spec.model.kind}")
+    try:
+        with shape.candidate.loaded.placed():
+            return rehearse(
+                spec,
+                manifest=manifests[spec.data],
+                device=torch.device("cpu"),
+                display=display,
+                batch_size=min(num, spec.train.batch_size),
+            )
+    except Exception as error:  # whatever a training would die of is what is looked for here
+        return _failed(shape.candidate, error)
+
+
+def _on_cpu(spec: Spec) -> Spec:
+    """A spec that the CPU can compute: fp16 is for GPUs."""
+    if spec.train.precision != "fp16":
+        return spec
+    return spec.model_copy(update={"train": spec.train.model_copy(update={"precision": "auto"})})
+
+
+def _failed(candidate: Candidate, error: Exception) -> Finding:
+    label = f"{candidate.label}: " if candidate.label else ""
+    if isinstance(error, VidclsError):
+        return Finding("model", "error", f"{label}{error.message}", error.hint or "")
+    reason = next(iter(str(error).splitlines()), "")
+    todo = f"vidcls train {candidate.loaded.path} --dry-run shows where"
+    return Finding("model", "error", f"{label}{type(error).__name__}: {reason}", todo)
+
+
+def _sum_up(
+    shapes: Sequence[_Shape], done: Sequence[tuple[_Shape, Rehearsal]], manifests: Manifests
+) -> Tried:
+    largest, first = done[0]
+    rehearsals, prints = [one for _, one in done], [shape.footprint for shape in shapes]
+    spec = largest.candidate.spec
+    batch_size = min(spec.train.batch_size, len(manifests[spec.data].split("train")))
+    return Tried(
+        num_shapes=len(shapes),
+        num_rehearsed=len(done),
+        batch_size=min(first.num_videos, batch_size),
+        full_batch_size=batch_size,
+        metrics=tuple(set.intersection(*(set(one.metrics) for one in rehearsals))),
+        step_s=first.step_s * batch_size / first.num_videos,
+        decode_s=max(one.decode_s / one.num_videos for one in rehearsals),
+        base_bytes=first.base_bytes,
+        training_bytes=max(one.training_bytes for one in prints),
+        last_bytes=max(one.last_bytes for one in prints),
+        best_bytes=max(one.weight_bytes for one in prints),
+    )
+
+
+def _key(asked: Asked, distinct: Sequence[Candidate], manifests: Manifests) -> str:
+    specs = [[identity(candidate.spec), str(candidate.spec.data.decoder)] for candidate in distinct]
+    content = [
+        code_digest(),
+        specs,
+        [manifest.hash for manifest in manifests.values()],
+        asked.num_gpus,
+    ]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _read(file: Path) -> Tried | None:
+    try:
+        content = json.loads(file.read_text())
+        return Tried(**{**content, "metrics": tuple(content["metrics"])})
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def check_metric(asked: Asked, tried: Tried) -> list[Finding]:
+    """Whether what a sweep optimises is logged: seen in the rows of the rehearsals."""
+    if asked.plan is None or not tried.metrics:
+        return []
+    name = asked.plan.sweep.objective.name
+    if name in tried.metrics:
+        return [Finding("metric", "ok", f"{name} is logged after each epoch")]
+    logged = ", ".join(sorted(metric for metric in tried.metrics if "/" in metric))
+    return [Finding("metric", "error", f"{name} is never logged", f"metric.name: one of {logged}")]

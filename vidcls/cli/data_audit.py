@@ -1,0 +1,122 @@
+"""`vidcls data audit`: which val and test videos have a relative in train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from vidcls.cli.common import AsJson, console, print_json, say
+from vidcls.cli.data_relations import (
+    TIMEOUT_S,
+    FeaturesArg,
+    RootArg,
+    SourceArg,
+    SplitNumberArg,
+    StoreDirArg,
+    find_relations,
+    read_root,
+)
+from vidcls.errors import ExitCode, UserError
+
+if TYPE_CHECKING:
+    from vidcls.data.leaks.audit import Audit
+
+_SHEET_ENDINGS = (".jpg", ".jpeg", ".png")
+_MAX_ROWS = 60
+
+
+def audit(
+    root: RootArg,
+    *,
+    by: Annotated[
+        Literal["auto", "group", "name", "content"],
+        typer.Option(
+            help="group: the groups of the data; name: file names as in UCF101, HMDB51, Kinetics; "
+            "content: looks alone; auto: groups where every video has one, else all three."
+        ),
+    ] = "auto",
+    features: FeaturesArg = "auto",
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="FILE.jpg", help="Write a contact sheet of the pairs to look at.")
+    ] = None,
+    as_json: AsJson = False,
+    split_number: SplitNumberArg = None,
+    source: SourceArg = "auto",
+    store_dir: StoreDirArg = Path("store"),
+) -> None:
+    """Say which val and test videos have a relative in train: a copy, or a clip cut from the same source.
+
+    Looks find copies that were re-encoded, trimmed, mirrored or resized, and clips that share the place and
+    the people. The test split's pixels are looked at for this, its labels are not. The verdict is kept under
+    the store folder, and shown beside the accuracies of runs on these videos.
+    Exit code 0 if the data is clean, 3 if it leaks or cannot be judged in full, 2 if ROOT cannot be used.
+    """
+    from vidcls.data.leaks.audit import audit as judge
+
+    if sheet is not None and sheet.suffix.lower() not in _SHEET_ENDINGS:
+        raise UserError(f"--sheet: {sheet} does not end in {', '.join(_SHEET_ENDINGS)}")
+    manifest = read_root(root, store_dir=store_dir, split_number=split_number, source=source)
+    relations = find_relations(manifest, by=by, features=features, store_dir=store_dir)
+    result = judge(relations, store_dir=store_dir)
+    if sheet is not None:
+        _write_sheet(result, sheet, store_dir=store_dir)
+    if as_json:
+        print_json(result.as_dict())
+    else:
+        _show(result)
+    if not result.is_fine:
+        raise typer.Exit(ExitCode.PARTLY_DONE)
+
+
+def _write_sheet(result: Audit, path: Path, *, store_dir: Path) -> None:
+    from vidcls.cli.data import stages
+    from vidcls.data.decoding.workers import Decoders, usable_cores
+    from vidcls.data.leaks.contact_sheet import write_sheet
+
+    decoders = Decoders(workers=usable_cores(), timeout_s=TIMEOUT_S)
+    try:
+        with stages() as progress:
+            write_sheet(result.best_pairs(), path, store_dir=store_dir, decoders=decoders, progress=progress)
+    except OSError as error:
+        raise UserError(f"--sheet: cannot write {path}: {error.strerror}") from error
+    finally:
+        decoders.close()
+    say(f"wrote {path}")
+
+
+def _show(result: Audit) -> None:
+    from rich.table import Table
+
+    screen, manifest = console(), result.relations.manifest
+    screen.print(
+        f"{manifest.root}: {len(manifest.videos)} videos, judged by {result.relations.by}", markup=False
+    )
+    best = result.best_pairs()
+    if best:
+        table = Table("split", "class", "video", "relative in train", "found by", "alike")
+        for pair in best[:_MAX_ROWS]:
+            alike = "" if pair.similarity is None else f"{pair.similarity:.2f}"
+            label = manifest.classes[pair.train.label]
+            table.add_row(pair.held_out.split, label, pair.held_out.id, pair.train.id, pair.reason, alike)
+        screen.print(table)
+        if len(best) > _MAX_ROWS:
+            screen.print(f"and {len(best) - _MAX_ROWS} more; --json gives all")
+    for name, reason in result.relations.not_read.items():
+        screen.print(f"not looked at: {name}: {reason}", markup=False, soft_wrap=True)
+    if result.relations.num_unknown and not result.relations.not_read:
+        screen.print(
+            f"{result.relations.num_unknown} videos say nothing of where they come from; --by content"
+        )
+    for split, (num, total) in result.state.shares.items():
+        screen.print(f"{num} of {total} {split} videos have a relative in train ({len(result.pairs)} pairs)")
+    screen.print(f"verdict: {result.state}", style="bold" if result.is_fine else "bold red")
+    if result.state.kind == "leaky":
+        has_groups = all(video.group is not None for video in manifest.videos)
+        by = "group" if has_groups else "content"
+        screen.print(
+            f"  vidcls data split {manifest.root} --by {by} --out clean.csv makes splits without leaks",
+            markup=False,
+            soft_wrap=True,
+        )

@@ -1,0 +1,84 @@
+"""`vidcls leak`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vidcls.cli.common import AsJson, SpecArgs, console, load_one, print_json, say, split_args
+
+if TYPE_CHECKING:
+    from vidcls.campaign.leak import Inflation
+
+
+def leak(
+    args: SpecArgs,
+    seeds: Annotated[int, typer.Option(min=2, max=100, help="Pairs of trainings, one a seed.")] = 5,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train one spec on a leaking and on a group-disjoint split of the same videos: the inflation.
+
+    Only train and val videos are read; equal sizes, class by class. Give the same command again to go on.
+    """
+    loaded = load_one(args)  # mistakes are told with their place before torch is loaded
+
+    from vidcls.campaign.leak import measure_leak
+    from vidcls.cli.display import open_display
+
+    _, overrides = split_args(args)
+    first = loaded.spec.seed
+    found = measure_leak(
+        loaded.path,
+        overrides,
+        seeds=range(first, first + seeds),
+        device=device,
+        display=open_display,
+        say=say,
+    )
+    if as_json:
+        print_json(_plain(found))
+    else:
+        _render(found)
+
+
+def _plain(found: Inflation) -> dict[str, object]:
+    return {
+        "inflation": found.mean,
+        "interval_95": [found.low, found.high],
+        "leaky_split": "the data's own" if found.is_own_split else "drawn at random",
+        "leaking_share": found.share,
+        "pairs": [
+            {
+                "seed": pair.seed,
+                "leaky": pair.leaky,
+                "clean": pair.clean,
+                "runs": [str(run) for run in pair.runs],
+            }
+            for pair in found.pairs
+        ],
+    }
+
+
+def _render(found: Inflation) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table("seed", box=box.SIMPLE_HEAD)
+    for name in (f"leaky {found.share:.0%}", "clean", "difference"):
+        table.add_column(name, justify="right")
+    for pair in found.pairs:
+        gap = f"{100 * (pair.leaky - pair.clean):+.1f}"
+        table.add_row(str(pair.seed), f"{pair.leaky:.1%}", f"{pair.clean:.1%}", gap)
+    screen = console()
+    screen.print("val top-1 of the best epoch, train and val videos only, equal sizes class by class")
+    screen.print(table)
+    whose = "the data's own split" if found.is_own_split else "a split drawn at random"
+    clear = "" if found.low > 0 else ": no inflation shown"
+    screen.print(
+        f"{whose} inflates val top-1 by {100 * found.mean:+.1f} points "
+        f"(95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f}, {len(found.pairs)} pairs, "
+        f"each with a group-disjoint split of its own){clear}",
+        soft_wrap=True,
+    )

@@ -1,0 +1,69 @@
+"""What was found out about files, remembered by their content: one small JSON file each."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pydantic import TypeAdapter
+
+from vidcls.files import atomic_file, disk_full, is_disk_full
+
+T = TypeVar("T")
+
+
+class ContentCache(Generic[T]):
+    """Values by digest under a folder; one that cannot be read counts as absent.
+
+    Args:
+        folder: `versions` in its name keeps the findings of one release from another.
+        kind: Reads and writes a value.
+    """
+
+    def __init__(self, folder: Path, kind: TypeAdapter[T]) -> None:
+        self._folder = folder
+        self._kind = kind
+
+    def get(self, digest: str) -> T | None:
+        """The value of a file, if it is known."""
+        try:
+            return self._kind.validate_json(self._file(digest).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def put(self, digest: str, value: T) -> None:
+        """Remember the value of a file.
+
+        Raises:
+            VidclsError: If the disk is full.
+            OSError: If it cannot be written for another reason.
+        """
+        path = self._file(digest)
+        try:
+            with atomic_file(path, sync=False) as file:  # if it is lost, it is found out again
+                file.write(self._kind.dump_json(value))
+        except OSError as error:
+            if is_disk_full(error):
+                raise disk_full(path, kept="what was found out before is kept", cause=error) from error
+            raise
+
+    def _file(self, digest: str) -> Path:
+        return self._folder / digest[:2] / f"{digest}.json"
+
+
+def versions(form: int, packages: Sequence[str]) -> str:
+    """A folder name for what `packages` find out: another release may find something else.
+
+    Args:
+        form: Raised when what is remembered, or how it is found out, changes.
+        packages: Distributions; those that are not installed are left out.
+    """
+    found = []
+    for name in packages:
+        try:
+            found.append(f"{name}-{importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return "+".join([f"v{form}", *found])

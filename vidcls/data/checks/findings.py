@@ -1,0 +1,152 @@
+"""What an inspection means for a person: findings, each with a severity and what to do. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from vidcls.data.checks.inspect import Inspection
+from vidcls.data.decoding.workers import Failure
+
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+Kind = Literal[
+    "missing",
+    "empty",
+    "unreadable",  # no container that FFmpeg knows, or no frame in it
+    "no_video",  # sound only
+    "corrupt",  # a decode error with data behind it
+    "timeout",
+    "crash",
+    "data",  # about the data as a whole: its tables, classes, splits
+    "truncated",
+    "damaged",  # decode errors that the codec covers up
+    "header_count",
+    "header_duration",
+    "black",
+    "frozen",
+    "changes_size",
+    "duplicate",
+    "no_timestamps",
+    "variable_rate",
+    "rotated",
+    "odd_size",
+    "one_frame",
+]
+
+_REPLACE = "get the file again, or leave it out: data.bad_videos=skip"
+ADVICE: dict[Kind, str] = {
+    "missing": "put the file there, or take its row out of the table",
+    "empty": _REPLACE,
+    "unreadable": _REPLACE,
+    "no_video": _REPLACE,
+    "corrupt": f"{_REPLACE}; what follows the error cannot be trusted",
+    "timeout": "raise --timeout-s (data.timeout_s in training) if the file is long, else leave it out",
+    "crash": "leave it out: data.bad_videos=skip",
+    "data": "vidcls data scan shows the data as a whole",
+    "truncated": "get the file again; it is used up to where it ends",
+    "damaged": "look at it, or get it again: parts of its pictures are made up",
+    "header_count": "nothing: frames are counted, the header is not believed; other tools take wrong frames",
+    "header_duration": "look at the end of the video; it is used up to where it ends",
+    "black": "look at it: vidcls takes black frames like any others",
+    "frozen": "look at it: it shows no motion",
+    "changes_size": "look at it: every frame is scaled by itself",
+    "duplicate": "keep one of them, or put them into one group: vidcls data split",
+    "no_timestamps": "nothing: frames are read in order; tools that seek take wrong ones",
+    "variable_rate": "nothing, if frames are meant to be taken by number and not by time",
+    "rotated": "nothing: frames are turned as the file says; some tools do not",
+    "odd_size": "nothing: frames are scaled; some encoders refuse such sizes",
+    "one_frame": "leave it out if motion counts",
+}
+
+_DOUBTFUL_SHARE, _NOTED_SHARE = 0.5, 0.1  # of black or frozen frames
+_LIE_SHARE, _LIE_FRAMES = 0.05, 5  # a header may be a few frames off: that is how some encoders count
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a person should know.
+
+    Attributes:
+        kind: What it is.
+        severity: `error`: the video cannot be used; `warning`: its content is doubtful; `note`: harmless.
+        video: Its id; empty where it is about the data as a whole.
+        message: What was seen.
+    """
+
+    kind: Kind
+    severity: Severity
+    video: str
+    message: str
+
+    @property
+    def advice(self) -> str:
+        """What to do."""
+        return ADVICE[self.kind]
+
+
+def findings(video: str, outcome: Inspection | Failure) -> Iterator[Finding]:
+    """All that the inspection of one video has shown."""
+    if isinstance(outcome, Failure):
+        kind: Kind = "unreadable" if outcome.kind == "other" else outcome.kind
+        yield Finding(kind, "error", video, outcome.reason)
+        return
+    yield from _about_its_end(video, outcome)
+    yield from _about_its_pictures(video, outcome)
+    yield from _about_its_form(video, outcome)
+
+
+def _about_its_end(video: str, seen: Inspection) -> Iterator[Finding]:
+    num_frames, promised = seen.probe.num_frames, seen.header_frames
+    if seen.stopped is not None:
+        of = f" of {promised}" if promised else ""
+        yield Finding("truncated", "warning", video, f"ends after {num_frames}{of} frames: {seen.stopped}")
+    elif promised is not None and promised != num_frames:
+        lie = promised - num_frames
+        is_small = abs(lie) <= max(_LIE_FRAMES, _LIE_SHARE * num_frames)
+        message = f"its header promises {promised} frames, {num_frames} can be decoded"
+        if not is_small and lie > 0:
+            message += ": cut off, or a wrong header"
+        yield Finding("header_count", "note" if is_small else "warning", video, message)
+    elif promised is None and seen.duration_s is not None and seen.header_duration_s is not None:
+        missing_s = seen.header_duration_s - seen.duration_s
+        if missing_s > max(_LIE_SHARE * seen.duration_s, _LIE_FRAMES * seen.duration_s / num_frames):
+            message = f"its header promises {seen.header_duration_s:.2f} s, {seen.duration_s:.2f} s are there"
+            yield Finding("header_duration", "warning", video, message)
+
+
+def _about_its_pictures(video: str, seen: Inspection) -> Iterator[Finding]:
+    num_frames = seen.probe.num_frames
+    if seen.num_damaged and not (seen.stopped and seen.num_damaged == 1):  # the last one, cut through
+        why = f": {seen.complaint}" if seen.complaint else ""
+        yield Finding(
+            "damaged", "warning", video, f"{seen.num_damaged} of {num_frames} frames are damaged{why}"
+        )
+    if num_frames == 1:
+        yield Finding("one_frame", "note", video, "holds one frame")
+    kinds: tuple[tuple[Kind, int, int, str], ...] = (
+        ("black", seen.num_black, num_frames, "frames are black"),
+        ("frozen", seen.num_frozen, num_frames - 1, "frames are the same as the one before"),
+    )
+    for kind, count, of, what in kinds:
+        if of > 0 and count >= _NOTED_SHARE * of:
+            severity: Severity = "warning" if count >= _DOUBTFUL_SHARE * of else "note"
+            yield Finding(kind, severity, video, f"{count} of {of} {what}")
+    if seen.num_other_size:
+        message = f"{seen.num_other_size} of {num_frames} frames are of another size than the first"
+        yield Finding("changes_size", "warning", video, message)
+
+
+def _about_its_form(video: str, seen: Inspection) -> Iterator[Finding]:
+    if seen.num_bad_stamps:
+        b_frames = f", {seen.num_b_frames} B-frames" if seen.num_b_frames else ""
+        message = f"{seen.num_bad_stamps} frames without a timestamp in order{b_frames}"
+        yield Finding("no_timestamps", "note", video, message)
+    if seen.has_variable_rate and seen.stopped is None:  # what is missing leaves gaps
+        yield Finding("variable_rate", "note", video, "frames are shown for unequal times")
+    if seen.rotation:
+        yield Finding("rotated", "note", video, f"turned by {seen.rotation} degrees")
+    height, width = seen.probe.height, seen.probe.width
+    if seen.codec not in ("images", "fields") and (height % 2 or width % 2):
+        yield Finding("odd_size", "note", video, f"{width} x {height} px")

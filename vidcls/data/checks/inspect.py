@@ -1,0 +1,223 @@
+"""One look at every frame of a file, in order: what training needs, and what a person should know.
+
+Runs in worker processes: no torch here. Frames are looked at as they leave the codec, on their luma plane;
+none is converted to RGB unless decord is asked to serve the file and must be compared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import av
+import cv2
+import numpy as np
+
+from vidcls.data.checks.watch import Complaints, Watch, complaints_of_ffmpeg, first_of, luma_of
+from vidcls.data.decoding.decode import Probe, SeekPoints
+from vidcls.data.decoding.flow import holds_fields, probe_fields
+from vidcls.data.decoding.readers import (
+    DecodeError,
+    Frames,
+    Pixels,
+    VideoFile,
+    decord_is_there,
+    open_decord,
+    read,
+    read_decord,
+)
+
+_TS_PACKET_BYTES = (188, 192, 204)  # a transport stream has no header, but packets of one size
+
+AGREE_LEVELS = 2
+"""Grey levels by which decoders may differ: all round, in another order."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was seen when a whole file or folder of frames was decoded in order.
+
+    Attributes:
+        probe: What reading its frames needs.
+        codec: FFmpeg's name of the codec; `images` or `fields` for a folder of frames or of flow fields.
+        pixel_format: FFmpeg's name, such as `yuv420p`; empty for a folder.
+        rotation: Degrees anticlockwise by which frames are turned, 0 to 359.
+        header_frames: What the header promises, None where it does not say.
+        header_duration_s: As the header says, in seconds, None where it does not.
+        duration_s: From the first frame to behind the last, in seconds; None without timestamps.
+        num_bad_stamps: Frames whose presentation timestamp is missing, or not after that of the one before.
+        num_b_frames: Frames predicted from both sides.
+        has_variable_rate: Whether frames are shown for unequal times; False where timestamps are missing.
+        num_black: Frames that are black but for at most 2 % of their pixels.
+        num_frozen: Frames equal to the one before, on their luma plane.
+        num_other_size: Frames of another size than the first.
+        num_damaged: Frames that the codec flagged, or complained of, and made up in part.
+        complaint: The first thing that the codec complained of.
+        stopped: Why the file ended early, where something says that it did.
+        random_access: Whether decoding that starts at its key frames was seen to give every frame as in
+            order; None where that was not tried, because it saves nothing or timestamps are missing.
+    """
+
+    probe: Probe
+    codec: str
+    pixel_format: str = ""
+    rotation: int = 0
+    header_frames: int | None = None
+    header_duration_s: float | None = None
+    duration_s: float | None = None
+    num_bad_stamps: int = 0
+    num_b_frames: int = 0
+    has_variable_rate: bool = False
+    num_black: int = 0
+    num_frozen: int = 0
+    num_other_size: int = 0
+    num_damaged: int = 0
+    complaint: str | None = None
+    stopped: str | None = None
+    random_access: bool | None = None
+
+
+def inspect(path: Path, decoder: Literal["decord", "pyav"]) -> Inspection:
+    """Decode a whole file or folder in order, and choose who serves it.
+
+    Args:
+        path: A video file, or a folder of frames.
+        decoder: `decord` serves the file if its count, first, middle and last frame agree with PyAV.
+
+    Raises:
+        DecodeError: If nothing, or not all of it, can be decoded.
+        OSError: If it cannot be read.
+    """
+    if path.is_dir():
+        return _inspect_folder(path)
+    reader = None
+    if decoder == "decord" and decord_is_there():
+        with contextlib.suppress(DecodeError):
+            reader = open_decord(path)
+    # The truth first: decord can hang on frames that the header promises and the file does not hold.
+    claimed = len(reader) if reader is not None else 0
+    marks = {0, claimed // 2, claimed - 1} if claimed else set()
+    watch = Watch()
+    with complaints_of_ffmpeg() as complaints:
+        try:
+            inspection, marked = _watched(path, watch, complaints, marks=marks)
+        except DecodeError as error:
+            said = watch.container_complaint or watch.complaint or first_of(complaints)
+            raise DecodeError(f"{error.reason} ({said})" if said else error.reason, error.kind) from None
+    if reader is not None and claimed == watch.num_frames and _agrees(read_decord(reader), marked):
+        return replace(inspection, probe=replace(inspection.probe, decoder="decord"))
+    if seek_points := watch.seek_points():
+        proven = _proves(path, seek_points, watch.sums)
+        points = seek_points if proven else ()
+        probe = replace(inspection.probe, seek_points=points)
+        return replace(inspection, probe=probe, random_access=proven)
+    return inspection
+
+
+def _watched(
+    path: Path, watch: Watch, complaints: Complaints, *, marks: Collection[int]
+) -> tuple[Inspection, dict[int, Pixels]]:
+    """Look at every frame of a file; what was seen, and the frames at `marks`."""
+    marked: dict[int, Pixels] = {}
+    with VideoFile.open(path) as video:
+        for frame in video.frames():
+            if watch.num_frames in marks:
+                marked[watch.num_frames] = video.rgb(frame)
+            watch.see(frame)
+            watch.hear(complaints, video, is_damaged=frame.is_corrupt)
+        watch.hear(complaints, video, is_damaged=False)
+        return _described(video, watch, path), marked
+
+
+def _described(video: VideoFile, watch: Watch, path: Path) -> Inspection:
+    if watch.num_frames == 0:
+        raise DecodeError("holds no frame that can be decoded")
+    stream, container = video.stream, video.container
+    is_turned = watch.rotation % 180 == 90
+    height, width = (watch.size[1], watch.size[0]) if is_turned else watch.size
+    if stream.duration is not None and stream.time_base is not None:
+        promised_s: float | None = float(stream.duration * stream.time_base)
+    else:
+        promised_s = container.duration / av.time_base if container.duration is not None else None
+    rate = stream.average_rate
+    return Inspection(
+        probe=Probe(watch.num_frames, height, width, float(rate) if rate else None, "pyav"),
+        codec=stream.codec_context.name,
+        pixel_format=watch.pixel_format,
+        rotation=watch.rotation,
+        header_frames=stream.frames or None,
+        header_duration_s=promised_s,
+        duration_s=watch.num_ticks() * float(stream.time_base or 0) or None,
+        num_bad_stamps=watch.num_bad_stamps(),
+        num_b_frames=watch.num_b_frames,
+        has_variable_rate=watch.has_variable_rate(),
+        num_black=watch.num_black,
+        num_frozen=watch.num_frozen,
+        num_other_size=watch.num_other_size,
+        num_damaged=watch.num_damaged,
+        complaint=watch.complaint,
+        stopped=video.stopped or watch.container_complaint or _missing_bytes(video, path),
+    )
+
+
+def _missing_bytes(video: VideoFile, path: Path) -> str | None:
+    """What the container says lies behind the end of the file."""
+    size = path.stat().st_size
+    if video.container.format.name == "mpegts" and all(size % unit for unit in _TS_PACKET_BYTES):
+        return "its last packet is cut through"
+    ends = [entry.pos + entry.size for entry in video.stream.index_entries[-1:]]
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start[:4] == b"RIFF":
+        ends.append(8 + int.from_bytes(start[4:], "little"))
+    missing = max(ends, default=0) - size
+    return f"{missing} bytes that its index names are not there" if missing > 0 else None
+
+
+def _inspect_folder(path: Path) -> Inspection:
+    if holds_fields(path):
+        return Inspection(probe=Probe(*probe_fields(path), None, "fields"), codec="fields")
+    watch = Watch()
+    for load in read(path, "images"):  # all are loaded: each may be broken
+        watch.see_luma(np.asarray(cv2.cvtColor(load(), cv2.COLOR_RGB2GRAY), dtype=np.uint8))
+    if watch.num_frames == 0:
+        raise DecodeError("holds no image")
+    return Inspection(
+        probe=Probe(watch.num_frames, *watch.size, None, "images"),
+        codec="images",
+        num_black=watch.num_black,
+        num_frozen=watch.num_frozen,
+        num_other_size=watch.num_other_size,
+    )
+
+
+def _proves(path: Path, points: SeekPoints, sums: Sequence[int]) -> bool:
+    """Whether every frame that follows a seek to each of `points` is the one that comes in order."""
+    behind = [*(index for index, _ in points[1:]), len(sums)]
+    try:
+        with VideoFile.open(path) as video:
+            for (first, stamp), end in zip(points, behind, strict=True):
+                frames = video.frames_from(stamp)
+                if any(int(cv2.sumElems(luma_of(next(frames)))[0]) != sums[k] for k in range(first, end)):
+                    return False
+    except (DecodeError, StopIteration):
+        return False
+    return True
+
+
+def _agrees(reader: Frames, truth: dict[int, Pixels]) -> bool:
+    try:
+        for index, load in enumerate(reader):
+            if index not in truth:
+                continue
+            frame = load()
+            if frame.shape != truth[index].shape:
+                return False
+            if int(cv2.absdiff(frame, truth[index]).max()) > AGREE_LEVELS:
+                return False
+    except DecodeError:
+        return False
+    return True

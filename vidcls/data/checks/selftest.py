@@ -1,0 +1,202 @@
+"""The installed decoders against the truth, on a user's own files: who gives which frame. No torch here.
+
+The truth is PyAV in order. What is given for frame k may be exact (within two grey levels: decoders round
+otherwise), near (it looks most like frame k, its colours were converted otherwise), or another frame: wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+
+from vidcls.data.checks.inspect import AGREE_LEVELS
+from vidcls.data.checks.watch import Watch
+from vidcls.data.decoding.decode import decode
+from vidcls.data.decoding.readers import (
+    DecodeError,
+    Pixels,
+    VideoFile,
+    decord_is_there,
+    open_decord,
+    read,
+    read_decord,
+)
+
+Way = Literal["pyav random", "decord in order", "decord random", "opencv in order", "opencv random"]
+Given = Iterator[tuple[int, Pixels | None]]
+"""Frame numbers with what was given for them; None where nothing was."""
+
+_ASKED = 16  # frames of a video that are asked for at random
+_MAX_PHANTOMS = 8
+_THUMB_PX = 16
+_CLOSE_LEVELS = 0.5  # thumbnails this much closer to another frame's, on average, show another frame
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one decoder made of one file.
+
+    Attributes:
+        num_exact: Frames as they should be.
+        num_near: The right frames in slightly other colours.
+        num_wrong: Other frames than were asked for.
+        num_missing: Frames that were not given.
+        num_phantom: Frames that were given after the last one.
+        problem: Why it could not be tried, or why it stopped.
+    """
+
+    num_exact: int = 0
+    num_near: int = 0
+    num_wrong: int = 0
+    num_missing: int = 0
+    num_phantom: int = 0
+    problem: str | None = None
+
+    @property
+    def is_right(self) -> bool:
+        """Whether every frame that was asked for was the right one."""
+        return not (self.num_wrong or self.num_missing or self.num_phantom or self.problem)
+
+
+def ways() -> tuple[Way, ...]:
+    """How the installed decoders can be asked."""
+    decord: tuple[Way, ...] = ("decord in order", "decord random") if decord_is_there() else ()
+    return ("pyav random", *decord, "opencv in order", "opencv random")
+
+
+def compare(path: Path, way: Way) -> Verdict:
+    """Hold one way of reading a video file against the truth.
+
+    Args:
+        path: A video file that PyAV reads to its end.
+        way: Who is asked, and how: for all frames in order, or for some in no order.
+
+    Raises:
+        DecodeError: If the file is bad, so that there is no truth.
+    """
+    truth = _Truth(path, is_random=way.endswith("random"))
+    counts = {"exact": 0, "near": 0, "wrong": 0, "phantom": 0}
+    problem = None
+    try:
+        for index, given in _given(path, way, truth):
+            if given is not None:
+                counts[truth.judge(index, given)] += 1
+    except DecodeError as error:
+        problem = error.reason
+    right_and_wrong = counts["exact"] + counts["near"] + counts["wrong"]
+    return Verdict(
+        num_exact=counts["exact"],
+        num_near=counts["near"],
+        num_wrong=counts["wrong"],
+        num_missing=len(truth.asked) - right_and_wrong if problem is None else 0,
+        num_phantom=counts["phantom"],
+        problem=problem,
+    )
+
+
+class _Truth:
+    """What PyAV gives in order: a thumbnail of each frame, and each frame that is asked for."""
+
+    def __init__(self, path: Path, *, is_random: bool) -> None:
+        self.watch = Watch()
+        thumbs: list[Pixels] = []
+        with VideoFile.open(path) as video:
+            for frame in video.frames():
+                self.watch.see(frame)
+                thumbs.append(_thumb(video.rgb(frame)))
+        if not thumbs:
+            raise DecodeError("holds no frame that can be decoded")
+        self._thumbs = np.stack(thumbs).astype(np.float32)
+        order = np.random.default_rng(0).permutation(len(thumbs))[:_ASKED].tolist()
+        self.asked: Sequence[int] = order if is_random else range(len(thumbs))
+        self._kept = _all_at_once(path, set(order)) if is_random else {}
+        self._reader = enumerate(read(path, "pyav"))
+
+    def judge(self, index: int, given: Pixels) -> Literal["exact", "near", "wrong", "phantom"]:
+        """What was given for a frame; in order, the frames must be asked for in order."""
+        if index >= len(self._thumbs):
+            return "phantom"
+        expected = self._kept[index] if self._kept else self._next(index)
+        if given.shape == expected.shape and int(cv2.absdiff(given, expected).max()) <= AGREE_LEVELS:
+            return "exact"
+        far = np.abs(self._thumbs - _thumb(given)).mean(axis=(1, 2, 3))
+        return "near" if far[index] <= far.min() + _CLOSE_LEVELS else "wrong"
+
+    def _next(self, index: int) -> Pixels:
+        return next(load() for number, load in self._reader if number == index)
+
+
+def _all_at_once(path: Path, wanted: Collection[int]) -> dict[int, Pixels]:
+    return {index: load() for index, load in enumerate(read(path, "pyav")) if index in wanted}
+
+
+def _thumb(frame: Pixels) -> Pixels:
+    size = (_THUMB_PX, _THUMB_PX)
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _given(path: Path, way: Way, truth: _Truth) -> Given:
+    match way:
+        case "pyav random":
+            return _pyav_random(path, truth)
+        case "decord in order":
+            return enumerate(load() for load in read_decord(open_decord(path)))
+        case "decord random":
+            return _decord_random(open_decord(path), truth.asked)
+        case "opencv in order":
+            return _opencv_in_order(_open_opencv(path), len(truth.asked))
+        case "opencv random":
+            return _opencv_random(_open_opencv(path), truth.asked)
+
+
+def _pyav_random(path: Path, truth: _Truth) -> Given:
+    points = truth.watch.key_points()
+    if not points:
+        raise DecodeError("no timestamps in order: never sought")
+    height, width = truth.watch.size
+    if truth.watch.rotation % 180 == 90:
+        height, width = width, height
+    for index in truth.asked:
+        found = decode(path, [index], size=(height, width), decoder="pyav", seek_points=points)
+        yield index, found[0]
+
+
+def _decord_random(reader: Any, asked: Sequence[int]) -> Given:
+    import decord
+
+    for index in asked:
+        try:
+            yield index, reader[index].asnumpy()
+        except (decord.DECORDError, RuntimeError, IndexError) as error:
+            raise DecodeError(f"decord stopped: {str(error).partition(chr(10))[0][-80:]}") from None
+
+
+def _open_opencv(path: Path) -> cv2.VideoCapture:
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    if not capture.isOpened():
+        raise DecodeError("OpenCV cannot open it")
+    return capture
+
+
+def _opencv_in_order(capture: cv2.VideoCapture, num_frames: int) -> Given:
+    for index in range(num_frames + _MAX_PHANTOMS):
+        is_there, frame = capture.read()
+        if not is_there:
+            return
+        yield index, _from_bgr(frame)
+
+
+def _opencv_random(capture: cv2.VideoCapture, asked: Sequence[int]) -> Given:
+    for index in asked:
+        capture.set(cv2.CAP_PROP_POS_FRAMES, index)
+        is_there, frame = capture.read()
+        yield index, _from_bgr(frame) if is_there else None
+
+
+def _from_bgr(frame: Any) -> Pixels:
+    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)

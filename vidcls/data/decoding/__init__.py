@@ -1,0 +1,1 @@
+"""Files to frames and flow: readers, decoders in worker processes."""

@@ -1,0 +1,103 @@
+"""What a store holds of each video, and where in it: all of it follows from the probes and the spec alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidcls.data.decoding.decode import Form, Probe, decode
+from vidcls.data.decoding.flow import compute_fields, read_fields
+from vidcls.data.decoding.readers import Pixels
+from vidcls.data.sampling import num_moments, reachable_frames
+from vidcls.spec.sections import ClipSection, FlowMethod
+
+_SHARD_VIDEOS = 64
+_SHARD_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where the frames of one video lie.
+
+    Attributes:
+        shard: Number of the shard.
+        offset: First byte within it.
+        height: Of each stored frame, in pixels.
+        width: Of each stored frame, in pixels.
+        num_channels: Bytes a pixel.
+        num_frames: Number of stored frames.
+        frame_indices: Which frames of the video they are, sorted; None is all.
+    """
+
+    shard: int
+    offset: int
+    height: int
+    width: int
+    num_channels: int
+    num_frames: int
+    frame_indices: tuple[int, ...] | None
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of the stored frames."""
+        return self.num_frames * self.height * self.width * self.num_channels
+
+
+def choice(clip: ClipSection) -> str:
+    """Names the rule by which frames are stored; equal names, equal frames."""
+    if clip.sampling != "uniform":
+        return "all"
+    return f"uniform {clip.frames}" + (" and the next ones" if clip.modality == "difference" else "")
+
+
+def lay_out(probes: Mapping[str, Probe], clip: ClipSection) -> dict[str, Entry]:
+    """The entry of each video, by digest, in the order of `probes`."""
+    form = Form(clip.fit, clip.size)
+    entries: dict[str, Entry] = {}
+    shard, offset, num_videos = 0, 0, 0
+    for digest, probe in probes.items():
+        if num_videos == _SHARD_VIDEOS or offset >= _SHARD_BYTES:
+            shard, offset, num_videos = shard + 1, 0, 0
+        moments = num_moments(probe.num_frames, clip, is_flow=probe.decoder == "fields")
+        frames = reachable_frames(moments, clip)
+        num_all = moments if clip.modality == "flow" else probe.num_frames
+        chosen = None if len(frames) == num_all else tuple(frames.tolist())
+        height, width = form.scaled(probe.height, probe.width)
+        entry = Entry(shard, offset, height, width, clip.num_channels, len(frames), chosen)
+        entries[digest] = entry
+        offset, num_videos = offset + entry.num_bytes, num_videos + 1
+    return entries
+
+
+def decode_stored(path: Path, entry: Entry, probe: Probe, flow: FlowMethod | None) -> bytes:
+    """The bytes of one entry; runs in a worker process."""
+    size = (entry.height, entry.width)
+    return decode_as(path, entry.frame_indices, size=size, probe=probe, flow=flow).tobytes()
+
+
+def decode_as(
+    path: Path,
+    frame_indices: Sequence[int] | None,
+    *,
+    size: tuple[int, int],
+    probe: Probe,
+    flow: FlowMethod | None,
+) -> Pixels:
+    """What a store holds of a file, `[n, H, W, C]`: frames, or flow fields; runs in a worker process.
+
+    Args:
+        path: A video file, a folder of frames, or one of flow fields.
+        frame_indices: Which of them; None is all.
+        size: Height and width to give.
+        probe: Of the file.
+        flow: How flow is computed; None gives frames.
+
+    Raises:
+        DecodeError: If one cannot be decoded or is not there.
+    """
+    if probe.decoder == "fields":
+        return read_fields(path, frame_indices, size=size)
+    if flow is not None:
+        return compute_fields(path, frame_indices, size=size, probe=probe, method=flow)
+    return decode(path, frame_indices, size=size, decoder=probe.decoder, seek_points=probe.seek_points)

@@ -1,0 +1,104 @@
+"""A manifest with new splits that no related videos cross."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from vidcls.data.leaks.audit import Relations
+from vidcls.data.leaks.relatives import components, key_links
+from vidcls.data.leaks.split import group_folds, group_split
+from vidcls.data.manifest import Manifest, Video
+from vidcls.errors import UserError
+from vidcls.spec.sections import SPLITS, Split
+
+
+def resplit(
+    relations: Relations,
+    *,
+    sizes: Mapping[Split, float] | Mapping[Split, int],
+    seed: int,
+    keep: Manifest | None = None,
+) -> Manifest:
+    """The manifest with splits of the sizes asked for, and a group for every video.
+
+    Args:
+        relations: The videos, and which of them belong together.
+        sizes: As `group_split` takes them.
+        seed: Of the draw.
+        keep: A manifest whose videos, known by their content, stay in their splits.
+
+    Raises:
+        UserError: If the sizes do not add up, there are too few groups, or `keep` parts relatives.
+    """
+    videos, groups = relations.manifest.videos, joined_groups(relations)
+    kept = _kept(videos, groups, keep) if keep is not None else None
+    labels = [video.label for video in videos]
+    return _with(relations, groups, group_split(labels, groups, sizes=sizes, seed=seed, keep=kept))
+
+
+def resplit_folds(relations: Relations, *, num_folds: int, seed: int) -> list[Manifest]:
+    """One manifest a fold, each video in val once and in train otherwise.
+
+    Raises:
+        UserError: If there are fewer groups than folds.
+    """
+    videos, groups = relations.manifest.videos, joined_groups(relations)
+    fold_of = group_folds([video.label for video in videos], groups, num_folds=num_folds, seed=seed)
+    return [
+        _with(relations, groups, ["val" if fold == number else "train" for fold in fold_of])
+        for number in range(num_folds)
+    ]
+
+
+def joined_groups(relations: Relations) -> list[str]:
+    """A group for each video: known groups stay whole, and are joined where videos of two are related.
+
+    It keeps its name where nothing was joined; else it is called after its first video, by id.
+    """
+    videos = relations.manifest.videos
+    links = [*relations.links, *key_links(videos, lambda video: video.group, "group")]
+    numbers = components(len(videos), links)
+    names: dict[int, set[str]] = {}
+    for video, number in zip(videos, numbers, strict=True):
+        names.setdefault(number, set()).add(video.group or "")
+    first: dict[int, str] = {}
+    for video, number in zip(videos, numbers, strict=True):
+        known = names[number]
+        first.setdefault(number, next(iter(known)) if len(known) == 1 and known != {""} else video.id)
+    return [first[number] for number in numbers]
+
+
+def counts(manifest: Manifest) -> dict[str, dict[Split, int]]:
+    """Number of videos of each class in each split that holds any."""
+    number = Counter((video.label, video.split) for video in manifest.videos)
+    splits = [split for split in SPLITS if manifest.split(split)]
+    return {
+        name: {split: number[label, split] for split in splits} for label, name in enumerate(manifest.classes)
+    }
+
+
+def _with(relations: Relations, groups: Sequence[str], splits: Sequence[Split]) -> Manifest:
+    manifest = relations.manifest
+    videos = [
+        replace(video, group=group, split=split)
+        for video, group, split in zip(manifest.videos, groups, splits, strict=True)
+    ]
+    return replace(manifest, videos=tuple(videos), val_is_cut=False)
+
+
+def _kept(videos: Sequence[Video], groups: Sequence[str], keep: Manifest) -> dict[str, Split]:
+    old = {video.digest: video for video in keep.videos}
+    settled: dict[str, Video] = {}
+    for video, group in zip(videos, groups, strict=True):
+        if (known := old.get(video.digest)) is None:
+            continue
+        first = settled.setdefault(group, known)
+        if first.split != known.split:
+            raise UserError(
+                f"--keep: {keep.root} has relatives in two splits: "
+                f"{first.id} [{first.split}] and {known.id} [{known.split}]",
+                hint="leave --keep out, or take them out of one split there",
+            )
+    return {group: video.split for group, video in settled.items()}

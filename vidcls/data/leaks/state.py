@@ -1,0 +1,131 @@
+"""Whether held-out videos have relatives in train: what every accuracy must be read with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from vidcls.data.manifest import Manifest, Video
+from vidcls.files import write_json
+from vidcls.spec.sections import Split
+
+LeakKind = Literal["leaky", "clean", "unknown"]
+By = Literal["group", "name", "content", "none"]
+HELD_OUT: tuple[Split, ...] = ("val", "test")
+
+
+@dataclass(frozen=True)
+class LeakState:
+    """Whether videos of val and test are related to videos of train.
+
+    Attributes:
+        kind: `unknown` where nothing tells, and nobody ran `vidcls data audit`.
+        shares: For val and test, where they hold videos: how many have a relative in train, and how many
+            there are. Empty where the state is unknown.
+        by: What the relatives were found by; `none` where the state is unknown.
+    """
+
+    kind: LeakKind
+    shares: Mapping[Split, tuple[int, int]]
+    by: By
+
+    @classmethod
+    def of(cls, shares: Mapping[Split, tuple[int, int]], *, by: By) -> Self:
+        """The state of data in which all relatives were looked for."""
+        return cls("leaky" if any(num for num, _ in shares.values()) else "clean", dict(shares), by)
+
+    def of_split(self, split: Split) -> str:
+        """The state as it concerns the accuracy on one split: `leaky 92 %`, `clean` or `unknown`."""
+        num, total = self.shares.get(split, (0, 0))
+        if self.kind != "leaky":
+            return self.kind
+        return f"leaky {_percent(num, total)}" if num else "clean"
+
+    def __str__(self) -> str:
+        """`leaky 92 %` (of the val videos), `clean` or `unknown`; `leaky test 90 %` where only test leaks."""
+        leaking = next((split for split in HELD_OUT if self.shares.get(split, (0, 0))[0]), None)
+        if self.kind != "leaky" or leaking is None:
+            return self.kind
+        return f"leaky {'' if leaking == 'val' else f'{leaking} '}{_percent(*self.shares[leaking])}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, in types that JSON has."""
+        shares = {split: {"related": num, "videos": total} for split, (num, total) in self.shares.items()}
+        return {"state": str(self), "kind": self.kind, "by": self.by, "shares": shares}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """What `as_dict` gave.
+
+        Raises:
+            KeyError: If something is absent.
+            TypeError: If something is of another type.
+        """
+        shares = {split: (share["related"], share["videos"]) for split, share in content["shares"].items()}
+        return cls(content["kind"], shares, content["by"])
+
+
+UNKNOWN = LeakState("unknown", {}, "none")
+
+
+def leak_state(manifest: Manifest, *, store_dir: Path) -> LeakState:
+    """What is known of the leaks of a manifest, without looking into its videos.
+
+    By groups where every video has one; else by the audit of exactly these videos that `vidcls data audit`
+    left under `store_dir`. One shared group, or the same file twice, is a leak in any case.
+
+    Args:
+        manifest: The data.
+        store_dir: Folder of stores and caches.
+    """
+    known = LeakState.of(shares_by(manifest, group_keys), by="group")
+    if all(video.group is not None for video in manifest.videos):
+        return known
+    found = audited(manifest.hash, store_dir=store_dir)
+    if found is not None:
+        return found
+    return known if known.kind == "leaky" else UNKNOWN
+
+
+def group_keys(video: Video) -> Iterable[str]:
+    """What a video shares with its known relatives: its group, and its bytes with exact copies."""
+    return ([f"group {video.group}"] if video.group is not None else []) + [f"bytes {video.digest}"]
+
+
+def shares_by(manifest: Manifest, keys: Callable[[Video], Iterable[str]]) -> dict[Split, tuple[int, int]]:
+    """For val and test: how many videos share a key with a video of train, and how many there are."""
+    train = {key for video in manifest.split("train") for key in keys(video)}
+    return {
+        split: (sum(not train.isdisjoint(keys(video)) for video in videos), len(videos))
+        for split in HELD_OUT
+        if (videos := manifest.split(split))
+    }
+
+
+def remember(state: LeakState, *, store_dir: Path, manifest_hash: str) -> None:
+    """Keep the outcome of an audit, for `leak_state`.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    write_json(_file(store_dir, manifest_hash), state.as_dict())
+
+
+def audited(manifest_hash: str, *, store_dir: Path) -> LeakState | None:
+    """What an audit of exactly these videos found; None where there was none."""
+    try:
+        return LeakState.from_dict(json.loads(_file(store_dir, manifest_hash).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _file(store_dir: Path, manifest_hash: str) -> Path:
+    return store_dir / "audits" / f"{manifest_hash}.json"
+
+
+def _percent(num: int, total: int) -> str:
+    share = 100 * num / total
+    return f"{int(share)} %" if share >= 1 else "<1 %"

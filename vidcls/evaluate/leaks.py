@@ -1,0 +1,50 @@
+"""The leak state of a run: what each of its accuracies must be read with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vidcls.data.leaks.state import UNKNOWN, LeakState, audited
+from vidcls.runs import Run
+from vidcls.spec.experiment import Spec
+
+
+def leaks_of(run: Run) -> LeakState:
+    """What was known of the run's data when it was last trained, or what an audit has found since.
+
+    Raises:
+        VidclsError: If the run's provenance is damaged.
+    """
+    provenance = run.provenance()
+    recorded = LeakState.from_dict(provenance["leaks"]) if "leaks" in provenance else UNKNOWN
+    if recorded.kind != "unknown":
+        return recorded
+    return audited(provenance["manifest"]["hash"], store_dir=Path(provenance["store_dir"])) or UNKNOWN
+
+
+def audit_command(spec: Spec) -> str:
+    """What to type to learn of the leaks of a spec's data."""
+    # The verdict is looked for where the run keeps its store.
+    store = (
+        "" if spec.store_dir == Spec.model_fields["store_dir"].default else f" --store-dir {spec.store_dir}"
+    )
+    return f"vidcls data audit {spec.data.root}{store}"
+
+
+def leak_warning(state: LeakState, spec: Spec) -> str | None:
+    """What to tell who trains on data that leaks, in two lines; None where there is nothing to tell.
+
+    Args:
+        state: Of the data.
+        spec: What is trained on it.
+    """
+    if state.kind != "leaky":
+        return None
+    shares = " and ".join(f"{num} of {total} {split}" for split, (num, total) in state.shares.items() if num)
+    by = "group" if state.by == "group" else "content"
+    split = f"vidcls data split {spec.data.root} --by {by} --sizes 0.8,0.2 --out clean.csv"
+    return (
+        f"this data leaks: {shares} videos have a relative in train, so their accuracy says little about"
+        " new videos\n"
+        f"  {audit_command(spec)}  shows them;  {split}  makes a split that does not"
+    )

@@ -1,0 +1,111 @@
+"""What a training holds in memory, counted on torch's meta device: nothing is computed, nothing allocated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from vidcls.models.build import build
+from vidcls.spec.experiment import Spec
+from vidcls.spec.sections import AdamWSection, Precision
+
+_FLOAT_BYTES = 4
+_PASSES = 3
+"""A backward pass costs about two forward passes."""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """The memory and the work of one training step.
+
+    Attributes:
+        num_params: Of the model.
+        weight_bytes: Parameters and buffers.
+        optimizer_bytes: What the optimiser keeps beside them.
+        activation_bytes: What the backward pass of a whole batch needs of the forward pass, and the batch.
+        gflops: Of a whole step, in 10^9; a multiplication and its addition are two.
+    """
+
+    num_params: int
+    weight_bytes: int
+    optimizer_bytes: int
+    activation_bytes: int
+    gflops: float
+
+    @property
+    def training_bytes(self) -> int:
+        """All of it, with the gradients."""
+        return 2 * self.weight_bytes + self.optimizer_bytes + self.activation_bytes
+
+    @property
+    def last_bytes(self) -> int:
+        """Size of a checkpoint that a training goes on from."""
+        return self.weight_bytes + self.optimizer_bytes
+
+
+def footprint(spec: Spec, *, num_classes: int, precision: Precision) -> Footprint:
+    """Count what a step of a spec's training holds.
+
+    What the libraries take besides (CUDA's context, the work space of convolutions) is not in it.
+
+    Args:
+        spec: The model, its clips, the optimiser and the batch.
+        num_classes: K.
+        precision: Of the training; below float32 activations take half.
+
+    Raises:
+        UserError: As `build` does.
+    """
+    with torch.device("meta"):
+        model = build(spec.model, num_classes=num_classes, clip=spec.clip).train()
+        num_frames = 1 if spec.clip.unit == "frame" else spec.clip.frames
+        clip = torch.empty(spec.train.batch_size, spec.clip.num_channels, num_frames, *spec.clip.size)
+        labels = torch.empty(spec.train.batch_size, dtype=torch.int64)
+    activations, gflops = _forward(model, clip, labels)
+    scale = 1.0 if precision == "fp32" else 0.5
+    num_params = sum(param.numel() for param in model.parameters())
+    weights = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
+    # Under mixed precision each weight has a copy in half precision for the length of a step.
+    copies = 0 if precision == "fp32" else num_params * _FLOAT_BYTES // 2
+    return Footprint(
+        num_params=num_params,
+        weight_bytes=weights,
+        optimizer_bytes=num_params * _FLOAT_BYTES * _moments(spec),
+        activation_bytes=round(activations * scale) + clip.nbytes + copies,
+        gflops=_PASSES * gflops,
+    )
+
+
+def _forward(model: nn.Module, clip: Tensor, labels: Tensor) -> tuple[int, float]:
+    """Bytes that the backward pass needs, weights and batch aside, and the 10^9 operations of the pass."""
+    own = {_key(tensor) for tensor in (*model.parameters(), *model.buffers(), clip)}
+    saved: dict[StorageWeakRef, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        # Many views of one storage take it once.
+        if (key := _key(tensor)) not in own:
+            saved[key] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with saved_tensors_hooks(pack, lambda tensor: tensor), FlopCounterMode(display=False) as counter:
+        loss = F.cross_entropy(model(clip), labels)
+    total = sum(saved.values())
+    del loss  # until here it keeps the storages alive, so that no two have the same key
+    return total, counter.get_total_flops() / 1e9
+
+
+def _key(tensor: Tensor) -> StorageWeakRef:
+    return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
+
+
+def _moments(spec: Spec) -> int:
+    """Numbers that the optimiser keeps of each parameter."""
+    if isinstance(spec.optim, AdamWSection):
+        return 2
+    return 1 if spec.optim.momentum else 0
