@@ -262,3 +262,23 @@ def test_an_environment_that_only_queues_says_that_it_cannot_check(
     assert done.exit_code == 2
     assert "av not installed here" in done.stderr
     assert "--no-check" in done.stderr
+
+
+def test_settings_that_hold_a_mapping_are_looked_at_too(here: Experiment) -> None:
+    mirrored = {
+        "RedLeft": "RedRight",
+        "RedRight": "RedLeft",
+        "BlueLeft": "BlueRight",
+        "BlueRight": "BlueLeft",
+    }
+    spec = here.spec(augment__flip=0.5, data__flip_labels=mirrored)
+    assert found(ask(spec))["model"].state == "ok"
+
+
+def test_a_run_of_another_version_does_not_stop_the_look(here: Experiment) -> None:
+    spec = here.spec(train__epochs=1)
+    run = train_here(spec)
+    (run.folder / "spec.yaml").write_text("of: another version\n")
+    (run.folder / "status.json").write_text("{}")
+    seen = found(ask(spec, "optim.lr=0.01", profile=queued()))
+    assert seen["model"].state == "ok"

@@ -104,3 +104,30 @@ def test_mistakes_are_told(
     done = run("data", *(str(demo) if word == "ROOT" else word for word in words))
     assert done.exit_code == 2
     assert says in done.output
+
+
+def test_keep_holds_train_videos_of_a_manifest_without_val(tmp_path: Path, demo: Path) -> None:
+    videos = table(tmp_path / "videos.csv", demo, leaks=0)
+    old = tmp_path / "old.csv"
+    sizes = ("--sizes", "train=30,test=10", "--store-dir", tmp_path)
+    assert run("data", "split", videos, "--out", old, *sizes).exit_code == 0
+    kept = run("data", "split", videos, "--out", tmp_path / "new.csv", *sizes, "--keep", old)
+    assert kept.exit_code == 0, kept.output
+    assert (tmp_path / "new.csv").read_text() == old.read_text()
+    spread = run("data", "split", old, "--out", tmp_path / "all.csv", "--store-dir", tmp_path)
+    assert "test videos go to train and val" in spread.output
+
+
+def test_a_split_by_group_does_not_pretend_to_know_videos_without_one(tmp_path: Path, demo: Path) -> None:
+    rows = ["path,label,split,group"]
+    for number, path in enumerate(sorted((demo / "videos" / "train").rglob("*.avi"))):
+        copy = tmp_path / "videos" / f"{number}.avi"
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+        rows.append(f"videos/{copy.name},{path.parent.name},train,{'known' if number == 0 else ''}")
+    (tmp_path / "videos.csv").write_text("\n".join(rows))
+    made = tmp_path / "made.csv"
+    run("data", "split", tmp_path / "videos.csv", "--by", "group", "--out", made, "--store-dir", tmp_path)
+    done = run("data", "audit", made, "--by", "group", "--store-dir", tmp_path)
+    assert done.exit_code == 3
+    assert "verdict: unknown" in done.output

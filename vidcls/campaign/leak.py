@@ -21,7 +21,7 @@ from scipy import stats
 
 from vidcls.data.leaks.split import group_split
 from vidcls.data.manifest import Manifest, Video, load_manifest
-from vidcls.errors import UserError
+from vidcls.errors import UserError, VidclsError
 from vidcls.runs import Run
 from vidcls.spec.load import load_spec
 from vidcls.spec.sections import Split
@@ -85,7 +85,8 @@ def measure_leak(
     overrides: Sequence[str],
     *,
     seeds: Sequence[int],
-    device: str | None,
+    options: Options,
+    data_file: Path | None = None,
     display: Callable[[], AbstractContextManager[Display]],
     say: Callable[[str], None],
 ) -> Inflation:
@@ -97,7 +98,8 @@ def measure_leak(
         path: The spec file.
         overrides: `key=value` texts.
         seeds: Two or more; each trains a pair.
-        device: Name of a device, None for the best there is.
+        options: Of every training.
+        data_file: A YAML file whose data section replaces the spec's.
         display: A fresh display for each training.
         say: Told what begins.
 
@@ -105,7 +107,7 @@ def measure_leak(
         UserError: If groups are unknown, or no group-disjoint split of these videos exists.
         VidclsError: As training does.
     """
-    spec = load_spec(path, overrides).spec
+    spec = load_spec(path, overrides, data_file=data_file).spec
     with_root = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
     manifest = replace(with_root, videos=(*with_root.split("train"), *with_root.split("val")))
     _refuse_unknown_groups(manifest)
@@ -121,13 +123,14 @@ def measure_leak(
             videos.write_csv(file)
             say(f"{spec.name} on the {arm} split, seed {seed}")
             own = (*plain_data, f"data.root={file}", f"name={spec.name}-{arm}", f"seed={seed}")
-            loaded = load_spec(path, (*overrides, *own))
+            loaded = load_spec(path, (*overrides, *own), data_file=data_file)
             with display() as shown:
-                run = train(loaded, options=Options(device=device), display=shown).run
+                run = train(loaded, options=options, display=shown).run
             status = run.status()
             assert status is not None, "a training that returns has a status"
             tops.append(status.metrics["val/top1"])
             runs.append(run)
+        _refuse_other_code(runs, options)
         pairs.append(Pair(seed, tops[0], tops[1], (runs[0].folder, runs[1].folder)))
     low, high = interval([pair.leaky - pair.clean for pair in pairs])
     share = statistics.fmean(leaking_share(both.leaky) for both in arms)
@@ -179,6 +182,15 @@ def _refuse_unknown_groups(manifest: Manifest) -> None:
             f"{manifest.root}: {unknown} of {len(manifest.videos)} videos have no known group",
             hint=f"vidcls data split {manifest.root} --by content --out FILE.csv finds groups; "
             "then data.root=FILE.csv",
+        )
+
+
+def _refuse_other_code(runs: Sequence[Run], options: Options) -> None:
+    codes = {run.provenance()["code"] for run in runs}
+    if len(codes) > 1 and not options.accept_code:
+        raise VidclsError(
+            f"{runs[0].folder} and {runs[1].folder} were trained by different code, so they are no pair",
+            hint="--restart trains all of it anew; --accept-code compares them nevertheless",
         )
 
 

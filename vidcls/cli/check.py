@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidcls.cli.common import AsJson, DataFile, load_one, print_json, say, split_args
-from vidcls.cli.queued import Cluster, Queued
+from vidcls.cli.queued import Cluster, Queued, as_words
 from vidcls.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
@@ -54,9 +55,9 @@ def check(
     if any(finding.state == "error" for finding in findings):
         raise typer.Exit(int(ExitCode.USER_MISTAKE))
     if not as_json:
-        verb = "sweep launch" if is_sweep else "train"
-        words = " ".join([verb, *args, *([f"--cluster {cluster}"] if cluster else [])])
-        typer.echo(f"next: vidcls {words}")
+        verb = ["sweep", "launch"] if is_sweep else ["train"]
+        words = [*verb, *args, *as_words({"--data": data_file, "--cluster": cluster})]
+        typer.echo(f"next: vidcls {shlex.join(words)}")
 
 
 def require_all() -> None:
@@ -148,7 +149,8 @@ def _ask_for_spec(args: list[str], data_file: Path | None, cluster: str | None) 
         return ask_for_spec(loaded, profile=LocalProfile())
     profile = find_profile(cluster)
     logs = Path(loaded.spec.runs_dir) / "logs"
-    job = job_for(Queued(["train", *args], loaded.spec.name, logs, cluster), profile)
+    words = ["train", *args, *as_words({"--data": data_file})]
+    job = job_for(Queued(words, loaded.spec.name, logs, cluster), profile)
     return ask_for_spec(loaded, profile=profile, job=job)
 
 

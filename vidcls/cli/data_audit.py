@@ -44,6 +44,12 @@ def audit(
     as_json: AsJson = False,
     split_number: SplitNumberArg = None,
     source: SourceArg = "auto",
+    val_fraction: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01, max=0.99, help="Share of train cut off as val where there is none, as in a spec."
+        ),
+    ] = None,
     store_dir: StoreDirArg = Path("store"),
 ) -> None:
     """Say which val and test videos have a relative in train: a copy, or a clip cut from the same source.
@@ -57,7 +63,9 @@ def audit(
 
     if sheet is not None and sheet.suffix.lower() not in _SHEET_ENDINGS:
         raise UserError(f"--sheet: {sheet} does not end in {', '.join(_SHEET_ENDINGS)}")
-    manifest = read_root(root, store_dir=store_dir, split_number=split_number, source=source)
+    manifest = read_root(
+        root, store_dir=store_dir, split_number=split_number, source=source, val_fraction=val_fraction
+    )
     relations = find_relations(manifest, by=by, features=features, store_dir=store_dir)
     result = judge(relations, store_dir=store_dir)
     if sheet is not None:
@@ -87,6 +95,7 @@ def _write_sheet(result: Audit, path: Path, *, store_dir: Path) -> None:
 
 
 def _show(result: Audit) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     screen, manifest = console(), result.relations.manifest
@@ -99,7 +108,8 @@ def _show(result: Audit) -> None:
         for pair in best[:_MAX_ROWS]:
             alike = "" if pair.similarity is None else f"{pair.similarity:.2f}"
             label = manifest.classes[pair.train.label]
-            table.add_row(pair.held_out.split, label, pair.held_out.id, pair.train.id, pair.reason, alike)
+            names = (escape(name) for name in (label, pair.held_out.id, pair.train.id))
+            table.add_row(pair.held_out.split, *names, pair.reason, alike)
         screen.print(table)
         if len(best) > _MAX_ROWS:
             screen.print(f"and {len(best) - _MAX_ROWS} more; --json gives all")
@@ -113,8 +123,7 @@ def _show(result: Audit) -> None:
         screen.print(f"{num} of {total} {split} videos have a relative in train ({len(result.pairs)} pairs)")
     screen.print(f"verdict: {result.state}", style="bold" if result.is_fine else "bold red")
     if result.state.kind == "leaky":
-        has_groups = all(video.group is not None for video in manifest.videos)
-        by = "group" if has_groups else "content"
+        by = "group" if result.relations.by == "group" else "content"
         screen.print(
             f"  vidcls data split {manifest.root} --by {by} --out clean.csv makes splits without leaks",
             markup=False,

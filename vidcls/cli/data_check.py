@@ -28,6 +28,7 @@ def check(
     ],
     *,
     as_json: AsJson = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 for warnings too.")] = False,
     show_all: Annotated[bool, typer.Option("--all", help="Name every video of every note.")] = False,
     judge: Annotated[
         bool,
@@ -44,7 +45,7 @@ def check(
     """Decode every video once, in order, and say which are broken, cut off, black, frozen or doubled.
 
     What was seen is kept under the store folder: a second check, and training, look at new files only.
-    Exit code 0 if there are at most notes, 3 if there are warnings or errors, 2 if ROOT cannot be used.
+    Exit code 3 if videos cannot be used (with --strict also for warnings), 2 if ROOT cannot be used, else 0.
     """
     from vidcls.cli.data import stages
     from vidcls.data.checks.check import check as check_root
@@ -67,7 +68,7 @@ def check(
         _show(result, console(), named=None if show_all else _NAMED)
         if judge:
             _show_verdicts(by_way, console())
-    if not result.is_fine:
+    if result.has_errors or (strict and not result.is_fine):
         raise typer.Exit(ExitCode.PARTLY_DONE)
 
 

@@ -27,8 +27,8 @@ SplitNumberArg = Annotated[
     int | None, typer.Option(min=1, max=3, help="Which of the official UCF101 lists; 1 if unset.")
 ]
 SourceArg = Annotated[
-    Literal["auto", "videos", "frames"],
-    typer.Option(help="Which to read where a course layout holds both; auto takes videos."),
+    Literal["auto", "videos", "frames", "flows"],
+    typer.Option(help="Which to read where a course layout holds several; auto takes videos."),
 ]
 TIMEOUT_S = 120.0  # for one file
 
@@ -38,7 +38,8 @@ def read_root(
     *,
     store_dir: Path,
     split_number: int | None = None,
-    source: Literal["auto", "videos", "frames"] = "auto",
+    source: Literal["auto", "videos", "frames", "flows"] = "auto",
+    val_fraction: float | None = None,
 ) -> Manifest:
     """The manifest of a root; problems are counted, and looked up with `vidcls data scan`.
 
@@ -49,7 +50,7 @@ def read_root(
     from vidcls.data.manifest import read_manifest
     from vidcls.spec.sections import DataSection
 
-    section = DataSection(root=str(root), split_number=split_number, source=source)
+    section = DataSection(root=str(root), split_number=split_number, source=source, val_fraction=val_fraction)
     with stages() as progress:
         manifest = read_manifest(
             section, cache_dir=store_dir, progress=lambda done, total: progress("read files", done, total)
@@ -73,6 +74,8 @@ def find_relations(manifest: Manifest, *, by: AskedBy, features: str, store_dir:
     from vidcls.data.decoding.workers import Decoders, usable_cores
     from vidcls.data.leaks.audit import needs_looks, relate
 
+    if features != "auto" and not needs_looks(manifest, by):
+        raise UserError(f"--features {features}: nothing is looked at here", hint="--by content looks")
     network = _network(features) if needs_looks(manifest, by) else None
     decoders = Decoders(workers=usable_cores(), timeout_s=TIMEOUT_S)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,7 +20,7 @@ from vidcls.cli.data_relations import (
     find_relations,
     read_root,
 )
-from vidcls.errors import UserError
+from vidcls.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
     from vidcls.data.manifest import Manifest
@@ -55,7 +56,7 @@ def split(
     """Write a manifest whose splits share no group, every class in proportion as far as whole groups allow.
 
     The draw depends on the seed and the names of the groups: videos that are added later move few others, and
-    none that --keep names.
+    none that --keep names. Exit code 3 where videos of ROOT cannot be read and so are in no split.
     """
     if out.suffix.lower() != ".csv":
         raise UserError(f"--out: {out} does not end in .csv")
@@ -63,7 +64,9 @@ def split(
         raise UserError("--sizes and --keep have no effect with --folds", hint="leave them out")
     wanted = _sizes("0.8,0.2" if sizes is None else sizes)
     manifest = read_root(root, store_dir=store_dir, split_number=split_number, source=source)
-    old = read_root(keep, store_dir=store_dir) if keep is not None else None
+    if (test := manifest.split("test")) and "test" not in ({} if folds else wanted):
+        say(f"{len(test)} test videos go to train and val here: keep another test aside")
+    old = _as_listed(read_root(keep, store_dir=store_dir)) if keep is not None else None
     relations = find_relations(manifest, by=by, features=features, store_dir=store_dir)
     if relations.num_unknown:
         what = "have no group" if by == "group" else "could not be read"
@@ -78,6 +81,16 @@ def split(
         made = {out.with_stem(f"{out.stem}-fold{number}"): part for number, part in enumerate(parts, start=1)}
     _write(made)
     _show(made, as_json=as_json)
+    if manifest.num_left_out:
+        raise typer.Exit(ExitCode.PARTLY_DONE)
+
+
+def _as_listed(manifest: Manifest) -> Manifest:
+    """A manifest without the val that was cut from its train."""
+    if not manifest.val_is_cut:
+        return manifest
+    videos = (replace(video, split="train") if video.split == "val" else video for video in manifest.videos)
+    return replace(manifest, videos=tuple(videos))
 
 
 def _write(made: Mapping[Path, Manifest]) -> None:
@@ -111,6 +124,7 @@ def _sizes(text: str) -> Mapping[Split, float] | Mapping[Split, int]:
 
 
 def _show(made: Mapping[Path, Manifest], *, as_json: bool) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     from vidcls.data.leaks.resplit import counts
@@ -123,12 +137,12 @@ def _show(made: Mapping[Path, Manifest], *, as_json: bool) -> None:
         splits = list(next(iter(table.values())))
         shown = Table("class", *splits, show_footer=True)
         for name, row in table.items():
-            shown.add_row(name, *(str(row[split]) for split in splits))
+            shown.add_row(escape(name), *(str(row[split]) for split in splits))
         shown.columns[0].footer = "all"
         for column, split in zip(shown.columns[1:], splits, strict=True):
             column.justify, column.footer = "right", str(len(manifest.split(split)))
         console().print(shown)
-        num_groups = len({video.group for video in manifest.videos})
+        num_groups = len({video.group for video in manifest.videos if video.group is not None})
         console().print(
             f"wrote {path}: {num_groups} groups, none in two splits; use it with data.root={path}",
             markup=False,

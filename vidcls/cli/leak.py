@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidcls.cli.common import AsJson, SpecArgs, console, load_one, print_json, say, split_args
+from vidcls.cli.common import AsJson, DataFile, SpecArgs, console, load_one, print_json, say, split_args
 
 if TYPE_CHECKING:
     from vidcls.campaign.leak import Inflation
@@ -15,17 +15,23 @@ if TYPE_CHECKING:
 def leak(
     args: SpecArgs,
     seeds: Annotated[int, typer.Option(min=2, max=100, help="Pairs of trainings, one a seed.")] = 5,
+    data_file: DataFile = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Train all of it anew.")] = False,
+    accept_code: Annotated[
+        bool, typer.Option("--accept-code", help="Go on although the code changed since it began.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train one spec on a leaking and on a group-disjoint split of the same videos: the inflation.
 
     Only train and val videos are read; equal sizes, class by class. Give the same command again to go on.
     """
-    loaded = load_one(args)  # mistakes are told with their place before torch is loaded
+    loaded = load_one(args, data_file)  # mistakes are told with their place before torch is loaded
 
     from vidcls.campaign.leak import measure_leak
     from vidcls.cli.display import open_display
+    from vidcls.train.start import Options
 
     _, overrides = split_args(args)
     first = loaded.spec.seed
@@ -33,7 +39,8 @@ def leak(
         loaded.path,
         overrides,
         seeds=range(first, first + seeds),
-        device=device,
+        data_file=data_file,
+        options=Options(device=device, restart=restart, accept_code=accept_code),
         display=open_display,
         say=say,
     )

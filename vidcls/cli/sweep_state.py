@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vidcls.cli.common import AsJson, console, print_json, say, shown
+
+if TYPE_CHECKING:
+    from vidcls.launch.profile import AnyProfile
+    from vidcls.sweep.folder import SweepFolder
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the sweep, or of runs that hold one sweep.")]
 Cluster = Annotated[
@@ -114,9 +118,21 @@ def _resume(path: Path, cluster: str | None, workers: int | None) -> None:
         typer.echo(f"nothing is left to do; next: vidcls sweep best {shown(path)}")
         return
     profile = find_profile(cluster) if cluster else None
+    if profile is not None:
+        _refuse_what_the_queue_would(SweepFolder(path), profile)
     job = actions.resume(SweepFolder(path), profile=profile, num_workers=workers)
     typer.echo(f"job {job}" if job else "enough workers are there")
     typer.echo(f"next: vidcls sweep status {shown(path)} --watch")
+
+
+def _refuse_what_the_queue_would(folder: SweepFolder, profile: AnyProfile) -> None:
+    """The trials were looked at when the sweep was launched; the profile may be another one."""
+    from vidcls.campaign.preflight.check import check_sweep_job
+    from vidcls.cli.check import refuse_errors
+    from vidcls.launch.profile import QueuedProfile
+
+    if isinstance(profile, QueuedProfile):
+        refuse_errors(check_sweep_job(folder, profile))
 
 
 def extend(

@@ -21,8 +21,6 @@ from vidcls.spec.sections import Auto, ClipSection, DataSection, Residency
 
 __all__ = ["Batch", "Clips", "open_clips"]
 
-_DEFAULT_MAX_BAD = 10
-
 
 def open_clips(
     videos: Sequence[Video],
@@ -112,7 +110,7 @@ def _residency(store: Store, asked: Auto | Residency, device: torch.device) -> R
 
 def _judge(bad: Mapping[str, str], videos: Sequence[Video], data: DataSection) -> None:
     """Raise where there are more bad videos than `data` allows."""
-    allowed = 0 if data.bad_videos == "error" else data.max_bad or _DEFAULT_MAX_BAD
+    allowed = data.num_bad_allowed
     if len(bad) <= allowed:
         return
     listed = [f"  {video.path}: {bad[video.id]}" for video in videos if video.id in bad]

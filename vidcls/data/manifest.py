@@ -17,12 +17,11 @@ from vidcls.data.layouts import read_layout
 from vidcls.data.layouts.listing import LEFT_OUT_BY_SKIP, Entry, Listing, Problem
 from vidcls.data.val_cut import cut_val
 from vidcls.errors import UserError
-from vidcls.spec.sections import SPLITS, DataSection, Split
+from vidcls.spec.sections import DEFAULT_MAX_BAD, SPLITS, DataSection, Split
 
 __all__ = ["Manifest", "Problem", "Video", "load_manifest", "read_manifest"]
 
 _DEFAULT_VAL_FRACTION = 0.2
-_DEFAULT_MAX_BAD = 10
 _MAX_SHOWN = 20
 
 
@@ -66,6 +65,11 @@ class Manifest:
     videos: tuple[Video, ...]
     problems: tuple[Problem, ...]
     val_is_cut: bool
+
+    @property
+    def num_left_out(self) -> int:
+        """Listed videos that are missing, empty or cannot be read."""
+        return sum(problem.kind in LEFT_OUT_BY_SKIP for problem in self.problems)
 
     @property
     def num_classes(self) -> int:
@@ -117,8 +121,7 @@ def load_manifest(section: DataSection, *, cache_dir: Path, progress: Progress |
     manifest = read_manifest(section, cache_dir=cache_dir, progress=progress)
     fatal = [problem for problem in manifest.problems if problem.fatal]
     bad = [problem for problem in fatal if problem.kind in LEFT_OUT_BY_SKIP]
-    max_bad = _DEFAULT_MAX_BAD if section.max_bad is None else section.max_bad
-    if section.bad_videos == "skip" and len(bad) <= max_bad:
+    if len(bad) <= section.num_bad_allowed:
         fatal = [problem for problem in fatal if problem.kind not in LEFT_OUT_BY_SKIP]
     if fatal:
         shown = [f"  {problem}" for problem in fatal[:_MAX_SHOWN]]
@@ -137,7 +140,7 @@ def _hint(section: DataSection, *, num_bad: int, only_bad: bool) -> str:
     if only_bad and section.bad_videos == "skip":
         return f"{scan}; data.max_bad={num_bad} would leave {num_bad} videos out"
     if only_bad:
-        more = f" data.max_bad={num_bad}" if num_bad > _DEFAULT_MAX_BAD else ""
+        more = f" data.max_bad={num_bad}" if num_bad > DEFAULT_MAX_BAD else ""
         return f"{scan}; data.bad_videos=skip{more} leaves such videos out"
     return scan
 

@@ -21,7 +21,6 @@ class Outlook:
     Attributes:
         path: Its folder; another one as long as not all videos were looked at.
         num_videos: That it will hold.
-        num_known: Of these, how many were looked at before.
         num_bad: Known to be of no use.
         is_built: Whether it is there and whole.
         num_bytes: Its size; estimated where not all videos were looked at, 0 where none was.
@@ -29,7 +28,6 @@ class Outlook:
 
     path: Path
     num_videos: int
-    num_known: int
     num_bad: int
     is_built: bool
     num_bytes: int
@@ -61,7 +59,6 @@ def outlook(
     return Outlook(
         path=store.path,
         num_videos=len(good) + num_unknown,
-        num_known=len(good),
         num_bad=len(known) - len(good),
         is_built=not num_unknown and store.is_published(),
         num_bytes=store.num_bytes * (len(good) + num_unknown) // max(1, len(good)),

@@ -15,6 +15,8 @@ import av
 import numpy as np
 from PIL import Image
 
+from vidcls.data.decoding.headers import promises
+from vidcls.data.decoding.readers import unlike_url
 from vidcls.data.digests import Progress
 from vidcls.data.layouts.files import frame_files, is_flow_file
 from vidcls.data.leaks.state import shares_by
@@ -160,6 +162,7 @@ def read_header(path: Path) -> Header:
     Raises:
         OSError: If it cannot be opened (PIL's and PyAV's errors among them) or holds no video.
         ValueError: If PyAV finds the data invalid.
+        av.error.FFmpegError: If PyAV finds anything else.
     """
     if path.is_dir():
         frames = frame_files(path)
@@ -168,20 +171,19 @@ def read_header(path: Path) -> Header:
             return Header(field.shape[1], field.shape[2], num_frames=len(frames), fps=None, duration_s=None)
         with Image.open(frames[0]) as image:
             return Header(image.height, image.width, num_frames=len(frames), fps=None, duration_s=None)
-    with av.open(str(path)) as container:
+    with path.open("rb") as file:
+        start = file.read(8)
+    with av.open(unlike_url(path)) as container:
         if not container.streams.video:
             raise OSError("it holds no video stream")
         stream = container.streams.video[0]
         if not stream.width or not stream.height:
             raise OSError("its video stream has no size")
-        if stream.duration is not None and stream.time_base is not None:
-            duration_s: float | None = float(stream.duration * stream.time_base)
-        else:
-            duration_s = container.duration / av.time_base if container.duration is not None else None
+        num_frames, duration_s = promises(container, stream, start)
         return Header(
             height=stream.height,
             width=stream.width,
-            num_frames=stream.frames or None,
+            num_frames=num_frames,
             fps=float(stream.average_rate) if stream.average_rate else None,
             duration_s=duration_s,
         )
@@ -190,7 +192,7 @@ def read_header(path: Path) -> Header:
 def _try_header(path: Path) -> Header | str:
     try:
         return read_header(path)
-    except (OSError, ValueError) as error:  # PyAV's errors are either
+    except (OSError, ValueError, av.error.FFmpegError) as error:
         return getattr(error, "strerror", None) or str(error)
 
 

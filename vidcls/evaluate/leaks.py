@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
-from vidcls.data.leaks.state import UNKNOWN, LeakState, audited
+from vidcls.data.leaks.state import UNKNOWN, LeakState, audited, weighed
 from vidcls.runs import Run
 from vidcls.spec.experiment import Spec
 
@@ -17,18 +18,27 @@ def leaks_of(run: Run) -> LeakState:
     """
     provenance = run.provenance()
     recorded = LeakState.from_dict(provenance["leaks"]) if "leaks" in provenance else UNKNOWN
-    if recorded.kind != "unknown":
-        return recorded
-    return audited(provenance["manifest"]["hash"], store_dir=Path(provenance["store_dir"])) or UNKNOWN
+    found = audited(provenance["manifest"]["hash"], store_dir=Path(provenance["store_dir"]))
+    return weighed(recorded, found)
 
 
 def audit_command(spec: Spec) -> str:
     """What to type to learn of the leaks of a spec's data."""
-    # The verdict is looked for where the run keeps its store.
-    store = (
-        "" if spec.store_dir == Spec.model_fields["store_dir"].default else f" --store-dir {spec.store_dir}"
-    )
-    return f"vidcls data audit {spec.data.root}{store}"
+    words = ["vidcls", "data", "audit", spec.data.root, *_reading(spec)]
+    if spec.data.val_fraction is not None:
+        words += ["--val-fraction", str(spec.data.val_fraction)]
+    return shlex.join(words)
+
+
+def _reading(spec: Spec) -> list[str]:
+    """Options by which `vidcls data` reads the same videos, and keeps its verdict where runs look."""
+    default = Spec.model_fields["store_dir"].default
+    options = {
+        "--source": None if spec.data.source == "auto" else spec.data.source,
+        "--split-number": spec.data.split_number,
+        "--store-dir": None if spec.store_dir == default else spec.store_dir,
+    }
+    return [word for name, value in options.items() if value is not None for word in (name, str(value))]
 
 
 def leak_warning(state: LeakState, spec: Spec) -> str | None:
@@ -42,7 +52,19 @@ def leak_warning(state: LeakState, spec: Spec) -> str | None:
         return None
     shares = " and ".join(f"{num} of {total} {split}" for split, (num, total) in state.shares.items() if num)
     by = "group" if state.by == "group" else "content"
-    split = f"vidcls data split {spec.data.root} --by {by} --sizes 0.8,0.2 --out clean.csv"
+    words = [
+        "vidcls",
+        "data",
+        "split",
+        spec.data.root,
+        "--by",
+        by,
+        "--sizes",
+        "0.8,0.2",
+        "--out",
+        "clean.csv",
+    ]
+    split = shlex.join([*words, *_reading(spec)])
     return (
         f"this data leaks: {shares} videos have a relative in train, so their accuracy says little about"
         " new videos\n"

@@ -41,3 +41,7 @@ class Section(BaseModel):
         use_attribute_docstrings=True,
         protected_namespaces=(),
     )
+
+    def __hash__(self) -> int:
+        """By content; a section may hold mappings, which have no hash of their own."""
+        return hash(self.model_dump_json())

@@ -24,6 +24,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 Source = Literal["auto", "videos", "frames", "flows"]
 FlowMethod = Literal["dis", "farneback"]
 Modality = Literal["rgb", "flow", "difference"]
+DEFAULT_MAX_BAD = 10
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 _NORMALISATION: dict[Modality, tuple[float, float]] = {
     "rgb": (0.45, 0.225),
@@ -68,6 +69,11 @@ class DataSection(Section):
                 "flows_png are colour-wheel pictures, (u, v) cannot be told from them; set flows"
             )
         return value
+
+    @property
+    def num_bad_allowed(self) -> int:
+        """The most videos that may be left out."""
+        return 0 if self.bad_videos == "error" else self.max_bad or DEFAULT_MAX_BAD
 
     @model_validator(mode="after")
     def _check(self) -> Self:

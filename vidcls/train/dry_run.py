@@ -42,7 +42,6 @@ class Rehearsal:
         step_s: Seconds of the step, decoding aside.
         decode_s: Seconds to decode the batch once more, by all workers together.
         metrics: What is logged after an epoch.
-        last_bytes: Size of the checkpoint.
         base_bytes: What the process held before it had a model: Python and its libraries.
     """
 
@@ -55,7 +54,6 @@ class Rehearsal:
     step_s: float
     decode_s: float
     metrics: tuple[str, ...]
-    last_bytes: int
     base_bytes: int
 
 
@@ -108,6 +106,7 @@ def rehearse(
     threads = usable_cores() if spec.train.threads == "auto" else spec.train.threads
     pin(threads=threads, deterministic=spec.train.deterministic)
     num = batch_size or spec.train.batch_size
+    spec = spec.model_copy(update={"train": spec.train.model_copy(update={"batch_size": num})})
     train, val = manifest.split("train")[:num], manifest.split("val")[:num]
     # A batch's worth of videos, decoded as they come: no store is built for a trial.
     with open_clips(
@@ -134,7 +133,7 @@ def _take(loop: Loop, *, num_classes: int, precision: Precision, base_bytes: int
     for _ in loop.data.clips.eval_batches(loop.data.train, batch_size=len(loop.data.train)):
         pass
     decode_s = time.perf_counter() - asked
-    last_bytes = _round_trip(loop)
+    _round_trip(loop)
     return Rehearsal(
         num_videos=len(loop.data.train),
         num_val=len(loop.data.val),
@@ -145,7 +144,6 @@ def _take(loop: Loop, *, num_classes: int, precision: Precision, base_bytes: int
         step_s=step_s,
         decode_s=decode_s,
         metrics=tuple(row),
-        last_bytes=last_bytes,
         base_bytes=base_bytes,
     )
 
@@ -154,15 +152,14 @@ def _count(manifest: Manifest) -> str:
     return ", ".join(f"{len(manifest.split(split))} {split}" for split in ("train", "val"))
 
 
-def _round_trip(loop: Loop) -> int:
-    """Write a checkpoint, read it back, take it up; its size in bytes."""
+def _round_trip(loop: Loop) -> None:
+    """Write a checkpoint, read it back, take it up."""
     state = loop.state_dict()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "last.pt"
         write_checkpoint(path, {"format": FORMAT, "spec": plain(loop.spec), **state}, kept="nothing is lost")
-        back, size = read_checkpoint(path), path.stat().st_size
+        back = read_checkpoint(path)
     for name, value in state["model"].items():
         if not torch.equal(value.cpu(), back["model"][name]):
             raise VidclsError(f"checkpoint: {name} reads back differently")
     loop.load_state_dict(back)
-    return size

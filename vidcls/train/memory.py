@@ -25,14 +25,12 @@ class Footprint:
     """The memory and the work of one training step.
 
     Attributes:
-        num_params: Of the model.
         weight_bytes: Parameters and buffers.
         optimizer_bytes: What the optimiser keeps beside them.
         activation_bytes: What the backward pass of a whole batch needs of the forward pass, and the batch.
         gflops: Of a whole step, in 10^9; a multiplication and its addition are two.
     """
 
-    num_params: int
     weight_bytes: int
     optimizer_bytes: int
     activation_bytes: int
@@ -74,7 +72,6 @@ def footprint(spec: Spec, *, num_classes: int, precision: Precision) -> Footprin
     # Under mixed precision each weight has a copy in half precision for the length of a step.
     copies = 0 if precision == "fp32" else num_params * _FLOAT_BYTES // 2
     return Footprint(
-        num_params=num_params,
         weight_bytes=weights,
         optimizer_bytes=num_params * _FLOAT_BYTES * _moments(spec),
         activation_bytes=round(activations * scale) + clip.nbytes + copies,

@@ -40,8 +40,27 @@ def test_without_groups_only_an_audit_tells(tmp_path: Path) -> None:
 
 
 def test_one_shared_group_is_a_leak_even_where_others_are_unknown(tmp_path: Path) -> None:
-    data = manifest(("train", "a"), ("train", None), ("val", "a"), ("val", None))
-    assert str(leak_state(data, store_dir=tmp_path)) == "leaky 50 %"
+    data = manifest(("train", "a"), ("train", None), ("val", "a"), ("val", None), ("test", None))
+    state = leak_state(data, store_dir=tmp_path)
+    assert str(state) == "leaky 50 % or more"
+    assert state.of_split("test") == "unknown", "nobody looked at its videos"
+    assert LeakState.from_dict(state.as_dict()) == state
+    remember(
+        LeakState.of({"val": (2, 2), "test": (0, 1)}, by="content"),
+        store_dir=tmp_path,
+        manifest_hash=data.hash,
+    )
+    assert str(leak_state(data, store_dir=tmp_path)) == "leaky 100 %"
+
+
+def test_a_leak_that_an_audit_saw_counts_whatever_the_groups_say(tmp_path: Path) -> None:
+    data = manifest(("train", "a"), ("val", "b"))
+    seen = LeakState.of({"val": (1, 1)}, by="content")
+    remember(seen, store_dir=tmp_path, manifest_hash=data.hash)
+    assert leak_state(data, store_dir=tmp_path) == seen
+    weaker = LeakState.of({"val": (0, 1)}, by="name")
+    remember(weaker, store_dir=tmp_path, manifest_hash=data.hash)
+    assert leak_state(data, store_dir=tmp_path) == seen, "an audit that found less settles nothing"
 
 
 def test_the_same_file_twice_is_a_leak_whatever_the_groups_say(tmp_path: Path) -> None:
@@ -53,7 +72,7 @@ def test_the_same_file_twice_is_a_leak_whatever_the_groups_say(tmp_path: Path) -
 def test_an_audit_that_cannot_be_read_tells_nothing(tmp_path: Path) -> None:
     data = manifest(("train", None), ("val", None))
     remember(LeakState.of({"val": (0, 1)}, by="content"), store_dir=tmp_path, manifest_hash=data.hash)
-    (written,) = (tmp_path / "audits").iterdir()
+    (written,) = (tmp_path / "audits").rglob("*.json")
     written.write_text("{")
     assert leak_state(data, store_dir=tmp_path).kind == "unknown"
 

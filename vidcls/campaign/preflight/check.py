@@ -26,6 +26,8 @@ from vidcls.spec.load import LoadedSpec
 from vidcls.spec.sections import Split
 from vidcls.sweep.check import describe, points_of
 from vidcls.sweep.file import SweepFile, check_against_spec, load_sweep
+from vidcls.sweep.folder import SweepFolder
+from vidcls.sweep.launch import worker_job
 from vidcls.sweep.plan import Plan, seconds_of_trial
 from vidcls.sweep.space import overrides
 
@@ -85,10 +87,10 @@ def preflight(asked: Asked, *, display: Display) -> list[Finding]:
         findings += [*more, *check_metric(asked, tried)]
         try:
             stores = outlooks(asked.candidates, manifests)
+            findings += check_stores(asked, stores, seconds_each=tried.decode_s)
         except VidclsError as error:
             findings.append(Finding.of("store", error))
             stores = []
-        findings += check_stores(asked, stores, seconds_each=tried.decode_s)
         if tried.num_rehearsed:
             findings += check_disk(asked, tried, stores)
             findings += check_memory(asked, tried, stores)
@@ -106,8 +108,16 @@ def _space(asked: Asked) -> Iterator[Finding]:
     trials = "trials until a budget ends them" if plan.num_trials is None else f"{plan.num_trials} trials"
     hours = f", {about.hours:.2f} hours one after the other" if about.hours is not None else ""
     yield Finding("space", "ok", f"{points}, {trials}, {plan.num_workers} workers{hours}")
+    if len(asked.candidates) == _MOST_POINTS:
+        yield Finding("space", "ok", f"the first {_MOST_POINTS} points that reach new values were looked at")
     for note in (*about.notes, *plan.notes):
         yield Finding("space", "warning", note, f"run_cap and method in {plan.sweep.path}")
+
+
+def check_sweep_job(folder: SweepFolder, profile: AnyProfile) -> list[Finding]:
+    """Whether a queue takes a worker of a sweep that was launched before."""
+    job = worker_job(folder, profile, name=load_sweep(folder.sweep_file).name, num_workers=1)
+    return list(check_queue(Asked([], profile, job)))
 
 
 def check_evaluation(runs: Sequence[Run], *, split: Split, profile: AnyProfile, job: Job) -> list[Finding]:

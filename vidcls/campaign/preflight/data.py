@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.leaks import audit_command, leak_warning
 from vidcls.runs import Run, code_digest, find_runs
 from vidcls.spec.fingerprint import fingerprint
-from vidcls.spec.sections import DataSection
+from vidcls.spec.sections import DEFAULT_MAX_BAD, DataSection
 
 Manifests = Mapping[DataSection, Manifest]
 
@@ -88,8 +89,10 @@ def _saw(run: Run, root: str) -> bool:
         return False
 
 
-def _sections(runs: Sequence[Run], root: str) -> list[DataSection]:
-    return [run.spec().data.model_copy(update={"root": root}) for run in runs]
+def _sections(runs: Sequence[Run], root: str) -> Iterator[DataSection]:
+    for run in runs:
+        with contextlib.suppress(VidclsError):  # written by another version
+            yield run.spec().data.model_copy(update={"root": root})
 
 
 def _this_run(asked: Asked, run: Run) -> Iterator[Finding]:
@@ -142,8 +145,9 @@ def check_stores(asked: Asked, stores: Sequence[Outlook], *, seconds_each: float
     """
     data = asked.first.data
     if bad := max((store.num_bad for store in stores), default=0):
-        state: State = "warning" if data.bad_videos == "skip" else "error"
-        todo = f"vidcls data check {data.root} names them; data.bad_videos=skip leaves them out"
+        state: State = "warning" if bad <= data.num_bad_allowed else "error"
+        leaves = "data.bad_videos=skip" + (f" data.max_bad={bad}" if bad > DEFAULT_MAX_BAD else "")
+        todo = f"vidcls data check {data.root} names them; {leaves} leaves them out"
         yield Finding("videos", state, f"{bad} videos are known to be unreadable", todo)
     if data.residency == "streamed":
         yield Finding("store", "ok", "none: data.residency is streamed, videos are decoded as they are read")

@@ -49,9 +49,15 @@ def check_disk(asked: Asked, tried: Tried, stores: Sequence[Outlook]) -> Iterato
     spec = asked.first
     runs_dir = asked.plan.folder.path if asked.plan else Path(spec.runs_dir)
     needs = [_Need(runs_dir, run_bytes(asked, tried), "checkpoints")]
-    streams = spec.data.residency == "streamed"
-    store_bytes = 0 if streams else sum(store.num_bytes for store in stores if not store.is_built)
-    needs.append(_Need(Path(spec.store_dir), store_bytes, "store"))
+    store_bytes = sum(store.num_bytes for store in stores if not store.is_built)
+    if spec.data.residency == "auto" and store_bytes > _left(_existing(Path(spec.store_dir)))[0]:
+        found = f"{spec.store_dir}: no room for the store of {gb(store_bytes)}"
+        todo = "store_dir=FOLDER on a larger disk; without it videos are decoded each time, which is slow"
+        yield Finding("disk", "warning", found, todo)
+        store_bytes = 0
+    needs.append(
+        _Need(Path(spec.store_dir), 0 if spec.data.residency == "streamed" else store_bytes, "store")
+    )
     by_disk: dict[int, list[_Need]] = {}
     for need in needs:
         by_disk.setdefault(_existing(need.folder).stat().st_dev, []).append(need)
@@ -78,9 +84,7 @@ def run_bytes(asked: Asked, tried: Tried) -> float:
 
 def _room(needs: Sequence[_Need]) -> Finding:
     folder, needed = _existing(needs[0].folder), sum(need.num_bytes for need in needs)
-    free = psutil.disk_usage(str(folder)).free
-    quota = quota_left_bytes(folder)
-    left, limit = (free, "free") if quota is None or free < quota else (quota, "left of your quota")
+    left, limit = _left(folder)
     what = " and ".join(f"{gb(need.num_bytes)} {need.what}" for need in needs)
     found = f"{folder}: {gb(left)} {limit}; about {what} to write"
     if needed > left:
@@ -90,6 +94,12 @@ def _room(needs: Sequence[_Need]) -> Finding:
         todo = "little is left after that: scratch has more room"
         return Finding("disk", "warning", found, todo)
     return Finding("disk", "ok", found)
+
+
+def _left(folder: Path) -> tuple[int, str]:
+    """Bytes that may still be written to a folder, and what limits them."""
+    free, quota = psutil.disk_usage(str(folder)).free, quota_left_bytes(folder)
+    return (free, "free") if quota is None or free < quota else (quota, "left of your quota")
 
 
 def _existing(path: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -111,13 +112,15 @@ def _training_s(asked: Asked, tried: Tried, manifests: Manifests) -> tuple[float
     device = "cuda" if asked.num_gpus else "cpu"
     took = []
     for run in find_runs(Path(spec.runs_dir) / spec.name):
-        status = run.status()
-        if status and status.epoch and str(run.provenance()["device"]).startswith(device):
-            took.append(status.elapsed_s / status.epoch * spec.train.epochs)
+        with contextlib.suppress(VidclsError):  # written by another version
+            status = run.status()
+            if status and status.epoch and str(run.provenance()["device"]).startswith(device):
+                took.append(status.elapsed_s / status.epoch * spec.train.epochs)
     if took:
         return median(took), f"{len(took)} earlier runs on {device}"
     if device == "cpu" and tried.step_s:
-        steps = len(manifests[spec.data].split("train")) / spec.train.batch_size
+        each = spec.clip.frames if spec.clip.unit == "frame" else 1
+        steps = len(manifests[spec.data].split("train")) * each / spec.train.batch_size
         return tried.step_s * steps * spec.train.epochs, "one batch on this machine"
     return None, ""
 

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -218,6 +219,7 @@ def _key(asked: Asked, distinct: Sequence[Candidate], manifests: Manifests) -> s
     specs = [[identity(candidate.spec), str(candidate.spec.data.decoder)] for candidate in distinct]
     content = [
         code_digest(),
+        [version(name) for name in ("torch", "torchvision", "av")],
         specs,
         [manifest.hash for manifest in manifests.values()],
         asked.num_gpus,

@@ -57,6 +57,11 @@ class Check:
     findings: tuple[Finding, ...]
 
     @property
+    def has_errors(self) -> bool:
+        """Whether videos cannot be used."""
+        return any(finding.severity == "error" for finding in self.findings)
+
+    @property
     def is_fine(self) -> bool:
         """Whether there is nothing but notes."""
         return all(finding.severity == "note" for finding in self.findings)

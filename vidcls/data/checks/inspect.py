@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import av
 import cv2
 import numpy as np
 
 from vidcls.data.checks.watch import Complaints, Watch, complaints_of_ffmpeg, first_of, luma_of
 from vidcls.data.decoding.decode import Probe, SeekPoints
 from vidcls.data.decoding.flow import holds_fields, probe_fields
+from vidcls.data.decoding.headers import promises, riff_bytes
 from vidcls.data.decoding.readers import (
     DecodeError,
     Frames,
@@ -135,20 +135,19 @@ def _watched(
 def _described(video: VideoFile, watch: Watch, path: Path) -> Inspection:
     if watch.num_frames == 0:
         raise DecodeError("holds no frame that can be decoded")
-    stream, container = video.stream, video.container
+    stream = video.stream
     is_turned = watch.rotation % 180 == 90
     height, width = (watch.size[1], watch.size[0]) if is_turned else watch.size
-    if stream.duration is not None and stream.time_base is not None:
-        promised_s: float | None = float(stream.duration * stream.time_base)
-    else:
-        promised_s = container.duration / av.time_base if container.duration is not None else None
+    with path.open("rb") as file:
+        start = file.read(8)
+    promised_frames, promised_s = promises(video.container, stream, start)
     rate = stream.average_rate
     return Inspection(
         probe=Probe(watch.num_frames, height, width, float(rate) if rate else None, "pyav"),
         codec=stream.codec_context.name,
         pixel_format=watch.pixel_format,
         rotation=watch.rotation,
-        header_frames=stream.frames or None,
+        header_frames=promised_frames,
         header_duration_s=promised_s,
         duration_s=watch.num_ticks() * float(stream.time_base or 0) or None,
         num_bad_stamps=watch.num_bad_stamps(),
@@ -159,20 +158,18 @@ def _described(video: VideoFile, watch: Watch, path: Path) -> Inspection:
         num_other_size=watch.num_other_size,
         num_damaged=watch.num_damaged,
         complaint=watch.complaint,
-        stopped=video.stopped or watch.container_complaint or _missing_bytes(video, path),
+        stopped=video.stopped or watch.container_complaint or _missing_bytes(video, path, start),
     )
 
 
-def _missing_bytes(video: VideoFile, path: Path) -> str | None:
+def _missing_bytes(video: VideoFile, path: Path, start: bytes) -> str | None:
     """What the container says lies behind the end of the file."""
     size = path.stat().st_size
     if video.container.format.name == "mpegts" and all(size % unit for unit in _TS_PACKET_BYTES):
         return "its last packet is cut through"
     ends = [entry.pos + entry.size for entry in video.stream.index_entries[-1:]]
-    with path.open("rb") as file:
-        start = file.read(8)
-    if start[:4] == b"RIFF":
-        ends.append(8 + int.from_bytes(start[4:], "little"))
+    if counted := riff_bytes(start):
+        ends.append(8 + counted)
     missing = max(ends, default=0) - size
     return f"{missing} bytes that its index names are not there" if missing > 0 else None
 

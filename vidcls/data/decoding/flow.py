@@ -175,8 +175,8 @@ def _field_files(folder: Path) -> list[Path]:
         match = re.fullmatch(FLOW_NAME, file.name)
         assert match is not None, "frame_files gives images and flow fields"
         first, second = int(match[1]), int(match[2])
-        if second != first + 1 or first != (first if number is None else number):
-            expected = first if number is None else number
+        expected = min(first, 1) if number is None else number  # the course counts from 1, others from 0
+        if second != first + 1 or first != expected:
             raise DecodeError(f"flow_{expected}_{expected + 1}.npy is missing: found {file.name} there")
         number = second
     return files

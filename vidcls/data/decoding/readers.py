@@ -91,10 +91,13 @@ class VideoFile:
         Raises:
             DecodeError: If it is no video that can be decoded, here and while frames are read.
             OSError: If the file cannot be read.
+            MemoryError: If there is not enough memory, which says nothing about the file.
         """
         try:
-            with av.open(str(path), metadata_errors="replace") as container:
+            with av.open(unlike_url(path), metadata_errors="replace") as container:
                 yield cls(container)
+        except av.error.MemoryError as error:
+            raise MemoryError(error.strerror) from None  # PyAV's own does not pass between processes
         except av.error.FFmpegError as error:
             if isinstance(error, OSError) and not _is_its_content(path):
                 raise
@@ -113,6 +116,8 @@ class VideoFile:
                 raise DecodeError(f"decode error after frame {num_frames}: {broken.strerror}", "corrupt")
             try:
                 frames = self.stream.codec_context.decode(packet)
+            except MemoryError:
+                raise
             except av.error.FFmpegError as error:
                 broken = error
                 continue
@@ -166,6 +171,11 @@ class VideoFile:
         except IndexError:  # PyAV's, for a stream that was not there when the file was opened
             raise DecodeError("another stream begins midway", "corrupt") from None
         yield None
+
+
+def unlike_url(path: Path) -> str:
+    """The path as FFmpeg must be given it: it takes `run:1/a.mp4` for an address, but not what begins with /."""
+    return str(path.absolute())
 
 
 def _is_its_content(path: Path) -> bool:
@@ -229,7 +239,7 @@ def open_decord(path: Path) -> Any:
 
     decord.logging.set_level(decord.logging.QUIET)
     try:
-        return decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
+        return decord.VideoReader(unlike_url(path), ctx=decord.cpu(0), num_threads=1)
     except (decord.DECORDError, RuntimeError) as error:
         raise DecodeError(f"decord cannot open it: {_first_line(error)}") from None
 

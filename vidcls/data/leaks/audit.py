@@ -71,7 +71,8 @@ class Audit:
     @property
     def is_fine(self) -> bool:
         """Whether no leak was found, and all videos could be judged."""
-        return self.state.kind == "clean" and not self.relations.num_unknown
+        is_whole = not (self.relations.num_unknown or self.relations.manifest.num_left_out)
+        return self.state.kind == "clean" and is_whole
 
     def best_pairs(self) -> tuple[Pair, ...]:
         """One pair for each held-out video that has any, its most similar."""
@@ -89,6 +90,7 @@ class Audit:
             **self.state.as_dict(),
             "by": self.relations.by,
             "num_unknown": self.relations.num_unknown,
+            "num_left_out": manifest.num_left_out,
             "not_read": dict(self.relations.not_read),
             "pairs": [
                 {

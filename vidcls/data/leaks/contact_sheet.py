@@ -15,7 +15,8 @@ from vidcls.data.leaks.audit import Pair
 from vidcls.data.leaks.descriptors import spread
 from vidcls.data.leaks.looks import probe_all
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
+_MAX_ROWS = 200
+"""A JPEG ends at 65,500 pixels, and a person well before."""
 _FRAMES = 4
 _SIZE = (84, 112)
 _GAP_PX = 16
@@ -30,19 +31,23 @@ def write_sheet(
     store_dir: Path,
     decoders: Decoders,
     progress: StageProgress | None = None,
-) -> None:
-    """Draw a row for each pair, the held-out video on the left, its relative in train on the right.
+) -> int:
+    """Draw a row for each of the first 200 pairs, the held-out video on the left, its relative in train on the right.
 
     Args:
-        pairs: What to draw.
-        path: File to write; its ending is one of `SUFFIXES`.
+        pairs: What to draw, the best first.
+        path: File to write, a JPEG or PNG by its ending.
         store_dir: Folder of stores and caches.
         decoders: Reads the frames.
         progress: Told about the stages `probe` and `draw`.
 
+    Returns:
+        How many pairs were drawn.
+
     Raises:
         OSError: If the file cannot be written.
     """
+    pairs = pairs[:_MAX_ROWS]
     videos = list({video.digest: video for pair in pairs for video in (pair.held_out, pair.train)}.values())
     probes, _ = probe_all(videos, store_dir=store_dir, decoders=decoders, progress=progress)
     readable = [video for video in videos if video.digest in probes]
@@ -56,6 +61,7 @@ def write_sheet(
         if progress is not None:
             progress("draw", done, len(readable))
     _draw(pairs, strips).save(path, quality=85)
+    return len(pairs)
 
 
 def _frames(path: Path, probe: Probe) -> Pixels:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from vidcls.data.decoding.decode import Probe, decode
 from vidcls.data.decoding.readers import Pixels
 
-VERSION = 1
+VERSION = 2
 """Raised when descriptors change, so that stored ones are not taken for new ones."""
 NUM_FRAMES = 8
 Floats = NDArray[np.float32]

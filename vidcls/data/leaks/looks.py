@@ -110,7 +110,7 @@ def probe_all(
     """What reading each video needs, and why those that are bad are so, by digest."""
     outcomes = probe_files(
         {video.digest: video.path for video in videos},
-        decoder="decord",
+        decoder="pyav",
         store_dir=store_dir,
         decoders=decoders,
         progress=progress,

@@ -80,25 +80,28 @@ def counts(manifest: Manifest) -> dict[str, dict[Split, int]]:
 
 
 def _with(relations: Relations, groups: Sequence[str], splits: Sequence[Split]) -> Manifest:
-    manifest = relations.manifest
-    videos = [
-        replace(video, group=group, split=split)
-        for video, group, split in zip(manifest.videos, groups, splits, strict=True)
-    ]
+    manifest, members = relations.manifest, Counter(groups)
+    videos = []
+    for video, group, split in zip(manifest.videos, groups, splits, strict=True):
+        # Of a video that was not looked at nobody knows that it stands alone: it stays without a group.
+        is_seen = relations.by == "content" and video.id not in relations.not_read
+        is_known = video.group is not None or members[group] > 1 or is_seen
+        videos.append(replace(video, group=group if is_known else None, split=split))
     return replace(manifest, videos=tuple(videos), val_is_cut=False)
 
 
 def _kept(videos: Sequence[Video], groups: Sequence[str], keep: Manifest) -> dict[str, Split]:
-    old = {video.digest: video for video in keep.videos}
+    old: dict[str, list[Video]] = {}
+    for video in keep.videos:
+        old.setdefault(video.digest, []).append(video)
     settled: dict[str, Video] = {}
     for video, group in zip(videos, groups, strict=True):
-        if (known := old.get(video.digest)) is None:
-            continue
-        first = settled.setdefault(group, known)
-        if first.split != known.split:
-            raise UserError(
-                f"--keep: {keep.root} has relatives in two splits: "
-                f"{first.id} [{first.split}] and {known.id} [{known.split}]",
-                hint="leave --keep out, or take them out of one split there",
-            )
+        for known in old.get(video.digest, []):
+            first = settled.setdefault(group, known)
+            if first.split != known.split:
+                raise UserError(
+                    f"--keep: {keep.root} has relatives in two splits: "
+                    f"{first.id} [{first.split}] and {known.id} [{known.split}]",
+                    hint="leave --keep out, or take them out of one split there",
+                )
     return {group: video.split for group, video in settled.items()}

@@ -8,20 +8,15 @@ nearest to a draw that depends on a group's name and the seed alone. So videos t
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import hashlib
-import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.optimize import Bounds, LinearConstraint
 
+from vidcls.data.leaks.programs import blocks, solve
 from vidcls.errors import UserError
 from vidcls.spec.sections import SPLITS, Split
 
@@ -32,7 +27,6 @@ Ints = NDArray[np.int64]
 # first of these, and a class that a split lacks.
 _MISSED, _MISSED_MORE, _LACKING = 1.0, 10.0, 5.0
 _TOLERANCE = 1e-6
-_MAX_NODES = 5_000  # a limit in time would give other splits on other machines
 
 
 def group_split(
@@ -77,7 +71,7 @@ def group_folds(labels: Sequence[int], groups: Sequence[str], *, num_folds: int,
         UserError: If there are fewer groups than folds.
     """
     wanted = _wanted([1 / num_folds] * num_folds, num_videos=len(labels))
-    return _assign(labels, groups, wanted, seed=seed, fixed={})
+    return _Table.of(labels, groups, wanted, seed=seed).fold_of_each(groups)
 
 
 def _wanted(sizes: Sequence[float], *, num_videos: int) -> Ints:
@@ -143,16 +137,16 @@ def _class_targets(totals: Ints, wanted: Ints) -> Ints:
     sums = sparse.kron(np.ones((1, num_classes)), sparse.identity(num_parts))
     # Variables: the numbers, by how much each misses its proportion, whether it is 0.
     constraints = [
-        LinearConstraint(_blocks([rows, None, None], num_cells), totals, totals),
-        LinearConstraint(_blocks([sums, None, None], num_cells), wanted, wanted),
-        LinearConstraint(_blocks([cells, -cells, None], num_cells), -np.inf, exact),
-        LinearConstraint(_blocks([cells, cells, None], num_cells), exact, np.inf),
-        LinearConstraint(_blocks([cells, None, cells], num_cells), 1, np.inf),
+        LinearConstraint(blocks([rows, None, None], num_cells), totals, totals),
+        LinearConstraint(blocks([sums, None, None], num_cells), wanted, wanted),
+        LinearConstraint(blocks([cells, -cells, None], num_cells), -np.inf, exact),
+        LinearConstraint(blocks([cells, cells, None], num_cells), exact, np.inf),
+        LinearConstraint(blocks([cells, None, cells], num_cells), 1, np.inf),
     ]
     # Where nothing else decides, later classes are not always the ones to round down.
     tie = 1e-4 * np.cos(np.arange(num_cells))
     cost = np.concatenate([tie, np.full(num_cells, _MISSED), np.full(num_cells, _LACKING)])
-    result = _solve(
+    result = solve(
         cost,
         constraints=constraints,
         integrality=np.concatenate([np.ones(num_cells), np.zeros(2 * num_cells)]),
@@ -183,11 +177,11 @@ def _give_groups(content: Ints, targets: Ints, *, draws: Floats, fixed: Mapping[
         "integrality": np.concatenate([np.ones(num_choices), np.zeros(len(cost) - num_choices)]),
         "bounds": Bounds(low, high),
     }
-    best = _solve(cost, constraints=constraints, options={"node_limit": _MAX_NODES}, **settings)
+    best = solve(cost, constraints=constraints, options={"node_limit": _MAX_NODES}, **settings)
     assert best.x is not None, best.message
     as_good = LinearConstraint(sparse.csr_array(cost[None]), -np.inf, cost @ best.x + _TOLERANCE)
     wish = np.concatenate([_distances(draws, targets.sum(axis=0)).ravel(), np.zeros(len(cost) - num_choices)])
-    nearest = _solve(
+    nearest = solve(
         wish,
         constraints=[*constraints, as_good],
         options={"node_limit": _MAX_NODES, "mip_rel_gap": 0.02},
@@ -213,7 +207,7 @@ def _constraints(content: Ints, targets: Ints) -> tuple[list[LinearConstraint], 
     wanted, totals = targets.ravel(), targets.sum(axis=0)
 
     def rows(*blocks: sparse.sparray | None) -> sparse.csr_array:
-        return _blocks(blocks, widths)
+        return blocks(blocks, widths)
 
     constraints = [
         LinearConstraint(rows(one, None, None, None, None), 1, 1),
@@ -235,34 +229,3 @@ def _distances(draws: Floats, sizes: Ints) -> Floats:
     below = starts[None] - draws[:, None]
     above = draws[:, None] - ends[None]
     return np.asarray(np.maximum(0, np.maximum(below, above)), dtype=np.float64)
-
-
-def _blocks(blocks: Sequence[sparse.sparray | None], widths: int | Sequence[int]) -> sparse.csr_array:
-    """A row of blocks side by side; None is a block of zeros of its width."""
-    each = [widths] * len(blocks) if isinstance(widths, int) else widths
-    height = next(block.shape[0] for block in blocks if block is not None)
-    filled = [
-        sparse.csr_array((height, width)) if block is None else sparse.csr_array(block)
-        for block, width in zip(blocks, each, strict=True)
-    ]
-    return sparse.hstack(filled, format="csr")
-
-
-def _solve(cost: Floats, **program: Any) -> Any:
-    with _without_chatter():
-        return milp(cost, **program)
-
-
-@contextlib.contextmanager
-def _without_chatter() -> Iterator[None]:
-    """HiGHS now and then prints a line from C, whatever it was told; JSON on stdout must not have it."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
-        try:
-            yield
-        finally:
-            ctypes.CDLL(None).fflush(None)  # what C still holds would appear later
-            os.dup2(kept, 1)
-            os.close(kept)

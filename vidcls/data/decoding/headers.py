@@ -1,0 +1,42 @@
+"""What the header of a video file promises; headers are not always right."""
+
+from __future__ import annotations
+
+import re
+
+import av
+
+_CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+
+
+def promises(
+    container: av.container.InputContainer, stream: av.VideoStream, start: bytes
+) -> tuple[int | None, float | None]:
+    """How many frames a header promises, and how many seconds; each None where it does not say.
+
+    Args:
+        container: An open file.
+        stream: Of this container.
+        start: The first bytes of the file.
+    """
+    if riff_bytes(start) == 0:  # written into a pipe: the counts in the header were never filled in
+        return None, None
+    num_frames = stream.frames or None
+    if stream.duration is not None and stream.time_base is not None:
+        return num_frames, float(stream.duration * stream.time_base)
+    for key, value in stream.metadata.items():  # Matroska's
+        if key.upper().startswith("DURATION") and (found := _CLOCK.match(value)):
+            hours, minutes, seconds = map(float, found.groups())
+            return num_frames, 3600 * hours + 60 * minutes + seconds
+    # The container's is that of its longest stream, which may be the sound.
+    if len(container.streams) > 1 or container.duration is None:
+        return num_frames, None
+    return num_frames, container.duration / av.time_base
+
+
+def riff_bytes(start: bytes) -> int | None:
+    """The bytes that the header of an AVI counts behind itself, 0 where it does not; None for other files."""
+    if start[:4] != b"RIFF":
+        return None
+    size = int.from_bytes(start[4:8], "little")
+    return 0 if size == 2**32 - 1 else size
