@@ -86,12 +86,13 @@ def _write_sheet(result: Audit, path: Path, *, store_dir: Path) -> None:
     decoders = Decoders(workers=usable_cores(), timeout_s=TIMEOUT_S)
     try:
         with stages() as progress:
-            write_sheet(result.best_pairs(), path, store_dir=store_dir, decoders=decoders, progress=progress)
+            pairs = result.best_pairs()
+            drawn = write_sheet(pairs, path, store_dir=store_dir, decoders=decoders, progress=progress)
     except OSError as error:
         raise UserError(f"--sheet: cannot write {path}: {error.strerror}") from error
     finally:
         decoders.close()
-    say(f"wrote {path}")
+    say(f"wrote {path}" + (f": the first {drawn} of {len(pairs)} pairs" if drawn < len(pairs) else ""))
 
 
 def _show(result: Audit) -> None:

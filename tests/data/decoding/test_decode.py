@@ -18,6 +18,7 @@ from vidcls.data.checks.probe import probe_files
 from vidcls.data.decoding.decode import Form, Probe, decode
 from vidcls.data.decoding.readers import DecodeError, decord_is_there
 from vidcls.data.decoding.workers import Decoders, Failure
+from vidcls.data.scan import read_header
 
 needs_decord = pytest.mark.skipif(not decord_is_there(), reason="decord has no wheel for this machine")
 
@@ -127,6 +128,26 @@ def test_real_files_are_served_by_who_reads_them_well(
     sampled = [0, num_frames // 3, num_frames - 1]
     made = decode(path, sampled, size=(found.height, found.width), decoder=found.decoder)
     assert np.abs(made.astype(int) - truth(path)[sampled]).max() <= AGREE_LEVELS
+
+
+def test_a_colon_in_a_relative_path_makes_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write_clip(tmp_path / "run:1" / "12:30.mp4", moving_square(5, 48, 64)).relative_to(tmp_path)
+    assert inspect(path, "pyav").probe.num_frames == 5
+    assert read_header(path).num_frames == 5
+    if decord_is_there():
+        assert inspect(path, "decord").probe.decoder == "decord"
+
+
+def test_lack_of_memory_is_not_the_fault_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_clip(tmp_path / "a.mp4", moving_square(5, 48, 64))
+
+    def no_memory(*_: object, **__: object) -> None:
+        raise av.error.MemoryError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(av, "open", no_memory)
+    with pytest.raises(MemoryError):
+        inspect(path, "pyav")
 
 
 def test_forms() -> None:

@@ -151,7 +151,7 @@ def test_a_contact_sheet_shows_each_pair(
 ) -> None:
     found = audit(relations, store_dir=store_dir)
     sheet = tmp_path / "sheet.png"
-    write_sheet(found.best_pairs()[:3], sheet, store_dir=store_dir, decoders=decoders)
+    assert write_sheet(found.best_pairs()[:3], sheet, store_dir=store_dir, decoders=decoders) == 3
     picture = cv2.imread(str(sheet))
     assert picture is not None
     height, width = picture.shape[:2]
@@ -159,6 +159,13 @@ def test_a_contact_sheet_shows_each_pair(
     assert width > 8 * 112
     assert picture[:, : width // 2].std() > 20
     assert picture[:, width // 2 :].std() > 20
+
+
+def test_a_contact_sheet_of_many_pairs_is_cut(
+    relations: Relations, store_dir: Path, decoders: Decoders, tmp_path: Path
+) -> None:
+    pairs = audit(relations, store_dir=store_dir).best_pairs()[:1] * 700
+    assert 3 < write_sheet(pairs, tmp_path / "a.jpg", store_dir=store_dir, decoders=decoders) < 700
 
 
 def test_the_cut_leaves_few_unrelated_pairs(subtests: pytest.Subtests) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import OptimizeResult
 
 from vidcls.data.leaks.split import group_folds, group_split
 from vidcls.errors import UserError
@@ -87,6 +88,43 @@ def test_folds_cover_each_class_alike() -> None:
     folds = group_folds(labels, names, num_folds=5, seed=0)
     assert set(Counter(zip(labels, folds, strict=True)).values()) == {4}
     assert len(set(zip(names, folds, strict=True))) == len(set(names))
+
+
+def test_folds_of_many_classes_are_found_and_even() -> None:
+    num_groups, num_classes = 10, 30
+    labels, names = [], []
+    for label in range(num_classes):
+        for number in range(num_groups):
+            size = 4 + (label * 7 + number * number) % 4
+            labels += [label] * size
+            names += [f"{label}/{number}"] * size
+    folds = group_folds(labels, names, num_folds=5, seed=0)
+    assert group_folds(labels, names, num_folds=5, seed=0) == folds
+    assert len(set(zip(names, folds, strict=True))) == len(set(names))
+    counts = Counter(zip(labels, folds, strict=True))
+    for label in range(num_classes):
+        share = labels.count(label) / 5
+        assert all(abs(counts[label, fold] - share) < 4 for fold in range(5))
+
+
+def test_every_fold_has_a_group_however_uneven_they_are() -> None:
+    names = ["a", "b", "c", "d", *["e"] * 16]
+    folds = group_folds([0] * len(names), names, num_folds=5, seed=0)
+    assert set(folds) == set(range(5))
+
+
+def test_a_search_that_finds_nothing_still_splits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def give_up(*_: object, **__: object) -> OptimizeResult:
+        return OptimizeResult(x=None)
+
+    monkeypatch.setattr("vidcls.data.leaks.programs.milp", give_up)
+    labels = [label for label in range(3) for _ in range(20)]
+    names = [f"{label}/{number // 2}" for label in range(3) for number in range(20)]
+    split = group_split(labels, names, sizes={"train": 0.8, "val": 0.2}, seed=0, keep={"0/0": "val"})
+    assert len(set(zip(names, split, strict=True))) == len(set(names))
+    assert split[0] == "val"
+    assert Counter(zip(labels, split, strict=True))[1, "val"] == 4
+    assert set(group_folds(labels, names, num_folds=5, seed=0)) == set(range(5))
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from vidcls.data.decoding.readers import (
     open_decord,
     read,
     read_decord,
+    unlike_url,
 )
 
 Way = Literal["pyav random", "decord in order", "decord random", "opencv in order", "opencv random"]
@@ -177,7 +178,7 @@ def _decord_random(reader: Any, asked: Sequence[int]) -> Given:
 
 
 def _open_opencv(path: Path) -> cv2.VideoCapture:
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    capture = cv2.VideoCapture(unlike_url(path), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise DecodeError("OpenCV cannot open it")
     return capture

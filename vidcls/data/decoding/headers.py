@@ -22,9 +22,11 @@ def promises(
     if riff_bytes(start) == 0:  # written into a pipe: the counts in the header were never filled in
         return None, None
     num_frames = stream.frames or None
-    if stream.duration is not None and stream.time_base is not None:
+    # Matroska has durations of streams in tags only: FFmpeg fills in that of the file.
+    is_told = "matroska" not in container.format.name
+    if is_told and stream.duration is not None and stream.time_base is not None:
         return num_frames, float(stream.duration * stream.time_base)
-    for key, value in stream.metadata.items():  # Matroska's
+    for key, value in stream.metadata.items():
         if key.upper().startswith("DURATION") and (found := _CLOCK.match(value)):
             hours, minutes, seconds = map(float, found.groups())
             return num_frames, 3600 * hours + 60 * minutes + seconds

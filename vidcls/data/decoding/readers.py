@@ -174,7 +174,7 @@ class VideoFile:
 
 
 def unlike_url(path: Path) -> str:
-    """The path as FFmpeg must be given it: it takes `run:1/a.mp4` for an address, but not what begins with /."""
+    """The absolute path: FFmpeg takes one such as `run:1/a.mp4` for an address."""
     return str(path.absolute())
 
 

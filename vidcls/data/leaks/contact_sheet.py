@@ -32,7 +32,7 @@ def write_sheet(
     decoders: Decoders,
     progress: StageProgress | None = None,
 ) -> int:
-    """Draw a row for each of the first 200 pairs, the held-out video on the left, its relative in train on the right.
+    """Draw a row for each of the first 200 pairs: the held-out video, then its relative in train.
 
     Args:
         pairs: What to draw, the best first.

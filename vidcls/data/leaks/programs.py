@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import milp
 
-_NODE_VARIABLES, _MIN_NODES = 1_000_000, 50  # a node takes the longer, the more variables there are
+_MIN_NODES, _MAX_NODES = 20, 5_000
+_SQUARES = 10_000_000  # a program twice as large has more nodes, and each takes longer
 _GAP = 1e-4
 
 
-def blocks(blocks: Sequence[sparse.sparray | None], widths: int | Sequence[int]) -> sparse.csr_array:
+def side_by_side(blocks: Sequence[sparse.sparray | None], widths: int | Sequence[int]) -> sparse.csr_array:
     """A row of blocks side by side; None is a block of zeros of its width."""
     each = [widths] * len(blocks) if isinstance(widths, int) else widths
     height = next(block.shape[0] for block in blocks if block is not None)
@@ -30,13 +31,18 @@ def blocks(blocks: Sequence[sparse.sparray | None], widths: int | Sequence[int])
     return sparse.hstack(filled, format="csr")
 
 
-def solve(cost: NDArray[np.float64], **program: Any) -> NDArray[np.float64] | None:
+def solve(cost: NDArray[np.float64], *, gap: float = _GAP, **program: Any) -> NDArray[np.float64] | None:
     """The best values found by `scipy.optimize.milp`; None where its limit ended the search before any.
 
     The limit is in nodes: one in time would give other values on other machines.
+
+    Args:
+        cost: Of each variable.
+        gap: The share by which the best values may cost more than any could.
+        program: What else `milp` takes.
     """
-    options = {"node_limit": max(_MIN_NODES, _NODE_VARIABLES // len(cost)), "mip_rel_gap": _GAP}
-    options |= program.pop("options", {})
+    nodes = min(_MAX_NODES, max(_MIN_NODES, _SQUARES // len(cost) ** 2))
+    options = {"node_limit": nodes, "mip_rel_gap": gap}
     with _without_chatter():
         result = milp(cost, options=options, **program)
     return None if result.x is None else np.asarray(result.x)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint
 
-from vidcls.data.leaks.programs import blocks, solve
+from vidcls.data.leaks.programs import side_by_side, solve
 from vidcls.errors import UserError
 from vidcls.spec.sections import SPLITS, Split
 
@@ -71,7 +71,7 @@ def group_folds(labels: Sequence[int], groups: Sequence[str], *, num_folds: int,
         UserError: If there are fewer groups than folds.
     """
     wanted = _wanted([1 / num_folds] * num_folds, num_videos=len(labels))
-    return _Table.of(labels, groups, wanted, seed=seed).fold_of_each(groups)
+    return _assign(labels, groups, wanted, seed=seed, fixed={}, are_folds=True)
 
 
 def _wanted(sizes: Sequence[float], *, num_videos: int) -> Ints:
@@ -89,16 +89,25 @@ def _wanted(sizes: Sequence[float], *, num_videos: int) -> Ints:
             f"sizes: the shares {shown} add up to {total:g}, not to 1",
             hint="shares such as 0.8,0.2, or numbers of videos such as train=320,val=80",
         )
-    # The largest remainders are rounded up.
-    exact = np.array(sizes) * num_videos
+    return _rounded(np.array(sizes) * num_videos, num_videos)
+
+
+def _rounded(exact: Floats, total: int) -> Ints:
+    """Whole numbers that add up to `total`: the largest remainders are rounded up."""
     whole = np.floor(exact + _TOLERANCE).astype(np.int64)
-    short = num_videos - int(whole.sum())
+    short = total - int(whole.sum())
     whole[np.argsort(whole - exact, kind="stable")[:short]] += 1
     return whole
 
 
 def _assign(
-    labels: Sequence[int], groups: Sequence[str], wanted: Ints, *, seed: int, fixed: Mapping[str, int]
+    labels: Sequence[int],
+    groups: Sequence[str],
+    wanted: Ints,
+    *,
+    seed: int,
+    fixed: Mapping[str, int],
+    are_folds: bool = False,
 ) -> list[int]:
     """The part of each video, of parts that should have `wanted` videos."""
     names = sorted(set(groups))
@@ -109,10 +118,13 @@ def _assign(
     content = np.zeros((len(names), len(classes)), dtype=np.int64)
     for group, column in zip(groups, columns, strict=True):
         content[row_of[group], column] += 1
-    targets = _class_targets(content.sum(axis=0), wanted)
     draws = np.array([_draw(name, seed) for name in names])
-    pinned = {row_of[name]: part for name, part in fixed.items()}
-    part_of = _give_groups(content, targets, draws=draws, fixed=pinned)
+    if are_folds:
+        part_of = _give_folds(content, len(wanted), draws)
+    else:
+        targets = _class_targets(content.sum(axis=0), wanted)
+        pinned = {row_of[name]: part for name, part in fixed.items()}
+        part_of = _give_groups(content, targets, draws=draws, fixed=pinned)
     return [int(part_of[row_of[group]]) for group in groups]
 
 
@@ -137,27 +149,56 @@ def _class_targets(totals: Ints, wanted: Ints) -> Ints:
     sums = sparse.kron(np.ones((1, num_classes)), sparse.identity(num_parts))
     # Variables: the numbers, by how much each misses its proportion, whether it is 0.
     constraints = [
-        LinearConstraint(blocks([rows, None, None], num_cells), totals, totals),
-        LinearConstraint(blocks([sums, None, None], num_cells), wanted, wanted),
-        LinearConstraint(blocks([cells, -cells, None], num_cells), -np.inf, exact),
-        LinearConstraint(blocks([cells, cells, None], num_cells), exact, np.inf),
-        LinearConstraint(blocks([cells, None, cells], num_cells), 1, np.inf),
+        LinearConstraint(side_by_side([rows, None, None], num_cells), totals, totals),
+        LinearConstraint(side_by_side([sums, None, None], num_cells), wanted, wanted),
+        LinearConstraint(side_by_side([cells, -cells, None], num_cells), -np.inf, exact),
+        LinearConstraint(side_by_side([cells, cells, None], num_cells), exact, np.inf),
+        LinearConstraint(side_by_side([cells, None, cells], num_cells), 1, np.inf),
     ]
-    # Where nothing else decides, later classes are not always the ones to round down.
-    tie = 1e-4 * np.cos(np.arange(num_cells))
+    tie = 1e-4 * np.cos(np.arange(num_cells))  # later classes are not always the ones to round down
     cost = np.concatenate([tie, np.full(num_cells, _MISSED), np.full(num_cells, _LACKING)])
-    result = solve(
+    best = solve(
         cost,
         constraints=constraints,
         integrality=np.concatenate([np.ones(num_cells), np.zeros(2 * num_cells)]),
         bounds=Bounds(0, np.inf),
-        options={"node_limit": _MAX_NODES},
     )
-    assert result.x is not None, result.message
-    return np.asarray(np.rint(result.x[:num_cells]), dtype=np.int64).reshape(num_classes, num_parts)
+    if best is None:  # then each class by itself; the splits may not add up
+        shares = exact.reshape(num_classes, num_parts)
+        return np.stack([_rounded(share, int(total)) for share, total in zip(shares, totals, strict=True)])
+    return np.asarray(np.rint(best[:num_cells]), dtype=np.int64).reshape(num_classes, num_parts)
 
 
-def _give_groups(content: Ints, targets: Ints, *, draws: Floats, fixed: Mapping[int, int]) -> Ints:
+def _give_folds(content: Ints, num_folds: int, draws: Floats) -> Ints:
+    """The fold of each group, as `_give_groups`, of folds of about equal size: one fold after the other.
+
+    All at once, they could be exchanged for each other, and the search would have no end.
+    """
+    fold_of = np.full(len(content), num_folds - 1, dtype=np.int64)
+    left = np.arange(len(content))
+    for fold in range(num_folds - 1):
+        # Proportions of what is left: so all that follow make up for what this one misses.
+        others = num_folds - fold - 1
+        totals = content[left].sum(axis=0)
+        total = int(totals.sum())
+        sizes = _rounded(np.array([1, others]) * total / (1 + others), total)
+        targets = _class_targets(totals, sizes)
+        start = fold / num_folds
+        within = np.clip((draws[left] - start) / (1 - start), 0, 1)
+        is_other = _give_groups(content[left], targets, draws=within, fixed={}, least=(1, others)) == 1
+        fold_of[left[~is_other]] = fold
+        left = left[is_other]
+    return fold_of
+
+
+def _give_groups(
+    content: Ints,
+    targets: Ints,
+    *,
+    draws: Floats,
+    fixed: Mapping[int, int],
+    least: Sequence[int] | None = None,
+) -> Ints:
     """The part of each group `[G]`.
 
     Args:
@@ -165,6 +206,7 @@ def _give_groups(content: Ints, targets: Ints, *, draws: Floats, fixed: Mapping[
         targets: Videos wanted of each class and part `[C, S]`.
         draws: A number from 0 to 1 for each group, which says where it would go by itself.
         fixed: Groups whose part is settled.
+        least: How many groups each part gets in any case; there must be as many that are not settled.
     """
     num_groups, num_parts = len(content), targets.shape[1]
     num_choices = num_groups * num_parts
@@ -177,18 +219,45 @@ def _give_groups(content: Ints, targets: Ints, *, draws: Floats, fixed: Mapping[
         "integrality": np.concatenate([np.ones(num_choices), np.zeros(len(cost) - num_choices)]),
         "bounds": Bounds(low, high),
     }
-    best = solve(cost, constraints=constraints, options={"node_limit": _MAX_NODES}, **settings)
-    assert best.x is not None, best.message
-    as_good = LinearConstraint(sparse.csr_array(cost[None]), -np.inf, cost @ best.x + _TOLERANCE)
+    if least is not None:
+        counts = sparse.kron(np.ones((1, num_groups)), sparse.identity(num_parts))
+        constraints.append(
+            LinearConstraint(side_by_side([counts, None], [num_choices, len(cost) - num_choices]), least)
+        )
+    best = solve(cost, constraints=constraints, **settings)
+    if best is None:
+        return _give_greedily(content, targets, draws=draws, fixed=fixed, least=least or [0] * num_parts)
+    as_good = LinearConstraint(sparse.csr_array(cost[None]), -np.inf, cost @ best + _TOLERANCE)
     wish = np.concatenate([_distances(draws, targets.sum(axis=0)).ravel(), np.zeros(len(cost) - num_choices)])
     nearest = solve(
         wish,
         constraints=[*constraints, as_good],
-        options={"node_limit": _MAX_NODES, "mip_rel_gap": 0.02},
+        gap=0.02,
         **settings,
     )
-    chosen = best.x if nearest.x is None else nearest.x
+    chosen = best if nearest is None else nearest
     return np.asarray(chosen[:num_choices].reshape(num_groups, num_parts).argmax(axis=1), dtype=np.int64)
+
+
+def _give_greedily(
+    content: Ints, targets: Ints, *, draws: Floats, fixed: Mapping[int, int], least: Sequence[int]
+) -> Ints:
+    """As `_give_groups`, without a search: the largest groups first, each to where most of it is wanted."""
+    num_parts = targets.shape[1]
+    distances = _distances(draws, targets.sum(axis=0))
+    part_of = np.full(len(content), -1, dtype=np.int64)
+    missing = targets.copy()
+    short = np.array(least)
+    order = sorted(range(len(content)), key=lambda group: (group not in fixed, -content[group].sum(), group))
+    for place, group in enumerate(order):
+        spilt = np.maximum(content[group][:, None] - np.maximum(missing, 0), 0).sum(axis=0)
+        if len(order) - place <= np.maximum(short, 0).sum():  # each that is left must go where one is due
+            spilt = np.where(short > 0, spilt, np.iinfo(np.int64).max)
+        part = fixed.get(group, min(range(num_parts), key=lambda part: (spilt[part], distances[group, part])))
+        part_of[group] = part
+        missing[:, part] -= content[group]
+        short[part] -= 1
+    return part_of
 
 
 def _constraints(content: Ints, targets: Ints) -> tuple[list[LinearConstraint], Floats]:
@@ -207,7 +276,7 @@ def _constraints(content: Ints, targets: Ints) -> tuple[list[LinearConstraint], 
     wanted, totals = targets.ravel(), targets.sum(axis=0)
 
     def rows(*blocks: sparse.sparray | None) -> sparse.csr_array:
-        return blocks(blocks, widths)
+        return side_by_side(blocks, widths)
 
     constraints = [
         LinearConstraint(rows(one, None, None, None, None), 1, 1),
