@@ -29,7 +29,8 @@ hpc:  ## Build the venv of CLUSTER on its scratch, with its modules, and try it 
 	$(LOGIN)/bin/vidcls hpc $(CLUSTER)
 
 test: $(READY)  ## Set up and run the tests (minutes)
-	$(BIN)/pytest -q -n 2 --dist worksteal -m "not slow"
+	@# Most tests wait for other processes: three workers fill two cores.
+	$(BIN)/pytest -q -n 3 --dist worksteal -m "not slow"
 
 lint: $(READY)  ## Format, lint, types, direction of imports
 	$(BIN)/ruff format --check .

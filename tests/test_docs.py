@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,8 +29,9 @@ def blocks(language: str) -> list[str]:
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the checkout that uses this environment."""
     folder = tmp_path_factory.mktemp("checkout")
-    for name in ("Makefile", "pyproject.toml", "constraints.txt", "experiments", "sweeps", "slurm"):
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", "sweeps", "slurm"):
         (folder / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "experiments", folder / "experiments")  # the best of a sweep is written there
     (folder / ".venv").symlink_to(sys.prefix)
     return folder
 

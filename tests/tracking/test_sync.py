@@ -45,7 +45,8 @@ def make_run(experiment: Experiment, name: str = "a", *, num_rows: int = NUM_ROW
     run = Run.at(spec, "0123456789ab")
     if not run.spec_file.exists():
         clean = LeakState.of({"val": (0, 2)}, by="group")
-        run.create(spec, {"leaks": clean.as_dict()})
+        store = {"manifest": {"hash": "0"}, "store_dir": spec.store_dir}
+        run.create(spec, {"leaks": clean.as_dict(), **store})
     file = MetricsFile(run.metrics_file)
     file.truncate_to(0)
     for row in rows(num_rows):
