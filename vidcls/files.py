@@ -25,6 +25,14 @@ def is_disk_full(error: BaseException | None) -> bool:
     return False
 
 
+def nearest_folder(path: Path) -> Path:
+    """The folder itself, or the nearest one above it that exists: whose disk it would be written to."""
+    path = path.expanduser().absolute()
+    while not path.is_dir():
+        path = path.parent
+    return path
+
+
 def disk_full(path: Path, *, kept: str, cause: BaseException) -> VidclsError:
     """The error for a disk that was full while `path` was written; `kept` says what survives."""
     import shutil

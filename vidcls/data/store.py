@@ -28,7 +28,7 @@ from vidcls.data.decoding.decode import Form, Probe
 from vidcls.data.decoding.workers import Decoders, Failure, StageProgress
 from vidcls.data.entries import Entry, choice, decode_stored, lay_out
 from vidcls.errors import VidclsError
-from vidcls.files import atomic_file, disk_full, is_disk_full, sync_folder, write_json
+from vidcls.files import atomic_file, disk_full, is_disk_full, nearest_folder, sync_folder, write_json
 from vidcls.spec.sections import ClipSection
 
 _VERSION = 2
@@ -200,9 +200,7 @@ class _Unfinished(Exception):  # noqa: N818  (a way out of a `with` block, not a
 
 
 def _free_bytes(path: Path) -> int:
-    while not path.exists():
-        path = path.parent
-    return shutil.disk_usage(path).free
+    return shutil.disk_usage(nearest_folder(path)).free
 
 
 def _shard_sizes(entries: Mapping[str, Entry]) -> Sequence[int]:

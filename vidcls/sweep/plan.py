@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import fmean
 
 from vidcls.errors import UserError, VidclsError
+from vidcls.files import nearest_folder
 from vidcls.launch.local import num_gpus
 from vidcls.launch.profile import AnyProfile, LocalProfile, QueuedProfile
 from vidcls.launch.queue import Queue, open_queue
@@ -248,9 +249,7 @@ def copies_at_once(options: SweepOptions, num_workers: int, num_trials: int | No
 
 
 def _check_disk(base: Spec, options: SweepOptions, num_workers: int, num_trials: int | None) -> None:
-    place = Path(base.runs_dir)
-    while not place.exists():
-        place = place.parent
+    place = nearest_folder(Path(base.runs_dir))
     free = shutil.disk_usage(place).free
     at_once = copies_at_once(options, num_workers, num_trials)
     copies = _ADAMW_COPIES * at_once + options.keep

@@ -14,6 +14,7 @@ import psutil
 from vidcls.campaign.preflight.finding import Asked, Finding, gb
 from vidcls.campaign.preflight.trials import Tried
 from vidcls.data.outlook import Outlook
+from vidcls.files import nearest_folder
 from vidcls.launch.values import SECRET
 from vidcls.sweep.plan import copies_at_once
 
@@ -35,7 +36,7 @@ def check_writable(asked: Asked) -> Iterator[Finding]:
     """Whether runs and stores can be written where they are asked for."""
     spec = asked.first
     runs_dir = asked.plan.folder.path if asked.plan else Path(spec.runs_dir)
-    for folder in {_existing(runs_dir), _existing(Path(spec.store_dir))}:
+    for folder in {nearest_folder(runs_dir), nearest_folder(Path(spec.store_dir))}:
         try:
             with tempfile.TemporaryFile(dir=folder):
                 pass
@@ -50,7 +51,7 @@ def check_disk(asked: Asked, tried: Tried, stores: Sequence[Outlook]) -> Iterato
     runs_dir = asked.plan.folder.path if asked.plan else Path(spec.runs_dir)
     needs = [_Need(runs_dir, run_bytes(asked, tried), "checkpoints")]
     store_bytes = sum(store.num_bytes for store in stores if not store.is_built)
-    if spec.data.residency == "auto" and store_bytes > _left(_existing(Path(spec.store_dir)))[0]:
+    if spec.data.residency == "auto" and store_bytes > _left(nearest_folder(Path(spec.store_dir)))[0]:
         found = f"{spec.store_dir}: no room for the store of {gb(store_bytes)}"
         todo = "store_dir=FOLDER on a larger disk; without it videos are decoded each time, which is slow"
         yield Finding("disk", "warning", found, todo)
@@ -60,12 +61,12 @@ def check_disk(asked: Asked, tried: Tried, stores: Sequence[Outlook]) -> Iterato
     )
     by_disk: dict[int, list[_Need]] = {}
     for need in needs:
-        by_disk.setdefault(_existing(need.folder).stat().st_dev, []).append(need)
+        by_disk.setdefault(nearest_folder(need.folder).stat().st_dev, []).append(need)
     for together in by_disk.values():
         yield _room(together)
     scratch, home = asked.profile.scratch, Path.home()
     large = [need for need in needs if need.num_bytes > _MUCH_BYTES]
-    if scratch and any(_existing(need.folder).resolve().is_relative_to(home) for need in large):
+    if scratch and any(nearest_folder(need.folder).resolve().is_relative_to(home) for need in large):
         found = "large files would go to the home folder, whose quota is small"
         yield Finding("disk", "warning", found, f"runs_dir={scratch}/runs store_dir={scratch}/store")
 
@@ -83,7 +84,7 @@ def run_bytes(asked: Asked, tried: Tried) -> float:
 
 
 def _room(needs: Sequence[_Need]) -> Finding:
-    folder, needed = _existing(needs[0].folder), sum(need.num_bytes for need in needs)
+    folder, needed = nearest_folder(needs[0].folder), sum(need.num_bytes for need in needs)
     left, limit = _left(folder)
     what = " and ".join(f"{gb(need.num_bytes)} {need.what}" for need in needs)
     found = f"{folder}: {gb(left)} {limit}; about {what} to write"
@@ -100,13 +101,6 @@ def _left(folder: Path) -> tuple[int, str]:
     """Bytes that may still be written to a folder, and what limits them."""
     free, quota = psutil.disk_usage(str(folder)).free, quota_left_bytes(folder)
     return (free, "free") if quota is None or free < quota else (quota, "left of your quota")
-
-
-def _existing(path: Path) -> Path:
-    path = path.expanduser().absolute()
-    while not path.is_dir():
-        path = path.parent
-    return path
 
 
 def quota_left_bytes(folder: Path) -> int | None:
