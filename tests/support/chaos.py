@@ -193,13 +193,15 @@ class Chaos:
             return None
         if len(self._tasks()) < 2:
             self._type("resume")  # somebody should be there to take its lease
-        victims = [psutil.Process(report.pid)]
         whole = self.random.random() < 0.5
-        if whole:
-            victims += victims[0].children(recursive=True)
         held = [t for t in self._trials.refresh() if t.lease and t.lease.worker == report.id]
-        for process in victims:
-            process.suspend()
+        try:
+            victims = [psutil.Process(report.pid)]
+            if whole:
+                victims += victims[0].children(recursive=True)
+            victims = [process for process in victims if _suspended(process)]
+        except psutil.NoSuchProcess:  # it has just gone by itself
+            return None
         enough = time.monotonic() + 3 * self._lease_s
         try:
             # Nobody takes it while the others are busy.
@@ -250,3 +252,12 @@ def trial_processes(worker: int) -> list[psutil.Process]:
         return [child for server in psutil.Process(worker).children() for child in server.children()]
     except psutil.NoSuchProcess:
         return []
+
+
+def _suspended(process: psutil.Process) -> bool:
+    """Make a process stand still; False if it has ended."""
+    try:
+        process.suspend()
+    except psutil.NoSuchProcess:
+        return False
+    return True
