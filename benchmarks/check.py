@@ -24,11 +24,11 @@ from vidcls.data.checks.check import check
 from vidcls.data.decoding.readers import DecodeError, decord_is_there, read
 from vidcls.data.decoding.workers import Decoders, usable_cores
 from vidcls.data.manifest import Manifest
-from vidcls.spec.sections import ClipSection, DataSection
+from vidcls.spec.sections import Clip, DataSection
 
 TARGET = 1.3
 ROUNDS = 4
-CLIP = ClipSection(frames=10, size=(112, 112))
+CLIP = Clip(frames=10, size=(112, 112))
 
 
 def run() -> list[Result]:

@@ -58,7 +58,7 @@ def peak_bytes(residency: str, file: Path) -> int:
     import torch
 
     from vidcls.data.batches import open_clips
-    from vidcls.spec.sections import AugmentSection, ClipSection, DataSection
+    from vidcls.spec.sections import AugmentSection, Clip, DataSection
 
     manifest = manifest_of(file)
     section = DataSection.model_validate_json(f'{{"residency": "{residency}"}}')
@@ -66,7 +66,7 @@ def peak_bytes(residency: str, file: Path) -> int:
     with open_clips(
         manifest.videos,
         data=section,
-        clip=ClipSection(frames=10, size=(112, 112)),
+        clip=Clip(frames=10, size=(112, 112)),
         classes=manifest.classes,
         store_dir=CACHE,
         device=torch.device("cpu"),

@@ -24,11 +24,11 @@ from benchmarks.common import CACHE, FLIP_LABELS, Result, finish, manifest_of, r
 from vidcls.data.batches import Clips, open_clips
 from vidcls.data.decoding.workers import usable_cores
 from vidcls.data.manifest import Video
-from vidcls.spec.sections import AugmentSection, ClipSection, DataSection
+from vidcls.spec.sections import AugmentSection, Clip, DataSection
 
 TARGET = 20.0
 ROUNDS, ROUND_S, DECODED_A_ROUND = 7, 1.0, 80
-CLIP = ClipSection(frames=10, size=(112, 112))
+CLIP = Clip(frames=10, size=(112, 112))
 AUGMENT = AugmentSection(flip=0.5, crop="random_resized")
 
 

@@ -23,18 +23,18 @@ from vidcls.data.views import View
 from vidcls.errors import VidclsError
 from vidcls.models.build import build
 from vidcls.spec.model import EarlyFusionSection
-from vidcls.spec.sections import AugmentSection, ClipSection, Modality
+from vidcls.spec.sections import AugmentSection, Clip, Modality
 
 Frames = list[torch.Tensor]
-Way = Callable[[list[Frames], list[View], ClipSection], torch.Tensor]
+Way = Callable[[list[Frames], list[View], Clip], torch.Tensor]
 
 
-def on_the_host(clips: list[Frames], views: list[View], clip: ClipSection) -> torch.Tensor:
+def on_the_host(clips: list[Frames], views: list[View], clip: Clip) -> torch.Tensor:
     windows = [cut(frames, view) for frames, view in zip(clips, views, strict=True)]
     return host_batch(windows, [view.flip for view in views], clip=clip, buffers=Buffers(1))
 
 
-def on_the_device(clips: list[Frames], views: list[View], clip: ClipSection) -> torch.Tensor:
+def on_the_device(clips: list[Frames], views: list[View], clip: Clip) -> torch.Tensor:
     """What CUDA does, on the CPU."""
     packed = pack([cut(frames, view) for frames, view in zip(clips, views, strict=True)], pin=False)
     return finish(packed, [view.flip for view in views], clip=clip, device=torch.device("cpu"))
@@ -57,7 +57,7 @@ def in_pixels(fields: Frames) -> torch.Tensor:
 
 
 def test_flow_is_given_in_pixels_of_the_clip(batch: Way) -> None:
-    clip = ClipSection(modality="flow", frames=3, size=(20, 24), mean=(0.5, -0.25), std=(2.0, 0.5))
+    clip = Clip(modality="flow", frames=3, size=(20, 24), mean=(0.5, -0.25), std=(2.0, 0.5))
     fields = random_bytes(3, 20, 24, 2)
     made = batch([fields], [View(0, 0, 20, 24)], clip)
     assert made.shape == (1, 2, 3, 20, 24)
@@ -65,12 +65,12 @@ def test_flow_is_given_in_pixels_of_the_clip(batch: Way) -> None:
     mean, std = (torch.tensor(values).view(2, 1, 1, 1) for values in (clip.mean, clip.std))
     torch.testing.assert_close(made[0], (in_pixels(fields) - mean) / std, rtol=1e-6, atol=1e-5)
     still = batch([[torch.full((20, 24, 2), STILL, dtype=torch.uint8)] * 3], [View(0, 0, 20, 24)],
-                  ClipSection(modality="flow", frames=3, size=(20, 24)))  # fmt: skip
+                  Clip(modality="flow", frames=3, size=(20, 24)))  # fmt: skip
     assert not still.any()
 
 
 def test_a_mirror_of_flow_reverses_columns_and_negates_u(batch: Way) -> None:
-    clip = ClipSection(modality="flow", frames=3, size=(20, 24))
+    clip = Clip(modality="flow", frames=3, size=(20, 24))
     fields = random_bytes(3, 20, 24, 2)
     plain = batch([fields], [View(0, 0, 20, 24)], clip)
     mirrored = batch([fields], [View(0, 0, 20, 24, flip=True)], clip)
@@ -87,7 +87,7 @@ def test_a_mirror_of_flow_reverses_columns_and_negates_u(batch: Way) -> None:
 def test_a_resize_of_flow_scales_it_as_it_does_the_picture(
     motion: tuple[int, int], window: tuple[int, int], size: tuple[int, int], flip: bool
 ) -> None:
-    clip = ClipSection(modality="flow", frames=1, size=size, std=(1.0, 1.0))
+    clip = Clip(modality="flow", frames=1, size=size, std=(1.0, 1.0))
     u, v = (steps * STEP_PX for steps in motion)
     field = (
         (torch.tensor(motion) + STILL).to(torch.uint8).expand(window[0] + 2, window[1] + 3, 2).contiguous()
@@ -107,7 +107,7 @@ def test_a_resize_of_flow_scales_it_as_it_does_the_picture(
 def test_host_and_device_agree_to_a_step(
     modality: Modality, window: tuple[int, int], size: tuple[int, int], flip: bool
 ) -> None:
-    clip = ClipSection(modality=modality, frames=2, size=size)
+    clip = Clip(modality=modality, frames=2, size=size)
     num = 4 if modality == "difference" else 2
     clips = [random_bytes(num, window[0] + 1, window[1] + 2, clip.num_channels, seed=i) for i in range(2)]
     views = [View(1, 2, *window, flip=flip), View(0, 0, *window)]
@@ -125,7 +125,7 @@ def test_host_and_device_agree_to_a_step(
 
 
 def test_a_difference_is_the_next_frame_less_the_sampled_one(batch: Way) -> None:
-    clip = ClipSection(modality="difference", frames=2, size=(20, 24), mean=(0, 0.1, 0), std=(0.5, 1, 2))
+    clip = Clip(modality="difference", frames=2, size=(20, 24), mean=(0, 0.1, 0), std=(0.5, 1, 2))
     frames = random_bytes(4, 20, 24, 3)
     made = batch([frames], [View(0, 0, 20, 24, flip=True)], clip)[0]
     stack = torch.stack(frames).permute(3, 0, 1, 2).flip(3).double() / 255
@@ -137,14 +137,14 @@ def test_a_difference_is_the_next_frame_less_the_sampled_one(batch: Way) -> None
 @given(st.integers(1, 60), st.integers(1, 20), st.sampled_from(["uniform", "segment"]), st.integers(0, 9))
 def test_moments_stay_within_the_video(num_frames: int, frames: int, sampling: Any, seed: int) -> None:
     for modality in ("flow", "difference"):
-        clip = ClipSection(modality=modality, frames=frames, sampling=sampling)
+        clip = Clip(modality=modality, frames=frames, sampling=sampling)
         num = num_moments(num_frames + 1, clip, is_flow=False)
         assert num == num_frames
         moments = frame_indices(num, clip, rng=generator(seed))
         needed = needed_frames(moments, clip)
         assert needed.max() <= (num_frames if modality == "difference" else num_frames - 1)
         assert np.isin(needed, reachable_frames(num, clip)).all()
-    assert num_moments(9, ClipSection(modality="flow"), is_flow=True) == 9
+    assert num_moments(9, Clip(modality="flow"), is_flow=True) == 9
 
 
 def test_a_clip_holds_the_moments_of_the_truth(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_a_single_frame_has_no_motion(tmp_path: Path, modality: str) -> None:
 
 
 def test_early_fusion_stacks_u1_v1_u2_v2() -> None:
-    clip = ClipSection(modality="flow", frames=3, size=(8, 8))
+    clip = Clip(modality="flow", frames=3, size=(8, 8))
     model = build(EarlyFusionSection(kind="early_fusion"), num_classes=2, clip=clip)
     seen: list[torch.Tensor] = []
     model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))  # type: ignore[operator,union-attr]

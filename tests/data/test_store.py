@@ -20,7 +20,7 @@ from vidcls.data.decoding.workers import Decoders
 from vidcls.data.sampling import frame_indices
 from vidcls.data.store import Store
 from vidcls.errors import VidclsError
-from vidcls.spec.sections import ClipSection
+from vidcls.spec.sections import Clip
 
 # Builds a store of 150 videos of one file (three shards) without the guard of a main module, says how many
 # were decoded when it began, and may kill itself without warning.
@@ -31,7 +31,7 @@ import psutil
 from vidcls.data.decoding.decode import Probe
 from vidcls.data.store import Store
 from vidcls.data.decoding.workers import Decoders
-from vidcls.spec.sections import ClipSection
+from vidcls.spec.sections import Clip
 
 file, store_dir, kill_at = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 digests = [f"{number:032x}" for number in range(150)]
@@ -45,7 +45,7 @@ def progress(stage, done, total):
         print(json.dumps({"workers": workers}), flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 
-store = Store(store_dir, probes=probes, clip=ClipSection(frames=4, size=(16, 16)))
+store = Store(store_dir, probes=probes, clip=Clip(frames=4, size=(16, 16)))
 decoders = Decoders(workers=2, timeout_s=60)
 store.build(dict.fromkeys(digests, file), decoders=decoders, progress=progress)
 decoders.close()
@@ -103,7 +103,7 @@ def test_the_store_holds_the_reachable_frames(
     }
     found = probe_files(files, decoder="decord", store_dir=tmp_path, decoders=decoders)
     probes = {digest: probe for digest, probe in found.items() if isinstance(probe, Probe)}
-    clip = ClipSection(frames=5, size=(16, 20), fit=fit, sampling=sampling)
+    clip = Clip(frames=5, size=(16, 20), fit=fit, sampling=sampling)
     store = Store(tmp_path, probes=probes, clip=clip)
     store.build(files, decoders=decoders)
     for digest, probe in probes.items():
@@ -118,9 +118,9 @@ def test_the_store_holds_the_reachable_frames(
 
 def test_the_address_follows_the_content(tmp_path: Path) -> None:
     probes = {"a": Probe(9, 32, 48, None, "pyav"), "b": Probe(9, 32, 48, None, "pyav")}
-    clip = ClipSection(frames=4, size=(16, 16))
+    clip = Clip(frames=4, size=(16, 16))
 
-    def path(clip: ClipSection = clip, probes: dict[str, Probe] = probes) -> Path:
+    def path(clip: Clip = clip, probes: dict[str, Probe] = probes) -> Path:
         return Store(tmp_path, probes=probes, clip=clip).path
 
     assert path() == path(probes=dict(reversed(probes.items())))
@@ -163,7 +163,7 @@ def test_two_processes_build_once(tmp_path: Path) -> None:
 def small(tmp_path: Path) -> tuple[Store, dict[str, Path]]:
     file = write_clip(tmp_path / "a.mp4", moving_square(12, 32, 48))
     probes = {"a": Probe(12, 32, 48, 25.0, "pyav")}
-    return Store(tmp_path / "s", probes=probes, clip=ClipSection(frames=4, size=(16, 16))), {"a": file}
+    return Store(tmp_path / "s", probes=probes, clip=Clip(frames=4, size=(16, 16))), {"a": file}
 
 
 def test_file_systems_without_locks(

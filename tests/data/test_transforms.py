@@ -14,7 +14,7 @@ from vidcls.data.sampling import generator
 from vidcls.data.transforms import cut, finish, host_batch, pack
 from vidcls.data.views import View, eval_view, flip_map, train_view
 from vidcls.errors import UserError
-from vidcls.spec.sections import AugmentSection, ClipSection
+from vidcls.spec.sections import AugmentSection, Clip
 
 CPU = torch.device("cpu")
 
@@ -26,18 +26,18 @@ def frames(seed: int, num_frames: int = 3, height: int = 20, width: int = 24) ->
     ]
 
 
-def on_the_host(clips: list[list[torch.Tensor]], views: list[View], clip: ClipSection) -> torch.Tensor:
+def on_the_host(clips: list[list[torch.Tensor]], views: list[View], clip: Clip) -> torch.Tensor:
     windows = [cut(f, v) for f, v in zip(clips, views, strict=True)]
     return host_batch(windows, [v.flip for v in views], clip=clip, buffers=Buffers(1))
 
 
-def on_the_device(clips: list[list[torch.Tensor]], views: list[View], clip: ClipSection) -> torch.Tensor:
+def on_the_device(clips: list[list[torch.Tensor]], views: list[View], clip: Clip) -> torch.Tensor:
     """What CUDA does, on the CPU."""
     packed = pack([cut(f, v) for f, v in zip(clips, views, strict=True)], pin=False)
     return finish(packed, [v.flip for v in views], clip=clip, device=CPU)
 
 
-Way = Callable[[list[list[torch.Tensor]], list[View], ClipSection], torch.Tensor]
+Way = Callable[[list[list[torch.Tensor]], list[View], Clip], torch.Tensor]
 
 
 @pytest.fixture(params=[on_the_host, on_the_device])
@@ -47,7 +47,7 @@ def batch(request: pytest.FixtureRequest) -> Way:
 
 
 def test_evaluation_normalises_the_centre(batch: Way) -> None:
-    clip = ClipSection(frames=3, size=(16, 18), fit="crop", mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
+    clip = Clip(frames=3, size=(16, 18), fit="crop", mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
     given_frames = frames(0)
     made = batch([given_frames], [eval_view((20, 24), clip)], clip)
     pixels = np.stack([f.numpy() for f in given_frames])[:, 2:18, 3:21].astype(np.float64)
@@ -72,7 +72,7 @@ def test_evaluation_normalises_the_centre(batch: Way) -> None:
 def test_a_clip_does_not_depend_on_its_batch(
     batch: Way, options: dict[str, Any], widths: tuple[int, ...]
 ) -> None:
-    clip = ClipSection(frames=3, size=(16, 16), fit="crop")
+    clip = Clip(frames=3, size=(16, 16), fit="crop")
     augment = AugmentSection(flip=0.5, **options)
     # Sizes may differ between videos under fit: crop.
     clips = [frames(seed, width=widths[seed % len(widths)]) for seed in range(7)]
@@ -87,7 +87,7 @@ def test_a_clip_does_not_depend_on_its_batch(
 
 
 def test_one_draw_serves_all_frames_of_a_clip(batch: Way) -> None:
-    clip = ClipSection(frames=3, size=(16, 16), fit="crop")
+    clip = Clip(frames=3, size=(16, 16), fit="crop")
     augment = AugmentSection(flip=0.5, crop="random_resized")
     still = frames(0, num_frames=1) * 3
     for i in range(8):
@@ -98,13 +98,13 @@ def test_one_draw_serves_all_frames_of_a_clip(batch: Way) -> None:
 
 
 def test_a_mirror_reverses_columns_only(batch: Way) -> None:
-    clip = ClipSection(frames=3, size=(20, 24))
+    clip = Clip(frames=3, size=(20, 24))
     plain = batch([frames(0)], [View(0, 0, 20, 24)], clip)
     assert torch.equal(batch([frames(0)], [View(0, 0, 20, 24, flip=True)], clip), plain.flip(4))
 
 
 def test_what_was_given_is_not_changed(batch: Way) -> None:
-    clip = ClipSection(frames=3, size=(20, 24))
+    clip = Clip(frames=3, size=(20, 24))
     given_frames = frames(0)
     batch([given_frames], [View(0, 0, 20, 24, flip=True)], clip)
     assert all(torch.equal(a, b) for a, b in zip(given_frames, frames(0), strict=True))
@@ -120,7 +120,7 @@ def test_what_was_given_is_not_changed(batch: Way) -> None:
 def test_host_and_device_agree_to_a_grey_level(
     height: int, width: int, size: tuple[int, int], num_frames: int, flip: bool
 ) -> None:
-    clip = ClipSection.model_construct(size=size, mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
+    clip = Clip.model_construct(size=size, mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
     clips = [frames(seed, num_frames=num_frames, height=height + 3, width=width + 5) for seed in range(2)]
     views = [View(1, 2, height, width, flip), View(0, 0, height, width)]
     ours, theirs = on_the_host(clips, views, clip), on_the_device(clips, views, clip)
@@ -134,7 +134,7 @@ def test_host_and_device_agree_to_a_grey_level(
 
 @given(st.integers(16, 60), st.integers(16, 60), st.integers(0, 1000))
 def test_windows_lie_within_the_frame(height: int, width: int, key: int) -> None:
-    clip = ClipSection(size=(16, 16), fit="crop")
+    clip = Clip(size=(16, 16), fit="crop")
     for crop in ("random", "random_resized"):
         view = train_view((height, width), clip, augment=AugmentSection(crop=crop), rng=generator(key))
         assert view.top >= 0
@@ -146,7 +146,7 @@ def test_windows_lie_within_the_frame(height: int, width: int, key: int) -> None
 
 
 def test_random_resized_covers_the_asked_area_and_ratio() -> None:
-    clip = ClipSection(size=(100, 100), fit="crop")
+    clip = Clip(size=(100, 100), fit="crop")
     augment = AugmentSection(crop="random_resized", scale=(0.2, 0.6), ratio=(0.5, 2.0))
     views = [train_view((200, 200), clip, augment=augment, rng=generator(i)) for i in range(500)]
     areas = np.array([v.height * v.width / 200**2 for v in views])

@@ -9,22 +9,19 @@ from tests.support.video import moving_square, write_frames
 from tests.support.videos import open_cpu, video
 from vidcls.evaluate.predictions import Predictions
 from vidcls.evaluate.previews import make_previews
-from vidcls.spec.experiment import Spec
-from vidcls.spec.model import EarlyFusionSection
-from vidcls.spec.sections import ClipSection, Modality
+from vidcls.spec.sections import Clip, Modality
 
 
 def shown(tmp_path: Path, modality: Modality, frames: np.ndarray) -> np.ndarray:
     """The preview of one video of those frames, `[T, H, W, 3]`."""
-    clip = ClipSection(modality=modality, frames=3, size=(40, 48))
+    clip = Clip(modality=modality, frames=3, size=(40, 48))
     one = video(write_frames(tmp_path / "v", frames))
     scored = Predictions(
         ids=("v",), labels=np.zeros(1, np.int64), logits=np.array([[1.0, 0.0]], np.float32), classes=("a", "b"),
         split="val", checkpoint="best", manifest_hash="m",
     )  # fmt: skip
-    spec = Spec(name="x", clip=clip, model=EarlyFusionSection(kind="early_fusion"))
     with open_cpu([one], tmp_path / "s", clip=clip.model_dump()) as clips:
-        (preview,) = make_previews(clips, [one], scored, spec=spec)
+        (preview,) = make_previews(clips, [one], scored, clip=clip, num=8)
     assert preview.clip.shape == (3, 40, 48, 3)
     assert preview.clip.dtype == np.uint8
     return preview.clip

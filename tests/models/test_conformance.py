@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from vidcls.models.build import build
 from vidcls.models.device import to_channels_last
 from vidcls.spec.model import ModelSection
-from vidcls.spec.sections import ClipSection
+from vidcls.spec.sections import Clip
 
 NUM_CLASSES = 5
-CLIP = ClipSection(frames=6, size=(32, 40))
+CLIP = Clip(frames=6, size=(32, 40))
 JOINS = ("mean", "max", "concat", "gru", "attention")
 SECTIONS: dict[str, dict[str, object]] = {
     "cnn3d-small": {"kind": "cnn3d"},
@@ -45,7 +45,7 @@ ORDER_BLIND = {
 each_model = pytest.mark.parametrize("name", SECTIONS)
 
 
-def make(name: str, *, clip: ClipSection = CLIP) -> nn.Module:
+def make(name: str, *, clip: Clip = CLIP) -> nn.Module:
     torch.manual_seed(0)
     section: ModelSection = TypeAdapter(ModelSection).validate_python(
         {"dropout": 0.2, **SECTIONS[name]} if SECTIONS[name]["kind"] != "ensemble" else SECTIONS[name],
@@ -64,7 +64,7 @@ def settle(model: nn.Module) -> nn.Module:
     return model.eval()
 
 
-def make_clip(batch: int = 4, *, clip: ClipSection = CLIP) -> Tensor:
+def make_clip(batch: int = 4, *, clip: Clip = CLIP) -> Tensor:
     shape = (batch, clip.num_channels, clip.frames, *clip.size)
     return torch.randn(shape, generator=torch.Generator().manual_seed(1))
 

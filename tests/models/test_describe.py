@@ -14,9 +14,9 @@ from vidcls.cli.main import app
 from vidcls.models.build import build
 from vidcls.models.describe import describe
 from vidcls.spec.model import ModelSection
-from vidcls.spec.sections import ClipSection
+from vidcls.spec.sections import Clip
 
-CLIP = ClipSection(frames=4, size=(32, 32))
+CLIP = Clip(frames=4, size=(32, 32))
 
 
 def parse(**section: object) -> ModelSection:
@@ -54,7 +54,7 @@ def test_two_members_cost_twice() -> None:
 
 def test_describing_draws_no_memory_of_the_clip() -> None:
     """A clip of 300 GB is followed through the network as well as a small one."""
-    summary = describe(parse(kind="cnn3d"), clip=ClipSection(frames=4096, size=(2048, 2048)), num_classes=2)
+    summary = describe(parse(kind="cnn3d"), clip=Clip(frames=4096, size=(2048, 2048)), num_classes=2)
     assert summary.stages[0].shape == (1, 32, 4096, 1024, 1024)
     assert not torch.empty(0).is_meta
 

@@ -11,7 +11,7 @@ import torch
 
 from vidcls.data.batches import Clips, open_clips
 from vidcls.data.manifest import Video
-from vidcls.spec.sections import ClipSection, DataSection
+from vidcls.spec.sections import Clip, DataSection
 
 
 def video(path: Path, *, label: int = 0, name: str | None = None) -> Video:
@@ -23,7 +23,7 @@ def video(path: Path, *, label: int = 0, name: str | None = None) -> Video:
 def open_cpu(videos: Sequence[Video], store_dir: Path, **options: Any) -> Clips:
     """`open_clips` on the CPU with two workers; the classes are a to f unless given."""
     data = DataSection(workers=2, **options.pop("data", {}))
-    clip = ClipSection(**{"frames": 4, "size": (16, 16), **options.pop("clip", {})})
+    clip = Clip(**{"frames": 4, "size": (16, 16), **options.pop("clip", {})})
     options.setdefault("classes", tuple("abcdef"))
     return open_clips(
         videos, data=data, clip=clip, store_dir=store_dir, device=torch.device("cpu"), **options

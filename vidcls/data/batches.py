@@ -17,7 +17,7 @@ from vidcls.data.residency import Source, Stored, Streamed, choose_stored
 from vidcls.data.sampling import unfit
 from vidcls.data.store import Store
 from vidcls.errors import VidclsError
-from vidcls.spec.sections import Auto, ClipSection, DataSection, Residency
+from vidcls.spec.sections import Auto, Clip, DataSection, Residency
 
 __all__ = ["Batch", "Clips", "open_clips"]
 
@@ -26,7 +26,7 @@ def open_clips(
     videos: Sequence[Video],
     *,
     data: DataSection,
-    clip: ClipSection,
+    clip: Clip,
     store_dir: Path,
     device: torch.device,
     classes: Sequence[str] = (),
@@ -84,9 +84,7 @@ def open_clips(
     )
 
 
-def _sort_out(
-    outcomes: Mapping[str, Probe | Failure], clip: ClipSection
-) -> tuple[dict[str, Probe], dict[str, str]]:
+def _sort_out(outcomes: Mapping[str, Probe | Failure], clip: Clip) -> tuple[dict[str, Probe], dict[str, str]]:
     """The probes of the videos that such clips can be made of, and why of the others none can, by digest."""
     probes: dict[str, Probe] = {}
     reasons: dict[str, str] = {}

@@ -27,7 +27,7 @@ from vidcls.data.sampling import frame_indices, generator, needed_frames, num_mo
 from vidcls.data.transforms import cut, finish, host_batch, pack
 from vidcls.data.views import View, eval_view, flip_map, train_view
 from vidcls.errors import VidclsError
-from vidcls.spec.sections import AugmentSection, ClipSection, DataSection, Residency
+from vidcls.spec.sections import AugmentSection, Clip, DataSection, Residency
 
 _BATCHES_AHEAD = 2
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class Clips:
         bad: dict[str, str],
         decoders: Mapping[str, Decoder],
         data: DataSection,
-        clip: ClipSection,
+        clip: Clip,
         classes: Sequence[str],
         device: torch.device,
         report_bad: bool,

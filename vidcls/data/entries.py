@@ -10,7 +10,7 @@ from vidcls.data.decoding.decode import Form, Probe, decode
 from vidcls.data.decoding.flow import compute_fields, read_fields
 from vidcls.data.decoding.readers import Pixels
 from vidcls.data.sampling import num_moments, reachable_frames
-from vidcls.spec.sections import ClipSection, FlowMethod
+from vidcls.spec.sections import Clip, FlowMethod
 
 _SHARD_VIDEOS = 64
 _SHARD_BYTES = 256 * 2**20
@@ -44,14 +44,14 @@ class Entry:
         return self.num_frames * self.height * self.width * self.num_channels
 
 
-def choice(clip: ClipSection) -> str:
+def choice(clip: Clip) -> str:
     """Names the rule by which frames are stored; equal names, equal frames."""
     if clip.sampling != "uniform":
         return "all"
     return f"uniform {clip.frames}" + (" and the next ones" if clip.modality == "difference" else "")
 
 
-def lay_out(probes: Mapping[str, Probe], clip: ClipSection) -> dict[str, Entry]:
+def lay_out(probes: Mapping[str, Probe], clip: Clip) -> dict[str, Entry]:
     """The entry of each video, by digest, in the order of `probes`."""
     form = Form(clip.fit, clip.size)
     entries: dict[str, Entry] = {}

@@ -11,7 +11,7 @@ from vidcls.data.decoding.workers import Failure
 from vidcls.data.manifest import Video
 from vidcls.data.sampling import unfit
 from vidcls.data.store import Store
-from vidcls.spec.sections import ClipSection
+from vidcls.spec.sections import Clip
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Outlook:
 
 
 def outlook(
-    videos: Sequence[Video], *, known: Mapping[str, Probe | Failure], clip: ClipSection, store_dir: Path
+    videos: Sequence[Video], *, known: Mapping[str, Probe | Failure], clip: Clip, store_dir: Path
 ) -> Outlook:
     """Foresee a store from what is remembered of its videos.
 

@@ -29,7 +29,7 @@ from vidcls.data.manifest import Video
 from vidcls.data.sampling import Indices
 from vidcls.data.store import Store
 from vidcls.errors import VidclsError
-from vidcls.spec.sections import ClipSection, Residency
+from vidcls.spec.sections import Clip, Residency
 
 _MEMORY_SHARE = 0.5
 
@@ -93,7 +93,7 @@ class Streamed:
         decoders: Does the work.
     """
 
-    def __init__(self, *, probes: Mapping[str, Probe], clip: ClipSection, decoders: Decoders) -> None:
+    def __init__(self, *, probes: Mapping[str, Probe], clip: Clip, decoders: Decoders) -> None:
         self._probes = probes
         self._form = Form(clip.fit, clip.size)
         self._flow = clip.flow_method

@@ -12,7 +12,7 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
-from vidcls.spec.sections import ClipSection
+from vidcls.spec.sections import Clip
 
 Indices = NDArray[np.int64]
 
@@ -23,7 +23,7 @@ def generator(*key: int | str) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
 
 
-def num_moments(num_frames: int, clip: ClipSection, *, is_flow: bool) -> int:
+def num_moments(num_frames: int, clip: Clip, *, is_flow: bool) -> int:
     """How many moments a video has to sample from (n).
 
     Args:
@@ -34,7 +34,7 @@ def num_moments(num_frames: int, clip: ClipSection, *, is_flow: bool) -> int:
     return num_frames if clip.modality == "rgb" or is_flow else num_frames - 1
 
 
-def unfit(num_frames: int, clip: ClipSection, *, is_flow: bool) -> str | None:
+def unfit(num_frames: int, clip: Clip, *, is_flow: bool) -> str | None:
     """Why no clip can be made of a video; None where one can."""
     if is_flow and clip.modality != "flow":
         return "holds flow fields, not frames: set clip.modality=flow"
@@ -43,7 +43,7 @@ def unfit(num_frames: int, clip: ClipSection, *, is_flow: bool) -> str | None:
     return None
 
 
-def frame_indices(num_moments: int, clip: ClipSection, *, rng: np.random.Generator | None = None) -> Indices:
+def frame_indices(num_moments: int, clip: Clip, *, rng: np.random.Generator | None = None) -> Indices:
     """The moments of one clip: `[T]`, sorted, from 0 to `num_moments - 1`.
 
     `uniform` is floor(linspace(0, n-1, T)), in training and in evaluation. `segment` (TSN, Wang et al. 2016,
@@ -66,14 +66,14 @@ def frame_indices(num_moments: int, clip: ClipSection, *, rng: np.random.Generat
     return rng.integers(first, behind, dtype=np.int64)
 
 
-def needed_frames(moments: Indices, clip: ClipSection) -> Indices:
+def needed_frames(moments: Indices, clip: Clip) -> Indices:
     """The stored frames that moments of a clip are made of, `[T]`: for differences `[2 T]`, k, k + 1, ..."""
     if clip.modality == "difference":
         return np.stack([moments, moments + 1], axis=1).ravel()
     return moments
 
 
-def reachable_frames(num_moments: int, clip: ClipSection) -> Indices:
+def reachable_frames(num_moments: int, clip: Clip) -> Indices:
     """Every frame that a clip can need, sorted, each once: what a store must hold."""
     moments = frame_indices(num_moments, clip) if clip.sampling == "uniform" else np.arange(num_moments)
     return np.unique(needed_frames(moments, clip))

@@ -29,7 +29,7 @@ from vidcls.data.decoding.workers import Decoders, Failure, StageProgress
 from vidcls.data.entries import Entry, choice, decode_stored, lay_out
 from vidcls.errors import VidclsError
 from vidcls.files import atomic_file, disk_full, is_disk_full, nearest_folder, sync_folder, write_json
-from vidcls.spec.sections import ClipSection
+from vidcls.spec.sections import Clip
 
 _VERSION = 2
 _SPARE_BYTES = 256 * 2**20
@@ -44,7 +44,7 @@ class Store:
         clip: Says which frames are needed, and their form.
     """
 
-    def __init__(self, store_dir: Path, *, probes: Mapping[str, Probe], clip: ClipSection) -> None:
+    def __init__(self, store_dir: Path, *, probes: Mapping[str, Probe], clip: Clip) -> None:
         self._probes = {digest: probes[digest] for digest in sorted(probes)}
         self._flow = clip.flow_method
         self._identity = {

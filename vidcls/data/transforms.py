@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from vidcls.data.buffers import Buffers
 from vidcls.data.decoding.flow import STEP_PX, STILL
 from vidcls.data.views import View
-from vidcls.spec.sections import ClipSection
+from vidcls.spec.sections import Clip
 
 
 def cut(frames: Sequence[Tensor], view: View) -> list[Tensor]:
@@ -39,7 +39,7 @@ def cut(frames: Sequence[Tensor], view: View) -> list[Tensor]:
 
 
 def host_batch(
-    windows: Sequence[Sequence[Tensor]], flips: Sequence[bool], *, clip: ClipSection, buffers: Buffers
+    windows: Sequence[Sequence[Tensor]], flips: Sequence[bool], *, clip: Clip, buffers: Buffers
 ) -> Tensor:
     """The normalised batch `[B, C, T, H, W]` float32 on the CPU, channels innermost in memory.
 
@@ -103,9 +103,7 @@ def pack(windows: Sequence[Sequence[Tensor]], *, pin: bool) -> list[Tensor]:
     return [packed.view(len(windows), -1, *first.shape)]
 
 
-def finish(
-    packed: Sequence[Tensor], flips: Sequence[bool], *, clip: ClipSection, device: torch.device
-) -> Tensor:
+def finish(packed: Sequence[Tensor], flips: Sequence[bool], *, clip: Clip, device: torch.device) -> Tensor:
     """The normalised batch `[B, C, T, H, W]` float32 on `device`, channels innermost in memory.
 
     Args:
@@ -141,7 +139,7 @@ def finish(
     return batch.permute(0, 4, 1, 2, 3)
 
 
-def _resize_on_device(windows: Tensor, clip: ClipSection) -> Tensor:
+def _resize_on_device(windows: Tensor, clip: Clip) -> Tensor:
     """`[b, T, h, w, C]` uint8 -> `[b, T, H, W, C]` float32 of the same meaning.
 
     In float, as torch resizes uint8 on the CPU alone. The two are up to a grey level apart.
@@ -162,12 +160,12 @@ def _resize(frames: Tensor, size: tuple[int, int]) -> Tensor:
     return resized.permute(0, 2, 3, 1)
 
 
-def _frames_each(clip: ClipSection) -> int:
+def _frames_each(clip: Clip) -> int:
     """Frames that one of the T takes."""
     return 2 if clip.modality == "difference" else 1
 
 
-def _ratios(clip: ClipSection, window: Sequence[int]) -> tuple[float, float]:
+def _ratios(clip: Clip, window: Sequence[int]) -> tuple[float, float]:
     """By how much a window `(h, w)` grows to the clip's size, across and down, where that changes values."""
     if clip.modality != "flow":
         return 1.0, 1.0
@@ -175,17 +173,13 @@ def _ratios(clip: ClipSection, window: Sequence[int]) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=16)
-def _host_levels(
-    clip: ClipSection, across: float, down: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _host_levels(clip: Clip, across: float, down: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """`_row_levels` for a whole frame: `[H * W * C]` each."""
     scale, shift = (np.tile(row, clip.size[0]) for row in _row_levels(clip, across, down))
     return scale, shift
 
 
-def _row_levels(
-    clip: ClipSection, across: float, down: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _row_levels(clip: Clip, across: float, down: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """What a row of W x C bytes is multiplied by and what is then added: `[W * C]` each.
 
     A row, as a broadcast over the few channels alone is not vectorised.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidcls.errors import UserError
-from vidcls.spec.sections import AugmentSection, ClipSection
+from vidcls.spec.sections import AugmentSection, Clip
 
 _SCALE = (0.5, 1.0)
 _RATIO = (0.75, 4 / 3)
@@ -40,7 +40,7 @@ class View:
     flip: bool = False
 
 
-def eval_view(stored: tuple[int, int], clip: ClipSection) -> View:
+def eval_view(stored: tuple[int, int], clip: Clip) -> View:
     """The view of evaluation: all of a squeezed frame, the centre of one that kept its aspect ratio.
 
     Args:
@@ -52,7 +52,7 @@ def eval_view(stored: tuple[int, int], clip: ClipSection) -> View:
 
 
 def train_view(
-    stored: tuple[int, int], clip: ClipSection, *, augment: AugmentSection, rng: np.random.Generator
+    stored: tuple[int, int], clip: Clip, *, augment: AugmentSection, rng: np.random.Generator
 ) -> View:
     """Draw the view of one clip in training.
 
@@ -76,7 +76,7 @@ def train_view(
 
 
 def _resized_window(
-    stored: tuple[int, int], clip: ClipSection, *, augment: AugmentSection, rng: np.random.Generator
+    stored: tuple[int, int], clip: Clip, *, augment: AugmentSection, rng: np.random.Generator
 ) -> View:
     """A window of random area and aspect (Szegedy et al. 2015, arXiv:1409.4842; torchvision's method)."""
     low, high = augment.scale or _SCALE

@@ -106,7 +106,7 @@ class Predictor:
         with open_clips(
             videos,
             data=spec.data.model_copy(update={"residency": "streamed"}),
-            clip=spec.clip,
+            clip=self._restored.clip,
             store_dir=self._store_dir,
             device=self._device,
             report_bad=True,

@@ -10,18 +10,17 @@ import torch
 from vidcls.data.batches import Clips
 from vidcls.data.manifest import Video
 from vidcls.evaluate.predictions import Predictions
-from vidcls.spec.experiment import Spec
-from vidcls.spec.sections import ClipSection
+from vidcls.spec.sections import Clip
 from vidcls.tracking.tracker import Preview
 
 _FAST_PX = 4.0  # from here on a preview of flow has its full colour
 
 
 def make_previews(
-    clips: Clips, videos: Sequence[Video], predictions: Predictions, *, spec: Spec
+    clips: Clips, videos: Sequence[Video], predictions: Predictions, *, clip: Clip, num: int
 ) -> list[Preview]:
-    """Clips spread evenly over the scored videos, as the model saw them, `tracking.previews` of them."""
-    num = min(spec.tracking.previews, len(predictions.ids))
+    """Clips spread evenly over the scored videos, as the model saw them, `num` of them."""
+    num = min(num, len(predictions.ids))
     rows = np.unique(np.linspace(0, len(predictions.ids) - 1, num).astype(int))
     by_id = {video.id: video for video in videos}
     chosen = [by_id[predictions.ids[row]] for row in rows]
@@ -34,7 +33,7 @@ def make_previews(
         previews.append(
             Preview(
                 video=video.id,
-                clip=_pixels(batch.clip[0], spec.clip),
+                clip=_pixels(batch.clip[0], clip),
                 label=classes[video.label],
                 prediction=classes[best],
                 probability=float(probability[best]),
@@ -43,7 +42,7 @@ def make_previews(
     return previews
 
 
-def _pixels(clip_cthw: torch.Tensor, section: ClipSection) -> np.ndarray:
+def _pixels(clip_cthw: torch.Tensor, section: Clip) -> np.ndarray:
     """Undo the normalisation: uint8 RGB `[T, H, W, 3]`, differences around grey, flow as colours."""
     mean, std = (np.array(values, np.float32) for values in section.normalisation)
     values = clip_cthw.float().cpu().permute(1, 2, 3, 0).numpy() * std + mean

@@ -15,8 +15,9 @@ from vidcls.errors import UserError, VidclsError
 from vidcls.models.build import build
 from vidcls.runs import CHECKPOINTS, Checkpoint, Run
 from vidcls.spec.experiment import Spec
+from vidcls.spec.sections import Clip
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Restored:
     Attributes:
         model: In evaluation mode, on its device.
         spec: The spec it was trained by.
+        clip: What the model takes.
         classes: Class names; the index is the label.
         manifest_hash: Identity of the data it was trained on.
         epoch: Finished epochs.
@@ -33,6 +35,7 @@ class Restored:
 
     model: nn.Module
     spec: Spec
+    clip: Clip
     classes: tuple[str, ...]
     manifest_hash: str
     epoch: int
@@ -72,13 +75,15 @@ def restore(run: Run, which: Checkpoint, device: torch.device) -> Restored:
         raise UserError(f"{run.folder}: no checkpoint {which!r}; {there}", hint=hint) from None
     try:
         spec = Spec.model_validate_json(json.dumps(content["spec"]))
-        model = build(spec.model, num_classes=len(content["classes"]), clip=spec.clip)
+        clip = Clip.model_validate_json(json.dumps(content["clip"]))
+        model = build(spec.model, num_classes=len(content["classes"]), clip=clip)
         model.load_state_dict(content["model"])
     except (KeyError, ValidationError, RuntimeError) as error:
         raise VidclsError(f"{path}: written by another version of vidcls: {error}") from error
     return Restored(
         model=model.to(device).eval(),
         spec=spec,
+        clip=clip,
         classes=tuple(content["classes"]),
         manifest_hash=content["manifest_hash"],
         epoch=content["epoch"],

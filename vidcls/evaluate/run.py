@@ -19,6 +19,7 @@ from vidcls.evaluate.report import write_report
 from vidcls.evaluate.restore import restore
 from vidcls.evaluate.score import score
 from vidcls.models.device import pin
+from vidcls.models.inputs import input_clip
 from vidcls.runs import Checkpoint, Run
 from vidcls.spec.sections import Split
 
@@ -68,7 +69,7 @@ def evaluate(
     with open_clips(
         videos if split == "test" else training_videos(manifest),
         data=data,
-        clip=spec.clip,
+        clip=input_clip(spec.model, spec.clip),
         store_dir=store_dir,
         device=device,
         progress=progress,

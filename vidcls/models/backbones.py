@@ -55,13 +55,37 @@ class Backbone2D(nn.Module):
         return features
 
 
+class Backbone3D(nn.Module):
+    """Clips `[B, C, T, H, W]` to features `[B, F]`.
+
+    Args:
+        body: Computes them.
+        in_channels: C.
+        clip_shape: T, H, W, for which F is found out.
+
+    Attributes:
+        num_features: F.
+
+    Raises:
+        TooSmallError: If the body cannot take clips of that shape.
+    """
+
+    def __init__(self, body: nn.Module, *, in_channels: int, clip_shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.body = body
+        self.num_features = output_shape(body, (1, in_channels, *clip_shape))[1]
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """`[B, C, T, H, W]` to `[B, F]`."""
+        features: Tensor = self.body(clip)
+        return features
+
+
 class Small3D(nn.Sequential):
     """Clips `[B, C, T, H, W]` to features `[B, 128]`: three convolutions, then the mean over all places.
 
     Space halves in every block by pooling, time in the second and third by stride.
     """
-
-    num_features = _CHANNELS[-1]
 
     def __init__(self, in_channels: int) -> None:
         strides = ((1, 1, 1), (2, 1, 1), (2, 1, 1))
@@ -138,10 +162,8 @@ def backbone_2d(name: str, *, in_channels: int, size: tuple[int, int]) -> Backbo
         ) from None
 
 
-def backbone_3d(
-    name: str, *, num_classes: int, in_channels: int, dropout: float, clip_shape: tuple[int, int, int]
-) -> nn.Module:
-    """A 3D network `[B, C, T, H, W]` to `[B, K]`, freshly initialised: backbone, dropout, linear layer.
+def backbone_3d(name: str, *, in_channels: int, clip_shape: tuple[int, int, int]) -> Backbone3D:
+    """A 3D backbone, freshly initialised.
 
     Raises:
         UserError: If the name is unknown or of another family, or `clip_shape` (T, H, W) does not suit it.
@@ -155,19 +177,15 @@ def backbone_3d(
             f"model.backbone: {name} cannot take {frames} frames of {height}x{width} pixels",
             hint=f"it takes clip.frames={fixed[0]} clip.size=[{fixed[1]},{fixed[2]}] only",
         )
-    if name == "small":
-        small = Small3D(in_channels)
-        network: nn.Module = nn.Sequential(small, _linear_head(small.num_features, num_classes, dropout))
-    else:
-        network = _torchvision_3d(name, num_classes=num_classes, in_channels=in_channels, dropout=dropout)
+    body = Small3D(in_channels) if name == "small" else _torchvision_3d(name, in_channels=in_channels)
     try:
-        pad_short_clips(network, (1, in_channels, *clip_shape))
+        pad_short_clips(body, (1, in_channels, *clip_shape))
+        return Backbone3D(body, in_channels=in_channels, clip_shape=clip_shape)
     except TooSmallError as error:
         raise UserError(
             f"model.backbone: {name} cannot take {frames} frames of {height}x{width} pixels: {error}",
             hint="raise clip.frames or clip.size",
         ) from None
-    return network
 
 
 def _small_2d(in_channels: int) -> nn.Module:
@@ -198,36 +216,22 @@ def _torchvision_2d(name: str, *, in_channels: int) -> nn.Module:
     return body
 
 
-def _torchvision_3d(name: str, *, num_classes: int, in_channels: int, dropout: float) -> nn.Module:
+def _torchvision_3d(name: str, *, in_channels: int) -> nn.Module:
     model: nn.Module = torchvision.models.get_model(name, weights=None)
     match model:
         case VideoResNet():
-            model.fc = _linear_head(_width(model.fc), num_classes, dropout)
+            model.fc = nn.Identity()
         case S3D():
-            # Its own pooling needs 224 pixels; the mean of the whole map is the same there. Its classifier
-            # is a convolution on what was pooled.
+            # Its own pooling needs 224 pixels; the mean of the whole map is the same there.
             model.avgpool = nn.Identity()
-            width = _width(model.classifier[-1])
-            model.classifier = nn.Sequential(
-                SpaceTimeMean(), _linear_head(width, num_classes, dropout), nn.Unflatten(1, (-1, 1, 1, 1))
-            )
+            model.classifier = nn.Identity()
         case MViT():
-            model.head = _linear_head(_width(model.head[-1]), num_classes, dropout)
+            model.head = nn.Identity()
         case _:
             # Swin3D: its average pooling adapts to the map.
-            model.head = _linear_head(_width(model.head), num_classes, dropout)
+            model.head = nn.Identity()
     _set_in_channels(model, in_channels)
     return model
-
-
-def _width(layer: object) -> int:
-    """The features that the last layer of a classifier takes."""
-    assert isinstance(layer, nn.Linear | nn.Conv3d)
-    return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
-
-
-def _linear_head(num_features: int, num_classes: int, dropout: float) -> nn.Module:
-    return nn.Sequential(nn.Dropout(dropout), nn.Linear(num_features, num_classes))
 
 
 def _set_in_channels(model: nn.Module, in_channels: int) -> None:

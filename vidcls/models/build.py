@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from vidcls.models.cnn3d import CNN3D
 from vidcls.models.early_fusion import EarlyFusion
 from vidcls.models.ensemble import Ensemble
 from vidcls.models.frame_average import FrameAverage
 from vidcls.models.late_fusion import LateFusion
+from vidcls.models.video_model import VideoModel
 from vidcls.spec.model import (
     CNN3DSection,
     EarlyFusionSection,
@@ -17,10 +16,10 @@ from vidcls.spec.model import (
     LateFusionSection,
     ModelSection,
 )
-from vidcls.spec.sections import ClipSection
+from vidcls.spec.sections import Clip
 
 
-def build(section: ModelSection, *, num_classes: int, clip: ClipSection) -> nn.Module:
+def build(section: ModelSection, *, num_classes: int, clip: Clip) -> VideoModel:
     """A freshly initialised model: `forward(clip [B, C, T, H, W]) -> logits [B, K]`.
 
     Its weights are drawn from torch's global generator, in the order of construction.

@@ -14,10 +14,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from vidcls.models.backbones import backbone_3d
+from vidcls.models.video_model import BackboneModel
 from vidcls.spec.model import CNN3DSection
 
 
-class CNN3D(nn.Module):
+class CNN3D(BackboneModel):
     """Clips `[B, C, T, H, W]` to logits `[B, K]`.
 
     Args:
@@ -34,15 +35,22 @@ class CNN3D(nn.Module):
         self, section: CNN3DSection, *, num_classes: int, clip_shape: tuple[int, int, int], in_channels: int
     ) -> None:
         super().__init__()
-        self.network = backbone_3d(
-            section.backbone,
-            num_classes=num_classes,
-            in_channels=in_channels,
-            dropout=section.dropout,
-            clip_shape=clip_shape,
-        )
+        self.backbone = backbone_3d(section.backbone, in_channels=in_channels, clip_shape=clip_shape)
+        self.encoding = "features of the clip"
+        self.num_features = self.backbone.num_features
+        self.dropout = nn.Dropout(section.dropout)
+        self.classifier = nn.Linear(self.num_features, num_classes)
 
-    def forward(self, clip: Tensor) -> Tensor:
-        """`[B, C, T, H, W]` to `[B, K]`."""
-        logits: Tensor = self.network(clip)
+    def extract(self, clip: Tensor) -> Tensor:
+        """`[B, C, T, H, W]` to `[B, F]`."""
+        features: Tensor = self.backbone(clip)
+        return features
+
+    def summary(self, features: Tensor) -> Tensor:
+        """They are that: `[B, F]`."""
+        return features
+
+    def head(self, features: Tensor) -> Tensor:
+        """`[B, F]` to `[B, K]`."""
+        logits: Tensor = self.classifier(self.dropout(features))
         return logits

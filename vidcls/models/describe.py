@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.hooks import RemovableHandle
 
 from vidcls.models.build import build
+from vidcls.models.inputs import input_clip
 from vidcls.spec.model import ModelSection
 from vidcls.spec.sections import ClipSection
 
@@ -61,12 +62,13 @@ def describe(section: ModelSection, *, clip: ClipSection, num_classes: int) -> M
     Raises:
         UserError: As `build` does.
     """
-    model = build(section, num_classes=num_classes, clip=clip)
+    taken = input_clip(section, clip)
+    model = build(section, num_classes=num_classes, clip=taken)
     trainable = [param.requires_grad for param in model.parameters()]
     model = model.to("meta").eval()
     stages: list[Stage] = []
     hooks = [_watch(name, module, stages) for name, module in _parts(model)]
-    clip_shape = (1, clip.num_channels, clip.frames, *clip.size)
+    clip_shape = (1, taken.num_channels, taken.frames, *taken.size)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.empty(clip_shape, device="meta"))
     for hook in hooks:

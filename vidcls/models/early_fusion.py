@@ -16,10 +16,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from vidcls.models.backbones import backbone_2d
+from vidcls.models.video_model import BackboneModel
 from vidcls.spec.model import EarlyFusionSection
 
 
-class EarlyFusion(nn.Module):
+class EarlyFusion(BackboneModel):
     """Clips `[B, C, T, H, W]` to logits `[B, K]`.
 
     Args:
@@ -45,11 +46,21 @@ class EarlyFusion(nn.Module):
         self.backbone = backbone_2d(
             section.backbone, in_channels=num_frames * in_channels, size=(size[0], size[1])
         )
+        self.encoding = "mean of the map of all frames"
+        self.num_features = self.backbone.num_features
         self.dropout = nn.Dropout(section.dropout)
-        self.classifier = nn.Linear(self.backbone.num_features, num_classes)
+        self.classifier = nn.Linear(self.num_features, num_classes)
 
-    def forward(self, clip: Tensor) -> Tensor:
-        """`[B, C, T, H, W]` to `[B, K]`."""
-        features = self.backbone(clip.transpose(1, 2).flatten(1, 2)).mean(dim=(2, 3))
+    def extract(self, clip: Tensor) -> Tensor:
+        """`[B, C, T, H, W]` to `[B, F]`."""
+        features: Tensor = self.backbone(clip.transpose(1, 2).flatten(1, 2)).mean(dim=(2, 3))
+        return features
+
+    def summary(self, features: Tensor) -> Tensor:
+        """They are that: `[B, F]`."""
+        return features
+
+    def head(self, features: Tensor) -> Tensor:
+        """`[B, F]` to `[B, K]`."""
         logits: Tensor = self.classifier(self.dropout(features))
         return logits

@@ -17,10 +17,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from vidcls.models.backbones import backbone_2d, fold_time, unfold_time
+from vidcls.models.video_model import BackboneModel
 from vidcls.spec.model import FrameAverageSection
 
 
-class FrameAverage(nn.Module):
+class FrameAverage(BackboneModel):
     """Clips `[B, C, T, H, W]` to logits `[B, K]`.
 
     Args:
@@ -39,11 +40,20 @@ class FrameAverage(nn.Module):
         super().__init__()
         self.aggregate = section.aggregate
         self.backbone = backbone_2d(section.backbone, in_channels=in_channels, size=size)
+        self.encoding = "mean of the map of each frame"
+        self.num_features = self.backbone.num_features
         self.dropout = nn.Dropout(section.dropout)
-        self.classifier = nn.Linear(self.backbone.num_features, num_classes)
+        self.classifier = nn.Linear(self.num_features, num_classes)
 
-    def forward(self, clip: Tensor) -> Tensor:
-        """`[B, C, T, H, W]` to `[B, K]`."""
-        features = self.backbone(fold_time(clip)).mean(dim=(2, 3))
-        logits = unfold_time(self.classifier(self.dropout(features)), num_clips=len(clip))
+    def extract(self, clip: Tensor) -> Tensor:
+        """`[B, C, T, H, W]` to `[B, T, F]`."""
+        return unfold_time(self.backbone(fold_time(clip)).mean(dim=(2, 3)), num_clips=len(clip))
+
+    def summary(self, features: Tensor) -> Tensor:
+        """`[B, T, F]` to `[B, F]`."""
+        return features.mean(dim=1) if self.aggregate == "mean" else features.amax(dim=1)
+
+    def head(self, features: Tensor) -> Tensor:
+        """`[B, T, F]` to `[B, K]`."""
+        logits: Tensor = self.classifier(self.dropout(features))
         return logits.mean(dim=1) if self.aggregate == "mean" else logits.amax(dim=1)

@@ -25,12 +25,13 @@ import torch
 from torch import Tensor, nn
 
 from vidcls.models.backbones import backbone_2d, fold_time, unfold_time
+from vidcls.models.video_model import BackboneModel
 from vidcls.spec.model import LateFusionSection
 
 _NUM_QUERIES = 4
 
 
-class LateFusion(nn.Module):
+class LateFusion(BackboneModel):
     """Clips `[B, C, T, H, W]` to logits `[B, K]`.
 
     Args:
@@ -54,19 +55,28 @@ class LateFusion(nn.Module):
         super().__init__()
         num_frames, height, width = clip_shape
         self.backbone = backbone_2d(section.backbone, in_channels=in_channels, size=(height, width))
+        self.encoding = f"{section.map_size} x {section.map_size} map of each frame"
         self.pool = MapPool(section.map_size)
         self.project = nn.Sequential(
             nn.Linear(self.backbone.num_features * section.map_size**2, section.hidden), nn.ReLU()
         )
         self.join = _build_join(section, num_frames)
+        self.num_features = self.join.num_features
         self.dropout = nn.Dropout(section.dropout)
-        self.classifier = nn.Linear(self.join.num_features, num_classes)
+        self.classifier = nn.Linear(self.num_features, num_classes)
 
-    def forward(self, clip: Tensor) -> Tensor:
-        """`[B, C, T, H, W]` to `[B, K]`."""
-        maps = self.pool(self.backbone(fold_time(clip)))
-        features = unfold_time(self.project(maps.flatten(1)), num_clips=len(clip))
-        logits: Tensor = self.classifier(self.dropout(self.join(features)))
+    def extract(self, clip: Tensor) -> Tensor:
+        """`[B, C, T, H, W]` to `[B, T, F, m, m]`."""
+        return unfold_time(self.pool(self.backbone(fold_time(clip))), num_clips=len(clip))
+
+    def summary(self, features: Tensor) -> Tensor:
+        """`[B, T, F, m, m]` to `[B, J]`."""
+        joined: Tensor = self.join(self.project(features.flatten(2)))
+        return joined
+
+    def head(self, features: Tensor) -> Tensor:
+        """`[B, T, F, m, m]` to `[B, K]`."""
+        logits: Tensor = self.classifier(self.dropout(self.summary(features)))
         return logits
 
 

@@ -11,7 +11,16 @@ from vidcls.spec.base import PositiveInt, Probability, Section, Text
 
 class _Model(Section):
     backbone: Text = "small"
-    """`small`, or a torchvision classifier by name; `vidcls model list` shows them."""
+    """`small`, `efficientnet_lite0`, a torchvision classifier, or `timm/NAME`: see `vidcls model list`."""
+    weights: Text | None = None
+    """Pretrained weights of the backbone: `default`, a name that `vidcls weights ls BACKBONE` shows, or a
+    file (.pt, .pth, .safetensors); null starts at random."""
+    freeze: tuple[Text, ...] = ()
+    """Parts that keep their start, by name, such as `backbone` or `backbone.body.layer1`; `vidcls model
+    describe` shows the names."""
+    batch_norm: Literal["train", "partial", "frozen"] = "train"
+    """`frozen`: the batch norms of the backbone keep the statistics and factors of the weights; `partial`
+    (TSN, arXiv:1608.00859): all but the first."""
     dropout: Probability = 0.0
     """Before the last linear layer."""
 

@@ -24,6 +24,8 @@ Precision = Literal["fp32", "bf16", "fp16"]
 Source = Literal["auto", "videos", "frames", "flows"]
 FlowMethod = Literal["dis", "farneback"]
 Modality = Literal["rgb", "flow", "difference"]
+Side = Annotated[PositiveInt, Field(ge=8)]
+Size = tuple[Side, Side]
 DEFAULT_MAX_BAD = 10
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 _NORMALISATION: dict[Modality, tuple[float, float]] = {
@@ -93,8 +95,9 @@ class ClipSection(Section):
     frames: PositiveInt = 10
     """Sampled frames a clip (T), or flow fields, or differences. A shorter video repeats them, each as evenly
     as can be."""
-    size: tuple[Annotated[PositiveInt, Field(ge=8)], Annotated[PositiveInt, Field(ge=8)]] = (112, 112)
-    """Height and width in pixels, `[H, W]`."""
+    size: Size | None = None
+    """Height and width in pixels, `[H, W]`; if unset those that `model.weights` were trained with, [112, 112]
+    without weights."""
     fit: Literal["squeeze", "crop"] = "squeeze"
     """`squeeze` ignores the aspect ratio; `crop` keeps it, resizes to 8/7 of the size and crops."""
     sampling: Literal["uniform", "segment"] = "uniform"
@@ -104,7 +107,7 @@ class ClipSection(Section):
     """`frame` trains on every sampled frame as a sample of its own; evaluation joins a video's frames."""
     mean: tuple[float, ...] | None = None
     """Subtracted from each channel: of RGB and differences on the scale 0 to 1, 0.45 and 0 if unset; of u and
-    v in pixels of the clip, 0 if unset."""
+    v in pixels of the clip, 0 if unset. With `model.weights`, RGB is normalised as they were trained."""
     std: tuple[PositiveFloat, ...] | None = None
     """Each channel is divided by this after the mean was subtracted; if unset 0.225 (RGB), 0.05
     (difference), 0.5 px (flow)."""
@@ -140,6 +143,12 @@ class ClipSection(Section):
         return self
 
 
+class Clip(ClipSection):
+    """A clip section as a model takes it: what was left to the weights is known."""
+
+    size: Size = (112, 112)
+
+
 class AugmentSection(Section):
     """What training does to a clip, one draw a clip. Evaluation never augments."""
 
@@ -152,6 +161,9 @@ class AugmentSection(Section):
     """Area of a random-resized crop as a share of the frame, `[low, high]`; [0.5, 1] if unset."""
     ratio: tuple[PositiveFloat, PositiveFloat] | None = None
     """Aspect ratio of a random-resized crop relative to that of `clip.size`; [0.75, 1.333] if unset."""
+    num_views: PositiveInt | None = None
+    """Draw from so many fixed views of each video, the same for every seed, instead of anew in each epoch.
+    Then the features of a frozen backbone are computed once a view and stored."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -168,6 +180,9 @@ class AugmentSection(Section):
 class _Optim(Section):
     lr: PositiveFloat
     """Peak learning rate."""
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The learning rate of each stage of a backbone is so many times that of the stage above it; the head
+    has `lr` (arXiv:1801.06146)."""
     weight_decay: NonNegativeFloat
     """Applied to weights of two and more dimensions; norms and biases are spared."""
     schedule: Literal["cosine", "constant"] = "cosine"
@@ -227,6 +242,9 @@ class TrainSection(Section):
     channels_last: bool = True
     """Memory layout with channels innermost."""
     label_smoothing: Probability = 0.0
+    unfreeze_every: PositiveInt | None = None
+    """Gradual unfreezing (arXiv:1801.06146): the head trains alone at first, and after each so many epochs
+    the next stage of the backbone below it joins. Needs `model.weights`."""
     deterministic: bool = False
     """Refuses operations that do not repeat bit for bit on CUDA; the CPU repeats anyway."""
     threads: Auto | PositiveInt = "auto"

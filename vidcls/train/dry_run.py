@@ -18,6 +18,7 @@ from vidcls.errors import VidclsError
 from vidcls.evaluate.restore import FORMAT, read_checkpoint
 from vidcls.models.build import build
 from vidcls.models.device import pick_device, pin
+from vidcls.models.inputs import input_clip
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import LoadedSpec
 from vidcls.spec.sections import Precision
@@ -102,7 +103,8 @@ def rehearse(
     flip_map(spec.augment, flip_labels=spec.data.flip_labels, classes=manifest.classes)
     base_bytes = psutil.Process().memory_info().rss
     seed_everything(spec.seed)
-    model = build(spec.model, num_classes=manifest.num_classes, clip=spec.clip)
+    clip = input_clip(spec.model, spec.clip)
+    model = build(spec.model, num_classes=manifest.num_classes, clip=clip)
     threads = usable_cores() if spec.train.threads == "auto" else spec.train.threads
     pin(threads=threads, deterministic=spec.train.deterministic)
     num = batch_size or spec.train.batch_size
@@ -112,7 +114,7 @@ def rehearse(
     with open_clips(
         (*train, *val),
         data=spec.data.model_copy(update={"residency": "streamed"}),
-        clip=spec.clip,
+        clip=clip,
         classes=manifest.classes,
         store_dir=Path(spec.store_dir),
         device=device,

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from vidcls.models.build import build
+from vidcls.models.inputs import input_clip
 from vidcls.spec.experiment import Spec
 from vidcls.spec.sections import AdamWSection, Precision
 
@@ -60,10 +61,11 @@ def footprint(spec: Spec, *, num_classes: int, precision: Precision) -> Footprin
     Raises:
         UserError: As `build` does.
     """
+    taken = input_clip(spec.model, spec.clip)
     with torch.device("meta"):
-        model = build(spec.model, num_classes=num_classes, clip=spec.clip).train()
-        num_frames = 1 if spec.clip.unit == "frame" else spec.clip.frames
-        clip = torch.empty(spec.train.batch_size, spec.clip.num_channels, num_frames, *spec.clip.size)
+        model = build(spec.model, num_classes=num_classes, clip=taken).train()
+        num_frames = 1 if taken.unit == "frame" else taken.frames
+        clip = torch.empty(spec.train.batch_size, taken.num_channels, num_frames, *taken.size)
         labels = torch.empty(spec.train.batch_size, dtype=torch.int64)
     activations, gflops = _forward(model, clip, labels)
     scale = 1.0 if precision == "fp32" else 0.5

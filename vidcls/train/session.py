@@ -12,6 +12,7 @@ from vidcls.errors import ExitCode, VidclsError
 from vidcls.evaluate.restore import FORMAT, read_checkpoint
 from vidcls.runs import Checkpoint, Run, State, Status
 from vidcls.signals import Signals, StoppedError, is_agents_stop
+from vidcls.spec.sections import Clip
 from vidcls.spec.show import plain
 from vidcls.tracking.jsonl import MetricsFile, Row, read_rows
 from vidcls.tracking.tracker import Tracker
@@ -57,6 +58,7 @@ class Identity:
     fingerprint: str
     classes: tuple[str, ...]
     manifest_hash: str
+    clip: Clip
 
 
 @dataclass
@@ -268,6 +270,7 @@ class Session:
             "fingerprint": self._identity.fingerprint,
             "classes": list(self._identity.classes),
             "manifest_hash": self._identity.manifest_hash,
+            "clip": plain(self._identity.clip),
             "epoch": position.epoch,
             "step": position.step,
             "model": self.loop.model.state_dict(),

@@ -23,12 +23,13 @@ from vidcls.evaluate.previews import make_previews
 from vidcls.evaluate.run import evaluate_open, training_videos
 from vidcls.models.build import build
 from vidcls.models.device import pick_device, pin
+from vidcls.models.inputs import input_clip
 from vidcls.runs import Run
 from vidcls.signals import Signals, under_agent
 from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import fingerprint
 from vidcls.spec.load import LoadedSpec
-from vidcls.spec.sections import Precision
+from vidcls.spec.sections import Clip, Precision
 from vidcls.spec.show import plain
 from vidcls.tracking.curves import draw_curves
 from vidcls.tracking.jsonl import read_rows
@@ -109,7 +110,7 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
             with open_clips(
                 training_videos(manifest),
                 data=spec.data,
-                clip=spec.clip,
+                clip=plan.clip,
                 classes=manifest.classes,
                 store_dir=Path(spec.store_dir),
                 device=device,
@@ -136,6 +137,7 @@ class _Plan:
 
     run: Run
     spec: Spec
+    clip: Clip
     manifest: Manifest
     model: nn.Module
     device: torch.device
@@ -144,7 +146,7 @@ class _Plan:
     def identity(self) -> Identity:
         """What its checkpoints say of themselves."""
         name = self.run.folder.name.rsplit("-s", 1)[0]
-        return Identity(name, self.manifest.classes, self.manifest.hash)
+        return Identity(name, self.manifest.classes, self.manifest.hash, self.clip)
 
 
 def _plan(loaded: LoadedSpec, device: torch.device, stage: Callable[[str, int, int], None]) -> _Plan:
@@ -159,8 +161,10 @@ def _plan(loaded: LoadedSpec, device: torch.device, stage: Callable[[str, int, i
         )
         flip_map(spec.augment, flip_labels=spec.data.flip_labels, classes=manifest.classes)
         seed_everything(spec.seed)
-        model = build(spec.model, num_classes=manifest.num_classes, clip=spec.clip)
-    return _Plan(Run.at(spec, fingerprint(spec, manifest.hash)), spec, manifest, model, device)
+        clip = input_clip(spec.model, spec.clip)
+        model = build(spec.model, num_classes=manifest.num_classes, clip=clip)
+    run = Run.at(spec, fingerprint(spec, manifest.hash))
+    return _Plan(run, spec, clip, manifest, model, device)
 
 
 def _build_loop(plan: _Plan, clips: Clips, precision: Precision) -> Loop:
@@ -229,7 +233,8 @@ def _conclude(plan: _Plan, loop: Loop, tracker: Tracker) -> None:
         title=f"{run.folder.parent.name}  {run.folder.name}  leak state: {leaks_of(run)}",
     )
     predictions = load_predictions(run.predictions_file("val", "best"))
-    previews = make_previews(loop.data.clips, loop.data.val, predictions, spec=loop.spec)
+    num = plan.spec.tracking.previews
+    previews = make_previews(loop.data.clips, loop.data.val, predictions, clip=plan.clip, num=num)
     tracker.log_previews(previews)
     tracker.log_confusion(metrics.confusion, manifest.classes)
     tracker.summarise({f"best/{name}": value for name, value in metrics.named("val").items()})

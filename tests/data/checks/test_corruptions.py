@@ -15,7 +15,7 @@ from vidcls.data.checks.inspect import Inspection
 from vidcls.data.decoding.decode import Probe
 from vidcls.data.decoding.workers import Decoders, Failure
 from vidcls.data.store import Store
-from vidcls.spec.sections import ClipSection
+from vidcls.spec.sections import Clip
 
 Rng = np.random.Generator
 TIMEOUT_S = 20.0
@@ -134,7 +134,7 @@ def check_broken(folder: Path, store_dir: Path, decoders: Decoders) -> Check:
         for digest, outcome in result.outcomes.items()
         if isinstance(outcome, Inspection)
     }
-    clip = ClipSection(frames=5, size=(24, 32))
+    clip = Clip(frames=5, size=(24, 32))
     store = Store(store_dir, probes=probes, clip=clip)
     store.build({video.digest: video.path for video in result.videos}, decoders=decoders)
     alone = Store(store_dir, probes={video.digest: probes[video.digest] for video in good}, clip=clip)

@@ -21,7 +21,7 @@ from vidcls.data.decoding.decode import Probe, decode
 from vidcls.data.decoding.readers import DecodeError
 from vidcls.data.decoding.workers import Decoders
 from vidcls.data.store import Store
-from vidcls.spec.sections import ClipSection
+from vidcls.spec.sections import Clip
 
 AskedDecoder = Literal["pyav", "decord"]
 DECODERS: tuple[AskedDecoder, ...] = ("pyav", "decord")
@@ -36,7 +36,7 @@ def decoders() -> Iterator[Decoders]:
 
 
 def stored(
-    files: Mapping[str, Path], store_dir: Path, clip: ClipSection, *, asked: AskedDecoder, decoders: Decoders
+    files: Mapping[str, Path], store_dir: Path, clip: Clip, *, asked: AskedDecoder, decoders: Decoders
 ) -> dict[str, tuple[Probe, list[int], Frames]]:
     """For each file: its probe, and the frames that the store holds of it with their indices."""
     found = probe_files(files, decoder=asked, store_dir=store_dir, decoders=decoders)
@@ -79,7 +79,7 @@ def test_the_store_holds_the_frames_of_the_truth(
             for encoding in ENCODINGS
             if size == ((WIDTH, HEIGHT) if encoding.rotation % 180 else (HEIGHT, WIDTH))
         }
-        clip = ClipSection(frames=7, size=size, fit="squeeze", sampling="segment")  # holds all frames
+        clip = Clip(frames=7, size=size, fit="squeeze", sampling="segment")  # holds all frames
         held = stored(of_size, tmp_path, clip, asked=asked, decoders=decoders)
         for encoding in ENCODINGS:
             if str(encoding) in held:
@@ -177,7 +177,7 @@ def check_real_files(
             with pytest.raises(DecodeError):
                 inspect(path, asked)
     for size, files in sizes.items():
-        clip = ClipSection(frames=10, size=size, fit="squeeze")
+        clip = Clip(frames=10, size=size, fit="squeeze")
         for name, (probe, indices, frames) in stored(
             files, store_dir, clip, asked=asked, decoders=decoders
         ).items():

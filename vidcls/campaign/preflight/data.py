@@ -15,6 +15,7 @@ from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.data.outlook import Outlook, outlook
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.leaks import audit_command, leak_warning
+from vidcls.models.inputs import input_clip
 from vidcls.runs import Run, code_digest, find_runs
 from vidcls.spec.fingerprint import fingerprint
 from vidcls.spec.sections import DEFAULT_MAX_BAD, DataSection
@@ -122,15 +123,16 @@ def outlooks(candidates: Sequence[Candidate], manifests: Manifests) -> list[Outl
     known: dict[DataSection, dict[str, Probe | Failure]] = {}
     for candidate in candidates:
         spec, store_dir = candidate.spec, Path(candidate.spec.store_dir)
-        if (spec.data, spec.clip) in found:
+        clip = input_clip(spec.model, spec.clip)
+        if (spec.data, clip) in found:
             continue
         manifest = manifests[spec.data]
         videos = (*manifest.split("train"), *manifest.split("val"))
         if spec.data not in known:
             digests = {video.digest for video in videos}
             known[spec.data] = known_probes(digests, decoder=spec.data.decoder, store_dir=store_dir)
-        stores = outlook(videos, known=known[spec.data], clip=spec.clip, store_dir=store_dir)
-        found[spec.data, spec.clip] = stores
+        stores = outlook(videos, known=known[spec.data], clip=clip, store_dir=store_dir)
+        found[spec.data, clip] = stores
     # Sections that differ in what the store does not hold, such as the mean, share one.
     return list({stores.path: stores for stores in found.values()}.values())
 

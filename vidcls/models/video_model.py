@@ -1,0 +1,77 @@
+"""What every model has in common: features of its backbones first, then logits.
+
+The seam between the two is where frozen backbones are cut off: what they give of a clip never changes, so it
+is computed once, stored, and only `classify` is trained.
+
+Axes: B clips, C channels, T frames, H W pixels, F features, K classes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+Features = Sequence[Tensor]
+"""What the backbones of a model give of B clips: a tensor `[B, ...]` each."""
+
+
+class VideoModel(nn.Module, ABC):
+    """Clips `[B, C, T, H, W]` to logits `[B, K]`."""
+
+    @abstractmethod
+    def leaves(self) -> tuple[BackboneModel, ...]:
+        """The models with one backbone that this is made of, each backbone once, as `encode` orders them."""
+
+    @abstractmethod
+    def encode(self, clip: Tensor) -> Features:
+        """`[B, C, T, H, W]` to the features of each leaf."""
+
+    @abstractmethod
+    def classify(self, features: Features) -> Tensor:
+        """The features of each leaf to logits `[B, K]`."""
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """`[B, C, T, H, W]` to `[B, K]`."""
+        return self.classify(self.encode(clip))
+
+
+class BackboneModel(VideoModel):
+    """A model with one backbone, its own leaf.
+
+    Attributes:
+        backbone: The part that weights may be loaded into; everything else is the head.
+        encoding: What `extract` keeps of what the backbone gives, in words: equal words and equal backbones
+            give equal features.
+        num_features: J, of `summary`.
+    """
+
+    backbone: nn.Module
+    encoding: str
+    num_features: int
+
+    @abstractmethod
+    def extract(self, clip: Tensor) -> Tensor:
+        """`[B, C, T, H, W]` to `[B, ...]`: the backbone, and the pooling that has no weights."""
+
+    @abstractmethod
+    def summary(self, features: Tensor) -> Tensor:
+        """What `extract` gave to one vector a clip, `[B, J]`: the input of the last layers."""
+
+    @abstractmethod
+    def head(self, features: Tensor) -> Tensor:
+        """What `extract` gave to logits `[B, K]`."""
+
+    def leaves(self) -> tuple[BackboneModel, ...]:
+        """Itself."""
+        return (self,)
+
+    def encode(self, clip: Tensor) -> Features:
+        """`[B, C, T, H, W]` to what `extract` gives."""
+        return (self.extract(clip),)
+
+    def classify(self, features: Features) -> Tensor:
+        """What `extract` gave to logits `[B, K]`."""
+        (own,) = features
+        return self.head(own)
