@@ -112,6 +112,9 @@ class Runner:
         limit_min, warning = self.options.limit_min, self.options.warn_signal
         if limit_min is None:
             return
+        if (jump := self.folder / f"jump-{element.number}").exists():
+            jump.unlink()
+            element.started = time.monotonic() - (limit_min - self.options.warn_min) * self.minute_s
         ran_min = (time.monotonic() - element.started) / self.minute_s
         if warning is not None and not element.warned and ran_min >= limit_min - self.options.warn_min:
             element.warned = True
