@@ -82,6 +82,11 @@ def test_a_right_spec_passes_and_the_second_time_without_a_batch(here: Experimen
             "model",
             "no backbone is called resnet81",
         ),
+        (
+            {"model": {"kind": "frame_average", "backbone": "resnet18", "weights": "default"}},
+            "weights",
+            "resnet18:IMAGENET1K_V1 is not on this machine",
+        ),
         ({"augment": {"flip": 0.5}}, "model", "augment.flip"),
         ({"tracking__mode": "online"}, "w&b", "no credentials"),
         ({"store_dir": "/proc/store"}, "disk", "/proc: "),

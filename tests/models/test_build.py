@@ -15,7 +15,10 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from vidcls.errors import UserError
-from vidcls.models.backbones import FIXED_CLIPS, backbone_2d, backbone_3d, names_2d, names_3d
+from vidcls.models.backbones import backbone_2d, backbone_3d
+from vidcls.models.backbones.lite import LITE, is_installed
+from vidcls.models.backbones.names import names_2d, names_3d
+from vidcls.models.backbones.video3d import FIXED_CLIPS
 from vidcls.models.build import build
 from vidcls.models.late_fusion import MapPool
 from vidcls.models.shapes import output_shape
@@ -93,6 +96,8 @@ def test_late_fusion_with_one_cell_cannot_see_where_things_are() -> None:
 
 @pytest.mark.parametrize("name", names_2d())
 def test_every_listed_2d_backbone_builds(name: str) -> None:
+    if name == LITE and not is_installed():
+        pytest.skip("the extra `lite` is not installed")
     torch.manual_seed(0)
     # RegNet counts with tensors while it is built, which have no values on the meta device.
     with NoValues() if name.startswith("regnet") else torch.device("meta"):
@@ -117,7 +122,9 @@ def test_every_listed_video_backbone_builds(name: str) -> None:
         ("late_fusion", "resnet8", "did you mean resnet18"),
         ("cnn3d", "r3d18", "did you mean r3d_18"),
         ("late_fusion", "r3d_18", "video backbone, for model.kind: cnn3d"),
-        ("cnn3d", "resnet18", "2D backbone, for model.kind: frame_average, early_fusion, late_fusion"),
+        ("cnn3d", "convnext_tiny", "cannot be inflated to 3D: its LayerNorm2d"),
+        ("frame_average", "timm/resnet1b", "did you mean timm/resnet18"),
+        ("frame_average", "timm/test_vit", "gives no map"),
         ("frame_average", "vit_b_16", "one input size"),
         ("early_fusion", "inception_v3", "32x32 pixels"),
         ("cnn3d", "s3d", "4 frames of 32x32 pixels"),

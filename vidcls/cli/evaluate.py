@@ -165,7 +165,7 @@ def _plain(
         "unscored": unscored,
     }
     if split == "test":
-        from vidcls.evaluate.run import ledger_of
+        from vidcls.evaluate.ledger import ledger_of
 
         content["test_openings"] = {str(run.folder): ledger_of(run).count for run, _, _ in rows}
     return content
@@ -175,7 +175,7 @@ def _render(
     rows: list[tuple[Run, Checkpoint, Metrics]], split: str, *, comparison: Comparison, figure: Path | None
 ) -> None:
     from vidcls.evaluate.compare import comparison_table
-    from vidcls.evaluate.run import ledger_of
+    from vidcls.evaluate.ledger import ledger_of
 
     screen = console()
     if len(rows) == 1:

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from vidcls.errors import ExitCode, VidclsError
 
-_TAKE_OVERRIDES = ("train", "spec", "model", "sweep", "leak", "check")
+_TAKE_OVERRIDES = ("train", "spec", "model", "sweep", "leak", "check", "crossval")
 _TOP_LEVEL = ("name", "seed", "runs_dir", "store_dir")
 _DASHED = re.compile(rf"--((?:[A-Za-z_]\w*(?:\.\w+)+|{'|'.join(_TOP_LEVEL)})=.*)", re.DOTALL)
 _SPACED = re.compile(r"--([A-Za-z_]\w*(?:\.\w+)+)")
@@ -97,6 +97,7 @@ def _main(
 def _register() -> None:
     from vidcls.cli import (
         check,
+        crossval,
         data,
         doctor,
         evaluate,
@@ -110,6 +111,7 @@ def _register() -> None:
         sweep,
         sync,
         train,
+        weights,
     )
 
     for command in (
@@ -117,6 +119,7 @@ def _register() -> None:
         check.check,
         evaluate.evaluate,
         leak.leak,
+        crossval.crossval,
         predict.predict,
         sync.sync,
         init.init,
@@ -124,7 +127,7 @@ def _register() -> None:
         hpc.hpc,
     ):
         app.command()(command)
-    groups = {"sweep": sweep, "spec": spec, "data": data, "model": model, "runs": runs}
+    groups = {"sweep": sweep, "spec": spec, "data": data, "model": model, "runs": runs, "weights": weights}
     for name, group in groups.items():
         app.add_typer(group.app, name=name)
 

@@ -9,7 +9,7 @@ import typer
 from vidcls.cli.common import AsJson, DataFile, SpecArgs, console, load_one, print_json
 
 if TYPE_CHECKING:
-    from vidcls.models.describe import ModelSummary
+    from vidcls.models.describe import ModelSummary, Stage
 
 app = typer.Typer(no_args_is_help=True, help="List backbones; show what a model is made of.")
 
@@ -17,11 +17,21 @@ _KINDS = {"2d": "frame_average, early_fusion, late_fusion", "video": "cnn3d"}
 
 
 @app.command("list")
-def list_backbones(as_json: AsJson = False) -> None:
+def list_backbones(
+    timm: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATTERN", help="List those of timm that match, such as 'resnet*', instead of the others."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """List the backbones that model.backbone takes, by the kinds of model that take them."""
-    from vidcls.models.backbones import FIXED_CLIPS, names_2d, names_3d
+    from vidcls.models.backbones.names import names_2d, names_3d
+    from vidcls.models.backbones.timm2d import timm_names
+    from vidcls.models.backbones.video3d import FIXED_CLIPS
 
-    families = {"2d": names_2d(), "video": names_3d()}
+    families = {"2d": names_2d(), "video": names_3d()} if timm is None else {"2d": timm_names(timm)}
     if as_json:
         print_json(families)
         return
@@ -31,7 +41,12 @@ def list_backbones(as_json: AsJson = False) -> None:
         for name in names:
             fixed = FIXED_CLIPS.get(name)
             note = f"  takes clip.frames={fixed[0]} clip.size=[{fixed[1]},{fixed[2]}] only" if fixed else ""
-            out.print(f"  {name}{note}", markup=False)
+            out.print(f"  {name}{note}", markup=False, soft_wrap=True)
+    if timm is not None and not families["2d"]:
+        out.print("none; * stands for any letters, as in 'resnet*'")
+    if timm is None:
+        out.print("timm/NAME takes those of timm that keep a map: vidcls model list --timm PATTERN")
+    out.print("model.kind: cnn3d takes 2d ones too, inflated to 3D where all their layers have a 3D form")
     out.print("model.kind: ensemble joins several models of these kinds; give them as model.members")
 
 
@@ -49,26 +64,41 @@ def show(
 
     from vidcls.models.describe import describe
 
-    spec = load_one(args, data_file).spec
-    summary = describe(spec.model, clip=spec.clip, num_classes=classes)
+    loaded = load_one(args, data_file)
+    spec = loaded.spec
+    with loaded.placed():
+        summary = describe(spec.model, clip=spec.clip, num_classes=classes)
     if as_json:
         print_json(asdict(summary))
     else:
-        _print(summary)
+        _print(summary, layer_decay=spec.optim.layer_decay)
 
 
-def _print(summary: ModelSummary) -> None:
+def _print(summary: ModelSummary, *, layer_decay: float) -> None:
     from rich.table import Table
 
-    table = Table("stage", "module", "output", "parameters")
+    # A column that says the same of every stage is left out.
+    says_rate = layer_decay < 1 or summary.num_trainable < summary.num_params
+    table = Table("stage", "module", "output", "parameters", *(["learning rate"] if says_rate else []))
     table.columns[3].justify = "right"
     table.add_row("clip", "", _shape(summary.clip_shape), "")
     for stage in summary.stages:
-        table.add_row(stage.name, stage.module, _shape(stage.shape), f"{stage.num_params:,}")
+        rate = [_rate(stage, layer_decay)] if says_rate else []
+        table.add_row(stage.name, stage.module, _shape(stage.shape), f"{stage.num_params:,}", *rate)
     out = console()
     out.print(table)
     out.print(f"{summary.kind}: {summary.num_params:,} parameters, {summary.num_trainable:,} trainable")
     out.print(f"{summary.gflops:.3g} GFLOPs forward a clip (a multiply-add is two)")
+
+
+def _rate(stage: Stage, layer_decay: float) -> str:
+    """The learning rate of a stage as a share of `optim.lr`."""
+    if not stage.num_params:
+        return ""
+    if not stage.num_trainable:
+        return "frozen"
+    rate = f"x {layer_decay**stage.level:.3g}" if stage.level is not None else "several"
+    return rate if stage.num_trainable == stage.num_params else f"{rate}, partly frozen"
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -5,22 +5,23 @@ A batch is a pure function of (videos, seed, epoch, step): training resumes at a
 
 from __future__ import annotations
 
-import collections
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from vidcls.data.ahead import NUM_AHEAD, ahead
 from vidcls.data.buffers import Buffers
 from vidcls.data.decoding.decode import Form, Probe
 from vidcls.data.decoding.readers import Decoder
 from vidcls.data.decoding.workers import Failure
+from vidcls.data.epochs import batch_bounds, drawn_views, sample_order
 from vidcls.data.manifest import Video
 from vidcls.data.residency import Frames, Source
 from vidcls.data.sampling import frame_indices, generator, needed_frames, num_moments
@@ -28,9 +29,6 @@ from vidcls.data.transforms import cut, finish, host_batch, pack
 from vidcls.data.views import View, eval_view, flip_map, train_view
 from vidcls.errors import VidclsError
 from vidcls.spec.sections import AugmentSection, Clip, DataSection, Residency
-
-_BATCHES_AHEAD = 2
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -41,11 +39,13 @@ class Batch:
         clip: `[B, C, T, H, W]` float32, normalised, on the device, channels innermost in memory.
         labels: `[B]` int64 on the device.
         ids: The B video ids.
+        flips: Whether each of the B clips is mirrored.
     """
 
     clip: Tensor
     labels: Tensor
     ids: tuple[str, ...]
+    flips: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Clips:
         self._device = device
         self._report_bad = report_bad
         # Those that are made ahead, the one that is waited for and the one that the model still reads.
-        self._buffers = Buffers(_BATCHES_AHEAD + 2)
+        self._buffers = Buffers(NUM_AHEAD + 2)
         self.close = weakref.finalize(self, close)
 
     def __enter__(self) -> Self:
@@ -120,7 +120,7 @@ class Clips:
 
     def num_train_steps(self, videos: Sequence[Video], *, batch_size: int) -> int:
         """Number of batches of an epoch over the good ones of `videos`."""
-        return len(_batch_bounds(self._num_samples(videos), batch_size))
+        return len(batch_bounds(self._num_samples(videos), batch_size))
 
     def train_batches(
         self,
@@ -149,29 +149,74 @@ class Clips:
             UserError: If a mirror would change labels in a way that `data.flip_labels` does not say.
             VidclsError: If a clip cannot be read, naming its video.
         """
-        mirrored = flip_map(augment, flip_labels=self._data.flip_labels, classes=self._classes)
+        mirrored = self.mirrored_labels(augment)
         good = [video for video in videos if video.id not in self.bad]
         samples_each = self._clip.frames if self._clip.unit == "frame" else 1
-        order = generator("order", seed, epoch).permutation(len(good) * samples_each)
-        bounds = _batch_bounds(len(order), batch_size)
+        order = sample_order(len(good) * samples_each, seed=seed, epoch=epoch)
+        bounds = batch_bounds(len(order), batch_size)
+        num_views = augment.num_views
+        views = drawn_views(len(good), num_views=num_views or 1, seed=seed, epoch=epoch)
 
         def plan(sample: int) -> _Planned:
-            video = good[sample // samples_each]
-            k = sample % samples_each
-            rng = generator("clip", seed, epoch, video.id, k)
-            moments = frame_indices(self._num_moments[video.digest], self._clip, rng=rng)
-            if self._clip.unit == "frame":
-                moments = moments[k : k + 1]
-            view = train_view(self._stored[video.digest], self._clip, augment=augment, rng=rng)
-            label = mirrored[video.label] if view.flip else video.label
-            frames = self._source.request(video, needed_frames(moments, self._clip))
-            return _Planned(video, label, view, frames)
+            number, k = divmod(sample, samples_each)
+            video = good[number]
+            own = ("clip", seed, epoch, video.id, k)
+            rng = generator(*own) if num_views is None else _of_view(video, int(views[number]), k)
+            return self._plan(video, mirrored, augment=augment, rng=rng, k=k)
 
         def fetch(step: int) -> _Fetched | None:
             start, behind = bounds[step]
             return self._fetch([plan(sample) for sample in order[start:behind].tolist()])
 
         yield from self._batches(fetch, range(start_step, len(bounds)))
+
+    def view_batches(
+        self, videos: Sequence[Video], *, augment: AugmentSection, view: int, batch_size: int
+    ) -> Iterator[Batch]:
+        """One of the fixed views of `augment.num_views`: the good ones of `videos`, each once, in order.
+
+        Args:
+            videos: Among those that were opened.
+            augment: What happens to a clip; a clip of training under `num_views` is one of these.
+            view: Number of the view, from 0.
+            batch_size: Clips a batch; the last one may be smaller.
+
+        Raises:
+            UserError: As `train_batches` does.
+            VidclsError: If a clip cannot be read, naming its video.
+        """
+        mirrored = self.mirrored_labels(augment)
+        good = [video for video in videos if video.id not in self.bad]
+
+        def plan(video: Video) -> _Planned:
+            return self._plan(video, mirrored, augment=augment, rng=_of_view(video, view, 0), k=0)
+
+        def fetch(start: int) -> _Fetched | None:
+            return self._fetch([plan(video) for video in good[start : start + batch_size]])
+
+        yield from self._batches(fetch, range(0, len(good), batch_size))
+
+    def mirrored_labels(self, augment: AugmentSection) -> tuple[int, ...]:
+        """What each label becomes when its clip is mirrored; see `flip_map`."""
+        return flip_map(augment, flip_labels=self._data.flip_labels, classes=self._classes)
+
+    def _plan(
+        self,
+        video: Video,
+        mirrored: Sequence[int],
+        *,
+        augment: AugmentSection,
+        rng: np.random.Generator,
+        k: int,
+    ) -> _Planned:
+        """A clip of training, its frames asked for; `k` is the frame under `clip.unit: frame`."""
+        moments = frame_indices(self._num_moments[video.digest], self._clip, rng=rng)
+        if self._clip.unit == "frame":
+            moments = moments[k : k + 1]
+        view = train_view(self._stored[video.digest], self._clip, augment=augment, rng=rng)
+        label = mirrored[video.label] if view.flip else video.label
+        frames = self._source.request(video, needed_frames(moments, self._clip))
+        return _Planned(video, label, view, frames)
 
     def eval_batches(self, videos: Sequence[Video], *, batch_size: int) -> Iterator[Batch]:
         """The good ones of `videos`, each once, in order, in their deterministic view of T frames.
@@ -228,35 +273,17 @@ class Clips:
     def _batches(self, fetch: Callable[[int], _Fetched | None], steps: range) -> Iterator[Batch]:
         # With the store on a device other than the CPU there is nothing to prepare.
         on_device = self.residency == "device" and self._device.type != "cpu"
-        for fetched in map(fetch, steps) if on_device else _ahead(fetch, steps):
+        for fetched in map(fetch, steps) if on_device else ahead(fetch, steps):
             if fetched is not None:
                 labels = torch.tensor([clip.label for clip in fetched.clips], dtype=torch.int64)
                 yield Batch(
                     clip=fetched.finish(),
                     labels=labels.to(self._device),
                     ids=tuple(clip.video.id for clip in fetched.clips),
+                    flips=tuple(clip.view.flip for clip in fetched.clips),
                 )
 
 
-def _ahead(fetch: Callable[[int], T], steps: range) -> Iterator[T]:
-    """The result of `fetch` for each step, the next ones being fetched in threads meanwhile."""
-    pending: collections.deque[Future[T]] = collections.deque()
-    with ThreadPoolExecutor(_BATCHES_AHEAD, thread_name_prefix="vidcls-ahead") as threads:
-        try:
-            for step in steps:
-                pending.append(threads.submit(fetch, step))
-                if len(pending) > _BATCHES_AHEAD:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
-
-
-def _batch_bounds(num_samples: int, batch_size: int) -> list[tuple[int, int]]:
-    """First sample and the one behind the last, for each batch."""
-    starts = list(range(0, num_samples, batch_size))
-    if batch_size > 1 and num_samples % batch_size == 1 and len(starts) > 1:
-        starts.pop()
-    return list(zip(starts, [*starts[1:], num_samples], strict=True)) if starts else []
+def _of_view(video: Video, view: int, k: int) -> np.random.Generator:
+    """The draws of a fixed view: those of the content, so that features of it can be stored by content."""
+    return generator("view", video.digest, view, k)

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from vidcls.data.decoding.decode import Form, Probe, decode
 from vidcls.data.decoding.flow import compute_fields, read_fields
 from vidcls.data.decoding.readers import Pixels
 from vidcls.data.sampling import num_moments, reachable_frames
 from vidcls.spec.sections import Clip, FlowMethod
 
+_FLOW_CHANNELS = 2
 _SHARD_VIDEOS = 64
 _SHARD_BYTES = 256 * 2**20
 
@@ -46,9 +49,11 @@ class Entry:
 
 def choice(clip: Clip) -> str:
     """Names the rule by which frames are stored; equal names, equal frames."""
+    with_frames = " with their frames" if clip.modality == "rgb+flow" else ""
     if clip.sampling != "uniform":
-        return "all"
-    return f"uniform {clip.frames}" + (" and the next ones" if clip.modality == "difference" else "")
+        return f"all{with_frames}"
+    later = " and the next ones" if "difference" in clip.parts else ""
+    return f"uniform {clip.frames}{later}{with_frames}"
 
 
 def lay_out(probes: Mapping[str, Probe], clip: Clip) -> dict[str, Entry]:
@@ -61,10 +66,11 @@ def lay_out(probes: Mapping[str, Probe], clip: Clip) -> dict[str, Entry]:
             shard, offset, num_videos = shard + 1, 0, 0
         moments = num_moments(probe.num_frames, clip, is_flow=probe.decoder == "fields")
         frames = reachable_frames(moments, clip)
-        num_all = moments if clip.modality == "flow" else probe.num_frames
+        num_all = moments if "flow" in clip.parts else probe.num_frames
         chosen = None if len(frames) == num_all else tuple(frames.tolist())
         height, width = form.scaled(probe.height, probe.width)
-        entry = Entry(shard, offset, height, width, clip.num_channels, len(frames), chosen)
+        num_channels = clip.num_channels if "flow" in clip.parts else 3
+        entry = Entry(shard, offset, height, width, num_channels, len(frames), chosen)
         entries[digest] = entry
         offset, num_videos = offset + entry.num_bytes, num_videos + 1
     return entries
@@ -73,7 +79,9 @@ def lay_out(probes: Mapping[str, Probe], clip: Clip) -> dict[str, Entry]:
 def decode_stored(path: Path, entry: Entry, probe: Probe, flow: FlowMethod | None) -> bytes:
     """The bytes of one entry; runs in a worker process."""
     size = (entry.height, entry.width)
-    return decode_as(path, entry.frame_indices, size=size, probe=probe, flow=flow).tobytes()
+    with_frames = flow is not None and entry.num_channels > _FLOW_CHANNELS
+    pixels = decode_as(path, entry.frame_indices, size=size, probe=probe, flow=flow, with_frames=with_frames)
+    return pixels.tobytes()
 
 
 def decode_as(
@@ -83,8 +91,9 @@ def decode_as(
     size: tuple[int, int],
     probe: Probe,
     flow: FlowMethod | None,
+    with_frames: bool,
 ) -> Pixels:
-    """What a store holds of a file, `[n, H, W, C]`: frames, or flow fields; runs in a worker process.
+    """What a store holds of a file, `[n, H, W, C]`: frames, flow fields, or both; runs in a worker process.
 
     Args:
         path: A video file, a folder of frames, or one of flow fields.
@@ -92,6 +101,7 @@ def decode_as(
         size: Height and width to give.
         probe: Of the file.
         flow: How flow is computed; None gives frames.
+        with_frames: Give the frame before each field: red, green, blue, u, v.
 
     Raises:
         DecodeError: If one cannot be decoded or is not there.
@@ -99,5 +109,10 @@ def decode_as(
     if probe.decoder == "fields":
         return read_fields(path, frame_indices, size=size)
     if flow is not None:
-        return compute_fields(path, frame_indices, size=size, probe=probe, method=flow)
+        fields = compute_fields(path, frame_indices, size=size, probe=probe, method=flow)
+        if not with_frames:
+            return fields
+        indices = range(len(fields)) if frame_indices is None else frame_indices
+        frames = decode(path, indices, size=size, decoder=probe.decoder, seek_points=probe.seek_points)
+        return np.concatenate([frames, fields], axis=-1)
     return decode(path, frame_indices, size=size, decoder=probe.decoder, seek_points=probe.seek_points)

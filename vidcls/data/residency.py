@@ -97,6 +97,7 @@ class Streamed:
         self._probes = probes
         self._form = Form(clip.fit, clip.size)
         self._flow = clip.flow_method
+        self._with_frames = clip.modality == "rgb+flow"
         self._decoders = decoders
 
     def request(self, video: Video, frame_indices: Indices) -> Callable[[], Frames | Failure]:
@@ -111,6 +112,7 @@ class Streamed:
             size=size,
             probe=probe,
             flow=self._flow,
+            with_frames=self._with_frames,
         )
 
         def frames() -> Frames | Failure:

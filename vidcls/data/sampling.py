@@ -31,7 +31,7 @@ def num_moments(num_frames: int, clip: Clip, *, is_flow: bool) -> int:
         clip: Says what a moment is.
         is_flow: Whether the data holds flow fields in place of frames.
     """
-    return num_frames if clip.modality == "rgb" or is_flow else num_frames - 1
+    return num_frames if is_flow else num_frames - clip.has_motion
 
 
 def unfit(num_frames: int, clip: Clip, *, is_flow: bool) -> str | None:
@@ -67,8 +67,8 @@ def frame_indices(num_moments: int, clip: Clip, *, rng: np.random.Generator | No
 
 
 def needed_frames(moments: Indices, clip: Clip) -> Indices:
-    """The stored frames that moments of a clip are made of, `[T]`: for differences `[2 T]`, k, k + 1, ..."""
-    if clip.modality == "difference":
+    """The stored frames that moments of a clip need, `[T]`; for differences `[2 T]`: k, k + 1, ..."""
+    if "difference" in clip.parts:
         return np.stack([moments, moments + 1], axis=1).ravel()
     return moments
 

@@ -9,8 +9,8 @@
 A batch is float32, normalised, in memory order B T H W C. Frames are uint8 until they are normalised.
 
 A flow field is bytes of `vidcls.data.decoding.flow`: a mirror negates u too, and a resize scales u and v with
-the picture. A difference takes two frames, the sampled one and the next: a clip comes as 2 T frames, and all
-is done to both before one is taken from the other.
+the picture. A difference takes two frames, the sampled one and the next: a clip comes as 2 T frames, and
+all is done to both before one is taken from the other. RGB with motion has the channels of both, RGB first.
 """
 
 from __future__ import annotations
@@ -58,28 +58,33 @@ def host_batch(
     batch = buffers.empty(len(windows), num_frames, height, width, clip.num_channels)
     made = batch.numpy().reshape(len(windows), num_frames, -1)
     for target, frames, flip in zip(made, windows, flips, strict=True):
-        gathered = _gather(frames, flip=flip, is_flow=clip.modality == "flow")
+        gathered = _gather(frames, flip=flip, clip=clip)
         scale, shift = _host_levels(clip, *_ratios(clip, gathered.shape[1:3]))
         if gathered.shape[1:3] != clip.size:
             gathered = _resize(torch.from_numpy(gathered).permute(0, 3, 1, 2), clip.size).numpy()
         for row, images in zip(target, gathered.reshape(num_frames, _frames_each(clip), -1), strict=True):
-            row[:] = images[-1]
-            if clip.modality == "difference":
-                row -= images[0]
+            if "difference" in clip.parts:
+                values = row.reshape(-1, clip.num_channels)
+                values[:, -3:] = images[-1].reshape(-1, 3)
+                values[:, -3:] -= images[0].reshape(-1, 3)
+                values[:, :-3] = images[0].reshape(-1, 3)[:, : clip.num_channels - 3]
+            else:
+                row[:] = images[-1]
             row *= scale
             row += shift
     return batch.permute(0, 4, 1, 2, 3)
 
 
-def _gather(frames: Sequence[Tensor], *, flip: bool, is_flow: bool) -> NDArray[np.uint8]:
+def _gather(frames: Sequence[Tensor], *, flip: bool, clip: Clip) -> NDArray[np.uint8]:
     gathered = np.empty((len(frames), *frames[0].shape), np.uint8)
     for target, frame in zip(gathered, frames, strict=True):
         if flip:
             cv2.flip(frame.numpy(), 1, dst=target)  # ten times as fast as in numpy
         else:
             target[:] = frame.numpy()
-    if flip and is_flow:
-        np.negative(gathered[..., 0], out=gathered[..., 0])  # 128 + n becomes 128 - n, modulo 256
+    if flip and "flow" in clip.parts:
+        u = gathered[..., -2]
+        np.negative(u, out=u)  # 128 + n becomes 128 - n, modulo 256
     return gathered
 
 
@@ -124,12 +129,14 @@ def finish(packed: Sequence[Tensor], flips: Sequence[bool], *, clip: Clip, devic
         for window, flip in zip(windows, flips[start:behind], strict=True):
             if flip:
                 window.copy_(window.flip(2))
-                if clip.modality == "flow":
-                    window[..., 0].neg_()
+                if "flow" in clip.parts:
+                    window[..., -2].neg_()
         if windows.shape[2:4] != clip.size:
             windows = _resize_on_device(windows, clip)
-        if clip.modality == "difference":
-            torch.sub(windows[:, 1::2].float(), windows[:, ::2].float(), out=batch[start:behind])
+        if "difference" in clip.parts:
+            first = windows[:, ::2].float()
+            batch[start:behind, ..., -3:] = windows[:, 1::2].float() - first
+            batch[start:behind, ..., :-3] = first[..., : clip.num_channels - 3]
         else:
             batch[start:behind] = windows
         start = behind
@@ -146,11 +153,12 @@ def _resize_on_device(windows: Tensor, clip: Clip) -> Tensor:
     """
     frames = windows.flatten(0, 1).permute(0, 3, 1, 2).to(torch.float32).contiguous()
     resized = _resize(frames, clip.size)
-    if clip.modality == "flow":
-        resized = resized - STILL
+    if "flow" in clip.parts:
+        fields = resized[..., -2:]
+        fields -= STILL
         for channel, ratio in enumerate(_ratios(clip, windows.shape[2:4])):
-            resized[..., channel] *= ratio
-        resized = resized + STILL
+            fields[..., channel] *= ratio
+        fields += STILL
     return resized.reshape(*windows.shape[:2], *resized.shape[1:])
 
 
@@ -162,12 +170,12 @@ def _resize(frames: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _frames_each(clip: Clip) -> int:
     """Frames that one of the T takes."""
-    return 2 if clip.modality == "difference" else 1
+    return 2 if "difference" in clip.parts else 1
 
 
 def _ratios(clip: Clip, window: Sequence[int]) -> tuple[float, float]:
     """By how much a window `(h, w)` grows to the clip's size, across and down, where that changes values."""
-    if clip.modality != "flow":
+    if "flow" not in clip.parts:
         return 1.0, 1.0
     return clip.size[1] / window[1], clip.size[0] / window[0]
 
@@ -190,10 +198,9 @@ def _row_levels(clip: Clip, across: float, down: float) -> tuple[NDArray[np.floa
         down: How many times higher; v grows with it.
     """
     mean, std = (np.array(values, np.float64) for values in clip.normalisation)
-    if clip.modality == "flow":
-        unit = STEP_PX * np.array([across, down])
-        still = float(STILL)
-    else:
-        unit, still = np.full(3, 1 / 255), 0.0
+    unit, still = np.full(clip.num_channels, 1 / 255), np.zeros(clip.num_channels)
+    if "flow" in clip.parts:
+        unit[-2:] = STEP_PX * np.array([across, down])
+        still[-2:] = STILL
     scale, shift = unit / std, (-still * unit - mean) / std
     return tuple(np.tile(values, clip.size[1]).astype(np.float32) for values in (scale, shift))  # type: ignore[return-value]

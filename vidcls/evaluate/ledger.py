@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from vidcls.errors import VidclsError
+from vidcls.runs import Run
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,12 @@ class Ledger:
             return [line for line in self.path.read_bytes().splitlines() if line.strip()]
         except FileNotFoundError:
             return []
+
+
+def ledger_of(run: Run) -> Ledger:
+    """The ledger of the test split of a run's data."""
+    provenance = run.provenance()
+    return Ledger.of(provenance["manifest"]["hash"], store_dir=Path(provenance["store_dir"]))
 
 
 def _who() -> str:

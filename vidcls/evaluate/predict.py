@@ -17,6 +17,7 @@ from vidcls.errors import UserError
 from vidcls.evaluate.restore import Restored, restore
 from vidcls.evaluate.score import score
 from vidcls.models.device import pick_device, pin
+from vidcls.models.video_model import VideoModel
 from vidcls.runs import Checkpoint, Run
 
 Progress = Callable[[str, int, int], None]
@@ -62,7 +63,7 @@ class Predictor:
         return self._restored.classes
 
     @property
-    def model(self) -> torch.nn.Module:
+    def model(self) -> VideoModel:
         """The network, in evaluation mode: clips `[B, C, T, H, W]` to logits `[B, K]`."""
         return self._restored.model
 

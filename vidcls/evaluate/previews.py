@@ -46,12 +46,19 @@ def _pixels(clip_cthw: torch.Tensor, section: Clip) -> np.ndarray:
     """Undo the normalisation: uint8 RGB `[T, H, W, 3]`, differences around grey, flow as colours."""
     mean, std = (np.array(values, np.float32) for values in section.normalisation)
     values = clip_cthw.float().cpu().permute(1, 2, 3, 0).numpy() * std + mean
-    match section.modality:
-        case "flow":
-            return np.stack([_wheel(field) for field in values])
-        case "difference":
-            values = (values + 1) / 2
-    return (values * 255).round().clip(0, 255).astype(np.uint8)
+    shown, start = [], 0
+    for part in section.parts:
+        behind = start + section.part(part).num_channels
+        shown.append(_part(values[..., start:behind], part))
+        start = behind
+    return np.concatenate(shown, axis=2)
+
+
+def _part(values: np.ndarray, part: str) -> np.ndarray:
+    if part == "flow":
+        return np.stack([_wheel(field) for field in values])
+    levels = (values + 1) / 2 if part == "difference" else values
+    return np.asarray((levels * 255).round().clip(0, 255), np.uint8)
 
 
 def _wheel(field: np.ndarray) -> np.ndarray:

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from pydantic import ValidationError
-from torch import nn
 
 from vidcls.errors import UserError, VidclsError
 from vidcls.models.build import build
+from vidcls.models.video_model import VideoModel
 from vidcls.runs import CHECKPOINTS, Checkpoint, Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.sections import Clip
@@ -33,7 +33,7 @@ class Restored:
         epoch: Finished epochs.
     """
 
-    model: nn.Module
+    model: VideoModel
     spec: Spec
     clip: Clip
     classes: tuple[str, ...]

@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 
 from vidcls.data.batches import Clips, open_clips
+from vidcls.data.feature_clips import FeatureClips
 from vidcls.data.manifest import Manifest, Video, load_manifest
 from vidcls.errors import UserError
 from vidcls.evaluate.compare import Evaluation
 from vidcls.evaluate.leaks import leaks_of
-from vidcls.evaluate.ledger import Ledger
+from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.metrics import Metrics
 from vidcls.evaluate.predictions import Predictions, load_predictions
 from vidcls.evaluate.report import write_report
@@ -29,12 +30,6 @@ Progress = Callable[[str, int, int], None]
 def training_videos(manifest: Manifest) -> tuple[Video, ...]:
     """The videos that training and search read, in one store: never the test split."""
     return (*manifest.split("train"), *manifest.split("val"))
-
-
-def ledger_of(run: Run) -> Ledger:
-    """The ledger of the test split of a run's data."""
-    provenance = run.provenance()
-    return Ledger.of(provenance["manifest"]["hash"], store_dir=Path(provenance["store_dir"]))
 
 
 def evaluate(
@@ -100,7 +95,13 @@ def _val_top1(run: Run, which: Checkpoint) -> float | None:
 
 
 def evaluate_open(
-    run: Run, *, manifest: Manifest, clips: Clips, split: Split, which: Checkpoint, device: torch.device
+    run: Run,
+    *,
+    manifest: Manifest,
+    clips: Clips | FeatureClips,
+    split: Split,
+    which: Checkpoint,
+    device: torch.device,
 ) -> Metrics:
     """Score a split with clips that are open already; store logits, write the report.
 

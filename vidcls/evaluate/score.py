@@ -1,4 +1,4 @@
-"""The one path from clips to logits: validation, `evaluate` and `predict` all score here."""
+"""The one path from clips, or stored features, to logits: all that scores a video does it here."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
 
 from vidcls.data.batches import Batch
+from vidcls.data.feature_clips import FeatureBatch
 from vidcls.models.device import clip_format
+from vidcls.models.video_model import VideoModel
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,17 @@ class Scores:
     logits: np.ndarray
 
 
+def forward(model: VideoModel, batch: Batch | FeatureBatch, *, channels_last: bool) -> torch.Tensor:
+    """The logits of a batch, `[B, K]`: of clips by the whole model, of stored features by its head."""
+    if isinstance(batch, FeatureBatch):
+        return model.classify(batch.features)
+    clip = batch.clip.contiguous(memory_format=clip_format(channels_last=channels_last))
+    logits: torch.Tensor = model(clip)
+    return logits
+
+
 @torch.inference_mode()
-def score(model: nn.Module, batches: Iterable[Batch], *, channels_last: bool) -> Scores:
+def score(model: VideoModel, batches: Iterable[Batch | FeatureBatch], *, channels_last: bool) -> Scores:
     """Score clips in float32 whatever the precision of training, so that batch sizes and machines agree.
 
     The model is put into evaluation mode and left there.
@@ -38,11 +48,10 @@ def score(model: nn.Module, batches: Iterable[Batch], *, channels_last: bool) ->
     ids: list[str] = []
     labels: list[torch.Tensor] = []
     logits: list[torch.Tensor] = []
-    memory_format = clip_format(channels_last=channels_last)
     for batch in batches:
         ids += batch.ids
         labels.append(batch.labels)
-        logits.append(model(batch.clip.contiguous(memory_format=memory_format)).float())
+        logits.append(forward(model, batch, channels_last=channels_last).float())
     if not ids:
         return Scores((), np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
     return Scores(tuple(ids), torch.cat(labels).cpu().numpy(), torch.cat(logits).cpu().numpy())

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from torch import nn
+
 from vidcls.models.cnn3d import CNN3D
 from vidcls.models.early_fusion import EarlyFusion
 from vidcls.models.ensemble import Ensemble
 from vidcls.models.frame_average import FrameAverage
+from vidcls.models.frame_statistics import FrameStatistics
+from vidcls.models.freezing import freeze, is_frozen
 from vidcls.models.late_fusion import LateFusion
-from vidcls.models.video_model import VideoModel
+from vidcls.models.two_stream import FeatureFusion, LogitFusion, TwoStream
+from vidcls.models.video_model import BackboneModel, VideoModel
 from vidcls.spec.model import (
     CNN3DSection,
     EarlyFusionSection,
     EnsembleSection,
     FrameAverageSection,
+    FrameStatisticsSection,
     LateFusionSection,
     ModelSection,
+    SingleModelSection,
+    TwoStreamSection,
 )
 from vidcls.spec.sections import Clip
 
@@ -22,7 +32,8 @@ from vidcls.spec.sections import Clip
 def build(section: ModelSection, *, num_classes: int, clip: Clip) -> VideoModel:
     """A freshly initialised model: `forward(clip [B, C, T, H, W]) -> logits [B, K]`.
 
-    Its weights are drawn from torch's global generator, in the order of construction.
+    Its weights are drawn from torch's global generator, in the order of construction. What the section
+    freezes is frozen.
 
     Args:
         section: What to build.
@@ -30,18 +41,54 @@ def build(section: ModelSection, *, num_classes: int, clip: Clip) -> VideoModel:
         clip: C, T, H and W.
 
     Raises:
-        UserError: If a backbone is unknown, of the wrong family, or cannot take such clips.
+        UserError: If a backbone is unknown, of the wrong family, or cannot take such clips, or what is to be
+            frozen is unknown or all there is.
     """
+    model = _build(section, num_classes=num_classes, clip=clip)
+    if isinstance(section, SingleModelSection):
+        freeze(model, section)
+    return model
+
+
+def _build(section: ModelSection, *, num_classes: int, clip: Clip) -> VideoModel:
     shape, in_channels = (clip.frames, *clip.size), clip.num_channels
     match section:
         case CNN3DSection():
             return CNN3D(section, num_classes=num_classes, clip_shape=shape, in_channels=in_channels)
         case FrameAverageSection():
             return FrameAverage(section, num_classes=num_classes, size=clip.size, in_channels=in_channels)
+        case FrameStatisticsSection():
+            return FrameStatistics(section, num_classes=num_classes, size=clip.size, in_channels=in_channels)
         case EarlyFusionSection():
             return EarlyFusion(section, num_classes=num_classes, clip_shape=shape, in_channels=in_channels)
         case LateFusionSection():
             return LateFusion(section, num_classes=num_classes, clip_shape=shape, in_channels=in_channels)
+        case TwoStreamSection():
+            return _two_stream(section, num_classes=num_classes, clip=clip)
         case EnsembleSection():
             members = [build(member, num_classes=num_classes, clip=clip) for member in section.members]
+            _share_frozen(members, section)
             return Ensemble(members, aggregate=section.aggregate)
+
+
+def _two_stream(section: TwoStreamSection, *, num_classes: int, clip: Clip) -> TwoStream:
+    streams: list[BackboneModel] = []
+    for own, part in zip((section.rgb, section.motion), clip.parts, strict=True):
+        stream = build(own, num_classes=num_classes, clip=clip.part(part))
+        assert isinstance(stream, BackboneModel), "a stream has one backbone"
+        streams.append(stream)
+    rgb, motion = streams
+    if section.fusion == "logits":
+        share = 0.5 if section.rgb_share is None else section.rgb_share
+        return LogitFusion(rgb, motion, rgb_share=share)
+    return FeatureFusion(rgb, motion, num_classes=num_classes, dropout=section.dropout)
+
+
+def _share_frozen(members: Sequence[VideoModel], section: EnsembleSection) -> None:
+    """Let members that freeze the same pretrained backbone, in the same place, have one of it."""
+    seen: dict[tuple[object, ...], nn.Module] = {}
+    for member, own in zip(members, section.members, strict=True):
+        for place, (leaf, single) in enumerate(zip(member.leaves(), own.singles(), strict=True)):
+            if single.weights is not None and is_frozen(leaf.backbone):
+                kind = (place, single.backbone, single.weights, repr(leaf.backbone))
+                leaf.backbone = seen.setdefault(kind, leaf.backbone)

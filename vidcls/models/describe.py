@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,7 @@ from torch.utils.hooks import RemovableHandle
 
 from vidcls.models.build import build
 from vidcls.models.inputs import input_clip
+from vidcls.models.stages import is_list_of_stages, param_levels
 from vidcls.spec.model import ModelSection
 from vidcls.spec.sections import ClipSection
 
@@ -27,12 +28,17 @@ class Stage:
         module: Its class.
         shape: What it gives for one clip.
         num_params: Inside it.
+        num_trainable: Of these, changed by training.
+        level: 0 for the head; 1 for the stage of a backbone next to it, and so on down: the power of
+            `optim.layer_decay` in its learning rate. None where it spans several.
     """
 
     name: str
     module: str
     shape: tuple[int, ...]
     num_params: int
+    num_trainable: int
+    level: int | None
 
 
 @dataclass(frozen=True)
@@ -64,22 +70,21 @@ def describe(section: ModelSection, *, clip: ClipSection, num_classes: int) -> M
     """
     taken = input_clip(section, clip)
     model = build(section, num_classes=num_classes, clip=taken)
-    trainable = [param.requires_grad for param in model.parameters()]
     model = model.to("meta").eval()
+    levels = param_levels(model)
     stages: list[Stage] = []
-    hooks = [_watch(name, module, stages) for name, module in _parts(model)]
+    hooks = [_watch(name, module, stages, levels) for name, module in _parts(model)]
     clip_shape = (1, taken.num_channels, taken.frames, *taken.size)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.empty(clip_shape, device="meta"))
     for hook in hooks:
         hook.remove()
-    sizes = [param.numel() for param in model.parameters()]
     return ModelSummary(
         kind=section.kind,
         clip_shape=clip_shape,
         stages=tuple(stages),
-        num_params=sum(sizes),
-        num_trainable=sum(size for size, trains in zip(sizes, trainable, strict=True) if trains),
+        num_params=sum(param.numel() for param in model.parameters()),
+        num_trainable=_num_trainable(model),
         gflops=counter.get_total_flops() / 1e9,
     )
 
@@ -87,23 +92,37 @@ def describe(section: ModelSection, *, clip: ClipSection, num_classes: int) -> M
 def _parts(module: nn.Module, *, prefix: str = "", depth: int = _DEPTH) -> Iterator[tuple[str, nn.Module]]:
     """The modules shown: those `depth` levels in, or less where there is nothing further in.
 
-    A list of modules, and a lone child, are no level of their own.
+    A list of modules or stages, and a lone child, are no level of their own.
     """
     children = list(module.named_children())
-    if prefix and (depth == 0 or not children):
+    is_list = isinstance(module, nn.ModuleList) or is_list_of_stages(prefix)
+    if prefix and (not children or (depth == 0 and not is_list)):
         yield prefix, module
         return
-    transparent = isinstance(module, nn.ModuleList) or len(children) == 1
+    transparent = is_list or len(children) == 1
     for name, child in children:
         inner = f"{prefix}.{name}" if prefix else name
         yield from _parts(child, prefix=inner, depth=depth if transparent else depth - 1)
 
 
-def _watch(name: str, module: nn.Module, stages: list[Stage]) -> RemovableHandle:
+def _num_trainable(module: nn.Module) -> int:
+    return sum(param.numel() for param in module.parameters() if param.requires_grad)
+
+
+def _watch(name: str, module: nn.Module, stages: list[Stage], levels: Mapping[int, int]) -> RemovableHandle:
     def note(_module: nn.Module, _inputs: object, output: object) -> None:
         first = output[0] if isinstance(output, tuple) else output  # a GRU also gives its state
         if isinstance(first, Tensor):
-            num_params = sum(param.numel() for param in module.parameters())
-            stages.append(Stage(name, type(module).__name__, tuple(first.shape), num_params))
+            inside = {levels.get(id(param), 0) for param in module.parameters()}
+            stages.append(
+                Stage(
+                    name,
+                    type(module).__name__,
+                    shape=tuple(first.shape),
+                    num_params=sum(param.numel() for param in module.parameters()),
+                    num_trainable=_num_trainable(module),
+                    level=inside.pop() if len(inside) == 1 else None,
+                )
+            )
 
     return module.register_forward_hook(note)

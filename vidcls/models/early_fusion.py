@@ -44,7 +44,7 @@ class EarlyFusion(BackboneModel):
         super().__init__()
         num_frames, *size = clip_shape
         self.backbone = backbone_2d(
-            section.backbone, in_channels=num_frames * in_channels, size=(size[0], size[1])
+            section.backbone, in_channels=in_channels, size=(size[0], size[1]), num_frames=num_frames
         )
         self.encoding = "mean of the map of all frames"
         self.num_features = self.backbone.num_features

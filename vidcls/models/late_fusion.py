@@ -24,7 +24,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vidcls.models.backbones import backbone_2d, fold_time, unfold_time
+from vidcls.models.backbones import backbone_2d
+from vidcls.models.frames import fold_time, unfold_time
 from vidcls.models.video_model import BackboneModel
 from vidcls.spec.model import LateFusionSection
 

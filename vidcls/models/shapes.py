@@ -31,7 +31,8 @@ def output_shape(module: nn.Module, input_shape: tuple[int, ...]) -> torch.Size:
     finally:
         for part, mode in training.items():
             part.training = mode
+    if not isinstance(output, torch.Tensor):
+        raise TooSmallError(f"it gives a {type(output).__name__}, no tensor")
     if 0 in output.shape:
         raise TooSmallError(f"its output would be {list(output.shape)}")
-    shape: torch.Size = output.shape
-    return shape
+    return output.shape

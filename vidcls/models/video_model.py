@@ -10,8 +10,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Self
 
+import torch
 from torch import Tensor, nn
+
+from vidcls.models.freezing import hold_still, is_frozen
 
 Features = Sequence[Tensor]
 """What the backbones of a model give of B clips: a tensor `[B, ...]` each."""
@@ -35,6 +39,13 @@ class VideoModel(nn.Module, ABC):
     def forward(self, clip: Tensor) -> Tensor:
         """`[B, C, T, H, W]` to `[B, K]`."""
         return self.classify(self.encode(clip))
+
+    def train(self, mode: bool = True) -> Self:
+        """Into training, but for what is frozen: nothing of it moves. Or all into evaluation."""
+        super().train(mode)
+        if mode:
+            hold_still(self)
+        return self
 
 
 class BackboneModel(VideoModel):
@@ -68,8 +79,17 @@ class BackboneModel(VideoModel):
         return (self,)
 
     def encode(self, clip: Tensor) -> Features:
-        """`[B, C, T, H, W]` to what `extract` gives."""
-        return (self.extract(clip),)
+        """`[B, C, T, H, W]` to what `extract` gives.
+
+        A frozen backbone computes in float32 whatever the precision of training, and keeps nothing for a
+        backward pass: what is stored of it is what it would give here.
+        """
+        if not is_frozen(self.backbone):
+            return (self.extract(clip),)
+        # The meta device, on which shapes are followed, knows no autocast.
+        device = "cpu" if clip.is_meta else clip.device.type
+        with torch.no_grad(), torch.autocast(device, enabled=False):
+            return (self.extract(clip.float()),)
 
     def classify(self, features: Features) -> Tensor:
         """What `extract` gave to logits `[B, K]`."""

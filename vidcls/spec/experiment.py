@@ -8,12 +8,11 @@ from pydantic import Field, model_validator
 
 from vidcls.spec.base import NonNegativeInt, Section, not_identity
 from vidcls.spec.model import EnsembleSection, ModelSection
+from vidcls.spec.optim import AdamWSection, OptimSection
 from vidcls.spec.sections import (
-    AdamWSection,
     AugmentSection,
     ClipSection,
     DataSection,
-    OptimSection,
     TrackingSection,
     TrainSection,
 )
@@ -54,6 +53,28 @@ class Spec(Section):
             raise ValueError(f"clip.frames: model.kind: {self.model.kind} joins frames; give it 2 or more")
         if self.augment.crop == "random" and self.clip.fit == "squeeze":
             raise ValueError("augment.crop: random has no room under clip.fit: squeeze; set clip.fit: crop")
+        if self.augment.num_views and not (self.augment.is_active or self.clip.sampling == "segment"):
+            raise ValueError("augment.num_views: has no effect: all views are equal; set augment.flip")
+        if "two_stream" in kinds and len(self.clip.parts) < 2:
+            raise ValueError(
+                "model.kind: two_stream takes frames and their motion; set clip.modality: rgb+difference"
+            )
+        self._check_unfreezing()
         if self.optim.warmup_epochs >= self.train.epochs and self.optim.warmup_epochs > 1:
             raise ValueError("optim.warmup_epochs: must end before train.epochs")
         return self
+
+    def _check_unfreezing(self) -> None:
+        every = self.train.unfreeze_every
+        if every is None:
+            return
+        if any(single.weights is None for single in self.model.singles()):
+            raise ValueError(
+                "train.unfreeze_every: a head learns nothing of a backbone with a random start;"
+                " set model.weights (of every member)"
+            )
+        if every >= self.train.epochs:
+            raise ValueError(
+                f"train.unfreeze_every: nothing would thaw within train.epochs: {self.train.epochs};"
+                " model.freeze: [backbone] says that"
+            )

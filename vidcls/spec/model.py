@@ -9,7 +9,9 @@ from pydantic import Field, model_validator
 from vidcls.spec.base import PositiveInt, Probability, Section, Text
 
 
-class _Model(Section):
+class SingleModelSection(Section):
+    """What every model with one backbone has."""
+
     backbone: Text = "small"
     """`small`, `efficientnet_lite0`, a torchvision classifier, or `timm/NAME`: see `vidcls model list`."""
     weights: Text | None = None
@@ -17,21 +19,34 @@ class _Model(Section):
     file (.pt, .pth, .safetensors); null starts at random."""
     freeze: tuple[Text, ...] = ()
     """Parts that keep their start, by name, such as `backbone` or `backbone.body.layer1`; `vidcls model
-    describe` shows the names."""
+    show` shows the names."""
     batch_norm: Literal["train", "partial", "frozen"] = "train"
     """`frozen`: the batch norms of the backbone keep the statistics and factors of the weights; `partial`
     (TSN, arXiv:1608.00859): all but the first."""
     dropout: Probability = 0.0
     """Before the last linear layer."""
 
+    @model_validator(mode="after")
+    def _check_norms(self) -> Self:
+        if self.batch_norm != "train" and self.weights is None:
+            raise ValueError(
+                f"batch_norm: {self.batch_norm} keeps the statistics of weights;"
+                " a random start has none worth keeping; set weights"
+            )
+        return self
 
-class CNN3DSection(_Model):
+    def singles(self) -> tuple[SingleModelSection, ...]:
+        """Itself."""
+        return (self,)
+
+
+class CNN3DSection(SingleModelSection):
     """A 3D CNN on the stacked frames."""
 
     kind: Literal["cnn3d"]
 
 
-class FrameAverageSection(_Model):
+class FrameAverageSection(SingleModelSection):
     """A 2D CNN a frame; its logits are joined over time."""
 
     kind: Literal["frame_average"]
@@ -39,13 +54,19 @@ class FrameAverageSection(_Model):
     """How the logits of the frames become those of the video."""
 
 
-class EarlyFusionSection(_Model):
+class FrameStatisticsSection(SingleModelSection):
+    """A 2D CNN a frame; mean and spread of its features over time, standardised, then classified."""
+
+    kind: Literal["frame_statistics"]
+
+
+class EarlyFusionSection(SingleModelSection):
     """Frames concatenated along the channels, one 2D CNN."""
 
     kind: Literal["early_fusion"]
 
 
-class LateFusionSection(_Model):
+class LateFusionSection(SingleModelSection):
     """A shared 2D CNN a frame that keeps a small spatial map; features joined over time, then classified."""
 
     kind: Literal["late_fusion"]
@@ -55,6 +76,46 @@ class LateFusionSection(_Model):
     """Side of the spatial map kept of each frame; 1 is global pooling, which cannot see motion."""
     hidden: PositiveInt = 256
     """Features a frame."""
+
+
+StreamSection = Annotated[
+    CNN3DSection | FrameAverageSection | FrameStatisticsSection | EarlyFusionSection | LateFusionSection,
+    Field(discriminator="kind"),
+]
+
+
+class TwoStreamSection(Section):
+    """A model of the frames and one of their motion; needs `clip.modality` rgb+flow or rgb+difference."""
+
+    kind: Literal["two_stream"]
+    rgb: StreamSection
+    """Of red, green and blue."""
+    motion: StreamSection
+    """Of flow or differences."""
+    fusion: Literal["logits", "features"] = "features"
+    """`logits`: the weighted mean of the streams' logits. `features`: one linear layer on the features of
+    both."""
+    rgb_share: Probability | None = None
+    """Weight of the RGB stream under fusion: logits; 0.5 if unset."""
+    dropout: Probability = 0.0
+    """Before the linear layer of fusion: features."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.fusion == "features" and self.rgb_share is not None:
+            raise ValueError("rgb_share: has no effect under fusion: features; set fusion: logits")
+        if self.fusion == "logits" and self.dropout:
+            raise ValueError("dropout: has no effect under fusion: logits; the streams have their own")
+        for name in ("rgb", "motion"):
+            if self.fusion == "features" and getattr(self, name).dropout:
+                raise ValueError(
+                    f"{name}.dropout: has no effect under fusion: features; set the dropout of the two_stream"
+                )
+        return self
+
+    def singles(self) -> tuple[SingleModelSection, ...]:
+        """Those of the streams."""
+        return (self.rgb, self.motion)
 
 
 class EnsembleSection(Section):
@@ -70,9 +131,19 @@ class EnsembleSection(Section):
             raise ValueError("members: an ensemble holds no ensembles; list their members here")
         return self
 
+    def singles(self) -> tuple[SingleModelSection, ...]:
+        """The sections with one backbone each that this joins."""
+        return tuple(single for member in self.members for single in member.singles())
+
 
 ModelSection = Annotated[
-    CNN3DSection | FrameAverageSection | EarlyFusionSection | LateFusionSection | EnsembleSection,
+    CNN3DSection
+    | FrameAverageSection
+    | FrameStatisticsSection
+    | EarlyFusionSection
+    | LateFusionSection
+    | TwoStreamSection
+    | EnsembleSection,
     Field(discriminator="kind"),
 ]
 EnsembleSection.model_rebuild()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from vidcls.spec.base import (
-    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -23,15 +22,16 @@ Residency = Literal["device", "memory", "mapped", "streamed"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Source = Literal["auto", "videos", "frames", "flows"]
 FlowMethod = Literal["dis", "farneback"]
-Modality = Literal["rgb", "flow", "difference"]
+Modality = Literal["rgb", "flow", "difference", "rgb+flow", "rgb+difference"]
 Side = Annotated[PositiveInt, Field(ge=8)]
 Size = tuple[Side, Side]
 DEFAULT_MAX_BAD = 10
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-_NORMALISATION: dict[Modality, tuple[float, float]] = {
-    "rgb": (0.45, 0.225),
-    "flow": (0.0, 0.5),  # what UCF101 has at 112 px
-    "difference": (0.0, 0.05),
+# Channels, mean and standard deviation of each.
+_PARTS: dict[str, tuple[int, float, float]] = {
+    "rgb": (3, 0.45, 0.225),
+    "flow": (2, 0.0, 0.5),  # what UCF101 has at 112 px
+    "difference": (3, 0.0, 0.05),
 }
 
 
@@ -89,7 +89,8 @@ class ClipSection(Section):
 
     modality: Modality = "rgb"
     """`rgb`: frames as they are. `flow`: the optical flow (u, v) from a sampled frame to the next one of the
-    video. `difference`: the next frame minus the sampled one."""
+    video. `difference`: the next frame minus the sampled one. `rgb+flow` and `rgb+difference`: the frame and
+    its motion, channel after channel, for `model.kind: two_stream` or any other."""
     flow: FlowMethod | None = None
     """How OpenCV computes the flow of videos; `dis` if unset."""
     frames: PositiveInt = 10
@@ -115,22 +116,34 @@ class ClipSection(Section):
     @property
     def num_channels(self) -> int:
         """What the model sees of each pixel (C): red, green and blue, their differences, or u and v."""
-        return 2 if self.modality == "flow" else 3
+        return sum(_PARTS[part][0] for part in self.parts)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What the channels show, in their order: `rgb`, `flow`, `difference`."""
+        return tuple(self.modality.split("+"))
+
+    @property
+    def has_motion(self) -> bool:
+        """Whether a moment needs the frame after it too."""
+        return self.modality != "rgb"
 
     @property
     def flow_method(self) -> FlowMethod | None:
         """How the flow of videos is computed, None for other modalities."""
-        return (self.flow or "dis") if self.modality == "flow" else None
+        return (self.flow or "dis") if "flow" in self.parts else None
 
     @property
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """The mean and the standard deviation of each channel, as set or those of the modality."""
-        mean, std = _NORMALISATION[self.modality]
-        return self.mean or (mean,) * self.num_channels, self.std or (std,) * self.num_channels
+        each = [_PARTS[part] for part in self.parts]
+        mean = tuple(mean for num, mean, _ in each for _ in range(num))
+        std = tuple(std for num, _, std in each for _ in range(num))
+        return self.mean or mean, self.std or std
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.flow is not None and self.modality != "flow":
+        if self.flow is not None and "flow" not in self.parts:
             raise ValueError(f"flow: has no effect under modality: {self.modality}; set modality: flow")
         for name, values in (("mean", self.mean), ("std", self.std)):
             if values is not None and len(values) != self.num_channels:
@@ -147,6 +160,13 @@ class Clip(ClipSection):
     """A clip section as a model takes it: what was left to the weights is known."""
 
     size: Size = (112, 112)
+
+    def part(self, name: str) -> Clip:
+        """The clip that one part of the modality alone would be."""
+        start = sum(_PARTS[part][0] for part in self.parts[: self.parts.index(name)])
+        own = slice(start, start + _PARTS[name][0])
+        mean, std = (values[own] for values in self.normalisation)
+        return self.model_copy(update={"modality": name, "mean": mean, "std": std})
 
 
 class AugmentSection(Section):
@@ -165,6 +185,11 @@ class AugmentSection(Section):
     """Draw from so many fixed views of each video, the same for every seed, instead of anew in each epoch.
     Then the features of a frozen backbone are computed once a view and stored."""
 
+    @property
+    def is_active(self) -> bool:
+        """Whether anything may be done to a clip."""
+        return self.flip > 0 or self.crop != "none"
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         for name, pair in (("scale", self.scale), ("ratio", self.ratio)):
@@ -175,60 +200,6 @@ class AugmentSection(Section):
             if pair[0] <= 0 or pair[0] > pair[1]:
                 raise ValueError(f"{name}: expected [low, high] with 0 < low <= high, got {list(pair)}")
         return self
-
-
-class _Optim(Section):
-    lr: PositiveFloat
-    """Peak learning rate."""
-    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """The learning rate of each stage of a backbone is so many times that of the stage above it; the head
-    has `lr` (arXiv:1801.06146)."""
-    weight_decay: NonNegativeFloat
-    """Applied to weights of two and more dimensions; norms and biases are spared."""
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """What the learning rate does after the warm-up."""
-    warmup_epochs: NonNegativeFloat = 1.0
-    """Epochs of linear warm-up from zero."""
-    clip_norm: PositiveFloat | None = 1.0
-    """Largest norm of the gradient over all parameters; null leaves it alone."""
-
-
-class AdamWSection(_Optim):
-    """AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101)."""
-
-    kind: Literal["adamw"] = "adamw"
-    lr: PositiveFloat = 1e-3
-    weight_decay: NonNegativeFloat = 0.05
-    betas: tuple[Probability, Probability] = (0.9, 0.999)
-    """Decay rates of the running averages of the gradient and its square."""
-
-
-class SGDSection(_Optim):
-    """Stochastic gradient descent with momentum."""
-
-    kind: Literal["sgd"]
-    lr: PositiveFloat = 0.05
-    weight_decay: NonNegativeFloat = 1e-4
-    momentum: Probability = 0.9
-    nesterov: bool = True
-    """Nesterov's form of momentum."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.nesterov and self.momentum == 0:
-            raise ValueError("nesterov: has no effect without momentum; set nesterov: false")
-        return self
-
-
-def _optim_kind(value: Any) -> Any:
-    return value.get("kind", "adamw") if isinstance(value, dict) else getattr(value, "kind", None)
-
-
-OptimSection = Annotated[
-    Annotated[AdamWSection, Tag("adamw")] | Annotated[SGDSection, Tag("sgd")],
-    # A function, so that `optim: {lr: 1e-4}` alone means AdamW.
-    Discriminator(_optim_kind),
-]
 
 
 class TrainSection(Section):
@@ -252,7 +223,7 @@ class TrainSection(Section):
     checkpoint_every_s: PositiveFloat = not_identity(300.0)
     """Seconds after which a checkpoint is written inside an epoch too."""
     keep_last: bool = not_identity(False)
-    """Keep `last.pt` once the run is finished."""
+    """Keep `last.pt` once the run is finished, and score it too."""
 
 
 class TrackingSection(Section):

@@ -108,7 +108,9 @@ def rehearse(
     threads = usable_cores() if spec.train.threads == "auto" else spec.train.threads
     pin(threads=threads, deterministic=spec.train.deterministic)
     num = batch_size or spec.train.batch_size
-    spec = spec.model_copy(update={"train": spec.train.model_copy(update={"batch_size": num})})
+    # All that trains in any epoch trains in this step: it shows what the last epochs take.
+    train_section = spec.train.model_copy(update={"batch_size": num, "unfreeze_every": None})
+    spec = spec.model_copy(update={"train": train_section})
     train, val = manifest.split("train")[:num], manifest.split("val")[:num]
     # A batch's worth of videos, decoded as they come: no store is built for a trial.
     with open_clips(

@@ -9,18 +9,20 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from vidcls.data.batches import Batch, Clips
+from vidcls.data.feature_clips import FeatureBatch, FeatureClips
 from vidcls.data.manifest import Video
 from vidcls.errors import VidclsError
-from vidcls.evaluate.score import Scores, score
-from vidcls.models.device import clip_format, to_channels_last
+from vidcls.evaluate.score import Scores, forward, score
+from vidcls.models.device import to_channels_last
+from vidcls.models.video_model import VideoModel
 from vidcls.spec.experiment import Spec
 from vidcls.spec.sections import Precision
-from vidcls.train.optim import build_optimizer, learning_rate
+from vidcls.train.optim import build_optimizer, learning_rate, set_learning_rate
 from vidcls.train.precision import Amp
+from vidcls.train.thawing import Thawing
 
 LOG_EVERY_STEPS = 10
 Metrics = dict[str, float]
@@ -52,7 +54,7 @@ class Speed:
 class Data:
     """What a training reads."""
 
-    clips: Clips
+    clips: Clips | FeatureClips
     train: Sequence[Video]
     val: Sequence[Video]
 
@@ -107,7 +109,7 @@ class Loop:
     """Trains a model; everything that a resume needs is in `state_dict`."""
 
     def __init__(
-        self, spec: Spec, *, model: nn.Module, data: Data, precision: Precision, device: torch.device
+        self, spec: Spec, *, model: VideoModel, data: Data, precision: Precision, device: torch.device
     ) -> None:
         self.spec = spec
         self.model = model.to(device)
@@ -115,9 +117,10 @@ class Loop:
         self.device = device
         if spec.train.channels_last:
             to_channels_last(self.model)
-        self._format = clip_format(channels_last=spec.train.channels_last)
         self._amp = Amp(precision, device)
+        # Over all that trains in any epoch, so before anything waits for its thaw.
         self._optimizer = build_optimizer(spec.optim, self.model)
+        self._thawing = Thawing(self.model, every=spec.train.unfreeze_every)
         self.steps_per_epoch = data.steps_per_epoch(spec.train.batch_size)
         self.position = Position()
         self.speed = Speed()
@@ -135,7 +138,7 @@ class Loop:
             observer.after_epoch(self, row)
 
     def _train_epoch(self, observer: Observer) -> None:
-        self.model.train()
+        self._enter_epoch()
         counted = asked = time.perf_counter()
         for batch in self._batches():
             self.speed.waiting_s += time.perf_counter() - asked
@@ -148,16 +151,20 @@ class Loop:
             asked = time.perf_counter()
         self.speed.total_s += time.perf_counter() - counted
 
+    def _enter_epoch(self) -> None:
+        self._thawing.enter(self.position.epoch)
+        self.model.train()
+
     def one_step(self) -> None:
         """Take the next step alone, as `fit` would."""
-        self.model.train()
+        self._enter_epoch()
         asked = time.perf_counter()
         batch = next(iter(self._batches()))
         self.speed.waiting_s += time.perf_counter() - asked
         self._step(batch)
         self.check_finite()
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self) -> Iterator[Batch | FeatureBatch]:
         return self.data.clips.train_batches(
             self.data.train,
             augment=self.spec.augment,
@@ -167,18 +174,16 @@ class Loop:
             start_step=self.position.step,
         )
 
-    def _step(self, batch: Batch) -> None:
+    def _step(self, batch: Batch | FeatureBatch) -> None:
         lr = learning_rate(
             self.spec.optim,
             self.global_step,
             steps_per_epoch=self.steps_per_epoch,
             num_epochs=self.spec.train.epochs,
         )
-        for group in self._optimizer.param_groups:
-            group["lr"] = lr
-        clip = batch.clip.contiguous(memory_format=self._format)
+        set_learning_rate(self._optimizer, lr)
         with self._amp.autocast():
-            logits = self.model(clip)
+            logits = forward(self.model, batch, channels_last=self.spec.train.channels_last)
             loss = F.cross_entropy(logits, batch.labels, label_smoothing=self.spec.train.label_smoothing)
         norm = self._amp.step(loss, self._optimizer, model=self.model, clip_norm=self.spec.optim.clip_norm)
         self.check_finite()
@@ -249,6 +254,11 @@ class Loop:
             "clips_per_s": self.speed.clips_per_s,
             "waiting_s": self.speed.waiting_s,
         }
+
+    @property
+    def never_thawed(self) -> list[str]:
+        """The stages that gradual unfreezing does not come to."""
+        return self._thawing.never(self.spec.train.epochs)
 
     def validate(self) -> Scores:
         """Logits of the val videos under the current weights."""

@@ -12,13 +12,16 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from vidcls.models.build import build
+from vidcls.models.freezing import is_frozen
 from vidcls.models.inputs import input_clip
 from vidcls.spec.experiment import Spec
-from vidcls.spec.sections import AdamWSection, Precision
+from vidcls.spec.optim import AdamWSection
+from vidcls.spec.sections import Precision
 
 _FLOAT_BYTES = 4
 _PASSES = 3
-"""A backward pass costs about two forward passes."""
+"""A backward pass costs about two forward passes. torch's counter would not do: it takes the gradient of a
+depthwise convolution for that of a dense one."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +30,22 @@ class Footprint:
 
     Attributes:
         weight_bytes: Parameters and buffers.
+        gradient_bytes: Of what trains; frozen parts have none.
         optimizer_bytes: What the optimiser keeps beside them.
         activation_bytes: What the backward pass of a whole batch needs of the forward pass, and the batch.
         gflops: Of a whole step, in 10^9; a multiplication and its addition are two.
     """
 
     weight_bytes: int
+    gradient_bytes: int
     optimizer_bytes: int
     activation_bytes: int
     gflops: float
 
     @property
     def training_bytes(self) -> int:
-        """All of it, with the gradients."""
-        return 2 * self.weight_bytes + self.optimizer_bytes + self.activation_bytes
+        """All of it."""
+        return self.weight_bytes + self.gradient_bytes + self.optimizer_bytes + self.activation_bytes
 
     @property
     def last_bytes(self) -> int:
@@ -69,15 +74,18 @@ def footprint(spec: Spec, *, num_classes: int, precision: Precision) -> Footprin
         labels = torch.empty(spec.train.batch_size, dtype=torch.int64)
     activations, gflops = _forward(model, clip, labels)
     scale = 1.0 if precision == "fp32" else 0.5
+    only_head = all(is_frozen(leaf.backbone) for leaf in model.leaves())
     num_params = sum(param.numel() for param in model.parameters())
+    num_trained = sum(param.numel() for param in model.parameters() if param.requires_grad)
     weights = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
     # Under mixed precision each weight has a copy in half precision for the length of a step.
     copies = 0 if precision == "fp32" else num_params * _FLOAT_BYTES // 2
     return Footprint(
         weight_bytes=weights,
-        optimizer_bytes=num_params * _FLOAT_BYTES * _moments(spec),
+        gradient_bytes=num_trained * _FLOAT_BYTES,
+        optimizer_bytes=num_trained * _FLOAT_BYTES * _moments(spec),
         activation_bytes=round(activations * scale) + clip.nbytes + copies,
-        gflops=_PASSES * gflops,
+        gflops=gflops * (1 if only_head else _PASSES),
     )
 
 

@@ -7,19 +7,37 @@ import math
 import torch
 from torch import nn
 
-from vidcls.spec.sections import AdamWSection, SGDSection
+from vidcls.models.stages import param_levels
+from vidcls.models.video_model import VideoModel
+from vidcls.spec.optim import AdamWSection, SGDSection
 
 
-def build_optimizer(section: AdamWSection | SGDSection, model: nn.Module) -> torch.optim.Optimizer:
-    """AdamW or SGD over two groups: weights with decay; norms and biases (one dimension) without."""
-    params = [param for param in model.parameters() if param.requires_grad]
+def build_optimizer(section: AdamWSection | SGDSection, model: VideoModel) -> torch.optim.Optimizer:
+    """AdamW or SGD over all that is not frozen.
+
+    Weights decay; norms and biases (one dimension) do not. Each stage of a backbone has `layer_decay` times
+    the learning rate of the stage above it (ULMFiT, Howard and Ruder 2018, arXiv:1801.06146; BEiT,
+    arXiv:2106.08254): groups carry their factor as `lr_scale`, see `set_learning_rate`.
+    """
+    levels = param_levels(model) if section.layer_decay < 1 else {}
+    params: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for param in model.parameters():
+        if param.requires_grad:
+            scale = section.layer_decay ** levels.get(id(param), 0)
+            params.setdefault((scale, param.ndim > 1), []).append(param)
     groups = [
-        {"params": [param for param in params if param.ndim > 1], "weight_decay": section.weight_decay},
-        {"params": [param for param in params if param.ndim <= 1], "weight_decay": 0.0},
+        {"params": params[key], "lr_scale": key[0], "weight_decay": section.weight_decay if key[1] else 0.0}
+        for key in sorted(params, reverse=True)
     ]
     if isinstance(section, AdamWSection):
         return torch.optim.AdamW(groups, lr=section.lr, betas=section.betas)
     return torch.optim.SGD(groups, lr=section.lr, momentum=section.momentum, nesterov=section.nesterov)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Set the learning rate of the head, and with it that of all stages below."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["lr_scale"]
 
 
 def learning_rate(

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from vidcls.data.batches import Clips
+from vidcls.data.feature_clips import FeatureClips
 from vidcls.data.leaks.state import LeakState
 from vidcls.data.manifest import Manifest
 from vidcls.errors import VidclsError
@@ -79,7 +80,7 @@ def provenance_of(
     return before | known | {"resumes": [*before["resumes"], here]}
 
 
-def seen(clips: Clips, before: dict[str, Any]) -> dict[str, Any]:
+def seen(clips: Clips | FeatureClips, before: dict[str, Any]) -> dict[str, Any]:
     """What opening the clips came to.
 
     Raises:

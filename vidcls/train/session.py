@@ -16,6 +16,7 @@ from vidcls.spec.sections import Clip
 from vidcls.spec.show import plain
 from vidcls.tracking.jsonl import MetricsFile, Row, read_rows
 from vidcls.tracking.tracker import Tracker
+from vidcls.train.best import Best, snapshot
 from vidcls.train.checkpoint import rng_state, set_rng_state, write_checkpoint
 from vidcls.train.loop import Loop, Metrics
 
@@ -61,26 +62,6 @@ class Identity:
     clip: Clip
 
 
-@dataclass
-class Best:
-    """The best epoch so far, by val top-1, then by the lower val loss."""
-
-    epoch: int | None = None
-    metrics: Metrics | None = None
-
-    def offer(self, epoch: int, row: Metrics) -> bool:
-        """Take an epoch if it is better."""
-        if self.metrics and _rank(row) <= _rank(self.metrics):
-            return False
-        self.epoch = epoch
-        self.metrics = {key: value for key, value in row.items() if key.startswith(("train/", "val/"))}
-        return True
-
-
-def _rank(row: Metrics) -> tuple[float, float]:
-    return row["val/top1"], -row["val/loss"]
-
-
 class Session:
     """Observes the loop and keeps the run folder true to it."""
 
@@ -94,6 +75,7 @@ class Session:
         lock_lost: Event,
         display: Display,
         judge: Judge | None = None,
+        save_after_s: float = 0.0,
     ) -> None:
         self._run = run
         self.loop = loop
@@ -102,6 +84,8 @@ class Session:
         self._lock_lost = lock_lost
         self._display = display
         self._judge = judge
+        self._save_after_s = save_after_s
+        self._unsaved_best: dict[str, Any] | None = None
         self._metrics = MetricsFile(run.metrics_file)
         self._tracker: Tracker | None = None
         self.best = Best()
@@ -146,7 +130,7 @@ class Session:
             return
         path = self._run.checkpoint_file("best")
         if not path.is_file() or read_checkpoint(path)["epoch"] != self.best.epoch:
-            self._write("best", {})
+            self._write("best", self._content(self.loop.model.state_dict()))
 
     def track(self, tracker: Tracker) -> None:
         """Mirror all that follows to a tracker."""
@@ -185,14 +169,16 @@ class Session:
             self._save_last()
 
     def after_epoch(self, loop: Loop, row: Metrics) -> None:
-        """Log, save last, then best: `last` knows whether `best` is due, so a kill in between is mended."""
+        """Log, save unless it was done a moment ago, judge."""
         epoch = loop.position.epoch
         is_best = self.best.offer(epoch, row)
         self._log({**row, "kind": "epoch", "time": time.time()})
-        self._save_last()
+        is_over = epoch == loop.spec.train.epochs or self._signals.received is not None
+        saves = is_over or time.monotonic() - self._saved >= self._save_after_s
         if is_best:
-            self._write("best", {})
-        self.write_status("running")
+            self._unsaved_best = self._content(loop.model.state_dict() if saves else snapshot(loop.model))
+        if saves:
+            self._save_epoch()
         self._display.epoch(loop, row, is_best=is_best)
         if epoch == loop.spec.train.epochs:
             return
@@ -201,7 +187,19 @@ class Session:
         if self._judge is not None:
             history = [row for row in read_rows(self._run.metrics_file) if row.get("kind") == "epoch"]
             if (verdict := self._judge(epoch, history)) is not None:
+                self._save_epoch()
                 raise self._stopped(f"after epoch {epoch}: {verdict}", exit_code=ExitCode.DONE)
+
+    def _save_epoch(self) -> None:
+        """Write last, then best: `last` knows whether `best` is due, so a kill in between is mended."""
+        self._save_last()
+        self._save_best()
+        self.write_status("running")
+
+    def _save_best(self) -> None:
+        if self._unsaved_best is not None:
+            self._write("best", self._unsaved_best)
+            self._unsaved_best = None
 
     def finish(self) -> None:
         """Declare the run finished and let go of what only a resume needs, in this order.
@@ -248,6 +246,9 @@ class Session:
             self._tracker.log(row)
 
     def _save_last(self) -> None:
+        position = self.loop.position
+        if position.step or self.best.epoch != position.epoch:
+            self._save_best()  # of an epoch before: a resume could not mend it
         self._metrics.sync()
         state = self.loop.state_dict()
         del state["model"]
@@ -258,13 +259,13 @@ class Session:
             "elapsed_s": self._elapsed(),
             "metrics_bytes": self._metrics.position,
         }
-        self._write("last", {"training": training})
+        self._write("last", {**self._content(self.loop.model.state_dict()), "training": training})
         self._saved = time.monotonic()
 
-    def _write(self, which: Checkpoint, extra: dict[str, Any]) -> None:
-        path = self._run.checkpoint_file(which)
+    def _content(self, model: dict[str, Any]) -> dict[str, Any]:
+        """A checkpoint of weights at the current position, which describes itself."""
         position = self.loop.position
-        content = {
+        return {
             "format": FORMAT,
             "spec": plain(self.loop.spec),
             "fingerprint": self._identity.fingerprint,
@@ -273,14 +274,13 @@ class Session:
             "clip": plain(self._identity.clip),
             "epoch": position.epoch,
             "step": position.step,
-            "model": self.loop.model.state_dict(),
-            **extra,
+            "model": model,
         }
-        kept = (
-            f"the {which} checkpoint from before is intact"
-            if path.exists()
-            else "no checkpoint was there before"
-        )
+
+    def _write(self, which: Checkpoint, content: dict[str, Any]) -> None:
+        path = self._run.checkpoint_file(which)
+        before = f"the {which} checkpoint from before is intact"
+        kept = before if path.exists() else "no checkpoint was there before"
         write_checkpoint(path, content, kept=kept)
 
     def _elapsed(self) -> float:

@@ -9,22 +9,24 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
 
-from vidcls.data.batches import Clips, open_clips
+from vidcls.data.batches import Clips
 from vidcls.data.decoding.workers import usable_cores
+from vidcls.data.feature_clips import FeatureClips
 from vidcls.data.leaks.state import leak_state
 from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.data.views import flip_map
 from vidcls.errors import ExitCode, VidclsError
 from vidcls.evaluate.leaks import leak_warning, leaks_of
-from vidcls.evaluate.predictions import load_predictions
+from vidcls.evaluate.predictions import Predictions, load_predictions
 from vidcls.evaluate.previews import make_previews
-from vidcls.evaluate.run import evaluate_open, training_videos
+from vidcls.evaluate.run import evaluate_open
 from vidcls.models.build import build
 from vidcls.models.device import pick_device, pin
 from vidcls.models.inputs import input_clip
-from vidcls.runs import Run
+from vidcls.models.pretrained import load_pretrained
+from vidcls.models.video_model import VideoModel
+from vidcls.runs import Checkpoint, Run
 from vidcls.signals import Signals, under_agent
 from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import fingerprint
@@ -33,13 +35,18 @@ from vidcls.spec.sections import Clip, Precision
 from vidcls.spec.show import plain
 from vidcls.tracking.curves import draw_curves
 from vidcls.tracking.jsonl import read_rows
-from vidcls.tracking.tracker import Tracker
+from vidcls.tracking.tracker import Preview, Tracker
 from vidcls.tracking.wandb import open_tracker
 from vidcls.train.checkpoint import seed_everything
 from vidcls.train.failure import failure_kept
+from vidcls.train.features import Reading, open_inputs
 from vidcls.train.loop import Data, Loop
 from vidcls.train.provenance import Start, provenance_of, seen
 from vidcls.train.session import Display, Identity, Judge, Session
+from vidcls.train.thawing import Thawing
+
+_HEAD_SAVE_S = 2.0
+"""On stored features an epoch takes less time than a checkpoint: they are saved when so long has passed."""
 
 
 @dataclass(frozen=True)
@@ -107,16 +114,8 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
                 start=Start(device, options.threads or usable_cores(), accept_code=options.accept_code),
             )
             pin(threads=provenance["threads"], deterministic=spec.train.deterministic)
-            with open_clips(
-                training_videos(manifest),
-                data=spec.data,
-                clip=plan.clip,
-                classes=manifest.classes,
-                store_dir=Path(spec.store_dir),
-                device=device,
-                progress=stage,
-            ) as clips:
-                plan.run.create(spec, provenance | seen(clips, provenance))
+            with open_inputs(plan.reading, say=display.say, progress=stage) as clips:
+                plan.run.create(spec, provenance | {"weights": plan.weights} | seen(clips, provenance))
                 session = Session(
                     plan.run,
                     loop=_build_loop(plan, clips, provenance["precision"]),
@@ -125,6 +124,7 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
                     lock_lost=lock_lost,
                     display=display,
                     judge=options.judge,
+                    save_after_s=_HEAD_SAVE_S if isinstance(clips, FeatureClips) else 0.0,
                 )
                 with failure_kept(session):
                     _fit(session, plan, display)
@@ -139,8 +139,14 @@ class _Plan:
     spec: Spec
     clip: Clip
     manifest: Manifest
-    model: nn.Module
+    model: VideoModel
+    weights: list[dict[str, str]]
     device: torch.device
+
+    @property
+    def reading(self) -> Reading:
+        """What it reads."""
+        return Reading(self.spec, self.clip, self.manifest, self.model, self.device)
 
     @property
     def identity(self) -> Identity:
@@ -163,11 +169,14 @@ def _plan(loaded: LoadedSpec, device: torch.device, stage: Callable[[str, int, i
         seed_everything(spec.seed)
         clip = input_clip(spec.model, spec.clip)
         model = build(spec.model, num_classes=manifest.num_classes, clip=clip)
+        Thawing(model, every=spec.train.unfreeze_every)  # refuses where there is nothing to thaw
+        loaded_weights = load_pretrained(model, spec.model, weights_dir=Path(spec.store_dir) / "weights")
     run = Run.at(spec, fingerprint(spec, manifest.hash))
-    return _Plan(run, spec, clip, manifest, model, device)
+    weights = [{name: str(value) for name, value in vars(one).items()} for one in loaded_weights]
+    return _Plan(run, spec, clip, manifest, model, weights, device)
 
 
-def _build_loop(plan: _Plan, clips: Clips, precision: Precision) -> Loop:
+def _build_loop(plan: _Plan, clips: Clips | FeatureClips, precision: Precision) -> Loop:
     data = Data(clips, plan.manifest.split("train"), plan.manifest.split("val"))
     return Loop(plan.spec, model=plan.model, data=data, precision=precision, device=plan.device)
 
@@ -185,6 +194,9 @@ def _heeding(signals: Signals, display: Display) -> Callable[[str, int, int], No
 def _fit(session: Session, plan: _Plan, display: Display) -> None:
     if session.resume():
         display.say(f"{plan.run.folder}: resumed")
+    if never := session.loop.never_thawed:
+        stay = f"{', '.join(never)} {'stays' if len(never) == 1 else 'stay'} frozen"
+        display.say(f"train.unfreeze_every: {stay} to the end: {plan.spec.train.epochs} epochs are too few")
     tracker = _open_tracker(plan.run, plan.spec, display)
     session.track(tracker)
     try:
@@ -224,21 +236,32 @@ def _replay(run: Run, spec: Spec, display: Display) -> None:
 def _conclude(plan: _Plan, loop: Loop, tracker: Tracker) -> None:
     """Evaluate the best checkpoint, draw the curves, and show what came out."""
     run, manifest = plan.run, plan.manifest
-    metrics = evaluate_open(
-        run, manifest=manifest, clips=loop.data.clips, split="val", which="best", device=loop.device
-    )
+    scored: list[Checkpoint] = ["last", "best"] if plan.spec.train.keep_last else ["best"]
+    for which in scored:
+        metrics = evaluate_open(
+            run, manifest=manifest, clips=loop.data.clips, split="val", which=which, device=loop.device
+        )
     draw_curves(
         read_rows(run.metrics_file),
         run.curves_file,
         title=f"{run.folder.parent.name}  {run.folder.name}  leak state: {leaks_of(run)}",
     )
     predictions = load_predictions(run.predictions_file("val", "best"))
-    num = plan.spec.tracking.previews
-    previews = make_previews(loop.data.clips, loop.data.val, predictions, clip=plan.clip, num=num)
-    tracker.log_previews(previews)
+    tracker.log_previews(_previews(plan, loop, predictions))
     tracker.log_confusion(metrics.confusion, manifest.classes)
     tracker.summarise({f"best/{name}": value for name, value in metrics.named("val").items()})
     tracker.log_checkpoint(run.checkpoint_file("best"), metrics=metrics.named("val"))
+
+
+def _previews(plan: _Plan, loop: Loop, predictions: Predictions) -> list[Preview]:
+    clips, num = loop.data.clips, plan.spec.tracking.previews
+    if isinstance(clips, Clips):
+        return make_previews(clips, loop.data.val, predictions, clip=plan.clip, num=num)
+    if not num or plan.spec.tracking.mode == "disabled":
+        return []
+    # Features show nothing to a person, and no store of frames is there for sure.
+    with plan.reading.frames(loop.data.val, progress=lambda *_: None, stored=False) as frames:
+        return make_previews(frames, loop.data.val, predictions, clip=plan.clip, num=num)
 
 
 def _restart(run: Run) -> Path:

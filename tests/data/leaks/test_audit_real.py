@@ -14,7 +14,7 @@ from vidcls.data.leaks.audit import audit, relate
 from vidcls.data.leaks.looks import Network
 from vidcls.data.leaks.relatives import components
 from vidcls.data.manifest import Manifest, read_manifest
-from vidcls.models.lite import is_installed
+from vidcls.models.backbones.lite import is_installed
 from vidcls.spec.sections import DataSection
 
 

@@ -18,6 +18,7 @@ from vidcls.campaign.preflight.finding import Asked, Candidate, Finding, has_err
 from vidcls.campaign.preflight.places import check_disk, check_tracking, check_writable
 from vidcls.campaign.preflight.queue import check_memory, check_queue, check_time
 from vidcls.campaign.preflight.trials import check_metric, try_trials
+from vidcls.campaign.preflight.weights import check_weights
 from vidcls.errors import UserError, VidclsError
 from vidcls.launch.job import Job
 from vidcls.launch.profile import AnyProfile
@@ -80,7 +81,7 @@ def _label(point: dict[str, object]) -> str:
 def preflight(asked: Asked, *, display: Display) -> list[Finding]:
     """Look at everything; what cannot be looked at because of an error before it is left out."""
     manifests, findings = load_manifests(asked.candidates, progress=display.stage)
-    findings += [*_space(asked), *check_writable(asked)]
+    findings += [*_space(asked), *check_writable(asked), *check_weights(asked)]
     if not has_errors(findings):
         findings += [*check_earlier(asked, manifests), *check_leaks(asked, manifests)]
         tried, more = try_trials(asked, manifests, display=display)

@@ -106,7 +106,7 @@ def _said(tried: Tried) -> str:
         shapes += f" ({tried.batch_size} of {tried.full_batch_size} clips: this is only a CPU)"
     if tried.num_rehearsed < tried.num_shapes:
         shapes = f"all {tried.num_shapes} shapes built, one batch of the largest {tried.num_rehearsed}"
-    return f"{shapes}: forward, backward, checkpoint, evaluation; from random weights, nothing to download"
+    return f"{shapes}: forward, backward, checkpoint, evaluation; from random weights"
 
 
 def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -1,0 +1,13 @@
+"""What children of the tests share: all that a training imports, and nothing computed."""
+
+from __future__ import annotations
+
+import matplotlib.figure
+import sklearn.metrics
+import torch._dynamo
+
+import tests.support.training
+import vidcls.sweep.child
+import vidcls.train.start
+
+__all__ = ["matplotlib", "sklearn", "tests", "torch", "vidcls"]

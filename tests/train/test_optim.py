@@ -1,0 +1,165 @@
+"""Learning rates of stages, and gradual unfreezing."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+import torch
+from pydantic import TypeAdapter
+from torch import nn
+
+from tests.support.training import Experiment, assert_same, rows, train_child, train_here
+from vidcls.errors import UserError
+from vidcls.models.build import build
+from vidcls.models.stages import stages_of
+from vidcls.models.video_model import BackboneModel, VideoModel
+from vidcls.spec.load import load_spec
+from vidcls.spec.model import ModelSection
+from vidcls.spec.optim import AdamWSection, SGDSection
+from vidcls.spec.sections import Clip
+from vidcls.train.optim import build_optimizer, set_learning_rate
+from vidcls.train.thawing import Thawing
+
+STEPS_PER_EPOCH = 5
+CLIP = Clip(frames=4, size=(32, 32))
+
+
+def make(**section: Any) -> VideoModel:
+    torch.manual_seed(0)
+    parsed: ModelSection = TypeAdapter(ModelSection).validate_python(section, strict=False)
+    return build(parsed, num_classes=3, clip=CLIP)
+
+
+def step_with(model: VideoModel, optimizer: torch.optim.Optimizer) -> None:
+    optimizer.zero_grad()
+    logits = model(torch.randn(4, 3, CLIP.frames, *CLIP.size))
+    nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2, 0])).backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+
+
+def leaf_of(model: VideoModel) -> BackboneModel:
+    (leaf,) = model.leaves()
+    return leaf
+
+
+def test_each_stage_steps_by_its_share_of_the_learning_rate() -> None:
+    """With plain gradient descent, whose step is the learning rate times the gradient."""
+    model = make(kind="late_fusion", backbone="resnet18", hidden=16)
+    section = SGDSection(kind="sgd", layer_decay=0.5, momentum=0.0, nesterov=False, weight_decay=0.0)
+    optimizer = build_optimizer(section, model)
+    set_learning_rate(optimizer, 0.25)
+    before = [param.detach().clone() for param in model.parameters()]
+    step_with(model, optimizer)
+    shares = {id(param): 1.0 for param in model.parameters()}
+    for k, stage in enumerate(stages_of(leaf_of(model).backbone)):
+        shares |= {id(param): 0.5 ** (k + 1) for param in stage.params}
+    assert min(shares.values()) == 0.5**5
+    for param, old in zip(model.parameters(), before, strict=True):
+        assert param.grad is not None
+        torch.testing.assert_close(
+            param.detach(), old - 0.25 * shares[id(param)] * param.grad, rtol=0, atol=1e-6
+        )
+
+
+def test_every_parameter_that_trains_is_in_one_group_and_norms_do_not_decay() -> None:
+    members = [{"kind": "cnn3d", "freeze": ["backbone.body.0"]}, {"kind": "frame_average"}]
+    model = make(kind="ensemble", members=members)
+    optimizer = build_optimizer(AdamWSection(layer_decay=0.7, weight_decay=0.1), model)
+    grouped = [param for group in optimizer.param_groups for param in group["params"]]
+    assert len(grouped) == len({id(param) for param in grouped})
+    assert {id(param) for param in grouped} == {id(p) for p in model.parameters() if p.requires_grad}
+    for group in optimizer.param_groups:
+        assert all((param.ndim > 1) == (group["weight_decay"] > 0) for param in group["params"])
+    assert optimizer.param_groups[0]["lr_scale"] == 1.0
+
+
+def test_stages_thaw_from_the_top_as_a_function_of_the_epoch() -> None:
+    model = make(kind="cnn3d")
+    thawing = Thawing(model, every=2)
+    body = leaf_of(model).backbone.get_submodule("body")
+    seen = []
+    for epoch in [0, 1, 2, 3, 4, 5, 6, 7, 3]:
+        thawing.enter(epoch)
+        model.train()
+        trains = ["".join("x" if part.training else "-" for part in list(body.children())[:3])]
+        trains += [
+            "".join("x" if part[0].weight.requires_grad else "-" for part in list(body.children())[:3])
+        ]  # type: ignore[index]
+        assert trains[0] == trains[1]
+        seen.append(trains[0])
+    assert seen == ["---", "---", "--x", "--x", "-xx", "-xx", "xxx", "xxx", "--x"]
+    assert thawing.never(7) == []
+    assert thawing.never(6) == ["body.0"]
+    assert thawing.never(4) == ["body.1", "body.0"]
+
+
+def test_what_is_frozen_by_name_never_thaws_and_takes_no_turn() -> None:
+    model = make(kind="cnn3d", freeze=["backbone.body.2"])
+    Thawing(model, every=1).enter(1)
+    weights = [leaf_of(model).get_parameter(f"backbone.body.{k}.0.weight").requires_grad for k in range(3)]
+    assert weights == [False, True, False]
+    with pytest.raises(UserError, match="no effect"):
+        Thawing(make(kind="cnn3d", freeze=["backbone"]), every=1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["train.unfreeze_every=1"], "set model.weights"),
+        (["train.unfreeze_every=3", "model.weights=default"], "nothing would thaw"),
+        (["optim.layer_decay=0"], "greater than 0"),
+    ],
+)
+def test_refuses_what_would_do_nothing(experiment: Experiment, settings: list[str], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        load_spec(experiment.spec(), settings)
+
+
+def test_a_training_that_thaws_resumes_to_the_bit(experiment: Experiment) -> None:
+    """Killed before and after the first thaw."""
+    start = train_here(experiment.spec(runs="start", seed=1, train__epochs=1)).checkpoint_file("best")
+    experiment.settings = {
+        "model": {"kind": "cnn3d", "dropout": 0.2, "weights": str(start)},
+        "optim": {"layer_decay": 0.6},
+        "train__unfreeze_every": 1,
+    }
+    assert train_child(experiment.spec(runs="alone")) == 0
+    spec = experiment.spec(runs="killed", train__checkpoint_every_s=0.01)
+    for step in (STEPS_PER_EPOCH - 1, 2 * STEPS_PER_EPOCH + 2):
+        assert train_child(spec, die_at_step=step) == -signal.SIGKILL
+    assert train_child(spec) == 0
+    assert_same(experiment.run("alone"), experiment.run("killed"))
+    last = torch.load(experiment.run("alone").checkpoint_file("last"), weights_only=True)["model"]
+    begun = torch.load(start, weights_only=True)["model"]
+    # Two of three stages thawed in three epochs.
+    same = [torch.equal(last[key], begun[key]) for key in begun if key.startswith("backbone.body.0")]
+    assert all(same)
+    assert not torch.equal(last["backbone.body.1.0.weight"], begun["backbone.body.1.0.weight"])
+    assert max(row["lr"] for row in rows(experiment.run("alone")) if "lr" in row) > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "residency"),
+    [
+        ("cnn3d", "mapped"),
+        ("frame_average", "memory"),
+        ("early_fusion", "streamed"),
+        ("late_fusion", "device"),
+    ],
+)
+def test_a_run_leaves_what_is_frozen_as_it_was_drawn(
+    experiment: Experiment, kind: str, residency: str
+) -> None:
+    model: dict[str, Any] = {"kind": kind, "freeze": ["backbone"]}
+    path = experiment.spec(model=model, data__residency=residency, train__epochs=1)
+    run = train_here(path)
+    trained = torch.load(run.checkpoint_file("last"), weights_only=True)["model"]
+    spec = load_spec(path).spec
+    torch.manual_seed(spec.seed)
+    start = build(spec.model, num_classes=10, clip=Clip(frames=4, size=(24, 24))).state_dict()
+    frozen = [key for key in start if key.startswith("backbone.")]
+    assert frozen
+    assert all(torch.equal(trained[key], start[key]) for key in frozen)
+    assert not torch.equal(trained["classifier.weight"], start["classifier.weight"])

@@ -1,0 +1,45 @@
+"""Are the pretrained weights on this machine that jobs without internet begin with, and do they fit?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from vidcls.campaign.preflight.finding import Asked, Finding
+from vidcls.errors import UserError
+from vidcls.models.build import build
+from vidcls.models.inputs import input_clip
+from vidcls.models.pretrained import load_pretrained
+from vidcls.models.weights import weights_dir_of
+from vidcls.spec.experiment import Spec
+
+
+def check_weights(asked: Asked) -> Iterator[Finding]:
+    """Load the weights of each distinct model into it; one finding a file."""
+    seen: set[object] = set()
+    found: dict[str, Finding] = {}
+    for candidate in asked.candidates:
+        spec = candidate.spec
+        # What the weights and their place depend on.
+        wanted = [(type(single), single.backbone, single.weights) for single in spec.model.singles()]
+        key = (*wanted, spec.clip, spec.store_dir)
+        if key in seen or not any(weights for _, _, weights in wanted):
+            continue
+        seen.add(key)
+        for finding in _load(spec):
+            found.setdefault(finding.found, finding)
+    yield from found.values()
+
+
+def _load(spec: Spec) -> Iterator[Finding]:
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model = build(spec.model, num_classes=2, clip=input_clip(spec.model, spec.clip))
+        loaded = load_pretrained(model, spec.model, weights_dir=weights_dir_of(spec.store_dir))
+    except UserError as error:
+        yield Finding.of("weights" if error.message.startswith("model.weights") else "model", error)
+        return
+    for one in loaded:
+        size_mb = one.file.stat().st_size / 1e6
+        yield Finding("weights", "ok", f"{one.backbone} begins with {one.file}, {size_mb:.1f} MB")

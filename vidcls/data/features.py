@@ -1,0 +1,236 @@
+"""The feature store: what frozen backbones give of the fixed views of each video, computed once.
+
+    store_dir/features/<key>/index.json    what it was computed from; the videos; why others are left out
+    store_dir/features/<key>/leaf-0.npy    float32 [N, V, ...]: N videos in the order of the index, V views
+    store_dir/features/<key>/leaf-1.npy    the same of the second backbone, if there is one
+    store_dir/features/<key>/flips.npy     bool [N, V]: whether a view is mirrored
+
+The key covers all that changes a feature: weights, data, clip, views. Blocks of videos are written one after
+the other into `<key>.partial`, which is renamed once all are there: a reader sees all of a store or none of
+it, and a builder that was killed goes on after the last block that it finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import uuid
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vidcls.data.alone import alone
+from vidcls.data.decoding.workers import StageProgress
+from vidcls.errors import VidclsError
+from vidcls.files import atomic_file, disk_full, is_disk_full, nearest_folder, sync_folder, write_json
+
+_VERSION = 1
+_BLOCK_VIDEOS = 32
+_SPARE_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Block:
+    """What was computed of n videos.
+
+    Attributes:
+        leaves: Of each backbone, float32 `[n, V, ...]`.
+        flips: Whether a view is mirrored, `[n, V]`.
+    """
+
+    leaves: tuple[NDArray[np.float32], ...]
+    flips: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A published store.
+
+    Attributes:
+        digests: Of the N videos, in order.
+        leaves: Of each backbone float32 `[N, V, ...]`, mapped read-only: all processes of a machine share it.
+        flips: Whether a view is mirrored, `[N, V]`.
+        bad: Why a video has no features, by digest.
+        decoders: Who decoded a video, by digest.
+    """
+
+    digests: tuple[str, ...]
+    leaves: tuple[Tensor, ...]
+    flips: NDArray[np.bool_]
+    bad: dict[str, str]
+    decoders: dict[str, str]
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of the features."""
+        return sum(leaf.nbytes for leaf in self.leaves)
+
+
+class FeatureStore:
+    """The features of a set of videos under one network, clip section and set of views.
+
+    Args:
+        store_dir: Folder of stores and caches.
+        identity: All that changes a feature, as JSON holds it.
+    """
+
+    def __init__(self, store_dir: Path, *, identity: Mapping[str, Any]) -> None:
+        self._identity = {"version": _VERSION, **identity}
+        text = json.dumps(self._identity, sort_keys=True)
+        key = hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=16).hexdigest()
+        self.path = store_dir / "features" / key
+
+    def is_published(self) -> bool:
+        """Whether the store is there."""
+        return (self.path / "index.json").is_file()
+
+    def open(self) -> Stored:
+        """A published store.
+
+        Raises:
+            VidclsError: If it is damaged.
+        """
+        try:
+            held = json.loads((self.path / "index.json").read_text())["held"]
+            stored = Stored(
+                digests=tuple(held["digests"]),
+                leaves=tuple(_mapped(self.path / _leaf(number)) for number in range(held["num_leaves"])),
+                flips=np.load(self.path / "flips.npy"),
+                bad=dict(held["bad"]),
+                decoders=dict(held["decoders"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise self._damaged(str(error)) from error
+        if {len(stored.flips), *map(len, stored.leaves)} != {len(stored.digests)}:
+            raise self._damaged("its files are of different lengths")
+        return stored
+
+    def build(
+        self,
+        digests: Sequence[str],
+        compute: Callable[[Sequence[str]], Block],
+        *,
+        bad: Mapping[str, str],
+        decoders: Mapping[str, str],
+        progress: StageProgress | None = None,
+    ) -> None:
+        """Compute what is missing and publish; of several processes one builds and the others wait.
+
+        Args:
+            digests: Of the good videos, each once, in the order of the files.
+            compute: Gives the block of some of them, in order.
+            bad: Why a video is left out, by digest.
+            decoders: Who decodes a video, by digest.
+            progress: Told about the stages `features` and `wait for another process that computes features`.
+
+        Raises:
+            VidclsError: If the disk is full or too small; what is finished is kept.
+        """
+
+        def waiting() -> None:
+            if progress is not None:
+                progress("wait for another process that computes features", 0, 0)
+
+        held: dict[str, Any] = {"digests": list(digests), "bad": dict(bad), "decoders": dict(decoders)}
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with alone(self.path.with_suffix(".lock"), waiting=waiting) as is_alone:
+                if self.is_published():
+                    return
+                # Without locks each builder works for itself, and the first one publishes.
+                folder = self.path.with_suffix(".partial" if is_alone else f".{uuid.uuid4().hex}")
+                folder.mkdir(exist_ok=True)
+                blocks = _write_blocks(folder, digests, compute, progress=progress)
+                held["num_leaves"] = _join_blocks(folder, blocks, num_videos=len(digests))
+                write_json(folder / "index.json", {**self._identity, "held": held})
+                self._publish(folder)
+        except OSError as error:
+            if is_disk_full(error):
+                raise disk_full(self.path, kept="what is finished is kept", cause=error) from error
+            raise
+
+    def _publish(self, folder: Path) -> None:
+        for block in folder.glob("block-*.npz"):
+            block.unlink()
+        if self.path.is_dir():
+            shutil.rmtree(folder)  # another builder was first
+        else:
+            folder.rename(self.path)
+        sync_folder(self.path.parent)
+
+    def _damaged(self, why: str) -> VidclsError:
+        return VidclsError(f"{self.path}: damaged: {why}", hint=f"rm -r {self.path}  (it is computed again)")
+
+
+def _write_blocks(
+    folder: Path,
+    digests: Sequence[str],
+    compute: Callable[[Sequence[str]], Block],
+    *,
+    progress: StageProgress | None,
+) -> list[Path]:
+    """Write the blocks that are missing, each whole or not at all; their files in order."""
+    blocks: list[Path] = []
+    for start in range(0, len(digests), _BLOCK_VIDEOS):
+        path = folder / f"block-{start:08d}.npz"
+        behind = min(start + _BLOCK_VIDEOS, len(digests))
+        if not path.exists():
+            block = compute(digests[start:behind])
+            if not blocks:
+                each = sum(leaf.nbytes for leaf in block.leaves) / (behind - start)
+                _check_disk(folder, 2 * each * len(digests))  # for a moment blocks and files are both there
+            leaves = {f"leaf_{number}": leaf for number, leaf in enumerate(block.leaves)}
+            with atomic_file(path) as file:
+                np.savez(file, allow_pickle=False, flips=block.flips, **leaves)
+        blocks.append(path)
+        if progress is not None:
+            progress("features", behind, len(digests))
+    return blocks
+
+
+def _join_blocks(folder: Path, blocks: Sequence[Path], *, num_videos: int) -> int:
+    """Put the blocks together; the number of leaves."""
+    with np.load(blocks[0]) as first:
+        shapes = {name: (num_videos, *first[name].shape[1:]) for name in first.files}
+        types = {name: first[name].dtype for name in first.files}
+    num_leaves = len(shapes) - 1
+    files = {"flips": "flips.npy", **{f"leaf_{number}": _leaf(number) for number in range(num_leaves)}}
+    for name, file in files.items():
+        joined = np.lib.format.open_memmap(folder / file, "w+", types[name], shapes[name])
+        start = 0
+        for path in blocks:
+            with np.load(path) as block:
+                part = block[name]
+            joined[start : start + len(part)] = part
+            start += len(part)
+        joined.flush()
+    return num_leaves
+
+
+def _check_disk(folder: Path, num_bytes: float) -> None:
+    free = shutil.disk_usage(nearest_folder(folder)).free
+    if num_bytes + _SPARE_BYTES > free:
+        raise VidclsError(
+            f"{folder.parent}: the features need {num_bytes / 1e9:.2f} GB, {free / 1e9:.2f} GB are free",
+            hint="put store_dir on a larger disk; data.residency=streamed trains without stored features",
+        )
+
+
+def _leaf(number: int) -> str:
+    return f"leaf-{number}.npy"
+
+
+def _mapped(path: Path) -> Tensor:
+    array = np.load(path, mmap_mode="r")
+    with warnings.catch_warnings():
+        # torch knows no read-only tensors; nobody writes to these.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)

@@ -1,0 +1,169 @@
+"""2D and 3D networks by name: `small`, and the classifiers of torchvision, timm and others, headless.
+
+A 2D backbone keeps its map, so that whoever uses it chooses what to pool; a 3D backbone gives a vector.
+The classifiers are taken up to their pooling. A 2D network asked for as a 3D one is inflated.
+
+Axes: N images or frames, B clips, C channels in, F features, T frames, H W pixels, h w cells of a map.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from vidcls.errors import UserError
+from vidcls.models.backbones.first_layer import NoFirstLayerError, set_in_channels
+from vidcls.models.backbones.inflate import NotInflatableError, inflate
+from vidcls.models.backbones.lite import LITE, lite_2d
+from vidcls.models.backbones.names import SMALL, is_2d, names_3d, wrong_name
+from vidcls.models.backbones.small import Small2D, Small3D
+from vidcls.models.backbones.timm2d import PREFIX, is_map, no_map, timm_2d
+from vidcls.models.backbones.torchvision2d import torchvision_2d, torchvision_names_2d
+from vidcls.models.backbones.video3d import FIXED_CLIPS, torchvision_3d
+from vidcls.models.shapes import TooSmallError, output_shape
+from vidcls.models.short_time import pad_short_clips
+
+
+class Backbone(nn.Module):
+    """A network without its head.
+
+    Attributes:
+        body: The network; its modules have the names that its library gives them.
+        in_channels: C.
+        channels_per_frame: Of these.
+        num_features: F.
+    """
+
+    def __init__(
+        self, body: nn.Module, *, in_channels: int, channels_per_frame: int, num_features: int
+    ) -> None:
+        super().__init__()
+        self.body = body
+        self.in_channels = in_channels
+        self.channels_per_frame = channels_per_frame
+        self.num_features = num_features
+
+
+class Backbone2D(Backbone):
+    """Images `[N, C, H, W]` to a map of features `[N, F, h, w]`."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """`[N, C, H, W]` to `[N, F, h, w]`."""
+        features: Tensor = self.body(images)
+        return features
+
+
+class Backbone3D(Backbone):
+    """Clips `[B, C, T, H, W]` to features `[B, F]`."""
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """`[B, C, T, H, W]` to `[B, F]`."""
+        features: Tensor = self.body(clip)
+        return features
+
+
+class InflatedBackbone(Backbone):
+    """Clips `[B, C, T, H, W]` to features `[B, F]`: the mean over all places of an inflated body's map."""
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """`[B, C, T, H, W]` to `[B, F]`."""
+        maps: Tensor = self.body(clip)
+        return maps.mean(dim=(2, 3, 4))
+
+
+def backbone_2d(name: str, *, in_channels: int, size: tuple[int, int], num_frames: int = 1) -> Backbone2D:
+    """A 2D backbone, freshly initialised.
+
+    Args:
+        name: Of the network.
+        in_channels: Channels of a frame.
+        size: H and W, for which the shape of the map is found out.
+        num_frames: Frames that it takes at once, side by side: C is so many times `in_channels`.
+
+    Raises:
+        UserError: If the name is unknown or of another family, or the images do not suit it.
+    """
+    num_channels = in_channels * num_frames
+    body = _body_2d(name, num_channels)
+    try:
+        shape = output_shape(body, (1, num_channels, *size))
+    except TooSmallError as error:
+        raise UserError(
+            f"model.backbone: {name} cannot take images of {size[0]}x{size[1]} pixels: {error}",
+            hint="set a clip.size that suits it, or a backbone that shrinks its input less, such as small",
+        ) from None
+    if name.startswith(PREFIX) and not is_map(body, shape):
+        raise no_map(name)
+    return Backbone2D(body, in_channels=num_channels, channels_per_frame=in_channels, num_features=shape[1])
+
+
+def backbone_3d(name: str, *, in_channels: int, clip_shape: tuple[int, int, int]) -> Backbone:
+    """A 3D backbone, freshly initialised.
+
+    Args:
+        name: Of a 3D network, or of a 2D one, which is inflated.
+        in_channels: C.
+        clip_shape: T, H and W.
+
+    Raises:
+        UserError: If the name is unknown or has no 3D form, or such clips do not suit it.
+    """
+    frames, height, width = clip_shape
+    if name not in names_3d():
+        return _inflated(name, in_channels=in_channels, size=(height, width))
+    if clip_shape != FIXED_CLIPS.get(name, clip_shape):
+        fixed = FIXED_CLIPS[name]
+        raise UserError(
+            f"model.backbone: {name} cannot take {frames} frames of {height}x{width} pixels",
+            hint=f"it takes clip.frames={fixed[0]} clip.size=[{fixed[1]},{fixed[2]}] only",
+        )
+    body = Small3D(in_channels) if name == SMALL else torchvision_3d(name)
+    try:
+        if name != SMALL:
+            set_in_channels(body, in_channels)
+        pad_short_clips(body, (1, in_channels, *clip_shape))
+        num_features = output_shape(body, (1, in_channels, *clip_shape))[1]
+    except TooSmallError as error:
+        raise UserError(
+            f"model.backbone: {name} cannot take {frames} frames of {height}x{width} pixels: {error}",
+            hint="raise clip.frames or clip.size",
+        ) from None
+    return Backbone3D(
+        body, in_channels=in_channels, channels_per_frame=in_channels, num_features=num_features
+    )
+
+
+def _inflated(name: str, *, in_channels: int, size: tuple[int, int]) -> InflatedBackbone:
+    if not is_2d(name):
+        raise wrong_name(name, dims=3)
+    flat = backbone_2d(name, in_channels=in_channels, size=size)
+    try:
+        body = inflate(flat.body, image_shape=(in_channels, *size))
+    except NotInflatableError as error:
+        raise UserError(
+            f"model.backbone: {name} cannot be inflated to 3D: {error}",
+            hint="ResNets, VGGs, DenseNets, MobileNets, EfficientNets can; vidcls model list shows 3D ones",
+        ) from None
+    return InflatedBackbone(
+        body, in_channels=in_channels, channels_per_frame=in_channels, num_features=flat.num_features
+    )
+
+
+def _body_2d(name: str, in_channels: int) -> nn.Module:
+    if name == SMALL:
+        return Small2D(in_channels)
+    if name == LITE:
+        body = lite_2d()
+    elif name.startswith(PREFIX):
+        body = timm_2d(name)
+    elif name in torchvision_names_2d():
+        body = torchvision_2d(name)
+    else:
+        raise wrong_name(name, dims=2)
+    try:
+        set_in_channels(body, in_channels)
+    except NoFirstLayerError as error:
+        raise UserError(
+            f"model.backbone: {name} cannot take {in_channels} channels: {error}",
+            hint="name a backbone that begins with a convolution over RGB, such as resnet18",
+        ) from None
+    return body

@@ -1,0 +1,208 @@
+"""A 2D network inflated to 3D (I3D, Carreira and Zisserman 2017, arXiv:1705.07750).
+
+A k x k convolution becomes k x k x k, each of its k slices in time the 2D kernel divided by k; of a kernel
+that is not square the shorter side counts. Norms and pools become their 3D forms. Time is neither pooled
+nor strided, and the features are averaged over it at the end: a clip has some ten frames from all over a
+video, of which the five halvings that space goes through would leave none, and I3D too spares time in its
+first stages. The first and the last frame are repeated as padding. So a clip of equal frames gives, at each
+time, exactly what the 2D network gives of the frame.
+
+Only networks whose parts all have a 3D form are inflated; what they compute between their parts is watched
+once, and must not depend on the number of axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils.hooks import RemovableHandle
+from torchvision.ops import StochasticDepth
+
+from vidcls.models.backbones.padded import PaddedConv2d
+from vidcls.models.frames import fold_time, unfold_time
+from vidcls.models.shapes import output_shape
+
+# Element by element, or along the channels: the same in 2D and 3D.
+_KEPT = (
+    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.SiLU, nn.GELU, nn.Hardswish, nn.Hardsigmoid, nn.Hardtanh, nn.Sigmoid,
+    nn.Dropout, nn.Identity, StochasticDepth,
+)  # fmt: skip
+_ANY_AXES = {
+    "relu", "relu_", "sigmoid", "add", "add_", "__add__", "__iadd__", "mul", "mul_", "__mul__", "__imul__",
+    "__rmul__", "__get__", "size", "dim", "dropout",
+}  # fmt: skip
+_POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
+
+
+class NotInflatableError(Exception):
+    """A network that has no 3D form; the message says which part of it."""
+
+
+class PerFrame(nn.Module):
+    """A pool for images on each frame; its gradient on CUDA repeats where that of 3D pooling does not."""
+
+    def __init__(self, pool: nn.Module) -> None:
+        super().__init__()
+        self.pool = pool
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """`[B, C, T, H, W]` to `[B, C, T, h, w]`."""
+        return unfold_time(self.pool(fold_time(clip)), num_clips=len(clip)).transpose(1, 2)
+
+
+class InflatedConv3d(nn.Conv3d):
+    """A 3D convolution of stride 1 in time that repeats the first and the last frame as padding.
+
+    Args:
+        conv: The 2D convolution that it begins as.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        height, width = conv.kernel_size
+        depth = min(height, width)
+        super().__init__(
+            conv.in_channels,
+            conv.out_channels,
+            (depth, height, width),
+            stride=(1, *conv.stride),  # type: ignore[arg-type]
+            padding=(0, *_pair(conv.padding)),
+            dilation=(min(conv.dilation), *conv.dilation),  # type: ignore[arg-type]
+            groups=conv.groups,
+            bias=conv.bias is not None,
+            device="meta",
+        )
+        around = self.dilation[0] * (depth - 1)
+        self.before, self.after = around // 2, around - around // 2
+        self.zeros = (*conv.zeros, 0, 0) if isinstance(conv, PaddedConv2d) else None
+        self.weight = nn.Parameter(inflate_weight(conv.weight.detach(), depth))
+        self.bias = conv.bias
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (as PyTorch names it)
+        """`[B, C, T, H, W]` to `[B, F, T, h, w]`."""
+        if self.zeros is not None:
+            input = nn.functional.pad(input, self.zeros)  # noqa: A001
+        if self.before or self.after:
+            # Joined, not padded: the gradient of replication padding does not repeat bit for bit on CUDA.
+            first = input[:, :, :1].expand(-1, -1, self.before, -1, -1)
+            last = input[:, :, -1:].expand(-1, -1, self.after, -1, -1)
+            input = torch.cat([first, input, last], dim=2)  # noqa: A001
+        return super().forward(input)
+
+
+def inflate(body: nn.Module, *, image_shape: tuple[int, int, int]) -> nn.Module:
+    """The network in 3D: clips `[B, C, T, H, W]` to maps `[B, F, T, h, w]`. The modules keep their names.
+
+    Args:
+        body: Images to maps; it is taken apart.
+        image_shape: C, H and W of the images with which it is watched.
+
+    Raises:
+        NotInflatableError: If a part of it has no 3D form.
+        TooSmallError: If it cannot take such images.
+    """
+    with _Watch(body) as watch:
+        output_shape(body, (1, *image_shape))
+    if watch.refused is not None:
+        raise NotInflatableError(f"between its layers it uses {watch.refused}, which is made for images")
+    for name, part in list(body.named_modules()):
+        if _is_leaf(part):
+            body.set_submodule(name, _inflated(part))
+    return body
+
+
+def inflate_weight(weight: Tensor, depth: int) -> Tensor:
+    """`[F, C, h, w]` to `[F, C, depth, h, w]`, which sums to it over time."""
+    return torch.stack([weight / depth] * depth, dim=2)
+
+
+def inflate_state(state: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a 2D network for its inflated form.
+
+    Args:
+        state: By name.
+        like: The weights of the inflated network, for the depth of each kernel.
+    """
+    return {
+        name: inflate_weight(weight, like[name].shape[2])
+        if name in like and weight.ndim == 4 and like[name].ndim == 5
+        else weight
+        for name, weight in state.items()
+    }
+
+
+def _inflated(part: nn.Module) -> nn.Module:
+    kind = type(part)
+    if isinstance(part, nn.Conv2d) and kind in (nn.Conv2d, PaddedConv2d):
+        if part.padding_mode != "zeros" or isinstance(part.padding, str):
+            raise NotInflatableError("a convolution pads with something else than zeros")
+        return InflatedConv3d(part)
+    if isinstance(part, nn.BatchNorm2d) and kind is nn.BatchNorm2d:
+        norm = nn.BatchNorm3d(
+            part.num_features,
+            eps=part.eps,
+            momentum=part.momentum,
+            affine=part.affine,
+            track_running_stats=part.track_running_stats,
+        )
+        norm.load_state_dict(part.state_dict(), assign=True)
+        return norm
+    if isinstance(part, _POOLS) and kind in _POOLS:
+        return PerFrame(part)
+    if isinstance(part, _KEPT) and kind in _KEPT:
+        return part
+    raise NotInflatableError(f"its {kind.__name__} has no 3D form here")
+
+
+def _pair(value: Any) -> tuple[Any, Any]:
+    return (value, value) if not isinstance(value, tuple | list) else (value[0], value[1])
+
+
+def _is_leaf(part: nn.Module) -> bool:
+    return next(part.children(), None) is None and not (isinstance(part, nn.Sequential) and not len(part))
+
+
+class _Watch(TorchFunctionMode):
+    """Notes the first function outside the parts of a network that may depend on the number of axes."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.refused: str | None = None
+        self._inside = 1  # what is done around the network is not looked at
+        self._body = body
+        self._leaves = [part for part in body.modules() if _is_leaf(part)]
+        self._handles: list[RemovableHandle] = []
+
+    def __enter__(self) -> Self:
+        self._handles.append(self._body.register_forward_pre_hook(self._leave_part))
+        self._handles.append(self._body.register_forward_hook(self._enter_part))
+        for leaf in self._leaves:
+            self._handles.append(leaf.register_forward_pre_hook(self._enter_part))
+            self._handles.append(leaf.register_forward_hook(self._leave_part))
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        for handle in self._handles:
+            handle.remove()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not self._inside and self.refused is None and not self._is_for_any(func, args, kwargs or {}):
+            self.refused = getattr(func, "__name__", str(func))
+        return func(*args, **(kwargs or {}))
+
+    def _is_for_any(self, func: Any, args: Any, kwargs: Any) -> bool:
+        name = getattr(func, "__name__", "")
+        if name == "cat":
+            return bool((args[1] if len(args) > 1 else kwargs.get("dim", 0)) == 1)  # along the channels
+        return name in _ANY_AXES
+
+    def _enter_part(self, *_call: object) -> None:
+        self._inside += 1
+
+    def _leave_part(self, *_call: object) -> None:
+        self._inside -= 1

@@ -1,0 +1,45 @@
+"""Which backbones there are, and what is said of a name that is none."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+import torchvision
+
+from vidcls.errors import UserError
+from vidcls.models.backbones.lite import LITE
+from vidcls.models.backbones.timm2d import PREFIX
+from vidcls.models.backbones.torchvision2d import NO_MAP, torchvision_names_2d
+from vidcls.models.backbones.video3d import torchvision_names_3d
+
+SMALL = "small"
+
+
+def names_2d() -> list[str]:
+    """The names that `backbone_2d` takes, but for those of timm."""
+    return [SMALL, LITE, *torchvision_names_2d()]
+
+
+def names_3d() -> list[str]:
+    """The names of 3D networks that `backbone_3d` takes; it inflates 2D ones too."""
+    return [SMALL, *torchvision_names_3d()]
+
+
+def is_2d(name: str) -> bool:
+    """Whether a name is that of a 2D backbone; those of timm are not looked up."""
+    return name.startswith(PREFIX) or name in names_2d()
+
+
+def wrong_name(name: str, *, dims: int) -> UserError:
+    """The refusal of a name that is no backbone, or one of another family."""
+    hint = "vidcls model list shows the backbones"
+    if dims == 2 and name in names_3d():
+        return UserError(f"model.backbone: {name} is a video backbone, for model.kind: cnn3d", hint=hint)
+    if name.startswith(NO_MAP) and name in torchvision.models.list_models():
+        return UserError(
+            f"model.backbone: {name} takes one input size and keeps no spatial map; not supported", hint=hint
+        )
+    allowed = names_2d() if dims == 2 else [*names_3d(), *names_2d()]
+    near = get_close_matches(name, allowed, n=3)
+    meant = f"; did you mean {' or '.join(near)}?" if near else ""
+    return UserError(f"model.backbone: no backbone is called {name}{meant}", hint=hint)

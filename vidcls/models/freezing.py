@@ -1,0 +1,88 @@
+"""Which parts of a model keep the weights that they began with.
+
+What is frozen is said by `requires_grad` alone: a module all of whose parameters are frozen is held in
+evaluation, so that neither the statistics of its norms nor its dropout or stochastic depth move under
+training. A norm that went on averaging would change what a frozen backbone gives.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Literal
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from vidcls.errors import UserError
+
+if TYPE_CHECKING:
+    from vidcls.spec.model import SingleModelSection
+
+_HINT = "vidcls model show SPEC lists the parts; of a member of an ensemble, the names within the member"
+
+
+def is_frozen(module: nn.Module) -> bool:
+    """Whether a module has parameters and none of them is trained."""
+    params = list(module.parameters())
+    return bool(params) and not any(param.requires_grad for param in params)
+
+
+def hold_still(model: nn.Module) -> None:
+    """Put every module that is frozen whole into evaluation."""
+    for part in model.modules():
+        if part.training and is_frozen(part):
+            part.eval()
+
+
+def freeze(model: nn.Module, section: SingleModelSection) -> None:
+    """Freeze what a section asks for, in a model with one `backbone`.
+
+    Raises:
+        UserError: If a name is unknown, nothing would be left to train, or a setting would change nothing.
+    """
+    _freeze_parts(model, section.freeze)
+    if section.batch_norm != "train":
+        _freeze_norms(model.get_submodule("backbone"), section.batch_norm, name=section.backbone)
+    if is_frozen(model):
+        raise UserError(
+            "model.freeze: leaves nothing to train",
+            hint="leave out a part, such as the last layer, classifier",
+        )
+    hold_still(model)
+
+
+def _freeze_parts(model: nn.Module, names: tuple[str, ...]) -> None:
+    modules = dict(model.named_modules())
+    params = dict(model.named_parameters())
+    del modules[""]
+    for name in names:
+        if name in params:
+            params[name].requires_grad_(False)
+        elif name not in modules:
+            near = get_close_matches(name, [*modules, *params], n=3)
+            known = " or ".join(near) if near else ", ".join(child for child, _ in model.named_children())
+            asked = f"did you mean {known}?" if near else f"it is made of {known}"
+            raise UserError(f"model.freeze: the model has no part called {name}; {asked}", hint=_HINT)
+        elif not any(True for _ in modules[name].parameters()):
+            raise UserError(f"model.freeze: {name} has no parameters, so nothing to freeze", hint=_HINT)
+        else:
+            modules[name].requires_grad_(False)
+
+
+def _freeze_norms(backbone: nn.Module, which: Literal["partial", "frozen"], *, name: str) -> None:
+    """Batch norms with the statistics and factors of their weights.
+
+    `partial` leaves the first, which sees the input's own distribution, to training (TSN, Wang et al. 2016,
+    arXiv:1608.00859).
+    """
+    norms = [part for part in backbone.modules() if isinstance(part, _BatchNorm)]
+    moving = [norm for norm in norms[which == "partial" :] if not is_frozen(norm)]
+    if not moving:
+        reason = "model.freeze holds them already" if norms else f"{name} has no batch norm"
+        if len(norms) == 1:
+            reason = f"{name} has one alone" if which == "partial" else reason
+        raise UserError(
+            f"model.batch_norm: {which} has no effect: {reason}", hint="set model.batch_norm: train"
+        )
+    for norm in moving:
+        norm.requires_grad_(False)

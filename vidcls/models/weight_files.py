@@ -1,0 +1,134 @@
+"""Files of weights, of whatever origin, to what the body of a backbone takes."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vidcls.errors import UserError
+
+_INSIDE = ("state_dict", "model")
+_BODY = "backbone.body."
+# Last layers, and second heads that only helped a training.
+_HEADS = re.compile(r"(fc|classifier|classif|heads?|head_dist|last_linear|logits|aux\w*|AuxLogits)\d*\.")
+_OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\..*)$")
+_COUNTER = "num_batches_tracked"
+_SHOWN = 3
+
+
+def read_weights(file: Path) -> dict[str, Tensor]:
+    """The tensors of a file by name; nothing in it is executed.
+
+    It may be a state dict, one under `state_dict` or `model`, or a checkpoint of vidcls, of which the part of
+    the backbone is taken.
+
+    Raises:
+        UserError: If the file holds no such thing.
+    """
+    content = _load(file)
+    is_checkpoint = isinstance(content, dict) and {"spec", "model"} <= content.keys()
+    for key in _INSIDE:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not content or not all(map(torch.is_tensor, content.values())):
+        raise UserError(
+            f"model.weights: {file} holds no weights but {_outline(content)}",
+            hint="save model.state_dict(), alone or under the key state_dict",
+        )
+    state = {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
+    body = {name.removeprefix(_BODY): state[name] for name in state if name.startswith(_BODY)}
+    if is_checkpoint and not body:
+        raise UserError(
+            f"model.weights: {file} is a checkpoint of a model with several backbones, or none",
+            hint="name the checkpoint of a model with one",
+        )
+    return body or state
+
+
+def _load(file: Path) -> Any:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        with warnings.catch_warnings(action="ignore"):  # about pickles that it then refuses
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UserError(f"model.weights: {file}: {error.strerror or error}") from error
+    except (SafetensorError, RuntimeError, ValueError, EOFError, KeyError, AttributeError) as error:
+        raise _unreadable(file, error) from error
+    except Exception as error:  # pickle has its own, for what is more than tensors
+        if "pickl" not in type(error).__name__.lower():
+            raise
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: Exception) -> UserError:
+    lines = str(error).strip().splitlines()
+    return UserError(
+        f"model.weights: {file} cannot be read as weights: {lines[0] if lines else type(error).__name__}",
+        hint="a file of tensors is needed: torch.save(model.state_dict(), FILE); code in it is never run",
+    )
+
+
+def _outline(content: Any) -> str:
+    if isinstance(content, dict):
+        names = ", ".join(map(str, list(content)[:_SHOWN]))
+        return f"a dict with {names or 'nothing in it'}"
+    return f"a {type(content).__name__}"
+
+
+def fit_weights(
+    state: Mapping[str, Tensor], like: Mapping[str, Tensor], *, file: Path, backbone: str
+) -> dict[str, Tensor]:
+    """The weights that a body takes: without a head, all there, all of the right shape.
+
+    Args:
+        state: Weights by the names of the body, perhaps more.
+        like: Those of the body.
+        file: Where they are from, for the message.
+        backbone: Whose body it is, for the message.
+
+    Raises:
+        UserError: If they are not those of the backbone.
+    """
+    # A linear layer of a head that is a 1 x 1 convolution where the map is kept.
+    state = {
+        name: tensor.reshape(like[name].shape)
+        if name in like and (*tensor.shape, 1, 1) == tuple(like[name].shape)
+        else tensor
+        for name, tensor in state.items()
+    }
+    unexpected = [name for name in state if name not in like and not _HEADS.match(name)]
+    # Networks saved long ago have no such counters, which nothing reads.
+    missing = [name for name in like if name not in state and not name.endswith(_COUNTER)]
+    shapes = [
+        f"{name} is {list(state[name].shape)}, not {list(like[name].shape)}"
+        for name in like
+        if name in state and state[name].shape != like[name].shape
+    ]
+    wrong = [
+        f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{' ...' if len(names) > _SHOWN else ''}"
+        for what, names in (("missing", missing), ("not known there", unexpected), ("misshapen", shapes))
+        if names
+    ]
+    if wrong:
+        first, total = list(state)[:_SHOWN], sum(tensor.numel() for tensor in state.values())
+        raise UserError(
+            f"model.weights: {file} does not hold the weights of {backbone}\n  " + "\n  ".join(wrong),
+            hint=f"it holds {len(state)} tensors of {total:,} numbers: {', '.join(first)} ...; name the"
+            " model.backbone that they are of",
+        )
+    return {name: state[name] for name in like if name in state}
+
+
+def new_densenet_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a DenseNet by today's names: torchvision's files have `norm.1` for `norm1`."""
+    return {_OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in state.items()}

@@ -1,0 +1,215 @@
+"""What a training reads: clips, or the stored features of a backbone that is frozen whole.
+
+Features are stored, and computed once for all runs that share them, where each video has a fixed number of
+views: without augmentation, or under `augment.num_views`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vidcls.data.batches import Clips, open_clips
+from vidcls.data.decoding.workers import StageProgress
+from vidcls.data.feature_clips import FeatureClips
+from vidcls.data.features import Block, FeatureStore
+from vidcls.data.manifest import Manifest, Video
+from vidcls.data.views import flip_map
+from vidcls.evaluate.run import training_videos
+from vidcls.models.device import clip_format
+from vidcls.models.freezing import is_frozen
+from vidcls.models.video_model import VideoModel
+from vidcls.spec.experiment import Spec
+from vidcls.spec.sections import AugmentSection, Clip
+from vidcls.spec.show import plain
+
+_EVALUATION = AugmentSection()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is read, and by which model.
+
+    Attributes:
+        spec: Of the training.
+        clip: What the model takes.
+        manifest: The data.
+        model: With its weights.
+        device: Where batches go.
+    """
+
+    spec: Spec
+    clip: Clip
+    manifest: Manifest
+    model: VideoModel
+    device: torch.device
+
+    def frames(self, videos: Sequence[Video], *, progress: StageProgress, stored: bool = True) -> Clips:
+        """The clips of videos; see `open_clips`."""
+        data = self.spec.data
+        return open_clips(
+            videos,
+            data=data if stored else data.model_copy(update={"residency": "streamed"}),
+            clip=self.clip,
+            classes=self.manifest.classes,
+            store_dir=Path(self.spec.store_dir),
+            device=self.device,
+            progress=progress,
+        )
+
+
+@contextmanager
+def open_inputs(
+    reading: Reading, *, say: Callable[[str], None], progress: StageProgress
+) -> Iterator[Clips | FeatureClips]:
+    """Clips of train and val for the length of a `with` block, or their features where these can be stored.
+
+    Args:
+        reading: What is read.
+        say: Told whether features are stored, read, or why they are not.
+        progress: Told (stage, done, total).
+
+    Raises:
+        VidclsError: As `open_clips` does, or if the disk is too small for the features.
+    """
+    videos = training_videos(reading.manifest)
+    obstacle = _obstacle(reading)
+    if obstacle is None:
+        yield _features(reading, videos, say=say, progress=progress)
+        return
+    if obstacle:
+        say(f"features of the frozen backbone are computed anew in each epoch: {obstacle}")
+    with reading.frames(videos, progress=progress) as clips:
+        yield clips
+
+
+def _obstacle(reading: Reading) -> str | None:
+    """Why features cannot be stored, empty where nothing is frozen whole; None if they can."""
+    spec = reading.spec
+    if not all(is_frozen(leaf.backbone) for leaf in reading.model.leaves()):
+        return ""
+    if spec.train.unfreeze_every is not None:
+        return ""
+    if spec.data.residency == "streamed":
+        return "data.residency: streamed keeps nothing on disk"
+    if reading.clip.unit == "frame":
+        return "clip.unit: frame trains on frames alone"
+    if not is_fixed(spec.augment, reading.clip):
+        return "each epoch draws new views; augment.num_views fixes their number"
+    return None
+
+
+def is_fixed(augment: AugmentSection, clip: Clip) -> bool:
+    """Whether training shows the same views of a video in every epoch."""
+    return augment.num_views is not None or not (augment.is_active or clip.sampling == "segment")
+
+
+def _features(
+    reading: Reading, videos: Sequence[Video], *, say: Callable[[str], None], progress: StageProgress
+) -> FeatureClips:
+    spec, classes = reading.spec, reading.manifest.classes
+    sets = [_EVALUATION]
+    if spec.augment.num_views is not None:
+        sets.append(spec.augment)
+    stores = [_store(reading, videos, augment) for augment in sets]
+    started = time.monotonic()
+    missing = [pair for pair in zip(stores, sets, strict=True) if not pair[0].is_published()]
+    if missing:
+        with reading.frames(videos, progress=progress) as clips:
+            for store, augment in missing:
+                _build(store, reading, clips, videos, augment=augment, progress=progress)
+    opened = [store.open() for store in stores]
+    took = f"computed in {time.monotonic() - started:.0f} s" if missing else "read"
+    views = " + ".join(f"{stored.flips.shape[1]}" for stored in opened)
+    size = sum(stored.num_bytes for stored in opened) / 1e6
+    where = ", ".join(str(store.path) for store in stores)
+    say(
+        f"features of the frozen backbone: {len(opened[0].digests)} videos x {views} views, {size:.1f} MB, "
+        f"{took}: {where}"
+    )
+
+    def mirrored(augment: AugmentSection) -> tuple[int, ...]:
+        return flip_map(augment, flip_labels=spec.data.flip_labels, classes=classes)
+
+    return FeatureClips(
+        evaluated=opened[0], trained=opened[-1], videos=videos, mirrored=mirrored, device=reading.device
+    )
+
+
+def _store(reading: Reading, videos: Sequence[Video], augment: AugmentSection) -> FeatureStore:
+    data, clip = reading.spec.data, reading.clip
+    identity = {
+        "leaves": [_digest(leaf.backbone, leaf.encoding) for leaf in reading.model.leaves()],
+        "clip": {**plain(clip), "normalisation": [list(values) for values in clip.normalisation]},
+        "augment": plain(augment),
+        "decoder": data.decoder,
+        "source": data.source,
+        # Kernels differ in the last bits.
+        "device": reading.device.type,
+        "videos": sorted({video.digest for video in videos}),
+    }
+    return FeatureStore(Path(reading.spec.store_dir), identity=identity)
+
+
+def _digest(backbone: torch.nn.Module, encoding: str) -> str:
+    """Of the structure and the weights of a backbone, and of what is kept of it."""
+    digest = hashlib.blake2b(f"{encoding}\n{backbone!r}".encode(), digest_size=16)
+    for name, tensor in backbone.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _build(
+    store: FeatureStore,
+    reading: Reading,
+    clips: Clips,
+    videos: Sequence[Video],
+    *,
+    augment: AugmentSection,
+    progress: StageProgress,
+) -> None:
+    by_digest = {video.digest: video for video in reversed(videos)}
+    good = {digest: video for digest, video in sorted(by_digest.items()) if video.id not in clips.bad}
+    model = reading.model.to(reading.device).eval()
+    batch_size = reading.spec.train.batch_size
+
+    @torch.inference_mode()
+    def encode(part: Sequence[Video], view: int) -> Block:
+        batches = (
+            clips.eval_batches(part, batch_size=batch_size)
+            if augment is _EVALUATION
+            else clips.view_batches(part, augment=augment, view=view, batch_size=batch_size)
+        )
+        memory_format = clip_format(channels_last=reading.spec.train.channels_last)
+        leaves: list[list[np.ndarray]] = []
+        flips: list[bool] = []
+        for batch in batches:
+            features = model.encode(batch.clip.contiguous(memory_format=memory_format))
+            leaves.append([leaf.cpu().numpy() for leaf in features])
+            flips += batch.flips
+        return Block(tuple(map(np.concatenate, zip(*leaves, strict=True))), np.array(flips))
+
+    def compute(digests: Sequence[str]) -> Block:
+        part = [good[digest] for digest in digests]
+        blocks = [encode(part, view) for view in range(augment.num_views or 1)]
+        leaves = zip(*(block.leaves for block in blocks), strict=True)
+        return Block(
+            tuple(np.stack(views, axis=1) for views in leaves),
+            np.stack([block.flips for block in blocks], axis=1),
+        )
+
+    store.build(
+        list(good),
+        compute,
+        bad={digest: clips.bad[video.id] for digest, video in by_digest.items() if video.id in clips.bad},
+        decoders={digest: clips.decoders[video.id] for digest, video in good.items()},
+        progress=progress,
+    )
