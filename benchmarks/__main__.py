@@ -21,6 +21,7 @@ NAMES = (
         "epoch",
         "sweep_search",
         "recipe",
+        "features",
         "sweep",
         "motion10",
     ),

@@ -33,6 +33,7 @@ from vidcls.data.batches import open_clips
 from vidcls.data.decoding.workers import usable_cores
 from vidcls.models.build import build
 from vidcls.models.device import clip_format, pick_device, to_channels_last
+from vidcls.models.inputs import input_clip
 from vidcls.spec.experiment import Spec
 from vidcls.train.precision import resolve_precision
 from vidcls.train.start import Options, train
@@ -50,7 +51,9 @@ class BareLoop:
         self._batches = batches
         self._dtype = _DTYPES.get(resolve_precision(spec.train, self._device))
         self._clip_norm = spec.optim.clip_norm or float("inf")
-        self._model = build(spec.model, num_classes=num_classes, clip=spec.clip).to(self._device)
+        self._model = build(spec.model, num_classes=num_classes, clip=input_clip(spec.model, spec.clip)).to(
+            self._device
+        )
         to_channels_last(self._model)
         self._optimizer = torch.optim.AdamW(self._model.parameters(), lr=spec.optim.lr)
 
@@ -115,7 +118,7 @@ def _batches(spec: Spec, csv: Path, device: torch.device) -> list[tuple[Tensor, 
     with open_clips(
         manifest.videos,
         data=spec.data,
-        clip=spec.clip,
+        clip=input_clip(spec.model, spec.clip),
         classes=manifest.classes,
         store_dir=Path(spec.store_dir),
         device=device,

@@ -41,6 +41,7 @@ from vidcls.data.decoding.workers import usable_cores
 from vidcls.data.manifest import Video
 from vidcls.models.build import build
 from vidcls.models.device import pick_device
+from vidcls.models.inputs import input_clip
 from vidcls.spec.experiment import Spec
 from vidcls.train.start import Options, train
 
@@ -59,7 +60,7 @@ class FrameFolders(Dataset[tuple[Tensor, int]]):
             [
                 transforms.Resize((SIZE_PX, SIZE_PX)),
                 transforms.ToTensor(),
-                transforms.Normalize(*spec.clip.normalisation),
+                transforms.Normalize(*input_clip(spec.model, spec.clip).normalisation),
             ]
         )
 
@@ -83,7 +84,9 @@ class Recipe:
         train_set = FrameFolders(manifest.split("train"), spec)
         self._train = DataLoader(train_set, shuffle=True, **common)
         self._val = DataLoader(FrameFolders(manifest.split("val"), spec), **common)
-        self._model = build(spec.model, num_classes=manifest.num_classes, clip=spec.clip).to(self._device)
+        self._model = build(
+            spec.model, num_classes=manifest.num_classes, clip=input_clip(spec.model, spec.clip)
+        ).to(self._device)
         self._optimizer = torch.optim.AdamW(self._model.parameters(), lr=spec.optim.lr)
 
     def epoch(self) -> float:

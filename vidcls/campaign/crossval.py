@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from vidcls.data.leaks.split import group_folds
 from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.errors import UserError
+from vidcls.evaluate.pool import Interval, mean_interval
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.runs import Run
 from vidcls.spec.experiment import Spec
@@ -25,8 +26,6 @@ from vidcls.spec.load import load_spec
 from vidcls.train.session import Display
 from vidcls.train.start import Options, train
 
-_NUM_RESAMPLES = 10_000
-_LEVEL = 0.95
 _PLAIN_DATA = (
     "data.source=auto",
     "data.split_number=null",
@@ -75,25 +74,12 @@ class CrossValidation:
     groups: tuple[str, ...]
     num_folds: int
 
-    def difference(self, number: int) -> tuple[float, float, float]:
-        """Top-1 of a spec minus that of the first: mean, and the ends of its 95 % interval."""
+    def difference(self, number: int) -> Interval:
+        """Top-1 of a spec minus that of the first, with its 95 % interval over groups."""
         gained = self.specs[number].correct.astype(float) - self.specs[0].correct
-        return paired_interval(gained.mean(axis=0), self.groups)
-
-
-def paired_interval(differences: NDArray[np.float64], groups: Sequence[str]) -> tuple[float, float, float]:
-    """Mean of paired differences, one a video, with its 95 % interval by a bootstrap over groups.
-
-    Percentiles of 10,000 resamples of whole groups (Efron and Tibshirani 1993, ch. 13; Davison and Hinkley
-    1997, 3.8 on clusters). Seeded: the same data gives the same interval.
-    """
-    names, of_video = np.unique(groups, return_inverse=True)
-    sums = np.bincount(of_video, weights=differences)
-    sizes = np.bincount(of_video)
-    draws = np.random.default_rng(0).integers(len(names), size=(_NUM_RESAMPLES, len(names)))
-    means = sums[draws].sum(axis=1) / sizes[draws].sum(axis=1)
-    low, high = np.quantile(means, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
-    return float(differences.mean()), float(low), float(high)
+        found = mean_interval(gained.mean(axis=0), self.groups)
+        assert found is not None, "folds take two groups or more"
+        return found
 
 
 def cross_validate(
@@ -137,9 +123,9 @@ def cross_validate(
                 loaded = load_spec(file, (*overrides, *own))
                 with display() as shown:
                     run = train(loaded, options=options, display=shown).run
-                right[number] |= _right(run)
+                right[number] |= _right(run, _reread(loaded.spec))
         for number, found in enumerate(right):
-            rows[number].append(np.array([found[video.id] for video in manifest.videos]))
+            rows[number].append(np.array([found[video.digest] for video in manifest.videos]))
     scored = (Scored(s.name, f, np.stack(r)) for s, f, r in zip(specs, files, rows, strict=True))
     return CrossValidation(tuple(scored), tuple(groups), num_folds)
 
@@ -175,9 +161,18 @@ def _write_fold(spec: Spec, manifest: Manifest, folds: Sequence[int], *, fold: i
     return file
 
 
-def _right(run: Run) -> Mapping[str, bool]:
-    """Whether the last epoch is right about each val video; the weights are let go of, nobody needs them."""
+def _reread(spec: Spec) -> Mapping[str, str]:
+    """The digest of each video of a fold, by the id that its file gives it there."""
+    manifest = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
+    return {video.id: video.digest for video in manifest.videos}
+
+
+def _right(run: Run, digests: Mapping[str, str]) -> Mapping[str, bool]:
+    """Whether the last epoch is right about each val video, by digest.
+
+    The weights are let go of, nobody needs them.
+    """
     predictions = load_predictions(run.predictions_file("val", "last"))
     run.remove_checkpoints()
     right = predictions.logits.argmax(axis=1) == predictions.labels
-    return dict(zip(predictions.ids, right.tolist(), strict=True))
+    return {digests[id_]: bool(hit) for id_, hit in zip(predictions.ids, right, strict=True)}

@@ -64,14 +64,14 @@ def crossval(
 def _plain(found: CrossValidation) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for number, scored in enumerate(found.specs):
-        mean, low, high = found.difference(number)
+        apart = found.difference(number)
         rows.append(
             {
                 "spec": str(scored.file),
                 "top1": scored.top1,
                 "top1_each": scored.top1_each,
-                "difference": mean,
-                "interval_95": [low, high],
+                "difference": apart.value,
+                "interval_95": [apart.low, apart.high],
             }
         )
     return rows
@@ -85,10 +85,11 @@ def _render(found: CrossValidation) -> None:
     for name in ("top-1", "each fold seed", "difference to the first", "95 % interval"):
         table.add_column(name, justify="right")
     for number, scored in enumerate(found.specs):
-        mean, low, high = found.difference(number)
         each = " ".join(f"{100 * top1:.1f}" for top1 in scored.top1_each)
-        apart = (f"{100 * mean:+.1f}", f"{100 * low:+.1f} to {100 * high:+.1f}") if number else ("", "")
-        table.add_row(Path(scored.file).stem, f"{scored.top1:.1%}", each, *apart)
+        apart = found.difference(number)
+        reach = f"{100 * apart.low:+.1f} to {100 * apart.high:+.1f}"
+        cells = (f"{100 * apart.value:+.1f}", reach) if number else ("", "")
+        table.add_row(Path(scored.file).stem, f"{scored.top1:.1%}", each, *cells)
     screen = console()
     num_videos = found.specs[0].correct.shape[1]
     screen.print(

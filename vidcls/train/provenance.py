@@ -95,3 +95,18 @@ def seen(clips: Clips | FeatureClips, before: dict[str, Any]) -> dict[str, Any]:
         )
     decoders = dict(sorted(Counter(clips.decoders.values()).items()))
     return {"residency": clips.residency, "bad_videos": bad, "decoders": decoders}
+
+
+def begun_with(weights: list[dict[str, str]], before: dict[str, Any]) -> dict[str, Any]:
+    """The pretrained weights of a run.
+
+    Raises:
+        VidclsError: If a file holds others than when the run began.
+    """
+    for was, now in zip(before.get("weights", weights), weights, strict=True):
+        if was["digest"] != now["digest"]:
+            raise VidclsError(
+                f"{now['file']}: holds other weights than those that this run began with",
+                hint="put the old file back, or --restart sets the run aside and begins anew",
+            )
+    return {"weights": weights}

@@ -26,6 +26,7 @@ from vidcls.models.device import pick_device, pin
 from vidcls.models.inputs import input_clip
 from vidcls.models.pretrained import load_pretrained
 from vidcls.models.video_model import VideoModel
+from vidcls.models.weights import weights_dir_of
 from vidcls.runs import Checkpoint, Run
 from vidcls.signals import Signals, under_agent
 from vidcls.spec.experiment import Spec
@@ -41,7 +42,7 @@ from vidcls.train.checkpoint import seed_everything
 from vidcls.train.failure import failure_kept
 from vidcls.train.features import Reading, open_inputs
 from vidcls.train.loop import Data, Loop
-from vidcls.train.provenance import Start, provenance_of, seen
+from vidcls.train.provenance import Start, begun_with, provenance_of, seen
 from vidcls.train.session import Display, Identity, Judge, Session
 from vidcls.train.thawing import Thawing
 
@@ -113,9 +114,10 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
                 leaks=leaks,
                 start=Start(device, options.threads or usable_cores(), accept_code=options.accept_code),
             )
+            provenance |= begun_with(plan.weights, provenance)
             pin(threads=provenance["threads"], deterministic=spec.train.deterministic)
             with open_inputs(plan.reading, say=display.say, progress=stage) as clips:
-                plan.run.create(spec, provenance | {"weights": plan.weights} | seen(clips, provenance))
+                plan.run.create(spec, provenance | seen(clips, provenance))
                 session = Session(
                     plan.run,
                     loop=_build_loop(plan, clips, provenance["precision"]),
@@ -170,7 +172,7 @@ def _plan(loaded: LoadedSpec, device: torch.device, stage: Callable[[str, int, i
         clip = input_clip(spec.model, spec.clip)
         model = build(spec.model, num_classes=manifest.num_classes, clip=clip)
         Thawing(model, every=spec.train.unfreeze_every)  # refuses where there is nothing to thaw
-        loaded_weights = load_pretrained(model, spec.model, weights_dir=Path(spec.store_dir) / "weights")
+        loaded_weights = load_pretrained(model, spec.model, weights_dir=weights_dir_of(spec.store_dir))
     run = Run.at(spec, fingerprint(spec, manifest.hash))
     weights = [{name: str(value) for name, value in vars(one).items()} for one in loaded_weights]
     return _Plan(run, spec, clip, manifest, model, weights, device)

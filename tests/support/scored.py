@@ -1,0 +1,54 @@
+"""Runs with stored logits that nobody trained: of videos, classes and logits that a test chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vidcls.evaluate.predictions import Predictions
+from vidcls.runs import Run
+from vidcls.spec.experiment import Spec
+
+UNKNOWN = {"kind": "unknown", "by": "none", "shares": {}, "is_partial": False, "state": "unknown"}
+
+
+def make_run(folder: Path, *, name: str, manifest_hash: str = "abc", root: Path | None = None) -> Run:
+    """A run below `folder/runs/<name>`; its data may be nowhere."""
+    data = root or folder / "nowhere"
+    settings = {"name": name, "model": {"kind": "cnn3d"}, "data": {"root": str(data)}}
+    run = Run(folder / "runs" / name / "0123456789ab-s0")
+    run.create(
+        Spec.model_validate(settings),
+        {
+            "manifest": {"hash": manifest_hash},
+            "data_root": str(data),
+            "store_dir": str(folder / "store"),
+            "leaks": UNKNOWN,
+        },
+    )
+    return run
+
+
+def store_logits(
+    run: Run,
+    logits: np.ndarray,
+    labels: Sequence[int],
+    *,
+    split: str = "val",
+    ids: Sequence[str] = (),
+    classes: Sequence[str] = (),
+    unscored: dict[str, str] | None = None,
+) -> None:
+    """Store what the run's best checkpoint says of a split: logits `[N, K]`."""
+    Predictions(
+        ids=tuple(ids) or tuple(f"v{number}" for number in range(len(labels))),
+        labels=np.array(labels, dtype=np.int64),
+        logits=np.asarray(logits, dtype=np.float32),
+        classes=tuple(classes) or tuple(f"class{k}" for k in range(np.shape(logits)[1])),
+        split=split,
+        checkpoint="best",
+        manifest_hash=run.provenance()["manifest"]["hash"],
+        unscored=unscored or {},
+    ).save(run.predictions_file(split, "best"))

@@ -1,0 +1,245 @@
+"""Runs fused from their stored logits: nothing is trained, and no network is run.
+
+    <folder>/predictions/<split>-<checkpoint>.npz         as of a run
+    <folder>/report/<split>-<checkpoint>/fusion.json      the runs, their weights, what the gain is worth
+    <folder>/report/<split>-<checkpoint>/metrics.json     and the rest, as of a run
+
+Weights and the best single run come from val, whatever split is shown. Weights that were tuned on val flatter
+val: what is stored of val is then cross-fitted, each video under weights tuned on videos of other groups.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from vidcls.errors import UserError
+from vidcls.evaluate.leaks import leaks_of
+from vidcls.evaluate.ledger import ledger_of
+from vidcls.evaluate.metrics import Metrics, rank_of_label
+from vidcls.evaluate.pool import (
+    Floats,
+    Interval,
+    cross_fitted,
+    mean_interval,
+    pooled,
+    tuned_weights,
+)
+from vidcls.evaluate.predictions import Predictions
+from vidcls.evaluate.report import write_report
+from vidcls.evaluate.together import Unit, groups_of, load_together
+from vidcls.files import write_json
+from vidcls.runs import CHECKPOINTS, Checkpoint, Run
+
+FusedSplit = Literal["val", "test"]
+How = Literal["equal", "given", "tuned on val"]
+
+_RECORD = "fusion.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to fuse, and how.
+
+    Attributes:
+        runs: Two or more.
+        checkpoint: Whose logits.
+        split: What is scored.
+        how: Where the weights come from.
+        given: The weights, if they are given; their scale does not matter.
+    """
+
+    runs: tuple[Run, ...]
+    checkpoint: Checkpoint
+    split: FusedSplit
+    how: How
+    given: tuple[float, ...] = ()
+
+    @property
+    def flatters(self) -> bool:
+        """Whether the weights were tuned on the very videos that are shown."""
+        return self.how == "tuned on val" and self.split == "val"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Fusion:
+    """Several runs as one.
+
+    Attributes:
+        weights: Of the runs' logits; none negative, with the sum 1.
+        singles: Metrics of each run.
+        fused: Metrics of all together; cross-fitted where `Plan.flatters`.
+        seen: There, the metrics under the weights that were tuned on these videos, which flatter; else None.
+        equal: Metrics under equal weights, for comparison; None where the weights are equal.
+        best: Which run alone is best on val, by top-1, then by loss.
+        gain: Top-1 of `fused` less that of the best run, over the same videos; None where all are one group.
+        unit: What the interval of the gain is over.
+        num_units: How many there are.
+        leak_state: Of the data, for the split.
+        unscored: Why a video has no logits, by id; the same of all runs.
+        folder: Where it is stored.
+    """
+
+    weights: tuple[float, ...]
+    singles: tuple[Metrics, ...]
+    fused: Metrics
+    seen: Metrics | None
+    equal: Metrics | None
+    best: int
+    gain: Interval | None
+    unit: Unit
+    num_units: int
+    leak_state: str
+    folder: Path
+    unscored: Mapping[str, str] = field(default_factory=dict)
+
+
+def fuse(plan: Plan, *, folder: Path | None = None) -> Fusion:
+    """Fuse runs and store the result. A fusion that is scored on test is written to its ledger first.
+
+    Args:
+        plan: What to fuse.
+        folder: Where to store it; if unset `fused/` beside the runs, named by what is fused.
+
+    Raises:
+        UserError: If logits are missing, saying what to type, the runs cannot be fused, or `folder` holds a
+            run or another fusion.
+        VidclsError: If stored logits are damaged, or the opening of test cannot be noted.
+    """
+    if len({run.folder.resolve() for run in plan.runs}) < max(2, len(plan.runs)):
+        raise UserError("a fusion takes two runs or more, each named once")
+    folder = folder or _folder(plan)
+    _refuse_taken(folder, plan)
+    on_val = load_together(plan.runs, "val", checkpoint=plan.checkpoint)
+    leaks = ", ".join(dict.fromkeys(leaks_of(run).of_split(plan.split) for run in plan.runs))
+    best = min(range(len(on_val)), key=lambda k: _rank(on_val[k]))
+    weights = _weights(plan, on_val)
+    shown = on_val
+    if plan.split == "test":
+        shown = load_together(plan.runs, "test", checkpoint=plan.checkpoint)
+        for ledger in {ledger_of(run).path: ledger_of(run) for run in plan.runs}.values():
+            ledger.append(run=str(folder), checkpoint=plan.checkpoint)
+    logits = _logits(shown)
+    groups, unit = groups_of(plan.runs[0], shown[0].ids)
+    plain = _with_logits(shown[0], pooled(logits, weights))
+    fused = _cross_fitted(shown[0], logits, groups=groups) if plan.flatters else plain
+    equal = _with_logits(shown[0], pooled(logits, _normalised([1.0] * len(shown))))
+    place = Run(folder)
+    fused.save(place.predictions_file(plan.split, plan.checkpoint))
+    report = place.report_dir(plan.split, plan.checkpoint)
+    fusion = Fusion(
+        weights=tuple(weights),
+        singles=tuple(each.metrics() for each in shown),
+        fused=write_report(fused, report, leak_state=leaks),
+        seen=plain.metrics() if plan.flatters else None,
+        equal=None if plan.how == "equal" else equal.metrics(),
+        best=best,
+        gain=mean_interval(_right(fused) - _right(shown[best]), groups),
+        unit=unit,
+        num_units=len(set(groups)),
+        leak_state=leaks,
+        folder=folder,
+        unscored=shown[0].unscored,
+    )
+    write_json(report / _RECORD, as_dict(fusion, plan))
+    return fusion
+
+
+def as_dict(fusion: Fusion, plan: Plan) -> dict[str, object]:
+    """A fusion as JSON holds it."""
+    split = plan.split
+    each = zip(plan.runs, fusion.weights, fusion.singles, strict=True)
+    return {
+        "identity": _identity(plan),
+        "split": split,
+        "checkpoint": plan.checkpoint,
+        "how": plan.how,
+        "manifest_hash": plan.runs[0].provenance()["manifest"]["hash"],
+        "leak_state": fusion.leak_state,
+        "runs": [
+            {"run": str(run.folder), "weight": weight, "metrics": metrics.named(split)}
+            for run, weight, metrics in each
+        ],
+        "is_cross_fitted": plan.flatters,
+        "metrics": fusion.fused.named(split),
+        "per_class": [asdict(row) for row in fusion.fused.per_class],
+        "metrics_seen": None if fusion.seen is None else fusion.seen.named(split),
+        "metrics_equal": None if fusion.equal is None else fusion.equal.named(split),
+        "best_run": str(plan.runs[fusion.best].folder),
+        "gain": None if fusion.gain is None else {**asdict(fusion.gain), "over": fusion.unit},
+        "num_units": fusion.num_units,
+        "unscored": dict(fusion.unscored),
+        "folder": str(fusion.folder),
+    }
+
+
+def _identity(plan: Plan) -> str:
+    """By content: the same runs in another order, or another split of them, are the same fusion."""
+    given = plan.given or (1.0,) * len(plan.runs)
+    names = [f"{run.folder.parent.name}/{run.folder.name}" for run in plan.runs]
+    content = [plan.how, sorted(zip(names, _normalised(given), strict=True))]
+    return hashlib.blake2b(json.dumps(content).encode(), digest_size=6).hexdigest()
+
+
+def _folder(plan: Plan) -> Path:
+    runs_dir = min(run.folder.absolute().parent.parent for run in plan.runs)
+    return runs_dir / "fused" / _identity(plan)
+
+
+def _refuse_taken(folder: Path, plan: Plan) -> None:
+    if Run(folder).spec_file.is_file():
+        raise UserError(f"{folder}: is a run, which keeps its own results", hint="name another folder")
+    for split in ("val", "test"):
+        for which in CHECKPOINTS:
+            record = Run(folder).report_dir(split, which) / _RECORD
+            if record.is_file() and _identity(plan) not in record.read_text():
+                raise UserError(
+                    f"{folder}: holds a fusion of other runs or weights", hint="name another folder"
+                )
+
+
+def _normalised(weights: Sequence[float]) -> list[float]:
+    return [weight / sum(weights) for weight in weights]
+
+
+def _weights(plan: Plan, on_val: Sequence[Predictions]) -> list[float]:
+    match plan.how:
+        case "equal":
+            return _normalised([1.0] * len(plan.runs))
+        case "given":
+            return _normalised(plan.given)
+        case "tuned on val":
+            return [float(weight) for weight in tuned_weights(_logits(on_val), on_val[0].labels)]
+
+
+def _cross_fitted(predictions: Predictions, logits: Floats, *, groups: Sequence[str]) -> Predictions:
+    said = cross_fitted(logits, predictions.labels, groups)
+    if said is None:
+        raise UserError(
+            "all val videos are of one group: weights tuned on it could be judged by no other video",
+            hint="leave --tune away, or cut a val of several groups",
+        )
+    return _with_logits(predictions, said)
+
+
+def _logits(all_predictions: Sequence[Predictions]) -> Floats:
+    return np.stack([predictions.logits.astype(np.float64) for predictions in all_predictions])
+
+
+def _with_logits(predictions: Predictions, logits: Floats) -> Predictions:
+    return replace(predictions, logits=logits.astype(np.float32))
+
+
+def _rank(predictions: Predictions) -> tuple[float, float]:
+    metrics = predictions.metrics()
+    return -metrics.top1, metrics.loss
+
+
+def _right(predictions: Predictions) -> Floats:
+    return np.asarray(rank_of_label(predictions.logits, predictions.labels) == 0, np.float64)

@@ -1,0 +1,93 @@
+"""The stored logits of several runs, of the same videos in the same order, or the reason why not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from vidcls.data.manifest import load_manifest
+from vidcls.errors import UserError, VidclsError
+from vidcls.evaluate.predictions import Predictions, load_predictions
+from vidcls.runs import Checkpoint, Run
+from vidcls.spec.sections import Split
+
+Unit = Literal["groups", "videos"]
+
+
+def load_together(runs: Sequence[Run], split: Split, *, checkpoint: Checkpoint) -> list[Predictions]:
+    """What each run said of a split, with the videos in the order of the first run.
+
+    Args:
+        runs: One or more.
+        split: Of their data.
+        checkpoint: Whose logits.
+
+    Raises:
+        UserError: If logits are not stored, saying what to type, or are not of the same videos and classes.
+        VidclsError: If a file is damaged, or holds logits that are not finite.
+    """
+    for run in runs:
+        if not run.predictions_file(split, checkpoint).is_file():
+            raise UserError(
+                f"{run.folder}: no {split} logits of its checkpoint {checkpoint!r} are stored",
+                hint=f"vidcls evaluate {run.folder} --split {split} --checkpoint {checkpoint}",
+            )
+    found = [load_predictions(run.predictions_file(split, checkpoint)) for run in runs]
+    for each, run in zip(found, runs, strict=True):
+        _refuse_other_videos(each, found[0], names=(str(run.folder), str(runs[0].folder)))
+    return [_ordered(each, found[0].ids) for each in found]
+
+
+def _refuse_other_videos(each: Predictions, first: Predictions, *, names: tuple[str, str]) -> None:
+    name, other = names
+    if not each.ids:
+        raise UserError(f"{name}: none of its {each.split} videos could be scored")
+    if (each.manifest_hash, each.classes) != (first.manifest_hash, first.classes):
+        raise UserError(
+            f"{name}: was not trained on the data of {other}: their videos, splits or classes differ",
+            hint="name runs of one and the same data; vidcls runs show RUN tells it",
+        )
+    if differing := sorted(set(each.ids) ^ set(first.ids)):
+        raise UserError(
+            f"{name} and {other} did not score the same {each.split} videos: {len(differing)} differ,"
+            f" {differing[0]} among them",
+            hint=f"vidcls evaluate {name} {other} --split {each.split} scores both anew, and says why",
+        )
+    if not np.isfinite(each.logits).all():
+        raise VidclsError(f"{name}: its {each.split} logits are not finite: it diverged", hint="leave it out")
+
+
+def _ordered(predictions: Predictions, ids: tuple[str, ...]) -> Predictions:
+    row_of = {name: row for row, name in enumerate(predictions.ids)}
+    rows = [row_of[name] for name in ids]
+    return replace(predictions, ids=ids, labels=predictions.labels[rows], logits=predictions.logits[rows])
+
+
+def groups_of(run: Run, ids: Sequence[str]) -> tuple[list[str], Unit]:
+    """What belongs together among the videos of a run's data.
+
+    Args:
+        run: Knows its data.
+        ids: Of videos.
+
+    Returns:
+        The group of each video, and what they are: the videos themselves where no group is known, or where
+        the data is no longer at hand as it was.
+
+    Raises:
+        VidclsError: If the run's provenance is damaged.
+    """
+    provenance = run.provenance()
+    data = run.spec().data.model_copy(update={"root": provenance["data_root"]})
+    try:
+        manifest = load_manifest(data, cache_dir=Path(provenance["store_dir"]))
+    except VidclsError:
+        return list(ids), "videos"
+    group_of = {video.id: video.group for video in manifest.videos if video.group is not None}
+    if manifest.hash != provenance["manifest"]["hash"] or group_of.keys().isdisjoint(ids):
+        return list(ids), "videos"
+    return [f"group {group_of[name]}" if name in group_of else name for name in ids], "groups"
