@@ -1,4 +1,4 @@
-"""A head on stored features against the same head with its frozen backbone in the loop; a sweep over heads.
+"""A head on stored features against its backbone in the loop; the best recipe from nothing; heads swept over.
 
 The loop has what training without stored features has: frames in the store, a random crop drawn anew in each
 epoch, the backbone without gradients. Both are `vidcls train`, one epoch after the other.
@@ -19,6 +19,7 @@ from benchmarks.common import REPOSITORY, Quiet, Result, finish, fresh, motion10
 from vidcls.train.start import Options, train
 
 TARGET = 50.0
+COLD_TARGET_S = 1800.0
 SWEEP_TARGET_S = 600.0
 NUM_TRAIN, NUM_VAL = 64, 16
 VIDCLS = Path(sys.executable).with_name("vidcls")
@@ -40,7 +41,7 @@ def run() -> list[Result]:
             ratio >= TARGET,
             f"{stored:.0f} to {in_loop:.2f} clips/s, {data.name}, ufc10_frozen: 16 frames of 224 px",
         ),
-        _sweep(folder, data.root if data.is_demo else data.root / "clean_split.csv"),
+        *_recipe(folder, data.root if data.is_demo else data.root / "clean_split.csv"),
     ]
 
 
@@ -57,6 +58,25 @@ def _clips_per_s(folder: Path, name: str, root: Path, *overrides: str) -> float:
     return statistics.median(rates[1:])
 
 
+def _recipe(folder: Path, root: Path) -> list[Result]:
+    """The installed command trains the recipe with nothing decoded yet, then sweeps over heads."""
+    experiment = REPOSITORY / "experiments" / "ufc10_best.yaml"
+    places = [f"data.root={root}", f"runs_dir={folder}/runs", f"store_dir={folder}/cold"]
+    started = time.perf_counter()
+    subprocess.run(
+        [str(VIDCLS), "train", str(experiment), *places], cwd=folder, capture_output=True, check=True
+    )
+    cold_s = time.perf_counter() - started
+    cold = Result(
+        "ufc10_best from an empty cache",
+        f"{cold_s / 60:.1f} min",
+        f"at most {COLD_TARGET_S / 60:g} min",
+        cold_s <= COLD_TARGET_S,
+        "decoding, features of two streams, 40 epochs of the head; `vidcls train` as a whole",
+    )
+    return [cold, _sweep(folder, root)]
+
+
 def _sweep(folder: Path, root: Path) -> Result:
     """The shipped sweep over heads by the installed command, from launch to the last trial."""
     sweep = yaml.safe_load((REPOSITORY / "sweeps" / "ufc10_heads.yaml").read_text())
@@ -65,7 +85,7 @@ def _sweep(folder: Path, root: Path) -> Result:
     for key, value in (
         ("data.root", root),
         ("runs_dir", folder / "runs"),
-        ("store_dir", folder / "store"),
+        ("store_dir", folder / "cold"),
     ):
         sweep["parameters"][key] = {"value": str(value)}
     file = folder / "heads.yaml"
@@ -82,7 +102,7 @@ def _sweep(folder: Path, root: Path) -> Result:
         f"{took_s:.0f} s",
         f"at most {SWEEP_TARGET_S:g} s for 100",
         took_s <= SWEEP_TARGET_S and status["counts"]["finished"] == sweep["run_cap"],
-        f"bayes, 2 workers, features of 400 videos computed once within it; best {best}",
+        f"bayes, 2 workers, on the features that the training before has stored; best {best}",
     )
 
 

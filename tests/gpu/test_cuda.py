@@ -51,3 +51,14 @@ def test_the_cpu_predicts_what_the_gpu_validated(experiment: Experiment) -> None
     predictions = vidcls.load(run.folder, device="cpu").predict([paths[name] for name in stored.ids])
     logits = np.stack([prediction.logits for prediction in predictions if prediction.logits is not None])
     np.testing.assert_allclose(logits, stored.logits, atol=1e-3)
+
+
+def test_features_stored_on_the_device_train_as_the_backbone_in_the_loop(experiment: Experiment) -> None:
+    model = {"kind": "frame_statistics", "freeze": ["backbone"]}
+    chosen = {"model": model, "train__precision": "fp32", "train__deterministic": True}
+    assert train_child(experiment.spec(runs="stored", **chosen)) == 0
+    assert train_child(experiment.spec(runs="loop", data__residency="streamed", **chosen)) == 0
+    stored, in_the_loop = (experiment.run(name) for name in ("stored", "loop"))
+    assert stored.provenance()["residency"] == "features"
+    a, b = (load_predictions(run.predictions_file("val", "last")).logits for run in (stored, in_the_loop))
+    np.testing.assert_allclose(a, b, atol=1e-2)  # convolutions round to TF32 there, each batch in its own way
