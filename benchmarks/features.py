@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -96,22 +97,22 @@ def _sweep(folder: Path, root: Path) -> Result:
     place = json.loads(launched.stdout)["folder"]
     status = _wait(Path(folder, place))
     took_s = time.perf_counter() - started
-    best = status["best"]
+    best = status["best"][0]["value"]
     return Result(
         f"{status['counts']['finished']} trials over heads",
         f"{took_s:.0f} s",
         f"at most {SWEEP_TARGET_S:g} s for 100",
         took_s <= SWEEP_TARGET_S and status["counts"]["finished"] == sweep["run_cap"],
-        f"bayes, 2 workers, on the features that the training before has stored; best {best}",
+        f"bayes, 2 workers, on the features that the training before has stored; best val top-1 {best:.3f}",
     )
 
 
-def _wait(place: Path) -> dict[str, dict[str, int]]:
+def _wait(place: Path) -> dict[str, Any]:
     while True:
         words = [str(VIDCLS), "sweep", "status", str(place), "--json"]
         said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-        status: dict[str, dict[str, int]] = json.loads(said)
-        if str(status["state"]) == "finished":
+        status: dict[str, Any] = json.loads(said)
+        if status["state"] == "finished":
             return status
         time.sleep(2)
 

@@ -164,15 +164,14 @@ def test_a_builder_that_was_killed_goes_on(tmp_path: Path) -> None:
 
     store = FeatureStore(tmp_path, identity={"a": 1})
     with pytest.raises(KeyboardInterrupt):
-        store.build(digests, dies, bad={}, decoders={})
+        store.build(digests, dies, decoders={})
     assert not store.is_published()
-    store.build(digests, lives, bad={"ffff": "broken"}, decoders=dict.fromkeys(digests, "pyav"))
+    store.build(digests, lives, decoders=dict.fromkeys(digests, "pyav"))
     assert seen == digests
     opened = store.open()
     assert opened.digests == tuple(digests)
     assert opened.leaves[0].shape == (100, 1, 1)
     assert opened.leaves[1].flatten().tolist() == [number + 0.5 for number in range(100)]
-    assert opened.bad == {"ffff": "broken"}
     assert {path.name for path in store.path.iterdir()} == {
         "index.json",
         "leaf-0.npy",

@@ -7,6 +7,7 @@ fall together; the same videos and folds for both specs, so most of their diffic
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -109,25 +110,35 @@ def cross_validate(
     """
     specs = [load_spec(file, overrides).spec for file in files]
     manifest = _pool(specs)
-    groups = [f"{manifest.classes[video.label]}/{video.group}" for video in manifest.videos]
-    rows: list[list[Correct]] = [[] for _ in files]
+    groups = [str(video.group) for video in manifest.videos]
+    rows: list[list[dict[Path, bool]]] = [[] for _ in files]
     for fold_seed in fold_seeds:
         labels = [video.label for video in manifest.videos]
         folds = group_folds(labels, groups, num_folds=num_folds, seed=fold_seed)
-        right: list[dict[str, bool]] = [{} for _ in files]
+        right: list[dict[Path, bool]] = [{} for _ in files]
         for fold in range(num_folds):
             for number, (file, spec) in enumerate(zip(files, specs, strict=True)):
                 say(f"{spec.name}: fold {fold + 1} of {num_folds}, fold seed {fold_seed}")
-                table = _write_fold(spec, manifest, folds, fold=fold, name=f"f{fold_seed}-{fold}")
+                table = _write_fold(spec, manifest, folds, fold=fold, name=f"{num_folds}-f{fold_seed}-{fold}")
                 own = [f"data.root={table}", f"name={spec.name}-cv", *_PLAIN_DATA]
                 loaded = load_spec(file, (*overrides, *own))
                 with display() as shown:
                     run = train(loaded, options=options, display=shown).run
                 right[number] |= _right(run, _reread(loaded.spec))
         for number, found in enumerate(right):
-            rows[number].append(np.array([found[video.digest] for video in manifest.videos]))
-    scored = (Scored(s.name, f, np.stack(r)) for s, f, r in zip(specs, files, rows, strict=True))
-    return CrossValidation(tuple(scored), tuple(groups), num_folds)
+            rows[number].append(found)
+    # A video that one of the trainings could not read is left out for all: differences are paired.
+    kept = [v.path for v in manifest.videos if all(v.path in found for each in rows for found in each)]
+    if len(kept) < len(manifest.videos):
+        say(
+            f"{len(manifest.videos) - len(kept)} videos could not be read in every training, and are left out"
+        )
+    group_of = {video.path: group for video, group in zip(manifest.videos, groups, strict=True)}
+    scored = (
+        Scored(spec.name, file, np.array([[found[path] for path in kept] for found in each]))
+        for spec, file, each in zip(specs, files, rows, strict=True)
+    )
+    return CrossValidation(tuple(scored), tuple(group_of[path] for path in kept), num_folds)
 
 
 def _pool(specs: Sequence[Spec]) -> Manifest:
@@ -148,7 +159,8 @@ def _pool(specs: Sequence[Spec]) -> Manifest:
             hint=f"vidcls data split {manifests[0].root} --by content --out FILE.csv finds groups; "
             "then data.root=FILE.csv",
         )
-    return replace(manifests[0], videos=tuple(sorted(pools[0], key=lambda video: video.id)))
+    videos = (replace(video, path=Path(os.path.normpath(video.path.absolute()))) for video in pools[0])
+    return replace(manifests[0], videos=tuple(sorted(videos, key=lambda video: video.id)))
 
 
 def _write_fold(spec: Spec, manifest: Manifest, folds: Sequence[int], *, fold: int, name: str) -> Path:
@@ -161,18 +173,18 @@ def _write_fold(spec: Spec, manifest: Manifest, folds: Sequence[int], *, fold: i
     return file
 
 
-def _reread(spec: Spec) -> Mapping[str, str]:
-    """The digest of each video of a fold, by the id that its file gives it there."""
+def _reread(spec: Spec) -> Mapping[str, Path]:
+    """The file of each video of a fold, by the id that the table gives it there."""
     manifest = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
-    return {video.id: video.digest for video in manifest.videos}
+    return {video.id: Path(os.path.normpath(video.path.absolute())) for video in manifest.videos}
 
 
-def _right(run: Run, digests: Mapping[str, str]) -> Mapping[str, bool]:
-    """Whether the last epoch is right about each val video, by digest.
+def _right(run: Run, files: Mapping[str, Path]) -> Mapping[Path, bool]:
+    """Whether the last epoch is right about each val video, by file.
 
     The weights are let go of, nobody needs them.
     """
     predictions = load_predictions(run.predictions_file("val", "last"))
     run.remove_checkpoints()
     right = predictions.logits.argmax(axis=1) == predictions.labels
-    return {digests[id_]: bool(hit) for id_, hit in zip(predictions.ids, right, strict=True)}
+    return {files[id_]: bool(hit) for id_, hit in zip(predictions.ids, right, strict=True)}

@@ -156,10 +156,11 @@ def _named(name: str) -> Weights:
     Raises:
         UserError: If there is no such backbone or weights.
     """
-    from vidcls.models.weights import DEFAULT, is_file_name, resolve
+    from vidcls.models.weights import DEFAULT, resolve
+    from vidcls.spec.model import is_weights_file
 
     backbone, _, weights = name.partition(":")
-    if weights and is_file_name(weights):
+    if weights and is_weights_file(weights):
         raise UserError(f"{name}: a file needs no fetching", hint=f"model.weights={weights}")
     try:
         return resolve(backbone, weights or DEFAULT)

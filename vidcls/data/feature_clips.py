@@ -13,6 +13,7 @@ from vidcls.data.epochs import batch_bounds, drawn_views, sample_order
 from vidcls.data.features import Stored
 from vidcls.data.manifest import Video
 from vidcls.data.sampling import Indices
+from vidcls.errors import VidclsError
 from vidcls.spec.sections import AugmentSection
 
 _DEVICE_SHARE = 0.5
@@ -38,8 +39,10 @@ class FeatureClips:
 
     Args:
         evaluated: Features of the deterministic view of each video.
-        trained: Features of the fixed views of training; the same store where training does not augment.
+        trained: Features of the fixed views of training; the same store where training does not augment. Both
+            hold the same videos.
         videos: All that may be asked for.
+        bad: Why one of them is left out, by video id.
         mirrored: What an augment section makes of each label in a mirror.
         device: Where batches go.
 
@@ -47,6 +50,9 @@ class FeatureClips:
         residency: `features`.
         bad: Why a video is left out, by video id.
         decoders: Who decoded a video, by video id.
+
+    Raises:
+        VidclsError: If the two hold other videos.
     """
 
     residency = "features"
@@ -57,12 +63,14 @@ class FeatureClips:
         evaluated: Stored,
         trained: Stored,
         videos: Sequence[Video],
+        bad: Mapping[str, str],
         mirrored: Callable[[AugmentSection], Sequence[int]],
         device: torch.device,
     ) -> None:
-        bad = evaluated.bad
-        self.bad: Mapping[str, str] = {v.id: bad[v.digest] for v in videos if v.digest in bad}
+        self.bad = bad
         self.decoders = {v.id: evaluated.decoders[v.digest] for v in videos if v.id not in self.bad}
+        if trained.digests != evaluated.digests:
+            raise VidclsError("the features of training and of evaluation are of other videos")
         self._trained = trained
         self._mirrored = mirrored
         self._device = device

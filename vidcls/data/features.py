@@ -1,13 +1,13 @@
 """The feature store: what frozen backbones give of the fixed views of each video, computed once.
 
-    store_dir/features/<key>/index.json    what it was computed from; the videos; why others are left out
+    store_dir/features/<key>/index.json    what it was computed from; the videos
     store_dir/features/<key>/leaf-0.npy    float32 [N, V, ...]: N videos in the order of the index, V views
     store_dir/features/<key>/leaf-1.npy    the same of the second backbone, if there is one
     store_dir/features/<key>/flips.npy     bool [N, V]: whether a view is mirrored
 
-The key covers all that changes a feature: weights, data, clip, views. Blocks of videos are written one after
-the other into `<key>.partial`, which is renamed once all are there: a reader sees all of a store or none of
-it, and a builder that was killed goes on after the last block that it finished.
+The key covers all that changes a feature: weights, good videos, clip, views. Blocks of videos are written one
+after the other into `<key>.partial`, which is renamed once all are there: a reader sees all of a store or
+none of it, and a builder that was killed goes on after the last block that it finished.
 """
 
 from __future__ import annotations
@@ -58,14 +58,12 @@ class Stored:
         digests: Of the N videos, in order.
         leaves: Of each backbone float32 `[N, V, ...]`, mapped read-only: all processes of a machine share it.
         flips: Whether a view is mirrored, `[N, V]`.
-        bad: Why a video has no features, by digest.
         decoders: Who decoded a video, by digest.
     """
 
     digests: tuple[str, ...]
     leaves: tuple[Tensor, ...]
     flips: NDArray[np.bool_]
-    bad: dict[str, str]
     decoders: dict[str, str]
 
     @property
@@ -104,7 +102,6 @@ class FeatureStore:
                 digests=tuple(held["digests"]),
                 leaves=tuple(_mapped(self.path / _leaf(number)) for number in range(held["num_leaves"])),
                 flips=np.load(self.path / "flips.npy"),
-                bad=dict(held["bad"]),
                 decoders=dict(held["decoders"]),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -118,7 +115,6 @@ class FeatureStore:
         digests: Sequence[str],
         compute: Callable[[Sequence[str]], Block],
         *,
-        bad: Mapping[str, str],
         decoders: Mapping[str, str],
         progress: StageProgress | None = None,
     ) -> None:
@@ -127,7 +123,6 @@ class FeatureStore:
         Args:
             digests: Of the good videos, each once, in the order of the files.
             compute: Gives the block of some of them, in order.
-            bad: Why a video is left out, by digest.
             decoders: Who decodes a video, by digest.
             progress: Told about the stages `features` and `wait for another process that computes features`.
 
@@ -139,7 +134,7 @@ class FeatureStore:
             if progress is not None:
                 progress("wait for another process that computes features", 0, 0)
 
-        held: dict[str, Any] = {"digests": list(digests), "bad": dict(bad), "decoders": dict(decoders)}
+        held: dict[str, Any] = {"digests": list(digests), "decoders": dict(decoders)}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with alone(self.path.with_suffix(".lock"), waiting=waiting) as is_alone:

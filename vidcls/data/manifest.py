@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import os
 from collections import Counter, defaultdict
@@ -17,6 +18,7 @@ from vidcls.data.layouts import read_layout
 from vidcls.data.layouts.listing import LEFT_OUT_BY_SKIP, Entry, Listing, Problem
 from vidcls.data.val_cut import cut_val
 from vidcls.errors import UserError
+from vidcls.files import write_text
 from vidcls.spec.sections import DEFAULT_MAX_BAD, SPLITS, DataSection, Split
 
 __all__ = ["Manifest", "Problem", "Video", "load_manifest", "read_manifest"]
@@ -95,14 +97,14 @@ class Manifest:
             OSError: If the file cannot be written.
         """
         folder = path.resolve().parent
-        folder.mkdir(parents=True, exist_ok=True)
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["path", "label", "split", "group", "label_id"])
-            for video in self.videos:
-                written = Path(os.path.relpath(video.path.absolute(), folder)).as_posix()
-                label = self.classes[video.label]
-                writer.writerow([written, label, video.split, video.group or "", video.label])
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["path", "label", "split", "group", "label_id"])
+        for video in self.videos:
+            written = Path(os.path.relpath(video.path.absolute(), folder)).as_posix()
+            label = self.classes[video.label]
+            writer.writerow([written, label, video.split, video.group or "", video.label])
+        write_text(path, text.getvalue())
 
 
 def load_manifest(section: DataSection, *, cache_dir: Path, progress: Progress | None = None) -> Manifest:

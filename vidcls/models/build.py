@@ -76,6 +76,7 @@ def _two_stream(section: TwoStreamSection, *, num_classes: int, clip: Clip) -> T
     for own, part in zip((section.rgb, section.motion), clip.parts, strict=True):
         stream = build(own, num_classes=num_classes, clip=clip.part(part))
         assert isinstance(stream, BackboneModel), "a stream has one backbone"
+        stream.sees = part
         streams.append(stream)
     rgb, motion = streams
     if section.fusion == "logits":
@@ -88,7 +89,7 @@ def _share_frozen(members: Sequence[VideoModel], section: EnsembleSection) -> No
     """Let members that freeze the same pretrained backbone, in the same place, have one of it."""
     seen: dict[tuple[object, ...], nn.Module] = {}
     for member, own in zip(members, section.members, strict=True):
-        for place, (leaf, single) in enumerate(zip(member.leaves(), own.singles(), strict=True)):
+        for leaf, single in zip(member.leaves(), own.singles(), strict=True):
             if single.weights is not None and is_frozen(leaf.backbone):
-                kind = (place, single.backbone, single.weights, repr(leaf.backbone))
+                kind = (leaf.sees, single.backbone, single.weights, repr(leaf.backbone))
                 leaf.backbone = seen.setdefault(kind, leaf.backbone)

@@ -56,11 +56,13 @@ class BackboneModel(VideoModel):
         encoding: What `extract` keeps of what the backbone gives, in words: equal words and equal backbones
             give equal features.
         num_features: J, of `summary`.
+        sees: Which channels it takes: `all`, or the part of the modality that a stream has.
     """
 
     backbone: nn.Module
     encoding: str
     num_features: int
+    sees: str = "all"
 
     @abstractmethod
     def extract(self, clip: Tensor) -> Tensor:

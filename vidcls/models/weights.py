@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vidcls.errors import UserError
+from vidcls.spec.model import is_weights_file
 
 SUFFIX = ".safetensors"
-_FILES = (".pt", ".pth", SUFFIX)
 DEFAULT = "default"
 PACKAGE = "package"
 Triple = tuple[float, float, float]
@@ -110,11 +110,6 @@ def digest_of(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def is_file_name(weights: str) -> bool:
-    """Whether `model.weights` names a file."""
-    return "/" in weights or weights.endswith(_FILES)
-
-
 def resolve(backbone: str, weights: str) -> Weights:
     """What `model.backbone` and `model.weights` ask for.
 
@@ -123,7 +118,7 @@ def resolve(backbone: str, weights: str) -> Weights:
     """
     architecture, _, tag = backbone.partition(".") if _is_timm(backbone) else (backbone, "", "")
     names = names_of(backbone)
-    if is_file_name(weights):
+    if is_weights_file(weights):
         recipe = _recipe(architecture, tag or names[0]) if names else None
         return Weights(backbone, weights, "file", recipe)
     if tag:

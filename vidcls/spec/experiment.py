@@ -59,6 +59,8 @@ class Spec(Section):
             raise ValueError(
                 "model.kind: two_stream takes frames and their motion; set clip.modality: rgb+difference"
             )
+        if self.train.batch_size < 2 and any(single.needs_batch for single in self.model.singles()):
+            raise ValueError("train.batch_size: frame_statistics standardises over a batch; set 2 or more")
         self._check_unfreezing()
         if self.optim.warmup_epochs >= self.train.epochs and self.optim.warmup_epochs > 1:
             raise ValueError("optim.warmup_epochs: must end before train.epochs")

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from vidcls.spec.base import PositiveInt, Probability, Section, Text
+
+_WEIGHT_FILES = (".pt", ".pth", ".safetensors")
+
+
+def is_weights_file(weights: str) -> bool:
+    """Whether `model.weights` names a file."""
+    return "/" in weights or weights.endswith(_WEIGHT_FILES)
 
 
 class SingleModelSection(Section):
@@ -35,9 +43,20 @@ class SingleModelSection(Section):
             )
         return self
 
+    @property
+    def needs_batch(self) -> bool:
+        """Whether it cannot be trained on one clip at a time."""
+        return False
+
     def singles(self) -> tuple[SingleModelSection, ...]:
         """Itself."""
         return (self,)
+
+    def with_files(self, placed: Callable[[str], str]) -> Self:
+        """The section with the name of a file of weights as `placed` makes it."""
+        if self.weights is None or not is_weights_file(self.weights):
+            return self
+        return self.model_copy(update={"weights": placed(self.weights)})
 
 
 class CNN3DSection(SingleModelSection):
@@ -58,6 +77,11 @@ class FrameStatisticsSection(SingleModelSection):
     """A 2D CNN a frame; mean and spread of its features over time, standardised, then classified."""
 
     kind: Literal["frame_statistics"]
+
+    @property
+    def needs_batch(self) -> bool:
+        """Statistics of one clip have no spread."""
+        return True
 
 
 class EarlyFusionSection(SingleModelSection):
@@ -117,6 +141,11 @@ class TwoStreamSection(Section):
         """Those of the streams."""
         return (self.rgb, self.motion)
 
+    def with_files(self, placed: Callable[[str], str]) -> Self:
+        """The section with the names of files of weights as `placed` makes them."""
+        streams = {"rgb": self.rgb.with_files(placed), "motion": self.motion.with_files(placed)}
+        return self.model_copy(update=streams)
+
 
 class EnsembleSection(Section):
     """Sub-models of any kind on the same clip, trained together; their logits are joined."""
@@ -134,6 +163,10 @@ class EnsembleSection(Section):
     def singles(self) -> tuple[SingleModelSection, ...]:
         """The sections with one backbone each that this joins."""
         return tuple(single for member in self.members for single in member.singles())
+
+    def with_files(self, placed: Callable[[str], str]) -> Self:
+        """The section with the names of files of weights as `placed` makes them."""
+        return self.model_copy(update={"members": tuple(m.with_files(placed) for m in self.members)})
 
 
 ModelSection = Annotated[

@@ -117,6 +117,7 @@ def place(sweep: SweepFile, overrides: tuple[str, ...], options: SweepOptions) -
     base = spec.model_copy(
         update={
             "data": spec.data.model_copy(update={"root": str(Path(spec.data.root).absolute())}),
+            "model": spec.model.with_files(lambda name: str(Path(name).expanduser().absolute())),
             "store_dir": str(Path(spec.store_dir).absolute()),
             "tracking": spec.tracking.model_copy(update=tracking),
         }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from vidcls.models.device import clip_format
 from vidcls.models.freezing import is_frozen
 from vidcls.models.video_model import VideoModel
 from vidcls.spec.experiment import Spec
-from vidcls.spec.sections import AugmentSection, Clip
+from vidcls.spec.sections import AugmentSection, Clip, ClipSection
 from vidcls.spec.show import plain
 
 _EVALUATION = AugmentSection()
@@ -106,7 +106,18 @@ def _obstacle(reading: Reading) -> str | None:
     return None
 
 
-def is_fixed(augment: AugmentSection, clip: Clip) -> bool:
+def foresees_features(spec: Spec) -> bool:
+    """Whether a spec's features will be stored, as far as it can be told without its model."""
+    return (
+        all("backbone" in single.freeze for single in spec.model.singles())
+        and spec.train.unfreeze_every is None
+        and spec.data.residency != "streamed"
+        and spec.clip.unit == "clip"
+        and is_fixed(spec.augment, spec.clip)
+    )
+
+
+def is_fixed(augment: AugmentSection, clip: ClipSection) -> bool:
     """Whether training shows the same views of a video in every epoch."""
     return augment.num_views is not None or not (augment.is_active or clip.sampling == "segment")
 
@@ -118,15 +129,23 @@ def _features(
     sets = [_EVALUATION]
     if spec.augment.num_views is not None:
         sets.append(spec.augment)
-    stores = [_store(reading, videos, augment) for augment in sets]
+    digests = sorted({video.digest for video in videos})
+    stores = [_store(reading, digests, augment) for augment in sets]
+    bad: dict[str, str] = {}
     started = time.monotonic()
-    missing = [pair for pair in zip(stores, sets, strict=True) if not pair[0].is_published()]
-    if missing:
+    is_computed = False
+    if not all(store.is_published() for store in stores):
+        # Some videos may be of no use: whether that is allowed, and which they are, the clips know.
         with reading.frames(videos, progress=progress) as clips:
-            for store, augment in missing:
-                _build(store, reading, clips, videos, augment=augment, progress=progress)
+            bad = dict(clips.bad)
+            good = {video.digest: video for video in reversed(videos) if video.id not in bad}
+            stores = [_store(reading, sorted(good), augment) for augment in sets]
+            for store, augment in zip(stores, sets, strict=True):
+                if not store.is_published():
+                    is_computed = True
+                    _build(store, reading, clips, good, augment=augment, progress=progress)
     opened = [store.open() for store in stores]
-    took = f"computed in {time.monotonic() - started:.0f} s" if missing else "read"
+    took = f"computed in {time.monotonic() - started:.0f} s" if is_computed else "read"
     views = " + ".join(f"{stored.flips.shape[1]}" for stored in opened)
     size = sum(stored.num_bytes for stored in opened) / 1e6
     where = ", ".join(str(store.path) for store in stores)
@@ -139,21 +158,27 @@ def _features(
         return flip_map(augment, flip_labels=spec.data.flip_labels, classes=classes)
 
     return FeatureClips(
-        evaluated=opened[0], trained=opened[-1], videos=videos, mirrored=mirrored, device=reading.device
+        evaluated=opened[0],
+        trained=opened[-1],
+        videos=videos,
+        bad=bad,
+        mirrored=mirrored,
+        device=reading.device,
     )
 
 
-def _store(reading: Reading, videos: Sequence[Video], augment: AugmentSection) -> FeatureStore:
+def _store(reading: Reading, digests: Sequence[str], augment: AugmentSection) -> FeatureStore:
     data, clip = reading.spec.data, reading.clip
+    leaves = reading.model.leaves()
     identity = {
-        "leaves": [_digest(leaf.backbone, leaf.encoding) for leaf in reading.model.leaves()],
+        "leaves": [_digest(leaf.backbone, f"{leaf.sees}: {leaf.encoding}") for leaf in leaves],
         "clip": {**plain(clip), "normalisation": [list(values) for values in clip.normalisation]},
         "augment": plain(augment),
         "decoder": data.decoder,
         "source": data.source,
         # Kernels differ in the last bits.
         "device": reading.device.type,
-        "videos": sorted({video.digest for video in videos}),
+        "videos": list(digests),
     }
     return FeatureStore(Path(reading.spec.store_dir), identity=identity)
 
@@ -171,13 +196,11 @@ def _build(
     store: FeatureStore,
     reading: Reading,
     clips: Clips,
-    videos: Sequence[Video],
+    good: Mapping[str, Video],
     *,
     augment: AugmentSection,
     progress: StageProgress,
 ) -> None:
-    by_digest = {video.digest: video for video in reversed(videos)}
-    good = {digest: video for digest, video in sorted(by_digest.items()) if video.id not in clips.bad}
     model = reading.model.to(reading.device).eval()
     batch_size = reading.spec.train.batch_size
 
@@ -207,9 +230,8 @@ def _build(
         )
 
     store.build(
-        list(good),
+        sorted(good),
         compute,
-        bad={digest: clips.bad[video.id] for digest, video in by_digest.items() if video.id in clips.bad},
         decoders={digest: clips.decoders[video.id] for digest, video in good.items()},
         progress=progress,
     )

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import nn
 
+from vidcls.errors import UserError
 from vidcls.models.stages import param_levels
 from vidcls.models.video_model import VideoModel
 from vidcls.spec.optim import AdamWSection, SGDSection
@@ -18,13 +19,20 @@ def build_optimizer(section: AdamWSection | SGDSection, model: VideoModel) -> to
     Weights decay; norms and biases (one dimension) do not. Each stage of a backbone has `layer_decay` times
     the learning rate of the stage above it (ULMFiT, Howard and Ruder 2018, arXiv:1801.06146; BEiT,
     arXiv:2106.08254): groups carry their factor as `lr_scale`, see `set_learning_rate`.
+
+    Raises:
+        UserError: If `layer_decay` has no effect, as the backbones are frozen.
     """
     levels = param_levels(model) if section.layer_decay < 1 else {}
+    trained = [param for param in model.parameters() if param.requires_grad]
+    if section.layer_decay < 1 and not any(levels.get(id(param)) for param in trained):
+        raise UserError(
+            "optim.layer_decay: has no effect: the backbone is frozen whole", hint="leave one of the two out"
+        )
     params: dict[tuple[float, bool], list[nn.Parameter]] = {}
-    for param in model.parameters():
-        if param.requires_grad:
-            scale = section.layer_decay ** levels.get(id(param), 0)
-            params.setdefault((scale, param.ndim > 1), []).append(param)
+    for param in trained:
+        scale = section.layer_decay ** levels.get(id(param), 0)
+        params.setdefault((scale, param.ndim > 1), []).append(param)
     groups = [
         {"params": params[key], "lr_scale": key[0], "weight_decay": section.weight_decay if key[1] else 0.0}
         for key in sorted(params, reverse=True)

@@ -169,12 +169,12 @@ class Session:
             self._save_last()
 
     def after_epoch(self, loop: Loop, row: Metrics) -> None:
-        """Log, save unless it was done a moment ago, judge."""
+        """Log, save unless it was done a moment ago (the first epoch always: no best is without a last), judge."""
         epoch = loop.position.epoch
         is_best = self.best.offer(epoch, row)
         self._log({**row, "kind": "epoch", "time": time.time()})
-        is_over = epoch == loop.spec.train.epochs or self._signals.received is not None
-        saves = is_over or time.monotonic() - self._saved >= self._save_after_s
+        is_due = time.monotonic() - self._saved >= self._save_after_s
+        saves = is_due or epoch in (1, loop.spec.train.epochs)
         if is_best:
             self._unsaved_best = self._content(loop.model.state_dict() if saves else snapshot(loop.model))
         if saves:
@@ -183,6 +183,7 @@ class Session:
         if epoch == loop.spec.train.epochs:
             return
         if self._signals.received is not None:
+            self._save_epoch()
             raise self._interrupted()
         if self._judge is not None:
             history = [row for row in read_rows(self._run.metrics_file) if row.get("kind") == "epoch"]

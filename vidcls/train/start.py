@@ -104,6 +104,7 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
                 display.say(f"{plan.run.folder}: the old run was set aside as {_restart(plan.run)}")
             status = plan.run.status()
             if status is not None and status.state == "finished":
+                begun_with(plan.weights, plan.run.provenance())
                 if under_agent():
                     _replay(plan.run, spec, display)
                 return Outcome(plan.run, already_finished=True)

@@ -17,6 +17,7 @@ from vidcls.launch.profile import LsfProfile, QueuedProfile
 from vidcls.launch.queue import open_queue
 from vidcls.runs import find_runs
 from vidcls.sweep.plan import seconds_of_trial
+from vidcls.train.features import foresees_features
 
 _MARGIN = 1.3
 """Measured trainings took up to 1.3 times what was counted, and the work space of libraries besides."""
@@ -121,7 +122,9 @@ def _training_s(asked: Asked, tried: Tried, manifests: Manifests) -> tuple[float
     if device == "cpu" and tried.step_s:
         each = spec.clip.frames if spec.clip.unit == "frame" else 1
         steps = len(manifests[spec.data].split("train")) * each / spec.train.batch_size
-        return tried.step_s * steps * spec.train.epochs, "one batch on this machine"
+        # Where features are stored the backbone runs once a view; the head costs next to nothing.
+        passes = 1 + (spec.augment.num_views or 0) if foresees_features(spec) else spec.train.epochs
+        return tried.step_s * steps * passes, "one batch on this machine"
     return None, ""
 
 

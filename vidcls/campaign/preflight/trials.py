@@ -34,7 +34,7 @@ BUDGET_S = 15.0
 """After so long no further shape is begun."""
 _GFLOPS_PER_S = 20.0
 """What a slow login node computes; a batch that would take it longer than the budget is cut."""
-_NOT_SHAPE = {"model": ("dropout", "aggregate"), "clip": ("mean", "std")}
+_NOT_SHAPE = {"model": ("dropout", "aggregate", "rgb_share"), "clip": ("mean", "std")}
 
 
 @dataclass(frozen=True)
