@@ -169,7 +169,7 @@ class Session:
             self._save_last()
 
     def after_epoch(self, loop: Loop, row: Metrics) -> None:
-        """Log, save unless it was done a moment ago (the first epoch always: no best is without a last), judge."""
+        """Log, save unless it was just done (the first epoch always: no best is without a last), judge."""
         epoch = loop.position.epoch
         is_best = self.best.offer(epoch, row)
         self._log({**row, "kind": "epoch", "time": time.time()})
