@@ -6,7 +6,7 @@
       |  mean or max over M
     logits [B, K]
 
-Members that freeze the same pretrained backbone share it: it runs once a clip.
+Members that freeze the same pretrained backbone share it; those that keep the same of it run it once a clip.
 Axes: B clips, C channels, T frames, H W pixels, M members, K classes.
 """
 

@@ -16,13 +16,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from vidcls.models.backbones import backbone_2d
-from vidcls.models.frames import fold_time, unfold_time
-from vidcls.models.video_model import BackboneModel
+from vidcls.models.frame_model import FrameModel
 from vidcls.spec.model import FrameAverageSection
 
 
-class FrameAverage(BackboneModel):
+class FrameAverage(FrameModel):
     """Clips `[B, C, T, H, W]` to logits `[B, K]`.
 
     Args:
@@ -38,17 +36,10 @@ class FrameAverage(BackboneModel):
     def __init__(
         self, section: FrameAverageSection, *, num_classes: int, size: tuple[int, int], in_channels: int
     ) -> None:
-        super().__init__()
+        super().__init__(section.backbone, size=size, in_channels=in_channels)
         self.aggregate = section.aggregate
-        self.backbone = backbone_2d(section.backbone, in_channels=in_channels, size=size)
-        self.encoding = "mean of the map of each frame"
-        self.num_features = self.backbone.num_features
         self.dropout = nn.Dropout(section.dropout)
         self.classifier = nn.Linear(self.num_features, num_classes)
-
-    def extract(self, clip: Tensor) -> Tensor:
-        """`[B, C, T, H, W]` to `[B, T, F]`."""
-        return unfold_time(self.backbone(fold_time(clip)).mean(dim=(2, 3)), num_clips=len(clip))
 
     def summary(self, features: Tensor) -> Tensor:
         """`[B, T, F]` to `[B, F]`."""

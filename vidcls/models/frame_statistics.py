@@ -22,13 +22,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vidcls.models.backbones import backbone_2d
-from vidcls.models.frames import fold_time, unfold_time
-from vidcls.models.video_model import BackboneModel
+from vidcls.models.frame_model import FrameModel
 from vidcls.spec.model import FrameStatisticsSection
 
 
-class FrameStatistics(BackboneModel):
+class FrameStatistics(FrameModel):
     """Clips `[B, C, T, H, W]` to logits `[B, K]`.
 
     Args:
@@ -44,17 +42,11 @@ class FrameStatistics(BackboneModel):
     def __init__(
         self, section: FrameStatisticsSection, *, num_classes: int, size: tuple[int, int], in_channels: int
     ) -> None:
-        super().__init__()
-        self.backbone = backbone_2d(section.backbone, in_channels=in_channels, size=size)
-        self.encoding = "mean of the map of each frame"
-        self.num_features = 2 * self.backbone.num_features
+        super().__init__(section.backbone, size=size, in_channels=in_channels)
+        self.num_features *= 2  # mean and spread
         self.standardise = nn.BatchNorm1d(self.num_features, affine=False)
         self.dropout = nn.Dropout(section.dropout)
         self.classifier = nn.Linear(self.num_features, num_classes)
-
-    def extract(self, clip: Tensor) -> Tensor:
-        """`[B, C, T, H, W]` to `[B, T, F]`."""
-        return unfold_time(self.backbone(fold_time(clip)).mean(dim=(2, 3)), num_clips=len(clip))
 
     def summary(self, features: Tensor) -> Tensor:
         """`[B, T, F]` to `[B, 2 F]`."""
