@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vidcls.errors import VidclsError
-from vidcls.files import atomic_file, disk_full, is_disk_full, write_json
+from vidcls.files import atomic_file, disk_full, is_disk_full, publish, write_json
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> None:
@@ -20,6 +20,15 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> No
         raise RuntimeError
     assert (tmp_path / "a.json").read_text() == "[\n 1\n]\n"
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_the_first_to_publish_a_folder_stands(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        write_json(tmp_path / name / "who.json", name)
+        publish(tmp_path / name, tmp_path / "published")
+    assert [path.name for path in tmp_path.iterdir()] == ["published"]
+    assert (tmp_path / "published" / "who.json").read_text() == '"first"\n'
 
 
 def test_a_full_disk_is_known_through_the_errors_around_it() -> None:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,6 +85,21 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def publish(folder: Path, path: Path) -> None:
+    """Rename a folder that is whole to its name; where another process was first, its folder stands.
+
+    Raises:
+        OSError: If that cannot be.
+    """
+    try:
+        folder.rename(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        shutil.rmtree(folder)
+    sync_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -29,6 +29,18 @@ from vidcls.spec.show import to_yaml
 State = Literal["running", "interrupted", "stopped", "failed", "finished"]
 Checkpoint = Literal["best", "last"]
 CHECKPOINTS: tuple[Checkpoint, ...] = ("best", "last")
+_PROVENANCE = {
+    "code",
+    "device",
+    "threads",
+    "precision",
+    "manifest",
+    "data_root",
+    "store_dir",
+    "leaks",
+    "resumes",
+}
+"""What every run says of itself."""
 
 
 @dataclass(frozen=True)
@@ -154,8 +166,24 @@ class Run:
         write_text(self.spec_file, to_yaml(spec))
 
     def provenance(self) -> dict[str, Any]:
-        """Code, versions, machine and what every `auto` became."""
-        return _read_json(self.provenance_file)
+        """Code, versions, machine and what every `auto` became.
+
+        Raises:
+            VidclsError: If the file is damaged, or of another version of vidcls.
+        """
+        content = _read_json(self.provenance_file)
+        if missing := _PROVENANCE - content.keys():
+            raise VidclsError(
+                f"{self.provenance_file}: of another version of vidcls: no {', '.join(sorted(missing))}",
+                hint="use that version with this run, or train it anew: vidcls train SPEC --restart",
+            )
+        return content
+
+    def is_of_other_code(self) -> bool:
+        """Whether the installed code differs from the code that trained the run last."""
+        provenance = self.provenance()
+        last = provenance["resumes"][-1] if provenance["resumes"] else provenance
+        return bool(last["code"] != code_digest())
 
     def write_status(self, status: Status) -> None:
         """Say where the run stands."""

@@ -52,6 +52,28 @@ def test_each_video_is_scored_once_by_a_model_that_saw_nothing_of_its_group(expe
     assert len(find_runs(experiment.folder / "runs" / "small-cv")) == 2  # nothing was trained again
 
 
+def test_links_in_the_path_change_nothing(experiment: Experiment) -> None:
+    (experiment.folder / "scratch" / "deep").mkdir(parents=True)
+    (experiment.folder / "runs").symlink_to(experiment.folder / "scratch" / "deep")
+    result = cross(experiment, "--folds", 2, "train.epochs=1")
+    assert result.exit_code == 0, result.output
+    assert "40 videos" in result.stdout
+
+
+def test_other_data_under_the_same_name_has_folds_of_its_own(experiment: Experiment, demo: Path) -> None:
+    few = experiment.folder / "few.csv"
+    names = sorted((demo / "videos" / "train").rglob("v_*.avi"))
+    rows = [f"{path},{path.stem.split('_')[1]},train,{path.stem}" for path in names]
+    few.write_text("\n".join(["path,label,split,group", *rows]) + "\n")
+    spec, runs = experiment.spec(train__epochs=1), experiment.folder / "runs"
+    for root, num in ((few, len(rows)), (demo, 40), (few, len(rows))):
+        result = CliRunner().invoke(app, ["crossval", str(spec), "--folds", "2", f"data.root={root}"])
+        assert result.exit_code == 0, result.output
+        assert f"{num} videos" in result.stdout
+    assert len(find_runs(runs)) == 4
+    assert len(list((runs / "small-cv").glob("*.csv"))) == 4
+
+
 def test_refuses_specs_of_other_data(experiment: Experiment, tmp_path: Path) -> None:
     (tmp_path / "one.csv").write_text("path,label,split,group\nx.avi,a,train,g\n")
     a = experiment.spec(runs="a")
@@ -59,6 +81,7 @@ def test_refuses_specs_of_other_data(experiment: Experiment, tmp_path: Path) -> 
     result = CliRunner().invoke(app, ["crossval", str(a), str(b)])
     assert result.exit_code == 2
     assert "x.avi" in result.stderr
-    result = CliRunner().invoke(app, ["crossval", str(a), "--fold-seeds", "a"])
-    assert result.exit_code == 2
-    assert "--fold-seeds" in result.stderr
+    for seeds in ("a", "²", "0,0", "1,01"):
+        result = CliRunner().invoke(app, ["crossval", str(a), "--fold-seeds", seeds])
+        assert result.exit_code == 2
+        assert "--fold-seeds: expected whole numbers, each once" in result.stderr

@@ -45,6 +45,14 @@ def test_a_table_says_what_the_fusion_is_worth(folder: Path) -> None:
     assert (Path(result.stdout.split("\n")[-2]) / "fusion.json").is_file()
 
 
+def test_a_run_of_another_version_is_named(folder: Path) -> None:
+    file = next((folder / "b").rglob("provenance.json"))
+    file.write_text(json.dumps({"manifest": {"hash": "abc"}}))
+    result = run(folder)
+    assert result.exit_code == 1
+    assert f"{file}: of another version of vidcls: no code, data_root" in result.stderr
+
+
 def test_json_is_what_is_stored(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine"
     printed = json.loads(run(folder, "--weights", "3,1", "--out", out, "--json").stdout)

@@ -12,6 +12,15 @@ from vidcls.runs import Run
 from vidcls.spec.experiment import Spec
 
 UNKNOWN = {"kind": "unknown", "by": "none", "shares": {}, "is_partial": False, "state": "unknown"}
+PROVENANCE = {
+    "code": "0",
+    "device": "cpu",
+    "threads": 1,
+    "precision": "fp32",
+    "leaks": UNKNOWN,
+    "resumes": [],
+}
+"""What a run says of itself, but for its data."""
 
 
 def make_run(folder: Path, *, name: str, manifest_hash: str = "abc", root: Path | None = None) -> Run:
@@ -21,11 +30,11 @@ def make_run(folder: Path, *, name: str, manifest_hash: str = "abc", root: Path 
     run = Run(folder / "runs" / name / "0123456789ab-s0")
     run.create(
         Spec.model_validate(settings),
-        {
+        PROVENANCE
+        | {
             "manifest": {"hash": manifest_hash},
             "data_root": str(data),
             "store_dir": str(folder / "store"),
-            "leaks": UNKNOWN,
         },
     )
     return run

@@ -69,6 +69,7 @@ class QuietDisplay:
 
     def __init__(self, *, die_at_step: int | None = None, signal_at: tuple[int, int] | None = None) -> None:
         self.said: list[str] = []
+        self.stages: list[tuple[str, int, int]] = []
         self._die_at_step = die_at_step
         self._signal_at = signal_at
 
@@ -76,7 +77,7 @@ class QuietDisplay:
         self.said.append(text)
 
     def stage(self, name: str, done: int, total: int) -> None:
-        pass
+        self.stages.append((name, done, total))
 
     def step(self, loop: Any) -> None:
         if loop.global_step == self._die_at_step:

@@ -13,6 +13,7 @@ import pytest
 import wandb
 from typer.testing import CliRunner
 
+from tests.support.scored import PROVENANCE
 from tests.support.training import Experiment
 from tests.support.wandb_records import ServerRun
 from tests.support.wandb_state import WandbServer
@@ -45,8 +46,8 @@ def make_run(experiment: Experiment, name: str = "a", *, num_rows: int = NUM_ROW
     run = Run.at(spec, "0123456789ab")
     if not run.spec_file.exists():
         clean = LeakState.of({"val": (0, 2)}, by="group")
-        store = {"manifest": {"hash": "0"}, "store_dir": spec.store_dir}
-        run.create(spec, {"leaks": clean.as_dict(), **store})
+        data = {"manifest": {"hash": "0"}, "data_root": spec.data.root, "store_dir": spec.store_dir}
+        run.create(spec, PROVENANCE | data | {"leaks": clean.as_dict()})
     file = MetricsFile(run.metrics_file)
     file.truncate_to(0)
     for row in rows(num_rows):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import vidcls
 from tests.support.training import Experiment, QuietDisplay, assert_same, rows, train_child, train_here
+from vidcls.cli import app
 from vidcls.data.features import Block, FeatureStore
-from vidcls.errors import VidclsError
+from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.predictions import load_predictions
-from vidcls.runs import Run
+from vidcls.runs import Run, find_runs
+from vidcls.train.loop import DivergedError
 
 FROZEN = {"freeze": ["backbone"]}
 KINDS: dict[str, dict[str, Any]] = {
@@ -88,6 +92,26 @@ def test_a_training_is_that_with_the_backbone_in_the_loop(
     assert_as_in_the_loop(stored, in_the_loop)
 
 
+def test_an_evaluation_reads_what_a_training_has_stored(experiment: Experiment) -> None:
+    run, _ = trained(experiment, "runs", train__epochs=1, **settings("frame_average"))
+    file = run.predictions_file("val", "best")
+    stored = load_predictions(file)
+
+    def said() -> list[str]:
+        result = CliRunner().invoke(app, ["evaluate", str(run.folder)])
+        assert result.exit_code == 0
+        return [line for line in result.stderr.splitlines() if "features" in line]
+
+    (line,) = said()
+    assert "features of the frozen backbone: 40 videos x 1 views" in line
+    assert ", read: " in line
+    np.testing.assert_array_equal(load_predictions(file).logits, stored.logits)
+
+    shutil.rmtree(Path(run.provenance()["store_dir"]) / "features")
+    assert not said()
+    np.testing.assert_allclose(load_predictions(file).logits, stored.logits, atol=1e-5, rtol=1e-5)
+
+
 def test_other_heads_read_what_is_there_and_other_clips_do_not(experiment: Experiment) -> None:
     _, first = trained(experiment, "a", **settings("frame_average"))
     _, head = trained(experiment, "b", optim__lr=0.01, **settings("frame_average"))
@@ -129,6 +153,40 @@ def test_a_killed_training_of_a_head_resumes_to_the_bit(experiment: Experiment) 
     assert_same(alone, experiment.run("killed"))
 
 
+def test_signals_are_heard_within_a_block_of_features(experiment: Experiment) -> None:
+    display = QuietDisplay()
+    train_here(experiment.spec(train__epochs=1, **settings("frame_average")), display)
+    seen = [done for name, done, total in display.stages if name == "features"]
+    assert seen == [8, 16, 24, 32, 32, 40, 40]
+
+
+def test_a_training_that_fails_leaves_the_best_epoch_that_its_status_names(experiment: Experiment) -> None:
+    optim = {"kind": "sgd", "lr": 5, "weight_decay": 1, "clip_norm": None, "schedule": "constant"}
+    spec = experiment.spec(
+        train__epochs=100, optim=optim | {"warmup_epochs": 30}, **settings("frame_average")
+    )
+    with pytest.raises(DivergedError):
+        train_here(spec)
+    run = experiment.run()
+    status = run.status()
+    assert status is not None
+    assert status.state == "failed"
+    best = torch.load(run.checkpoint_file("best"), weights_only=True)
+    assert (best["epoch"], best["epoch"] > 1) == (status.best_epoch, True)
+
+
+def test_refuses_before_anything_is_decoded(experiment: Experiment) -> None:
+    train, val = (next((experiment.data / "videos" / split).rglob("v_*")) for split in ("train", "val"))
+    table = experiment.folder / "one.csv"
+    table.write_text(f"path,label,split\n{train},a,train\n{val},b,val\n")
+    chosen = settings("frame_statistics")
+    with pytest.raises(UserError, match="layer_decay: has no effect"):
+        train_here(experiment.spec(optim__layer_decay=0.5, **chosen))
+    with pytest.raises(UserError, match="a single training video"):
+        train_here(experiment.spec(data={"root": str(table)}, **chosen))
+    assert not find_runs(experiment.folder / "runs")
+
+
 def test_a_mirror_changes_the_label_of_stored_features_too(experiment: Experiment) -> None:
     names = [path.name for path in sorted((experiment.data / "videos" / "train").iterdir())]
     flips = {n: n.replace("left", "LEFT").replace("right", "left").replace("LEFT", "right") for n in names}
@@ -164,9 +222,9 @@ def test_a_builder_that_was_killed_goes_on(tmp_path: Path) -> None:
 
     store = FeatureStore(tmp_path, identity={"a": 1})
     with pytest.raises(KeyboardInterrupt):
-        store.build(digests, dies, decoders={})
+        store.build(digests, dies, num_views=1, decoders={})
     assert not store.is_published()
-    store.build(digests, lives, decoders=dict.fromkeys(digests, "pyav"))
+    store.build(digests, lives, num_views=1, decoders=dict.fromkeys(digests, "pyav"))
     assert seen == digests
     opened = store.open()
     assert opened.digests == tuple(digests)

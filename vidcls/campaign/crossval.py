@@ -7,7 +7,8 @@ fall together; the same videos and folds for both specs, so most of their diffic
 
 from __future__ import annotations
 
-import os
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -17,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidcls.data.leaks.split import group_folds
-from vidcls.data.manifest import Manifest, load_manifest
-from vidcls.errors import UserError
+from vidcls.data.manifest import Manifest, Video, load_manifest
+from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.pool import Interval, mean_interval
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.runs import Run
@@ -119,7 +120,8 @@ def cross_validate(
         for fold in range(num_folds):
             for number, (file, spec) in enumerate(zip(files, specs, strict=True)):
                 say(f"{spec.name}: fold {fold + 1} of {num_folds}, fold seed {fold_seed}")
-                table = _write_fold(spec, manifest, folds, fold=fold, name=f"{num_folds}-f{fold_seed}-{fold}")
+                name = f"{_key(manifest)}-{num_folds}-f{fold_seed}-{fold}"
+                table = _write_fold(spec, manifest, folds, fold=fold, name=name)
                 own = [f"data.root={table}", f"name={spec.name}-cv", *_PLAIN_DATA]
                 loaded = load_spec(file, (*overrides, *own))
                 with display() as shown:
@@ -129,6 +131,12 @@ def cross_validate(
             rows[number].append(found)
     # A video that one of the trainings could not read is left out for all: differences are paired.
     kept = [v.path for v in manifest.videos if all(v.path in found for each in rows for found in each)]
+    if len({video.group for video in manifest.videos if video.path in set(kept)}) < 2:
+        raise VidclsError(
+            f"{manifest.root}: too few videos could be read in every training: {len(kept)} of"
+            f" {len(manifest.videos)}",
+            hint=f"vidcls data check {manifest.root} says what is wrong with the others",
+        )
     if len(kept) < len(manifest.videos):
         say(
             f"{len(manifest.videos) - len(kept)} videos could not be read in every training, and are left out"
@@ -144,7 +152,7 @@ def cross_validate(
 def _pool(specs: Sequence[Spec]) -> Manifest:
     """The train and val videos that all specs share; the sealed test plays no part."""
     manifests = [load_manifest(spec.data, cache_dir=Path(spec.store_dir)) for spec in specs]
-    pools = [(*manifest.split("train"), *manifest.split("val")) for manifest in manifests]
+    pools = [manifest.training for manifest in manifests]
     contents = [{(video.id, video.label, video.digest) for video in pool} for pool in pools]
     for spec, content in zip(specs, contents, strict=True):
         if content != contents[0]:
@@ -159,8 +167,19 @@ def _pool(specs: Sequence[Spec]) -> Manifest:
             hint=f"vidcls data split {manifests[0].root} --by content --out FILE.csv finds groups; "
             "then data.root=FILE.csv",
         )
-    videos = (replace(video, path=Path(os.path.normpath(video.path.absolute()))) for video in pools[0])
+    videos = (replace(video, path=_place(video)) for video in pools[0])
     return replace(manifests[0], videos=tuple(sorted(videos, key=lambda video: video.id)))
+
+
+def _place(video: Video) -> Path:
+    """Where a video lies, whatever links led there; a video that is itself a link keeps its own name."""
+    return video.path.parent.resolve() / video.path.name
+
+
+def _key(manifest: Manifest) -> str:
+    """Names the videos: folds of other data have other tables."""
+    content = [manifest.hash, [str(video.path) for video in manifest.videos]]
+    return hashlib.blake2b(json.dumps(content).encode(errors="surrogateescape"), digest_size=4).hexdigest()
 
 
 def _write_fold(spec: Spec, manifest: Manifest, folds: Sequence[int], *, fold: int, name: str) -> Path:
@@ -176,7 +195,7 @@ def _write_fold(spec: Spec, manifest: Manifest, folds: Sequence[int], *, fold: i
 def _reread(spec: Spec) -> Mapping[str, Path]:
     """The file of each video of a fold, by the id that the table gives it there."""
     manifest = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
-    return {video.id: Path(os.path.normpath(video.path.absolute())) for video in manifest.videos}
+    return {video.id: _place(video) for video in manifest.videos}
 
 
 def _right(run: Run, files: Mapping[str, Path]) -> Mapping[Path, bool]:

@@ -109,7 +109,7 @@ def measure_leak(
     """
     spec = load_spec(path, overrides, data_file=data_file).spec
     with_root = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
-    manifest = replace(with_root, videos=(*with_root.split("train"), *with_root.split("val")))
+    manifest = replace(with_root, videos=with_root.training)
     _refuse_unknown_groups(manifest)
     folder = Path(spec.runs_dir) / f"{spec.name}-leak"
     plain_data = ("data.source=auto", "data.split_number=null", "data.val_fraction=null")

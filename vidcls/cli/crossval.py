@@ -39,8 +39,11 @@ def crossval(
     files, overrides = split_args(args)
     if not files:
         raise UserError("expected spec files, got none", hint="for example experiments/ufc10_best.yaml")
-    if not all(seed.strip().isdigit() for seed in fold_seeds.split(",")):
-        raise UserError(f"--fold-seeds: expected whole numbers, got {fold_seeds}", hint="for example 0,1,2")
+    seeds = [seed.strip() for seed in fold_seeds.split(",")]
+    if not all(seed.isdecimal() for seed in seeds) or len(set(map(int, seeds))) < len(seeds):
+        raise UserError(
+            f"--fold-seeds: expected whole numbers, each once, got {fold_seeds}", hint="for example 0,1,2"
+        )
 
     from vidcls.campaign.crossval import cross_validate
     from vidcls.cli.display import open_display
@@ -50,7 +53,7 @@ def crossval(
         files,
         overrides,
         num_folds=folds,
-        fold_seeds=[int(seed) for seed in fold_seeds.split(",")],
+        fold_seeds=[int(seed) for seed in seeds],
         options=Options(device=device, accept_code=accept_code),
         display=open_display,
         say=say,

@@ -100,7 +100,14 @@ def _score(
     with open_display() as display:
         for run in runs:
             wanted = _checkpoints(run, checkpoint)
-            results = evaluate(run, split=split, checkpoints=wanted, device=place, progress=display.stage)
+            results = evaluate(
+                run,
+                split=split,
+                checkpoints=wanted,
+                device=place,
+                say=display.say,
+                progress=display.stage,
+            )
             rows += [(run, which, metrics) for which, metrics in results.items()]
     return rows
 

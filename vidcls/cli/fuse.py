@@ -101,8 +101,11 @@ def _remarks(fusion: Fusion, plan: Plan) -> list[str]:
     """What the numbers are worth, in sentences."""
     lines = []
     if plan.flatters:
+        others = "other groups"
+        if fusion.unit == "videos":
+            others = "other videos, relatives perhaps among them as groups are not known"
         lines.append(
-            "fused: cross-fitted, each video under weights tuned on other groups; the weights shown are tuned"
+            f"fused: cross-fitted, each video under weights tuned on {others}; the weights shown are tuned"
             " on all of val, and what they reach there flatters them"
         )
     gain = fusion.gain

@@ -30,10 +30,11 @@ from torch import Tensor
 from vidcls.data.alone import alone
 from vidcls.data.decoding.workers import StageProgress
 from vidcls.errors import VidclsError
-from vidcls.files import atomic_file, disk_full, is_disk_full, nearest_folder, sync_folder, write_json
+from vidcls.files import atomic_file, disk_full, is_disk_full, nearest_folder, publish, write_json
 
 _VERSION = 1
-_BLOCK_VIDEOS = 32
+_BLOCK_VIEWS = 32
+"""What a builder that is killed loses at most; about so many."""
 _SPARE_BYTES = 256 * 2**20
 
 
@@ -115,6 +116,7 @@ class FeatureStore:
         digests: Sequence[str],
         compute: Callable[[Sequence[str]], Block],
         *,
+        num_views: int,
         decoders: Mapping[str, str],
         progress: StageProgress | None = None,
     ) -> None:
@@ -123,6 +125,7 @@ class FeatureStore:
         Args:
             digests: Of the good videos, each once, in the order of the files.
             compute: Gives the block of some of them, in order.
+            num_views: V.
             decoders: Who decodes a video, by digest.
             progress: Told about the stages `features` and `wait for another process that computes features`.
 
@@ -143,23 +146,16 @@ class FeatureStore:
                 # Without locks each builder works for itself, and the first one publishes.
                 folder = self.path.with_suffix(".partial" if is_alone else f".{uuid.uuid4().hex}")
                 folder.mkdir(exist_ok=True)
-                blocks = _write_blocks(folder, digests, compute, progress=progress)
+                blocks = _write_blocks(folder, digests, compute, num_views=num_views, progress=progress)
                 held["num_leaves"] = _join_blocks(folder, blocks, num_videos=len(digests))
                 write_json(folder / "index.json", {**self._identity, "held": held})
-                self._publish(folder)
+                for block in blocks:
+                    block.unlink()
+                publish(folder, self.path)
         except OSError as error:
             if is_disk_full(error):
                 raise disk_full(self.path, kept="what is finished is kept", cause=error) from error
             raise
-
-    def _publish(self, folder: Path) -> None:
-        for block in folder.glob("block-*.npz"):
-            block.unlink()
-        if self.path.is_dir():
-            shutil.rmtree(folder)  # another builder was first
-        else:
-            folder.rename(self.path)
-        sync_folder(self.path.parent)
 
     def _damaged(self, why: str) -> VidclsError:
         return VidclsError(f"{self.path}: damaged: {why}", hint=f"rm -r {self.path}  (it is computed again)")
@@ -170,13 +166,15 @@ def _write_blocks(
     digests: Sequence[str],
     compute: Callable[[Sequence[str]], Block],
     *,
+    num_views: int,
     progress: StageProgress | None,
 ) -> list[Path]:
     """Write the blocks that are missing, each whole or not at all; their files in order."""
     blocks: list[Path] = []
-    for start in range(0, len(digests), _BLOCK_VIDEOS):
-        path = folder / f"block-{start:08d}.npz"
-        behind = min(start + _BLOCK_VIDEOS, len(digests))
+    num_videos = max(1, _BLOCK_VIEWS // num_views)
+    for start in range(0, len(digests), num_videos):
+        behind = min(start + num_videos, len(digests))
+        path = folder / f"block-{start:08d}-{behind:08d}.npz"
         if not path.exists():
             block = compute(digests[start:behind])
             if not blocks:

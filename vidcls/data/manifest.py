@@ -82,6 +82,11 @@ class Manifest:
         """The videos of one split, by id."""
         return tuple(video for video in self.videos if video.split == name)
 
+    @property
+    def training(self) -> tuple[Video, ...]:
+        """The videos that training and search read, in one store: train, then val, never test."""
+        return (*self.split("train"), *self.split("val"))
+
     @cached_property
     def hash(self) -> str:
         """SHA-256 over the classes and each video's id, label, split, group and digest, not its path."""

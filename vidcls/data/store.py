@@ -14,7 +14,6 @@ a builder that was killed goes on with the shards that it finished.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import shutil
@@ -28,7 +27,7 @@ from vidcls.data.decoding.decode import Form, Probe
 from vidcls.data.decoding.workers import Decoders, Failure, StageProgress
 from vidcls.data.entries import Entry, choice, decode_stored, lay_out
 from vidcls.errors import VidclsError
-from vidcls.files import atomic_file, disk_full, is_disk_full, nearest_folder, sync_folder, write_json
+from vidcls.files import atomic_file, disk_full, is_disk_full, nearest_folder, publish, write_json
 from vidcls.spec.sections import Clip
 
 _VERSION = 2
@@ -186,13 +185,7 @@ class Store:
     def _publish(self, folder: Path) -> None:
         index = {digest: asdict(entry) for digest, entry in self.entries.items()}
         write_json(folder / "index.json", {**self._identity, "entries": index})
-        try:
-            folder.rename(self.path)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                raise
-            shutil.rmtree(folder)  # another builder was first
-        sync_folder(self.path.parent)
+        publish(folder, self.path)
 
 
 class _Unfinished(Exception):  # noqa: N818  (a way out of a `with` block, not an error)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from vidcls.data.leaks.state import UNKNOWN, LeakState, audited, weighed
+from vidcls.data.leaks.state import LeakState, audited, weighed
+from vidcls.errors import VidclsError
 from vidcls.runs import Run
 from vidcls.spec.experiment import Spec
 
@@ -14,10 +15,16 @@ def leaks_of(run: Run) -> LeakState:
     """What was known of the run's data when it was last trained, or what an audit has found since.
 
     Raises:
-        VidclsError: If the run's provenance is damaged.
+        VidclsError: If the run's provenance is damaged, or of another version of vidcls.
     """
     provenance = run.provenance()
-    recorded = LeakState.from_dict(provenance["leaks"]) if "leaks" in provenance else UNKNOWN
+    try:
+        recorded = LeakState.from_dict(provenance["leaks"])
+    except (KeyError, TypeError) as error:
+        raise VidclsError(
+            f"{run.provenance_file}: leaks of another version of vidcls: {error}",
+            hint="use that version with this run, or train it anew: vidcls train SPEC --restart",
+        ) from error
     found = audited(provenance["manifest"]["hash"], store_dir=Path(provenance["store_dir"]))
     return weighed(recorded, found)
 

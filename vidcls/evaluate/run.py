@@ -7,11 +7,12 @@ from pathlib import Path
 
 import torch
 
-from vidcls.data.batches import Clips, open_clips
+from vidcls.data.batches import Clips
 from vidcls.data.feature_clips import FeatureClips
-from vidcls.data.manifest import Manifest, Video, load_manifest
+from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.errors import UserError
 from vidcls.evaluate.compare import Evaluation
+from vidcls.evaluate.inputs import Reading, open_scored
 from vidcls.evaluate.leaks import leaks_of
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.metrics import Metrics
@@ -20,20 +21,20 @@ from vidcls.evaluate.report import write_report
 from vidcls.evaluate.restore import restore
 from vidcls.evaluate.score import score
 from vidcls.models.device import pin
-from vidcls.models.inputs import input_clip
 from vidcls.runs import Checkpoint, Run
 from vidcls.spec.sections import Split
 
 Progress = Callable[[str, int, int], None]
 
 
-def training_videos(manifest: Manifest) -> tuple[Video, ...]:
-    """The videos that training and search read, in one store: never the test split."""
-    return (*manifest.split("train"), *manifest.split("val"))
-
-
 def evaluate(
-    run: Run, *, split: Split, checkpoints: list[Checkpoint], device: torch.device, progress: Progress
+    run: Run,
+    *,
+    split: Split,
+    checkpoints: list[Checkpoint],
+    device: torch.device,
+    say: Callable[[str], None],
+    progress: Progress,
 ) -> dict[Checkpoint, Metrics]:
     """Score a split of a run's data under one or several of its checkpoints; see `evaluate_open`.
 
@@ -45,30 +46,24 @@ def evaluate(
     spec, provenance = run.spec(), run.provenance()
     # From wherever this is called: the run knows its data by its absolute path.
     data = spec.data.model_copy(update={"root": provenance["data_root"]})
-    store_dir = Path(provenance["store_dir"])
-    manifest = load_manifest(data, cache_dir=store_dir)
+    spec = spec.model_copy(update={"data": data, "store_dir": provenance["store_dir"]})
+    manifest = load_manifest(data, cache_dir=Path(spec.store_dir))
     if manifest.hash != provenance["manifest"]["hash"]:
         raise UserError(
             f"{run.folder}: {manifest.root} is no longer the data that this run was trained on",
             hint=f"vidcls data scan {manifest.root} shows what is there; put it back, or train anew",
         )
-    videos = manifest.split(split)
-    if not videos:
+    if not manifest.split(split):
         raise UserError(f"{manifest.root}: no videos in split {split}")
     pin(threads=provenance["threads"], deterministic=spec.train.deterministic)
     for which in checkpoints:
         # A missing checkpoint is found out before the seal is broken.
-        restore(run, which, device)
+        restored = restore(run, which, device)
         if split == "test":
             ledger_of(run).append(run=str(run.folder), checkpoint=which)
-    with open_clips(
-        videos if split == "test" else training_videos(manifest),
-        data=data,
-        clip=input_clip(spec.model, spec.clip),
-        store_dir=store_dir,
-        device=device,
-        progress=progress,
-    ) as clips:
+    # What is frozen whole is the same in all checkpoints.
+    reading = Reading(spec, restored.clip, manifest, restored.model, device)
+    with open_scored(reading, split, say=say, progress=progress) as clips:
         return {
             which: evaluate_open(run, manifest=manifest, clips=clips, split=split, which=which, device=device)
             for which in checkpoints

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,10 +22,10 @@ def failure_kept(session: Session) -> Iterator[None]:
     except VidclsError as error:
         if session.was_interrupted:
             state = "stopped" if error.exit_code == ExitCode.DONE else "interrupted"
-        session.write_status(state, message=error.message)
+        _leave(session, state, message=error.message)
         raise
     except RuntimeError as error:
-        session.write_status(state, message=str(error))
+        _leave(session, state, message=str(error))
         if "deterministic" in str(error):
             raise VidclsError(
                 f"train.deterministic: {error}", hint="train.deterministic=false allows it"
@@ -35,7 +36,14 @@ def failure_kept(session: Session) -> Iterator[None]:
             ) from error
         raise
     except BaseException as error:
-        session.write_status(state, message=repr(error))
+        _leave(session, state, message=repr(error))
         raise
     finally:
         session.close()
+
+
+def _leave(session: Session, state: State, *, message: str) -> None:
+    """The status names the best epoch, so its weights are saved first, if they were held back."""
+    with contextlib.suppress(OSError, VidclsError):
+        session.save_best()
+    session.write_status(state, message=message)

@@ -33,6 +33,7 @@ class Footprint:
         gradient_bytes: Of what trains; frozen parts have none.
         optimizer_bytes: What the optimiser keeps beside them.
         activation_bytes: What the backward pass of a whole batch needs of the forward pass, and the batch.
+        view_bytes: What the backbones give of one clip, as the feature store keeps it.
         gflops: Of a whole step, in 10^9; a multiplication and its addition are two.
     """
 
@@ -40,6 +41,7 @@ class Footprint:
     gradient_bytes: int
     optimizer_bytes: int
     activation_bytes: int
+    view_bytes: int
     gflops: float
 
     @property
@@ -73,6 +75,8 @@ def footprint(spec: Spec, *, num_classes: int, precision: Precision) -> Footprin
         clip = torch.empty(spec.train.batch_size, taken.num_channels, num_frames, *taken.size)
         labels = torch.empty(spec.train.batch_size, dtype=torch.int64)
     activations, gflops = _forward(model, clip, labels)
+    with torch.no_grad():
+        view_bytes = sum(leaf.nbytes for leaf in model.encode(clip)) // spec.train.batch_size
     scale = 1.0 if precision == "fp32" else 0.5
     only_head = all(is_frozen(leaf.backbone) for leaf in model.leaves())
     num_params = sum(param.numel() for param in model.parameters())
@@ -85,6 +89,7 @@ def footprint(spec: Spec, *, num_classes: int, precision: Precision) -> Footprin
         gradient_bytes=num_trained * _FLOAT_BYTES,
         optimizer_bytes=num_trained * _FLOAT_BYTES * _moments(spec),
         activation_bytes=round(activations * scale) + clip.nbytes + copies,
+        view_bytes=view_bytes,
         gflops=gflops * (1 if only_head else _PASSES),
     )
 

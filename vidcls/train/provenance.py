@@ -70,13 +70,12 @@ def provenance_of(
                 "resumes": [],
             }
         )
-    before = run.provenance()
-    last = before["resumes"][-1] if before["resumes"] else before
-    if last["code"] != here["code"] and not start.accept_code:
+    if run.is_of_other_code() and not start.accept_code:
         raise VidclsError(
             f"{run.folder}: the installed code differs from the code that trained this run so far",
             hint="--accept-code goes on with the new code; --restart sets the run aside and begins anew",
         )
+    before = run.provenance()
     return before | known | {"resumes": [*before["resumes"], here]}
 
 

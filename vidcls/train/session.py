@@ -96,10 +96,7 @@ class Session:
         self._clock = self._saved = time.monotonic()
 
     def resume(self) -> bool:
-        """Take up the last checkpoint, if there is one.
-
-        Returns:
-            Whether there was one.
+        """Take up the last checkpoint; False if there is none.
 
         Raises:
             VidclsError: If the checkpoint cannot be read, or the metrics file lost rows.
@@ -126,7 +123,7 @@ class Session:
     def _mend_best(self) -> None:
         """A kill between the two files of an epoch leaves `best` behind; `last` has the same weights."""
         position = self.loop.position
-        if self.best.epoch != position.epoch or position.step:
+        if (self.best.epoch, 0) != (position.epoch, position.step):
             return
         path = self._run.checkpoint_file("best")
         if not path.is_file() or read_checkpoint(path)["epoch"] != self.best.epoch:
@@ -194,11 +191,12 @@ class Session:
     def _save_epoch(self) -> None:
         """Write last, then best: `last` knows whether `best` is due, so a kill in between is mended."""
         self._save_last()
-        self._save_best()
+        self.save_best()
         self.write_status("running")
 
-    def _save_best(self) -> None:
-        if self._unsaved_best is not None:
+    def save_best(self) -> None:
+        """Save the best epoch if it was held back."""
+        if self._unsaved_best is not None and not self._lock_lost.is_set():
             self._write("best", self._unsaved_best)
             self._unsaved_best = None
 
@@ -249,7 +247,7 @@ class Session:
     def _save_last(self) -> None:
         position = self.loop.position
         if position.step or self.best.epoch != position.epoch:
-            self._save_best()  # of an epoch before: a resume could not mend it
+            self.save_best()  # of an epoch before: a resume could not mend it
         self._metrics.sync()
         state = self.loop.state_dict()
         del state["model"]
@@ -290,8 +288,8 @@ class Session:
     def _interrupted(self) -> StoppedError:
         position = self.loop.position
         name = self._signals.received.name if self._signals.received else ""
-        where = f"epoch {position.epoch + 1}, step {position.step} in {self._run.folder}"
-        return self._stopped(f"{name}: saved at {where}", exit_code=self._signals.exit_code)
+        saved = f"{name}: saved at epoch {position.epoch + 1}, step {position.step} in {self._run.folder}"
+        return self._stopped(saved, exit_code=self._signals.exit_code)
 
     def _stopped(self, message: str, *, exit_code: ExitCode) -> StoppedError:
         self.was_interrupted = True

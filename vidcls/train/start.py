@@ -16,7 +16,8 @@ from vidcls.data.feature_clips import FeatureClips
 from vidcls.data.leaks.state import leak_state
 from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.data.views import flip_map
-from vidcls.errors import ExitCode, VidclsError
+from vidcls.errors import ExitCode, UserError, VidclsError
+from vidcls.evaluate.inputs import Reading, open_inputs
 from vidcls.evaluate.leaks import leak_warning, leaks_of
 from vidcls.evaluate.predictions import Predictions, load_predictions
 from vidcls.evaluate.previews import make_previews
@@ -40,8 +41,8 @@ from vidcls.tracking.tracker import Preview, Tracker
 from vidcls.tracking.wandb import open_tracker
 from vidcls.train.checkpoint import seed_everything
 from vidcls.train.failure import failure_kept
-from vidcls.train.features import Reading, open_inputs
 from vidcls.train.loop import Data, Loop
+from vidcls.train.optim import build_optimizer
 from vidcls.train.provenance import Start, begun_with, provenance_of, seen
 from vidcls.train.session import Display, Identity, Judge, Session
 from vidcls.train.thawing import Thawing
@@ -173,10 +174,20 @@ def _plan(loaded: LoadedSpec, device: torch.device, stage: Callable[[str, int, i
         clip = input_clip(spec.model, spec.clip)
         model = build(spec.model, num_classes=manifest.num_classes, clip=clip)
         Thawing(model, every=spec.train.unfreeze_every)  # refuses where there is nothing to thaw
+        build_optimizer(spec.optim, model)  # refuses where layer_decay has no effect
+        _refuse_lone(spec, manifest)
         loaded_weights = load_pretrained(model, spec.model, weights_dir=weights_dir_of(spec.store_dir))
     run = Run.at(spec, fingerprint(spec, manifest.hash))
     weights = [{name: str(value) for name, value in vars(one).items()} for one in loaded_weights]
     return _Plan(run, spec, clip, manifest, model, weights, device)
+
+
+def _refuse_lone(spec: Spec, manifest: Manifest) -> None:
+    if len(manifest.split("train")) < 2 and any(single.needs_batch for single in spec.model.singles()):
+        raise UserError(
+            f"{manifest.root}: a single training video; frame_statistics standardises over several",
+            hint="add videos, or set model.kind=frame_average",
+        )
 
 
 def _build_loop(plan: _Plan, clips: Clips | FeatureClips, precision: Precision) -> Loop:

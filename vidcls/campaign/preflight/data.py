@@ -16,7 +16,7 @@ from vidcls.data.outlook import Outlook, outlook
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.leaks import audit_command, leak_warning
 from vidcls.models.inputs import input_clip
-from vidcls.runs import Run, code_digest, find_runs
+from vidcls.runs import Run, find_runs
 from vidcls.spec.fingerprint import fingerprint
 from vidcls.spec.sections import DEFAULT_MAX_BAD, DataSection
 
@@ -107,9 +107,7 @@ def _this_run(asked: Asked, run: Run) -> Iterator[Finding]:
     if run.state == "running":
         yield Finding("run", "warning", f"{run.folder}: is being trained just now", "wait for it")
         return
-    provenance = run.provenance()
-    last = provenance["resumes"][-1] if provenance["resumes"] else provenance
-    if last["code"] != code_digest():
+    if run.is_of_other_code():
         todo = "--accept-code goes on with the new code; --restart sets the run aside and begins anew"
         yield Finding("run", "error", f"{run.folder}: the code changed since it began", todo)
     else:
@@ -127,11 +125,10 @@ def outlooks(candidates: Sequence[Candidate], manifests: Manifests) -> list[Outl
         if (spec.data, clip) in found:
             continue
         manifest = manifests[spec.data]
-        videos = (*manifest.split("train"), *manifest.split("val"))
         if spec.data not in known:
-            digests = {video.digest for video in videos}
+            digests = {video.digest for video in manifest.training}
             known[spec.data] = known_probes(digests, decoder=spec.data.decoder, store_dir=store_dir)
-        stores = outlook(videos, known=known[spec.data], clip=clip, store_dir=store_dir)
+        stores = outlook(manifest.training, known=known[spec.data], clip=clip, store_dir=store_dir)
         found[spec.data, clip] = stores
     # Sections that differ in what the store does not hold, such as the mean, share one.
     return list({stores.path: stores for stores in found.values()}.values())

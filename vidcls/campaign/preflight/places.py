@@ -59,6 +59,8 @@ def check_disk(asked: Asked, tried: Tried, stores: Sequence[Outlook]) -> Iterato
     needs.append(
         _Need(Path(spec.store_dir), 0 if spec.data.residency == "streamed" else store_bytes, "store")
     )
+    if tried.feature_bytes:
+        needs.append(_Need(Path(spec.store_dir), tried.feature_bytes, "features"))
     by_disk: dict[int, list[_Need]] = {}
     for need in needs:
         by_disk.setdefault(nearest_folder(need.folder).stat().st_dev, []).append(need)

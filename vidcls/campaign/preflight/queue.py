@@ -13,11 +13,11 @@ from vidcls.campaign.preflight.finding import Asked, Finding, gb
 from vidcls.campaign.preflight.trials import Tried
 from vidcls.data.outlook import Outlook
 from vidcls.errors import VidclsError
+from vidcls.evaluate.inputs import foresees_features
 from vidcls.launch.profile import LsfProfile, QueuedProfile
 from vidcls.launch.queue import open_queue
 from vidcls.runs import find_runs
 from vidcls.sweep.plan import seconds_of_trial
-from vidcls.train.features import foresees_features
 
 _MARGIN = 1.3
 """Measured trainings took up to 1.3 times what was counted, and the work space of libraries besides."""

@@ -53,6 +53,7 @@ class Tried:
         training_bytes: Weights, gradients, the optimiser's and the activations' memory.
         last_bytes: Size of the checkpoint that a training goes on from.
         best_bytes: Size of the weights alone.
+        feature_bytes: What the features of frozen backbones take while they are computed.
     """
 
     num_shapes: int = 0
@@ -66,6 +67,7 @@ class Tried:
     training_bytes: int = 0
     last_bytes: int = 0
     best_bytes: int = 0
+    feature_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -212,7 +214,25 @@ def _sum_up(
         training_bytes=max(one.training_bytes for one in prints),
         last_bytes=max(one.last_bytes for one in prints),
         best_bytes=max(one.weight_bytes for one in prints),
+        feature_bytes=_feature_bytes(shapes, manifests),
     )
+
+
+def _feature_bytes(shapes: Sequence[_Shape], manifests: Manifests) -> int:
+    """Of all features that will be stored; heads on one backbone share theirs."""
+    from vidcls.evaluate.inputs import foresees_features
+
+    found: dict[str, int] = {}
+    for shape in shapes:
+        spec = shape.candidate.spec
+        if not foresees_features(spec):
+            continue
+        backbones = [[type(one).__name__, one.backbone, one.weights] for one in spec.model.singles()]
+        key = json.dumps([backbones, identity(spec.clip), identity(spec.augment)])
+        num_views = len(manifests[spec.data].training) * (1 + (spec.augment.num_views or 0))
+        # For a moment the blocks and the files that they are joined to are both there.
+        found[key] = 2 * num_views * shape.footprint.view_bytes
+    return sum(found.values())
 
 
 def _key(asked: Asked, distinct: Sequence[Candidate], manifests: Manifests) -> str:

@@ -1,7 +1,8 @@
-"""What a training reads: clips, or the stored features of a backbone that is frozen whole.
+"""What a training or an evaluation reads: clips, or the stored features of a frozen backbone.
 
-Features are stored, and computed once for all runs that share them, where each video has a fixed number of
-views: without augmentation, or under `augment.num_views`.
+A training stores features, computed once for all runs that share them, where the backbone is frozen whole
+and each video has a fixed number of views: without augmentation, or under `augment.num_views`. An evaluation
+reads those that are there.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -22,15 +24,16 @@ from vidcls.data.feature_clips import FeatureClips
 from vidcls.data.features import Block, FeatureStore
 from vidcls.data.manifest import Manifest, Video
 from vidcls.data.views import flip_map
-from vidcls.evaluate.run import training_videos
 from vidcls.models.device import clip_format
 from vidcls.models.freezing import is_frozen
 from vidcls.models.video_model import VideoModel
 from vidcls.spec.experiment import Spec
-from vidcls.spec.sections import AugmentSection, Clip, ClipSection
+from vidcls.spec.sections import AugmentSection, Clip, ClipSection, Split
 from vidcls.spec.show import plain
 
 _EVALUATION = AugmentSection()
+_BATCH_CLIPS = 8
+"""Clips that a frozen backbone takes at once."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Reading:
     """What is read, and by which model.
 
     Attributes:
-        spec: Of the training.
+        spec: Of the run.
         clip: What the model takes.
         manifest: The data.
         model: With its weights.
@@ -79,13 +82,41 @@ def open_inputs(
     Raises:
         VidclsError: As `open_clips` does, or if the disk is too small for the features.
     """
-    videos = training_videos(reading.manifest)
     obstacle = _obstacle(reading)
     if obstacle is None:
-        yield _features(reading, videos, say=say, progress=progress)
+        yield _features(reading, say=say, progress=progress)
         return
     if obstacle:
         say(f"features of the frozen backbone are computed anew in each epoch: {obstacle}")
+    with reading.frames(reading.manifest.training, progress=progress) as clips:
+        yield clips
+
+
+@contextmanager
+def open_scored(
+    reading: Reading, split: Split, *, say: Callable[[str], None], progress: StageProgress
+) -> Iterator[Clips | FeatureClips]:
+    """Clips of the videos of a split, or their features if a training has stored them; never those of test.
+
+    Args:
+        reading: What is read; its model is a restored one.
+        split: What is scored.
+        say: Told where features are read.
+        progress: Told (stage, done, total).
+
+    Raises:
+        VidclsError: As `open_clips` does.
+    """
+    if split == "test":
+        with reading.frames(reading.manifest.split("test"), progress=progress) as clips:
+            yield clips
+        return
+    videos = reading.manifest.training
+    if _obstacle(reading) is None:
+        store = _store(reading, sorted({video.digest for video in videos}), _EVALUATION)
+        if store.is_published():
+            yield _opened(reading, [store], say=say, how="read")
+            return
     with reading.frames(videos, progress=progress) as clips:
         yield clips
 
@@ -122,10 +153,8 @@ def is_fixed(augment: AugmentSection, clip: ClipSection) -> bool:
     return augment.num_views is not None or not (augment.is_active or clip.sampling == "segment")
 
 
-def _features(
-    reading: Reading, videos: Sequence[Video], *, say: Callable[[str], None], progress: StageProgress
-) -> FeatureClips:
-    spec, classes = reading.spec, reading.manifest.classes
+def _features(reading: Reading, *, say: Callable[[str], None], progress: StageProgress) -> FeatureClips:
+    spec, videos = reading.spec, reading.manifest.training
     sets = [_EVALUATION]
     if spec.augment.num_views is not None:
         sets.append(spec.augment)
@@ -144,23 +173,37 @@ def _features(
                 if not store.is_published():
                     is_computed = True
                     _build(store, reading, clips, good, augment=augment, progress=progress)
+    how = f"computed in {time.monotonic() - started:.0f} s" if is_computed else "read"
+    return _opened(reading, stores, bad=bad, say=say, how=how)
+
+
+def _opened(
+    reading: Reading,
+    stores: Sequence[FeatureStore],
+    *,
+    say: Callable[[str], None],
+    how: str,
+    bad: Mapping[str, str] = MappingProxyType({}),
+) -> FeatureClips:
+    """Open the store of the evaluated views and, if it is another one, that of the trained views."""
     opened = [store.open() for store in stores]
-    took = f"computed in {time.monotonic() - started:.0f} s" if is_computed else "read"
     views = " + ".join(f"{stored.flips.shape[1]}" for stored in opened)
     size = sum(stored.num_bytes for stored in opened) / 1e6
     where = ", ".join(str(store.path) for store in stores)
     say(
         f"features of the frozen backbone: {len(opened[0].digests)} videos x {views} views, {size:.1f} MB, "
-        f"{took}: {where}"
+        f"{how}: {where}"
     )
 
+    data = reading.spec.data
+
     def mirrored(augment: AugmentSection) -> tuple[int, ...]:
-        return flip_map(augment, flip_labels=spec.data.flip_labels, classes=classes)
+        return flip_map(augment, flip_labels=data.flip_labels, classes=reading.manifest.classes)
 
     return FeatureClips(
         evaluated=opened[0],
         trained=opened[-1],
-        videos=videos,
+        videos=reading.manifest.training,
         bad=bad,
         mirrored=mirrored,
         device=reading.device,
@@ -202,14 +245,15 @@ def _build(
     progress: StageProgress,
 ) -> None:
     model = reading.model.to(reading.device).eval()
-    batch_size = reading.spec.train.batch_size
+    num_views = augment.num_views or 1
+    places = {digest: place for place, digest in enumerate(sorted(good))}
 
     @torch.inference_mode()
     def encode(part: Sequence[Video], view: int) -> Block:
         batches = (
-            clips.eval_batches(part, batch_size=batch_size)
+            clips.eval_batches(part, batch_size=_BATCH_CLIPS)
             if augment is _EVALUATION
-            else clips.view_batches(part, augment=augment, view=view, batch_size=batch_size)
+            else clips.view_batches(part, augment=augment, view=view, batch_size=_BATCH_CLIPS)
         )
         memory_format = clip_format(channels_last=reading.spec.train.channels_last)
         leaves: list[list[np.ndarray]] = []
@@ -218,11 +262,14 @@ def _build(
             features = model.encode(batch.clip.contiguous(memory_format=memory_format))
             leaves.append([leaf.cpu().numpy() for leaf in features])
             flips += batch.flips
+            # Here a signal is answered: a block may take longer than a queue waits.
+            done = (view * len(part) + len(flips)) // num_views
+            progress("features", places[part[0].digest] + done, len(good))
         return Block(tuple(map(np.concatenate, zip(*leaves, strict=True))), np.array(flips))
 
     def compute(digests: Sequence[str]) -> Block:
         part = [good[digest] for digest in digests]
-        blocks = [encode(part, view) for view in range(augment.num_views or 1)]
+        blocks = [encode(part, view) for view in range(num_views)]
         leaves = zip(*(block.leaves for block in blocks), strict=True)
         return Block(
             tuple(np.stack(views, axis=1) for views in leaves),
@@ -232,6 +279,7 @@ def _build(
     store.build(
         sorted(good),
         compute,
+        num_views=num_views,
         decoders={digest: clips.decoders[video.id] for digest, video in good.items()},
         progress=progress,
     )
