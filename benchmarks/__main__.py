@@ -11,20 +11,18 @@ from benchmarks.common import Result
 
 # From the shortest to the longest; each name is a module of this package with a function `run`.
 NAMES = (
-    *(
-        "startup",
-        "store",
-        "check",
-        "preflight",
-        "memory",
-        "sweep_folder",
-        "epoch",
-        "sweep_search",
-        "recipe",
-        "features",
-        "sweep",
-        "motion10",
-    ),
+    "startup",
+    "store",
+    "check",
+    "preflight",
+    "memory",
+    "sweep_folder",
+    "epoch",
+    "sweep_search",
+    "recipe",
+    "features",
+    "sweep",
+    "motion10",
 )
 
 

@@ -145,7 +145,7 @@ def test_more_trials_than_points_is_told(here: Experiment) -> None:
 def test_features_that_will_be_stored_take_room_too(here: Experiment) -> None:
     model = "model={kind: frame_average, freeze: [backbone]}"
     assert "GB features to write" in found(ask(here.spec(), model))["disk"].found
-    assert "features" not in found(ask(here.spec(), model, "data.residency=streamed"))["disk"].found
+    assert "GB features" not in found(ask(here.spec(), model, "data.residency=streamed"))["disk"].found
 
 
 def test_a_quota_counts_like_the_disk(here: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:

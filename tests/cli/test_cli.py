@@ -22,6 +22,10 @@ from vidcls.evaluate.predictions import load_predictions
 from vidcls.runs import Run
 
 MINIMAL = "name: x\nmodel: {kind: cnn3d}\n"
+STREAMS = """name: x
+clip: {modality: rgb+difference}
+model: {kind: two_stream, rgb: {kind: frame_average}, motion: {kind: frame_average}}
+"""
 
 
 def run(*args: str | Path) -> Result:
@@ -102,6 +106,12 @@ def test_overrides_stand_anywhere_with_or_without_dashes(tmp_path: Path, args: l
         (["train", "nothing.yaml"], "nothing.yaml: no such file"),
         (["train", "SPEC"], "x.yaml:3: data.root: no/such/data does not exist"),
         (["train", "SPEC", "data.root=DEMO", "model.backbone=resnet81"], "command line: model.backbone: no backbone is"),
+        (["train", "streams.yaml", "data.root=DEMO", "model.rgb.freeze=[bakbone]"],
+         "command line: model.rgb.freeze: the model has no part called bakbone; did you mean backbone"),
+        (["train", "streams.yaml", "data.root=DEMO", "model.motion.weights=x.pt"],
+         "command line: model.motion.weights: x.pt is no file"),
+        (["train", "members.yaml", "data.root=DEMO", "model.members.1.freeze=[bakbone]"],
+         "command line: model.members.1.freeze: the model has no part called bakbone"),
         (["evaluate", "nowhere"], "vidcls runs ls shows the runs there are"),
         (["predict", "nowhere", "x.mp4"], "vidcls runs ls shows the runs there are"),
         (["data", "scan", "nowhere"], "nowhere"),
@@ -114,6 +124,10 @@ def test_a_mistake_is_a_message_and_exit_code_2(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("x.yaml").write_text(MINIMAL + "data: {root: no/such/data}\n")
+    Path("streams.yaml").write_text(STREAMS)
+    Path("members.yaml").write_text(
+        "name: x\nmodel: {kind: ensemble, members: [{kind: cnn3d}, {kind: cnn3d}]}\n"
+    )
     result = run(*(arg.replace("SPEC", "x.yaml").replace("DEMO", str(demo)) for arg in args))
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.replace("│", " ").split())

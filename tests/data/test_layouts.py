@@ -296,6 +296,9 @@ class TestUnknownRoots:
             read(tmp_path)
         with pytest.raises(UserError, match="does not exist"):
             read(tmp_path / "absent")
+        (tmp_path / "clean_split.csv").write_text("path,label,split\n")
+        with pytest.raises(UserError, match=r"does not exist; did you mean .*/clean_split\.csv\?"):
+            read(tmp_path / "clean_spilt.csv")
         (tmp_path / "notes.txt").write_text("hello")
         with pytest.raises(UserError, match="a file ending in"):
             read(tmp_path / "notes.txt")

@@ -221,7 +221,7 @@ class Harmful:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"no weights at all", "cannot be read as weights"),
+        (b"no weights at all", "cannot be read as weights: more than tensors, or none"),
         (b"", "cannot be read as weights"),
         (pickle.dumps(Harmful()), "cannot be read as weights"),
         ({"epoch": 3}, "holds no weights but a dict with epoch"),
@@ -239,6 +239,8 @@ def test_refuses_what_holds_no_weights(content: Any, words: str, tmp_path: Path)
     with pytest.raises(UserError, match=words) as caught:
         made(tmp_path, kind="frame_average", backbone="resnet18", weights=str(file))
     assert caught.value.hint
+    with pytest.raises(UserError, match="is no file but a folder"):
+        made(tmp_path, kind="frame_average", weights=f"{tmp_path}/")
     (tmp_path / "x.safetensors").write_bytes(b"12345678")
     with pytest.raises(UserError, match="cannot be read as weights"):
         made(tmp_path, kind="frame_average", weights=str(tmp_path / "x.safetensors"))

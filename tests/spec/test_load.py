@@ -162,6 +162,25 @@ def test_a_missing_file_names_one_that_is_near(tmp_path: Path) -> None:
         load_spec(tmp_path / "late_fusoin.yaml")
 
 
+def test_a_missing_file_that_is_near_nothing_names_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "ensemble.yaml").write_text(MINIMAL)
+    with pytest.raises(SpecError, match=r"no such file; .*/ has ensemble\.yaml"):
+        load_spec(tmp_path / "nope.yaml")
+
+
+def test_one_mistake_of_two_streams_is_one_line_with_its_setting(load, mistakes) -> None:
+    streams = "rgb: {kind: frame_average}, motion: {kind: frame_average}"
+    text = f"name: x\nclip: {{modality: rgb+difference}}\nmodel: {{kind: two_stream, {streams}}}\n"
+    assert load(text).spec.model.kind == "two_stream"
+    assert mistakes(text, "clip.modality=rgb") == [
+        "x.yaml:3: model.kind: two_stream takes frames and their motion; set clip.modality: rgb+difference"
+    ]
+    assert mistakes(text, "model.weights=default") == [
+        "command line: model.weights: has no effect for kind: two_stream;"
+        " set model.motion.weights or model.rgb.weights"
+    ]
+
+
 def test_extends_merges_sections_and_keeps_places(load, mistakes, tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text(MINIMAL + "optim: {lr: 0.5, weight_decay: 0.25}\n")
     spec = load("extends: base.yaml\noptim: {lr: 0.125}\n").spec

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -56,12 +57,29 @@ def _epoch_text(loop: Loop, row: Metrics, *, is_best: bool) -> str:
     )
 
 
+@dataclass
+class _Stage:
+    """A stage as it began; that of work which goes on may begin anywhere."""
+
+    name: str = ""
+    first: int = 0
+    began: float = 0.0
+
+    def left(self, done: int, total: int, *, now: float) -> str:
+        """Time left, in words; empty where nothing tells it."""
+        taken = done - self.first
+        if taken < 1 or done >= total:
+            return ""
+        return f"  left {_clock((total - done) * (now - self.began) / taken)}"
+
+
 class PlainDisplay:
     """A line an epoch, and one every half minute in between."""
 
     def __init__(self) -> None:
         self._shown = time.monotonic()
         self._eta = _Eta()
+        self._stage = _Stage()
 
     def __enter__(self) -> Self:
         return self
@@ -76,11 +94,16 @@ class PlainDisplay:
         typer.echo(text, err=True)
 
     def stage(self, name: str, done: int, total: int) -> None:
-        """A line at the end of a stage, and every half minute."""
+        """A line at the end of a stage and every half minute; at once where only waiting is left to do."""
         now = time.monotonic()
-        if (total and done == total) or now - self._shown > PLAIN_EVERY_S:
+        is_new = name != self._stage.name
+        if is_new:
+            self._stage = _Stage(name, done, now)
+        if not total and is_new:
+            self.say(f"{name} ...")
+        elif total and (done == total or now - self._shown > PLAIN_EVERY_S):
             self._shown = now
-            self.say(f"{name}: {done}/{total}")
+            self.say(f"{name}: {done}/{total}{self._stage.left(done, total, now=now)}")
 
     def step(self, loop: Loop) -> None:
         """A line every half minute."""

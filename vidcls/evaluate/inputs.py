@@ -28,7 +28,7 @@ from vidcls.models.device import clip_format
 from vidcls.models.freezing import is_frozen
 from vidcls.models.video_model import VideoModel
 from vidcls.spec.experiment import Spec
-from vidcls.spec.sections import AugmentSection, Clip, ClipSection, Split
+from vidcls.spec.sections import AugmentSection, Clip, Split
 from vidcls.spec.show import plain
 
 _EVALUATION = AugmentSection()
@@ -89,6 +89,8 @@ def open_inputs(
     if obstacle:
         say(f"features of the frozen backbone are computed anew in each epoch: {obstacle}")
     with reading.frames(reading.manifest.training, progress=progress) as clips:
+        if clips.residency != reading.spec.data.residency and clips.residency == "streamed":
+            say(f"{reading.spec.store_dir}: no room for decoded clips: videos are decoded anew in each epoch")
         yield clips
 
 
@@ -132,25 +134,9 @@ def _obstacle(reading: Reading) -> str | None:
         return "data.residency: streamed keeps nothing on disk"
     if reading.clip.unit == "frame":
         return "clip.unit: frame trains on frames alone"
-    if not is_fixed(spec.augment, reading.clip):
+    if not spec.has_fixed_views:
         return "each epoch draws new views; augment.num_views fixes their number"
     return None
-
-
-def foresees_features(spec: Spec) -> bool:
-    """Whether a spec's features will be stored, as far as it can be told without its model."""
-    return (
-        all("backbone" in single.freeze for single in spec.model.singles())
-        and spec.train.unfreeze_every is None
-        and spec.data.residency != "streamed"
-        and spec.clip.unit == "clip"
-        and is_fixed(spec.augment, spec.clip)
-    )
-
-
-def is_fixed(augment: AugmentSection, clip: ClipSection) -> bool:
-    """Whether training shows the same views of a video in every epoch."""
-    return augment.num_views is not None or not (augment.is_active or clip.sampling == "segment")
 
 
 def _features(reading: Reading, *, say: Callable[[str], None], progress: StageProgress) -> FeatureClips:

@@ -13,6 +13,7 @@ from vidcls.models.frame_average import FrameAverage
 from vidcls.models.frame_statistics import FrameStatistics
 from vidcls.models.freezing import freeze, is_frozen
 from vidcls.models.late_fusion import LateFusion
+from vidcls.models.placed import in_part
 from vidcls.models.two_stream import FeatureFusion, LogitFusion, TwoStream
 from vidcls.models.video_model import BackboneModel, VideoModel
 from vidcls.spec.model import (
@@ -66,15 +67,20 @@ def _build(section: ModelSection, *, num_classes: int, clip: Clip) -> VideoModel
         case TwoStreamSection():
             return _two_stream(section, num_classes=num_classes, clip=clip)
         case EnsembleSection():
-            members = [build(member, num_classes=num_classes, clip=clip) for member in section.members]
+            members: list[VideoModel] = []
+            for number, member in enumerate(section.members):
+                with in_part(f"members.{number}"):
+                    members.append(build(member, num_classes=num_classes, clip=clip))
             _share_frozen(members, section)
             return Ensemble(members, aggregate=section.aggregate)
 
 
 def _two_stream(section: TwoStreamSection, *, num_classes: int, clip: Clip) -> TwoStream:
     streams: list[BackboneModel] = []
-    for own, part in zip((section.rgb, section.motion), clip.parts, strict=True):
-        stream = build(own, num_classes=num_classes, clip=clip.part(part))
+    sections = {"rgb": section.rgb, "motion": section.motion}
+    for (name, own), part in zip(sections.items(), clip.parts, strict=True):
+        with in_part(name):
+            stream = build(own, num_classes=num_classes, clip=clip.part(part))
         assert isinstance(stream, BackboneModel), "a stream has one backbone"
         stream.sees = part
         streams.append(stream)

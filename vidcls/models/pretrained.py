@@ -15,6 +15,7 @@ from vidcls.models.backbones import Backbone, InflatedBackbone
 from vidcls.models.backbones.first_layer import adapt_first_layer, first_conv
 from vidcls.models.backbones.inflate import inflate_state
 from vidcls.models.backbones.lite import LITE, lite_names
+from vidcls.models.placed import in_part
 from vidcls.models.video_model import BackboneModel, VideoModel
 from vidcls.models.weight_files import fit_weights, new_densenet_names, read_weights
 from vidcls.models.weights import Weights, digest_of, resolve
@@ -52,15 +53,17 @@ def load_pretrained(model: VideoModel, section: ModelSection, *, weights_dir: Pa
     Raises:
         UserError: If weights are unknown, not on this machine, or not those of the backbone.
     """
-    parts = [part for part in model.modules() if isinstance(part, BackboneModel)]
+    # Parts are called as in the spec.
+    parts = [(path, part) for path, part in model.named_modules() if isinstance(part, BackboneModel)]
     loaded: dict[int, Loaded] = {}
-    for part, single in zip(parts, section.singles(), strict=True):
+    for (path, part), single in zip(parts, section.singles(), strict=True):
         # Members that freeze the same backbone share it.
         if single.weights is None or id(part.backbone) in loaded:
             continue
         assert isinstance(part.backbone, Backbone)
-        weights = resolve(single.backbone, single.weights)
-        file = load_backbone(part.backbone, weights, weights_dir=weights_dir)
+        with in_part(path):
+            weights = resolve(single.backbone, single.weights)
+            file = load_backbone(part.backbone, weights, weights_dir=weights_dir)
         loaded[id(part.backbone)] = Loaded(single.backbone, weights.name, file, digest_of(file))
     return tuple(loaded.values())
 

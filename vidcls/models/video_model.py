@@ -21,6 +21,10 @@ Features = Sequence[Tensor]
 """What the backbones of a model give of B clips: a tensor `[B, ...]` each."""
 
 
+_FROZEN_FRAMES = 128
+"""That a frozen backbone takes at once: more cost memory, and on a CPU time, and gain nothing."""
+
+
 class VideoModel(nn.Module, ABC):
     """Clips `[B, C, T, H, W]` to logits `[B, K]`."""
 
@@ -83,15 +87,16 @@ class BackboneModel(VideoModel):
     def encode(self, clip: Tensor) -> Features:
         """`[B, C, T, H, W]` to what `extract` gives.
 
-        A frozen backbone computes in float32 whatever the precision of training, and keeps nothing for a
-        backward pass: what is stored of it is what it would give here.
+        A frozen backbone computes in float32 whatever the precision of training, a few clips at a time, and
+        keeps nothing for a backward pass: what is stored of it is what it would give here.
         """
         if not is_frozen(self.backbone):
             return (self.extract(clip),)
         # The meta device, on which shapes are followed, knows no autocast.
         device = "cpu" if clip.is_meta else clip.device.type
         with torch.no_grad(), torch.autocast(device, enabled=False):
-            return (self.extract(clip.float()),)
+            parts = torch.split(clip.float(), max(1, _FROZEN_FRAMES // clip.shape[2]))
+            return (torch.cat([self.extract(part) for part in parts]),)
 
     def classify(self, features: Features) -> Tensor:
         """What `extract` gave to logits `[B, K]`."""

@@ -63,17 +63,17 @@ def _load(file: Path) -> Any:
     except OSError as error:
         raise UserError(f"model.weights: {file}: {error.strerror or error}") from error
     except (SafetensorError, RuntimeError, ValueError, EOFError, KeyError, AttributeError) as error:
-        raise _unreadable(file, error) from error
+        raise _unreadable(file) from error
     except Exception as error:  # pickle has its own, for what is more than tensors
         if "pickl" not in type(error).__name__.lower():
             raise
-        raise _unreadable(file, error) from error
+        raise _unreadable(file) from error
 
 
-def _unreadable(file: Path, error: Exception) -> UserError:
-    lines = str(error).strip().splitlines()
+def _unreadable(file: Path) -> UserError:
+    # PyTorch's own words are about pickles, and advise to run the code in them.
     return UserError(
-        f"model.weights: {file} cannot be read as weights: {lines[0] if lines else type(error).__name__}",
+        f"model.weights: {file} cannot be read as weights: more than tensors, or none, or it was cut off",
         hint="a file of tensors is needed: torch.save(model.state_dict(), FILE); code in it is never run",
     )
 

@@ -84,8 +84,9 @@ class Weights:
         if file.is_file():
             return file
         if self.source == "file":
+            inside = " but a folder; a run's weights are in its checkpoints/best.pt" if file.is_dir() else ""
             raise UserError(
-                f"model.weights: {self.name} is no file",
+                f"model.weights: {self.name} is no file{inside}",
                 hint=f"vidcls weights ls {self.backbone} shows the weights that have a name",
             )
         raise UserError(

@@ -37,6 +37,24 @@ class Spec(Section):
     store_dir: Annotated[str, Field(min_length=1)] = not_identity("store")
     """Folder of decoded clips and caches, shared by all runs; may live on scratch."""
 
+    @property
+    def has_fixed_views(self) -> bool:
+        """Whether training shows the same views of a video in every epoch."""
+        return self.augment.num_views is not None or not (
+            self.augment.is_active or self.clip.sampling == "segment"
+        )
+
+    @property
+    def foresees_features(self) -> bool:
+        """Whether features of frozen backbones will be stored, as far as it can be told without the model."""
+        return (
+            all("backbone" in single.freeze for single in self.model.singles())
+            and self.train.unfreeze_every is None
+            and self.data.residency != "streamed"
+            and self.clip.unit == "clip"
+            and self.has_fixed_views
+        )
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         members = self.model.members if isinstance(self.model, EnsembleSection) else (self.model,)

@@ -63,6 +63,8 @@ def validate(tree: Node) -> tuple[Spec | None, list[Mistake]]:
             path = _path(row["loc"], tree)
             if row["type"] == "missing" and path in removed:
                 continue
+            if row["type"] == "union_tag_not_found" and (*path, "kind") in removed:
+                continue
             if row["type"] == "too_short" and len(row["input"]) >= row["ctx"]["min_length"]:
                 continue  # its items were wrong, and are reported by themselves
             message = _message(row, path, tree)

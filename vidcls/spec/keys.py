@@ -71,11 +71,11 @@ def explain_unknown(path: tuple[str | int, ...], tree: Node) -> str:
     if not sections:
         return "unknown key"
     selected, others = sections[0], sections[1:]
-    kinds = [kind_of(other) for other in others if name in other.model_fields]
+    kinds = [str(kind_of(other)) for other in others if name in other.model_fields]
     if kinds:
-        return (
-            f"has no effect for kind: {kind_of(selected)}; it belongs to kind: {' or '.join(map(str, kinds))}"
-        )
+        inside = sorted({dotted((*parent, key)) for key in all_keys(selected) if key.endswith(f".{name}")})
+        its_place = f"set {' or '.join(inside)}" if inside else f"it belongs to kind: {' or '.join(kinds)}"
+        return f"has no effect for kind: {kind_of(selected)}; {its_place}"
     known = list(selected.model_fields)
     if near := get_close_matches(name, known, n=1):
         return f"unknown key; did you mean {dotted((*parent, near[0]))}?"

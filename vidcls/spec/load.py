@@ -49,7 +49,7 @@ class LoadedSpec:
     def _place(self, key: str) -> str:
         node = self.tree
         for part in key.split("."):
-            node = node.child(part) or node
+            node = node.child(int(part) if part.isdigit() else part) or node
         return node.place
 
 

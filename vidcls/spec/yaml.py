@@ -139,9 +139,10 @@ def _nearby(path: Path) -> str:
     if not path.parent.is_dir():
         return f"; the folder {path.parent} does not exist either"
     names = sorted(other.name for other in path.parent.iterdir() if other.suffix in {".yaml", ".yml"})
-    near = get_close_matches(path.name, names, n=1)
+    stems = {Path(name).stem: name for name in names}
+    near = get_close_matches(path.stem, stems, n=1)
     if near:
-        return f"; did you mean {path.with_name(near[0])}?"
+        return f"; did you mean {path.with_name(stems[near[0]])}?"
     return f"; {path.parent}/ has {', '.join(names[:8])}" if names else ""
 
 

@@ -16,7 +16,7 @@ from vidcls.campaign.preflight.data import (
 )
 from vidcls.campaign.preflight.finding import Asked, Candidate, Finding, has_errors
 from vidcls.campaign.preflight.places import check_disk, check_tracking, check_writable
-from vidcls.campaign.preflight.queue import check_memory, check_queue, check_time
+from vidcls.campaign.preflight.queue import check_features, check_memory, check_queue, check_time
 from vidcls.campaign.preflight.trials import check_metric, try_trials
 from vidcls.campaign.preflight.weights import check_weights
 from vidcls.errors import UserError, VidclsError
@@ -93,6 +93,7 @@ def preflight(asked: Asked, *, display: Display) -> list[Finding]:
             findings.append(Finding.of("store", error))
             stores = []
         if tried.num_rehearsed:
+            findings += check_features(asked, tried, manifests)
             findings += check_disk(asked, tried, stores)
             findings += check_memory(asked, tried, stores)
             findings += check_time(asked, tried, manifests)

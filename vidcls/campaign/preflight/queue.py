@@ -13,7 +13,6 @@ from vidcls.campaign.preflight.finding import Asked, Finding, gb
 from vidcls.campaign.preflight.trials import Tried
 from vidcls.data.outlook import Outlook
 from vidcls.errors import VidclsError
-from vidcls.evaluate.inputs import foresees_features
 from vidcls.launch.profile import LsfProfile, QueuedProfile
 from vidcls.launch.queue import open_queue
 from vidcls.runs import find_runs
@@ -123,9 +122,22 @@ def _training_s(asked: Asked, tried: Tried, manifests: Manifests) -> tuple[float
         each = spec.clip.frames if spec.clip.unit == "frame" else 1
         steps = len(manifests[spec.data].split("train")) * each / spec.train.batch_size
         # Where features are stored the backbone runs once a view; the head costs next to nothing.
-        passes = 1 + (spec.augment.num_views or 0) if foresees_features(spec) else spec.train.epochs
+        passes = 1 + (spec.augment.num_views or 0) if spec.foresees_features else spec.train.epochs
         return tried.step_s * steps * passes, "one batch on this machine"
     return None, ""
+
+
+def check_features(asked: Asked, tried: Tried, manifests: Manifests) -> Iterator[Finding]:
+    """What is computed once, before any head is trained."""
+    spec = asked.first
+    if not tried.feature_bytes or not spec.foresees_features:
+        return
+    num_videos = len(manifests[spec.data].training)
+    num_views = 1 + (spec.augment.num_views or 0)
+    takes = tried.step_s / tried.full_batch_size * num_videos * num_views
+    found = f"of the frozen backbone, {num_videos} videos x {num_views} views: computed once and stored"
+    found += f", unless they are there; about {_clock(takes)} on this CPU"
+    yield Finding("features", "ok", found)
 
 
 def _clock(seconds: float) -> str:

@@ -108,7 +108,7 @@ def _said(tried: Tried) -> str:
         shapes += f" ({tried.batch_size} of {tried.full_batch_size} clips: this is only a CPU)"
     if tried.num_rehearsed < tried.num_shapes:
         shapes = f"all {tried.num_shapes} shapes built, one batch of the largest {tried.num_rehearsed}"
-    return f"{shapes}: forward, backward, checkpoint, evaluation; from random weights"
+    return f"{shapes}: forward, backward, checkpoint, evaluation; its weights were random, for this alone"
 
 
 def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -220,12 +220,10 @@ def _sum_up(
 
 def _feature_bytes(shapes: Sequence[_Shape], manifests: Manifests) -> int:
     """Of all features that will be stored; heads on one backbone share theirs."""
-    from vidcls.evaluate.inputs import foresees_features
-
     found: dict[str, int] = {}
     for shape in shapes:
         spec = shape.candidate.spec
-        if not foresees_features(spec):
+        if not spec.foresees_features:
             continue
         backbones = [[type(one).__name__, one.backbone, one.weights] for one in spec.model.singles()]
         key = json.dumps([backbones, identity(spec.clip), identity(spec.augment)])
@@ -236,7 +234,8 @@ def _feature_bytes(shapes: Sequence[_Shape], manifests: Manifests) -> int:
 
 
 def _key(asked: Asked, distinct: Sequence[Candidate], manifests: Manifests) -> str:
-    specs = [[identity(candidate.spec), str(candidate.spec.data.decoder)] for candidate in distinct]
+    all_specs = [candidate.spec for candidate in distinct]
+    specs = [[identity(spec), spec.data.decoder, spec.foresees_features] for spec in all_specs]
     content = [
         code_digest(),
         [version(name) for name in ("torch", "torchvision", "av")],

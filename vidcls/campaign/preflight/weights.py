@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
-
 from vidcls.campaign.preflight.finding import Asked, Finding
 from vidcls.errors import UserError
-from vidcls.models.build import build
-from vidcls.models.inputs import input_clip
-from vidcls.models.pretrained import load_pretrained
-from vidcls.models.weights import weights_dir_of
 from vidcls.spec.experiment import Spec
 
 
@@ -33,12 +27,21 @@ def check_weights(asked: Asked) -> Iterator[Finding]:
 
 
 def _load(spec: Spec) -> Iterator[Finding]:
+    import torch
+
+    from vidcls.models.build import build
+    from vidcls.models.inputs import input_clip
+    from vidcls.models.pretrained import load_pretrained
+    from vidcls.models.weights import weights_dir_of
+
     try:
         with torch.random.fork_rng(devices=[]):
             model = build(spec.model, num_classes=2, clip=input_clip(spec.model, spec.clip))
         loaded = load_pretrained(model, spec.model, weights_dir=weights_dir_of(spec.store_dir))
     except UserError as error:
-        yield Finding.of("weights" if error.message.startswith("model.weights") else "model", error)
+        yield Finding.of(
+            "weights" if error.message.partition(":")[0].endswith(".weights") else "model", error
+        )
         return
     for one in loaded:
         size_mb = one.file.stat().st_size / 1e6

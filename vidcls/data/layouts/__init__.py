@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from difflib import get_close_matches
 from pathlib import Path
 
 from vidcls.data.layouts.course import is_course, read_course
@@ -28,6 +29,9 @@ _LOOKED_FOR = """looked for
   where VIDEO is a video file or a folder of images"""
 
 
+_NO_ROOT = "set data.root=FOLDER, or make the demo data: vidcls data demo data/motion10"
+
+
 class UnknownLayoutError(UserError):
     """The root is there, but nothing says which classes and splits its videos have."""
 
@@ -44,12 +48,15 @@ def read_layout(root: Path, *, source: Source = "auto", split_number: int | None
         raise UserError(f"data.root: cannot read {error.filename or root}: {error.strerror}") from error
 
 
+def _nearby(root: Path) -> str:
+    names = [path.name for path in root.parent.iterdir()] if root.parent.is_dir() else []
+    near = get_close_matches(root.name, names, n=1)
+    return f"; did you mean {root.with_name(near[0])}?" if near else ""
+
+
 def _read_layout(root: Path, *, source: Source, split_number: int | None) -> Listing:
     if not root.exists():
-        raise UserError(
-            f"data.root: {root} does not exist",
-            hint="set data.root=FOLDER, or make the demo data: vidcls data demo data/motion10",
-        )
+        raise UserError(f"data.root: {root} does not exist{_nearby(root)}", hint=_NO_ROOT)
     if root.is_dir() and is_course(root):
         _refuse(split_number=split_number)
         return read_course(root, source=source)

@@ -1,0 +1,29 @@
+"""Errors of a part of a model name the setting of that part."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from vidcls.errors import UserError
+
+_SETTING = re.compile(r"\bmodel\.(?=(?:backbone|weights|freeze|batch_norm)\b)")
+
+
+@contextmanager
+def in_part(path: str) -> Iterator[None]:
+    """Tell what is wrong with `model.weights` of a part as what is wrong with `model.rgb.weights`.
+
+    Args:
+        path: Of the part below the model, such as `rgb` or `members.0`; empty for the whole.
+    """
+    try:
+        yield
+    except UserError as error:
+        if not path:
+            raise
+        message, hint = (
+            text and _SETTING.sub(f"model.{path}.", text) for text in (error.message, error.hint)
+        )
+        raise UserError(message or "", hint=hint) from error
