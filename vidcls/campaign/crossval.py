@@ -112,6 +112,7 @@ def cross_validate(
     specs = [load_spec(file, overrides).spec for file in files]
     manifest = _pool(specs)
     groups = [str(video.group) for video in manifest.videos]
+    key = _key(manifest)
     rows: list[list[dict[Path, bool]]] = [[] for _ in files]
     for fold_seed in fold_seeds:
         labels = [video.label for video in manifest.videos]
@@ -120,7 +121,7 @@ def cross_validate(
         for fold in range(num_folds):
             for number, (file, spec) in enumerate(zip(files, specs, strict=True)):
                 say(f"{spec.name}: fold {fold + 1} of {num_folds}, fold seed {fold_seed}")
-                name = f"{_key(manifest)}-{num_folds}-f{fold_seed}-{fold}"
+                name = f"{key}-{num_folds}-f{fold_seed}-{fold}"
                 table = _write_fold(spec, manifest, folds, fold=fold, name=name)
                 own = [f"data.root={table}", f"name={spec.name}-cv", *_PLAIN_DATA]
                 loaded = load_spec(file, (*overrides, *own))
@@ -129,24 +130,30 @@ def cross_validate(
                 right[number] |= _right(run, _reread(loaded.spec))
         for number, found in enumerate(right):
             rows[number].append(found)
-    # A video that one of the trainings could not read is left out for all: differences are paired.
-    kept = [v.path for v in manifest.videos if all(v.path in found for each in rows for found in each)]
-    if len({video.group for video in manifest.videos if video.path in set(kept)}) < 2:
-        raise VidclsError(
-            f"{manifest.root}: too few videos could be read in every training: {len(kept)} of"
-            f" {len(manifest.videos)}",
-            hint=f"vidcls data check {manifest.root} says what is wrong with the others",
-        )
-    if len(kept) < len(manifest.videos):
-        say(
-            f"{len(manifest.videos) - len(kept)} videos could not be read in every training, and are left out"
-        )
+    kept = _read_by_all(manifest, rows, say=say)
     group_of = {video.path: group for video, group in zip(manifest.videos, groups, strict=True)}
     scored = (
         Scored(spec.name, file, np.array([[found[path] for path in kept] for found in each]))
         for spec, file, each in zip(specs, files, rows, strict=True)
     )
     return CrossValidation(tuple(scored), tuple(group_of[path] for path in kept), num_folds)
+
+
+def _read_by_all(
+    manifest: Manifest, rows: Sequence[Sequence[Mapping[Path, bool]]], *, say: Callable[[str], None]
+) -> list[Path]:
+    """The videos that every training could read: others are left out for all, as differences are paired."""
+    kept = [video for video in manifest.videos if all(video.path in found for each in rows for found in each)]
+    num_bad = len(manifest.videos) - len(kept)
+    if len({video.group for video in kept}) < 2:
+        raise VidclsError(
+            f"{manifest.root}: too few videos could be read in every training: {len(kept)} of"
+            f" {len(manifest.videos)}",
+            hint=f"vidcls data check {manifest.root} says what is wrong with the others",
+        )
+    if num_bad:
+        say(f"{num_bad} videos could not be read in every training, and are left out")
+    return [video.path for video in kept]
 
 
 def _pool(specs: Sequence[Spec]) -> Manifest:
