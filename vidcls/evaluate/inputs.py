@@ -89,7 +89,7 @@ def open_inputs(
     if obstacle:
         say(f"features of the frozen backbone are computed anew in each epoch: {obstacle}")
     with reading.frames(reading.manifest.training, progress=progress) as clips:
-        if clips.residency != reading.spec.data.residency and clips.residency == "streamed":
+        if (reading.spec.data.residency, clips.residency) == ("auto", "streamed"):
             say(f"{reading.spec.store_dir}: no room for decoded clips: videos are decoded anew in each epoch")
         yield clips
 

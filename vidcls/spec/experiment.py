@@ -45,6 +45,11 @@ class Spec(Section):
         )
 
     @property
+    def num_stored_views(self) -> int:
+        """Views of a video whose features are stored: the one of evaluation, and those of training."""
+        return 1 + (self.augment.num_views or 0)
+
+    @property
     def foresees_features(self) -> bool:
         """Whether features of frozen backbones will be stored, as far as it can be told without the model."""
         return (

@@ -122,7 +122,7 @@ def _training_s(asked: Asked, tried: Tried, manifests: Manifests) -> tuple[float
         each = spec.clip.frames if spec.clip.unit == "frame" else 1
         steps = len(manifests[spec.data].split("train")) * each / spec.train.batch_size
         # Where features are stored the backbone runs once a view; the head costs next to nothing.
-        passes = 1 + (spec.augment.num_views or 0) if spec.foresees_features else spec.train.epochs
+        passes = spec.num_stored_views if spec.foresees_features else spec.train.epochs
         return tried.step_s * steps * passes, "one batch on this machine"
     return None, ""
 
@@ -133,9 +133,8 @@ def check_features(asked: Asked, tried: Tried, manifests: Manifests) -> Iterator
     if not tried.feature_bytes or not spec.foresees_features:
         return
     num_videos = len(manifests[spec.data].training)
-    num_views = 1 + (spec.augment.num_views or 0)
-    takes = tried.step_s / tried.full_batch_size * num_videos * num_views
-    found = f"of the frozen backbone, {num_videos} videos x {num_views} views: computed once and stored"
+    takes = tried.step_s / tried.full_batch_size * num_videos * spec.num_stored_views
+    found = f"of the frozen backbone, {num_videos} videos x {spec.num_stored_views} views: computed once and stored"
     found += f", unless they are there; about {_clock(takes)} on this CPU"
     yield Finding("features", "ok", found)
 

@@ -227,7 +227,7 @@ def _feature_bytes(shapes: Sequence[_Shape], manifests: Manifests) -> int:
             continue
         backbones = [[type(one).__name__, one.backbone, one.weights] for one in spec.model.singles()]
         key = json.dumps([backbones, identity(spec.clip), identity(spec.augment)])
-        num_views = len(manifests[spec.data].training) * (1 + (spec.augment.num_views or 0))
+        num_views = len(manifests[spec.data].training) * spec.num_stored_views
         # For a moment the blocks and the files that they are joined to are both there.
         found[key] = 2 * num_views * shape.footprint.view_bytes
     return sum(found.values())
