@@ -76,6 +76,6 @@ def slurm(_slurm_cluster: Slurm, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sl
 
 @pytest.fixture
 def lsf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lsf]:
-    """`bsub`, `bjobs` and `bkill` on PATH; a minute of LSF's limits lasts two seconds."""
+    """`bsub`, `bjobs` and `bkill` on PATH; its time passes when the test says so."""
     with lsf_in(tmp_path, monkeypatch) as stand_in:
         yield stand_in

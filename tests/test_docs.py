@@ -75,7 +75,6 @@ def test_every_command_of_the_readme_gives_its_output(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 def test_every_command_of_the_readme_gives_its_output_after_whole_trainings(tmp_path: Path) -> None:
     follow_readme(check_out(tmp_path), alike=normal)
 

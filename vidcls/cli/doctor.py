@@ -111,12 +111,19 @@ def _compute() -> Iterator[Finding]:
 
 
 def _tracking() -> Finding:
+    from vidcls.tracking.limits import INIT, SERVICE, limit_s, unreachable
+    from vidcls.tracking.mode import load_settings
     from vidcls.tracking.wandb import default_mode
 
     mode = default_mode()
     if mode == "online":
-        return Finding("w&b", "ok", "credentials found: runs are tracked online")
-    cost = "recorded offline; `wandb login` or WANDB_API_KEY changes that, `wandb sync` sends it later"
+        if reason := unreachable(load_settings().base_url):
+            cost = "recorded offline; `vidcls sync` sends it from a machine with network"
+            return Finding("w&b", "note", f"credentials found, but {reason}", cost)
+        patience = f"a busy machine has {limit_s(SERVICE):g} s to start the client and the server"
+        patience += f" {limit_s(INIT):g} s to answer ({SERVICE} and {INIT} change that)"
+        return Finding("w&b", "ok", "credentials found: runs are tracked online", patience)
+    cost = "recorded offline; `wandb login` or WANDB_API_KEY changes that, `vidcls sync` sends it later"
     return Finding("w&b", "note", f"auto is {mode}", cost)
 
 

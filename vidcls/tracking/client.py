@@ -18,15 +18,13 @@ import numpy as np
 from vidcls.files import write_json
 from vidcls.spec.sections import TrackingSection
 from vidcls.tracking.jsonl import Row
+from vidcls.tracking.limits import INIT, SERVICE, limit_s
 from vidcls.tracking.mode import Mode
 from vidcls.tracking.previews import encode_clip
 from vidcls.tracking.tracker import Preview
 
 if TYPE_CHECKING:
     import wandb
-
-INIT_TIMEOUT_S = 20.0
-"""How long the server may take to answer at the start, two seconds being usual."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,8 @@ class Start:
             config={**self.spec, "leak_state": self.leak_state},
             dir=str(self.run_dir),
             settings=wandb.Settings(
-                init_timeout=INIT_TIMEOUT_S,
+                # Offline there is no server to wait for, only this machine.
+                init_timeout=limit_s(INIT if mode == "online" else SERVICE),
                 finish_timeout=finish_timeout_s,
                 finish_timeout_raises=True,
                 console="off",

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
+from vidcls.tracking.limits import SERVICE, limit_s
+
 if TYPE_CHECKING:
     import wandb
 
@@ -18,7 +20,8 @@ def load_settings() -> wandb.Settings:
     """Settings from the environment and the client's files, with its own messages off."""
     import wandb
 
-    return wandb.setup(wandb.Settings(silent=True, console="off")).settings
+    patient = wandb.Settings(silent=True, console="off", x_service_wait=limit_s(SERVICE))
+    return wandb.setup(patient).settings
 
 
 def choose_mode(asked: Literal["auto", "online", "offline"], *, warn: Callable[[str], None]) -> Mode:

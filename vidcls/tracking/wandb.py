@@ -30,15 +30,13 @@ from vidcls.tracking.client import (
     upload_checkpoint,
 )
 from vidcls.tracking.jsonl import Row
+from vidcls.tracking.limits import FINISH, INIT, limit_s, unreachable
 from vidcls.tracking.mode import Mode, choose_mode, load_settings
 from vidcls.tracking.tracker import NullTracker, Preview, Tracker
 
 if TYPE_CHECKING:
     import wandb
 
-FINISH_TIMEOUT_S = 15.0
-"""How long the end may wait for what is not uploaded yet; shorter than the 30 s from TERM to KILL of a queue.
-What is left is in the run's folder for `vidcls sync`."""
 UPLOAD_TIMEOUT_S = 60.0
 """How long the end of a finished run may wait for the upload of its checkpoint."""
 
@@ -151,7 +149,7 @@ class WandbTracker:
         self._put(lambda run: run.summary.update(dict(values)))
 
     def finish(self, *, exit_code: int, preempted: bool = False) -> None:
-        """Ends the record, waiting at most for the two time limits above, or the first when preempted."""
+        """Ends the record. A queue that wants the machine back is not made to wait for a late server."""
 
         def job(run: wandb.Run) -> None:
             if preempted:
@@ -160,7 +158,9 @@ class WandbTracker:
 
         self._put(job)
         self._jobs.put(None)
-        self._thread.join(FINISH_TIMEOUT_S + (0 if preempted else UPLOAD_TIMEOUT_S))
+        # A training may be over before the client has begun.
+        unhurried_s = 0.0 if preempted else limit_s(INIT) + UPLOAD_TIMEOUT_S
+        self._thread.join(limit_s(FINISH) + unhurried_s)
         if self._thread.is_alive():
             self._complain("it did not finish in time")
         self._ended = True
@@ -187,7 +187,9 @@ class WandbTracker:
 
         if mode == "online":
             try:
-                return self._start("online", finish_timeout_s=FINISH_TIMEOUT_S)
+                if reason := unreachable(load_settings().base_url):
+                    raise ConnectionError(reason)
+                return self._start("online", finish_timeout_s=limit_s(FINISH))
             except Exception as error:  # no network, a refused key, a server in trouble
                 self._warn(
                     f"Weights & Biases cannot be reached ({_reason(error)}): recorded offline;"
@@ -196,7 +198,7 @@ class WandbTracker:
             # Its service process still holds the id of the failed attempt.
             wandb.teardown()
             load_settings()
-        return self._start("offline", finish_timeout_s=FINISH_TIMEOUT_S)
+        return self._start("offline", finish_timeout_s=limit_s(FINISH))
 
     def _complain(self, reason: str) -> None:
         if not self._complained:
