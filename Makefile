@@ -8,7 +8,7 @@ DEMO := data/motion10
 EXPERIMENT ?= experiments/late_fusion.yaml
 SWEEP ?= sweeps/lr_grid.yaml
 
-.PHONY: help train sweep hpc test lint bench chaos clean
+.PHONY: help train sweep hpc test lint bench robust chaos clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -40,6 +40,9 @@ lint: $(READY)  ## Format, lint, types, direction of imports
 
 bench: $(READY)  ## Every claim about speed and accuracy, each as a ratio in one run
 	$(BIN)/python -m benchmarks
+
+robust: $(READY)  ## The tests under other processors, precisions, threads and loads (an hour and more)
+	$(BIN)/python -m tests.robustness
 
 chaos: $(READY)  ## The long form of the kill tests
 	$(BIN)/pytest -q -n 2 --dist worksteal -m slow

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
 
 PATIENCE_S = 900.0
 """When a test gives up. What it waits for takes seconds, but on another machine, or beside other work, far more."""
+_POLL_S = float(os.environ.get("VIDCLS_TEST_POLL_S", "0.05"))
 
 
 def wait_for(condition: Callable[[], Any], *, what: str) -> Any:
@@ -15,5 +17,5 @@ def wait_for(condition: Callable[[], Any], *, what: str) -> Any:
     end = time.monotonic() + PATIENCE_S
     while not (found := condition()):
         assert time.monotonic() < end, f"waited {PATIENCE_S:.0f} s for {what}"
-        time.sleep(0.05)
+        time.sleep(_POLL_S)
     return found
