@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from vidcls.data.demo import Amount, make_demo_of
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+README_SIZES = "train=600,val=360"
 CLASS_SHOWN = r"  (Red|Blue)(Left|Right|Up|Down|Still) "
 
 
@@ -38,7 +41,8 @@ def check_out(folder: Path) -> Path:
 
 
 def cut_short(folder: Path) -> None:
-    """Leave two epochs to the first run and one to the trials of the sweep: nothing else of them changes."""
+    """A fifth of the videos, two epochs for the first run and one for the trials: nothing else changes."""
+    make_demo_of(Amount(train=16, val=2, test=1, clips=1), folder / "data" / "motion10", seed=0)
     for name, epochs, short in (
         ("experiments/late_fusion.yaml", r"epochs: \d+", "epochs: 2"),
         ("sweeps/lr_grid.yaml", r"train.epochs: \{value: \d+\}", "train.epochs: {value: 1}"),
@@ -48,14 +52,14 @@ def cut_short(folder: Path) -> None:
         (folder / name).write_text(text)
 
 
-def follow_readme(checkout: Path, *, alike: Callable[[str], str]) -> None:
+def follow_readme(checkout: Path, *, alike: Callable[[str], str], sizes: str = README_SIZES) -> None:
     """Run every command, and look for every line of output among what came, both as `alike` sees them."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     for block in blocks("console"):
         for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, *expected = step.strip().splitlines()
             # The environment is there already: make must not set it up again.
-            command = re.sub(r"^make ", "make -o .venv/.ready ", command)
+            command = re.sub(r"^make ", "make -o .venv/.ready ", command).replace(README_SIZES, sizes)
             done = subprocess.run(
                 command, shell=True, cwd=checkout, env=os.environ | {"PATH": path}, text=True, check=False,
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -68,10 +72,11 @@ def follow_readme(checkout: Path, *, alike: Callable[[str], str]) -> None:
 
 
 def test_every_command_of_the_readme_gives_its_output(tmp_path: Path) -> None:
-    """With trainings cut short, which may therefore predict another class."""
+    """With little data and short trainings, which may therefore predict another class."""
     checkout = check_out(tmp_path)
     cut_short(checkout)
-    follow_readme(checkout, alike=lambda text: normal(re.sub(CLASS_SHOWN, "  CLASS ", text)))
+    alike = lambda text: normal(re.sub(CLASS_SHOWN, "  CLASS ", text))  # noqa: E731
+    follow_readme(checkout, alike=alike, sizes="train=120,val=70")
 
 
 @pytest.mark.slow
