@@ -2,7 +2,8 @@
 
     python -m tests.robustness [SETTING ...] [-- PYTEST ARGUMENTS]
 
-A test that hangs on one of them is a wrong test. Prints a table; an hour and more for all settings.
+`AVX2+4 threads` are two settings at once. A test that hangs on one of them is a wrong test. Prints a table; an
+hour and more for all settings.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FORCED = Path(__file__).parent / "support" / "forced"
+BUSY = "four busy loops"
 SETTINGS: Mapping[str, Mapping[str, str]] = {
     "as it is": {},
     "no vector instructions": {"ATEN_CPU_CAPABILITY": "default"},
@@ -30,7 +32,7 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
     "2 threads": {"OMP_NUM_THREADS": "2", "FORCED_CORES": "2"},
     "4 threads": {"OMP_NUM_THREADS": "4", "FORCED_CORES": "4"},
     "late looks": {"VIDCLS_TEST_POLL_S": "1"},
-    "four busy loops": {},
+    BUSY: {},
 }
 
 
@@ -53,14 +55,17 @@ def load(num_loops: int) -> Iterator[None]:
 
 
 def run(name: str, arguments: list[str]) -> str:
-    """Run the suite under a setting; a row of the table."""
+    """Run the suite under one setting or several; a row of the table."""
+    parts = name.split("+")
     path = os.pathsep.join(filter(None, (str(FORCED), os.environ.get("PYTHONPATH"))))
-    environment = os.environ | SETTINGS[name] | {"PYTHONPATH": path}
+    environment = os.environ | {"PYTHONPATH": path}
+    for part in parts:
+        environment |= SETTINGS[part]
     command = [sys.executable, "-m", "pytest", "-q", "-n", "3", "--dist", "worksteal", "-m", "not slow"]
-    log = ROOT / "build" / "robustness" / f"{name.replace(' ', '-')}.log"
+    log = ROOT / "build" / "robustness" / (re.sub(r"\W+", "-", name) + ".log")
     log.parent.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
-    with load(4 if name == "four busy loops" else 0), log.open("w") as out:
+    with load(4 if BUSY in parts else 0), log.open("w") as out:
         subprocess.run([*command, *arguments], cwd=ROOT, env=environment, stdout=out, stderr=out, check=False)
     minutes, seconds = divmod(round(time.monotonic() - begun), 60)
     last = log.read_text().strip().rpartition("\n")[2]
@@ -73,7 +78,7 @@ def main() -> None:
     words = sys.argv[1:]
     cut = words.index("--") if "--" in words else len(words)
     names, arguments = words[:cut] or list(SETTINGS), words[cut + 1 :]
-    if unknown := [name for name in names if name not in SETTINGS]:
+    if unknown := [part for name in names for part in name.split("+") if part not in SETTINGS]:
         sys.exit(f"no setting {', '.join(unknown)}; there are: {', '.join(SETTINGS)}")
     print("| setting | result | time |\n|---|---|---|", flush=True)
     for name in names:

@@ -14,6 +14,8 @@ import pytest
 
 from vidcls.data.demo import Amount, make_demo_of
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 README_SIZES = "train=600,val=360"

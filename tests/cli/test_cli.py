@@ -21,6 +21,8 @@ from vidcls.cli import app
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.runs import Run
 
+pytestmark = pytest.mark.long
+
 MINIMAL = "name: x\nmodel: {kind: cnn3d}\n"
 STREAMS = """name: x
 clip: {modality: rgb+difference}

@@ -19,6 +19,8 @@ from vidcls.cli import app
 from vidcls.spec.load import load_spec
 from vidcls.sweep.folder import SweepFolder
 
+pytestmark = pytest.mark.long
+
 VIDCLS = str(Path(sys.executable).with_name("vidcls"))
 
 

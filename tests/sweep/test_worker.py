@@ -33,6 +33,8 @@ from vidcls.sweep.folder import SweepFolder
 from vidcls.sweep.worker import Place
 from vidcls.sweep.workers import Workers
 
+pytestmark = pytest.mark.long
+
 TWO = {"optim.lr": {"values": [0.001, 0.003]}}
 
 

@@ -13,6 +13,8 @@ import pytest
 from tests.support.training import STRATEGIES, Experiment, assert_same, start_child, train_child
 from vidcls.spec.sections import Residency
 
+pytestmark = pytest.mark.long
+
 RESIDENCIES = get_args(Residency)
 NUM_KILLS = 20
 STEPS_PER_EPOCH = 5

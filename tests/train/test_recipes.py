@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 from vidcls.cli import app
 from vidcls.models.backbones.lite import is_installed
 
+pytestmark = pytest.mark.long
+
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
 

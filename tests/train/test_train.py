@@ -25,6 +25,8 @@ from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.runs import Run, code_digest
 
+pytestmark = pytest.mark.long
+
 
 def test_a_finished_run_holds_all_that_is_promised(experiment: Experiment) -> None:
     assert train_child(experiment.spec(train__keep_last=False)) == 0
