@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from typer.testing import CliRunner, Result
@@ -113,7 +114,7 @@ def test_a_few_short_videos_do_not_shorten_the_clips_of_all(tmp_path: Path) -> N
         write_clip(name, moving_square(4 if number == 5 else 20, 16, 16, seed=number), codec="mpeg4")
     done, file = init(tmp_path / "mine", tmp_path / "videos")
     assert load_spec(file).spec.clip.frames == 16
-    assert "1 videos are too short for clip.frames 16: their frames are repeated" in done.stderr
+    assert "1 video is too short for clip.frames 16: frames are repeated" in done.stderr
 
 
 def test_fine_tuning_is_written_for_a_gpu_and_names_the_weights_to_fetch(demo: Path, tmp_path: Path) -> None:
@@ -122,6 +123,7 @@ def test_fine_tuning_is_written_for_a_gpu_and_names_the_weights_to_fetch(demo: P
     assert spec.model.kind == "cnn3d"
     assert spec.augment.flip == 0  # the classes are called Left and Right
     assert "no mirrored clips: a left-right mirror would change the label" in done.stderr
+    assert "weights r2plus1d_18:KINETICS400_V1 are not here yet; --recipe few_videos needs no" in done.stderr
     steps = done.stdout.splitlines()[1:]
     assert [step.partition(": ")[0] for step in steps] == ["next", "then", "then"]
     assert steps[0].endswith("&& vidcls weights fetch r2plus1d_18:KINETICS400_V1")
@@ -170,7 +172,7 @@ def test_any_folder_name_is_read_back(
 
 def test_mistakes_are_told(clips: tuple[Clip, ...], tmp_path: Path) -> None:
     data = build("class-frames", tmp_path / "videos", clips)
-    (tmp_path / "videos" / CLASS / "empty.avi").touch()
+    (tmp_path / "videos" / "Lunges" / "empty.avi").touch()
     for words, says in (
         ([tmp_path / "x", "--data", tmp_path / "nowhere"], "does not exist"),
         ([tmp_path / "x", "--data", data], "empty.avi"),
@@ -185,7 +187,23 @@ def test_mistakes_are_told(clips: tuple[Clip, ...], tmp_path: Path) -> None:
         assert not (tmp_path / "x").exists()
 
 
-CLASS = "Lunges"
+def test_videos_that_the_recipe_cannot_read_are_refused(clips: tuple[Clip, ...], tmp_path: Path) -> None:
+    one = tmp_path / "one" / "b" / "one.avi"
+    for number in range(4):
+        path = tmp_path / "one" / "ab"[number % 2] / f"{number}.avi"
+        write_clip(path, moving_square(8, 16, 16, seed=number), codec="mpeg4")
+    write_clip(one, moving_square(1, 16, 16), codec="mpeg4")
+    done = run("init", tmp_path / "x", "--data", tmp_path / "one")
+    assert (done.exit_code, "1 video holds one frame, such as b/one.avi" in done.stderr) == (2, True)
+    init(tmp_path / "x", tmp_path / "one", "--recipe", "few_videos_finetune")  # which sees no differences
+    flows = build("course-frames", tmp_path / "flows", clips)
+    shutil.move(flows / "frames", flows / "flows")
+    for picture in list(flows.rglob("*.png")):
+        picture.unlink()
+        np.save(picture.with_name("flow_1_2.npy"), np.zeros((2, 8, 8), np.float32))
+    done = run("init", tmp_path / "y", "--data", flows)
+    assert done.exit_code == 2
+    assert "holds fields of optical flow and no frames" in done.stderr
 
 
 @pytest.mark.slow

@@ -135,7 +135,7 @@ def _frames(scan: Scan, spec: Spec) -> tuple[int, list[str]]:
     known = {name: h.num_frames - motion for name, h in scan.headers.items() if h.num_frames is not None}
     if too_short := sorted(name for name, number in known.items() if number < 1):
         raise UserError(
-            f"--data: {len(too_short)} videos hold one frame, such as {too_short[0]}: they show no motion",
+            f"--data: {_videos(len(too_short), 'holds', 'hold')} one frame, such as {too_short[0]}",
             hint="leave them out: a CSV `path,label,split` lists the others",
         )
     if not known:
@@ -150,9 +150,13 @@ def _frames(scan: Scan, spec: Spec) -> tuple[int, list[str]]:
         )
     if num_short := sum(length < frames for length in lengths):
         remarks.append(
-            f"{num_short} videos are too short for clip.frames {frames}: their frames are repeated"
+            f"{_videos(num_short, 'is', 'are')} too short for clip.frames {frames}: frames are repeated"
         )
     return frames, remarks
+
+
+def _videos(number: int, one: str, many: str) -> str:
+    return f"1 video {one}" if number == 1 else f"{number} videos {many}"
 
 
 def _batch_size(num_train: int, *, largest: int) -> int:

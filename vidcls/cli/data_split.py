@@ -140,7 +140,7 @@ def _say_test(relations: Relations, made: Manifest, *, is_drawn: bool) -> None:
     elif is_drawn:
         say("test is drawn anew, as --sizes or --keep say")
     elif related:
-        say(f"test is drawn anew: {related} of its {num_test} videos have a relative in train or val")
+        say(f"test is drawn anew: {related} of its {num_test} videos had a relative in train or val")
     else:
         say(f"test stays as it is: none of its {num_test} videos has a relative in train or val")
 

@@ -120,7 +120,9 @@ def _make(data: Path, *, folder: Path, name: str, recipe: Literal["auto"] | Reci
     store_dir = folder / "store"
     scan = _look(data, store_dir)
     if recipe == "auto":
-        recipe = "few_videos_finetune" if pick_device().type == "cuda" else "few_videos"
+        has_gpu = pick_device().type == "cuda"
+        recipe = "few_videos_finetune" if has_gpu else "few_videos"
+        say(f"recipe {recipe}, as there is {'a' if has_gpu else 'no'} GPU here; --recipe takes another")
     return first_experiment(
         scan,
         name=name,
@@ -160,6 +162,8 @@ def _say(made: FirstExperiment, *, folder: Path, name: str) -> None:
     for remark in made.remarks:
         say(remark)
     file = f"experiments/{name}.yaml"
+    for label in made.missing_weights:
+        say(f"the weights {label} are not here yet; --recipe few_videos needs no download")
     typer.echo(f"wrote {folder / file}")
     steps = [f"vidcls weights fetch {label}" for label in made.missing_weights]
     steps += [f"vidcls check {file}", f"vidcls train {file}"]
