@@ -24,7 +24,7 @@ def said(*words: object) -> str:
 def test_fine_tuning_for_a_gpu_passes_its_rehearsal(demo: Path, tmp_path: Path) -> None:
     small = ("clip.frames=8", "clip.size=[32,32]", "train.batch_size=2", "augment.flip=0")
     folders = (f"data.root={demo}", f"runs_dir={tmp_path}/runs", f"store_dir={tmp_path}/store")
-    text = said(EXPERIMENTS / "kinetics_finetune.yaml", *folders, *small, "--dry-run")
+    text = said(EXPERIMENTS / "few_videos_finetune.yaml", *folders, *small, "--dry-run")
     assert "checkpoint: written, read back, equal" in text
 
 
@@ -32,5 +32,5 @@ def test_fine_tuning_for_a_gpu_passes_its_rehearsal(demo: Path, tmp_path: Path) 
 def test_the_best_recipe_trains_on_features_that_are_computed_once(demo: Path, tmp_path: Path) -> None:
     small = ("clip.frames=2", "clip.size=[64,64]", "train.epochs=2", "tracking.mode=disabled")
     folders = (f"data.root={demo}", f"runs_dir={tmp_path}/runs", f"store_dir={tmp_path}/store")
-    assert "computed in" in said(EXPERIMENTS / "ufc10_best.yaml", *folders, *small)
-    assert ", read: " in said(EXPERIMENTS / "ufc10_best.yaml", *folders, *small, "optim.lr=0.01")
+    assert "computed in" in said(EXPERIMENTS / "few_videos.yaml", *folders, *small)
+    assert ", read: " in said(EXPERIMENTS / "few_videos.yaml", *folders, *small, "optim.lr=0.01")

@@ -28,6 +28,7 @@ DataFile = Annotated[
 _FILE_WIDTH = 200
 _OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there already.")]
 
 
 def split_args(args: Sequence[str]) -> tuple[list[Path], list[str]]:
@@ -67,6 +68,34 @@ def console(*, stderr: bool = False) -> Console:
 def shown(path: Path) -> str:
     """A path as a person would type it here."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def refuse_overwrite(path: Path | None, *, option: str, force: bool, content: str | None = None) -> None:
+    """Keep a file of the user's that has the name of one that is about to be written.
+
+    A command calls it before its work, which may take minutes.
+
+    Args:
+        path: The file to write; None where none was asked for.
+        option: What names it, such as `--out`.
+        force: Whether the user wants it overwritten.
+        content: What is to be written, where that is known by now; a file that holds just this is not lost.
+
+    Raises:
+        UserError: If something has that name (a folder is never overwritten), or `--force` has no effect.
+    """
+    if path is None:
+        if force:
+            raise UserError(f"--force has no effect without {option}", hint="leave it out")
+        return
+    if path.is_dir():
+        raise UserError(f"{option}: {path} is a folder", hint="name a file")
+    if force or not (path.exists() or path.is_symlink()):
+        return
+    if content is None or path.read_bytes() != content.encode():
+        raise UserError(
+            f"{option}: {path} is there already", hint="name another file, or --force writes over it"
+        )
 
 
 def print_json(value: Any) -> None:

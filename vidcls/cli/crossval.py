@@ -38,7 +38,7 @@ def crossval(
     """
     files, overrides = split_args(args)
     if not files:
-        raise UserError("expected spec files, got none", hint="for example experiments/ufc10_best.yaml")
+        raise UserError("expected spec files, got none", hint="for example experiments/few_videos.yaml")
     seeds = [seed.strip() for seed in fold_seeds.split(",")]
     if not all(seed.isdecimal() for seed in seeds) or len(set(map(int, seeds))) < len(seeds):
         raise UserError(

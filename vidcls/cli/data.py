@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vidcls.cli import data_split
+from vidcls.cli.common import Force, refuse_overwrite
 from vidcls.cli.data_audit import audit
 from vidcls.cli.data_check import check
 from vidcls.errors import ExitCode, UserError
@@ -47,6 +48,7 @@ def scan(
         Literal["auto", "videos", "frames", "flows"],
         typer.Option(help="Which to read where a course layout holds several; auto takes videos."),
     ] = "auto",
+    force: Force = False,
 ) -> None:
     """Show layout, classes, splits, groups, durations, sizes, fps, and every problem by file name.
 
@@ -59,6 +61,7 @@ def scan(
 
     if write_manifest is not None and write_manifest.suffix.lower() != ".csv":
         raise UserError(f"--write-manifest: {write_manifest} does not end in .csv")
+    refuse_overwrite(write_manifest, option="--write-manifest", force=force)
     section = DataSection(root=str(root), split_number=split_number, source=source)
     with _progress("looking") as progress:
         result = scan_root(section, progress=progress)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidcls.cli.common import AsJson, console, print_json, say, shown
+from vidcls.cli.common import AsJson, Force, console, print_json, refuse_overwrite, say, shown
 
 if TYPE_CHECKING:
     from vidcls.launch.profile import AnyProfile
@@ -159,10 +159,10 @@ def extend(
 def best(
     folder: Folder = _RUNS,
     out: Annotated[Path | None, typer.Option(help="File; experiments/SWEEP_best.yaml if unset.")] = None,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the winning configuration as an experiment file."""
-    from vidcls.errors import UserError
     from vidcls.files import write_text
     from vidcls.spec.show import to_yaml
     from vidcls.sweep import actions
@@ -180,10 +180,7 @@ def best(
     leaks = f"leak state: {winner.leak_state}"
     head = f"# {metric} {winner.value:.4f} {seeds}, {leaks}; trial {first.number} of {search.name}.\n"
     content = head + to_yaml(winner.spec)
-    if path.exists() and path.read_text() != content:
-        raise UserError(
-            f"{path}: is there already", hint=f"vidcls sweep best {shown(sweep.path)} --out OTHER.yaml"
-        )
+    refuse_overwrite(path, option="--out", force=force, content=content)
     write_text(path, content)
     if as_json:
         point = dict(first.point)

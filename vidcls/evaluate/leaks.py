@@ -59,18 +59,7 @@ def leak_warning(state: LeakState, spec: Spec) -> str | None:
         return None
     shares = " and ".join(f"{num} of {total} {split}" for split, (num, total) in state.shares.items() if num)
     by = "group" if state.by == "group" else "content"
-    words = [
-        "vidcls",
-        "data",
-        "split",
-        spec.data.root,
-        "--by",
-        by,
-        "--sizes",
-        "0.8,0.2",
-        "--out",
-        "clean.csv",
-    ]
+    words = ["vidcls", "data", "split", spec.data.root, "--by", by, "--out", "clean.csv"]
     split = shlex.join([*words, *_reading(spec)])
     return (
         f"this data leaks: {shares} videos have a relative in train, so their accuracy says little about"
