@@ -13,6 +13,7 @@ from PIL import Image
 
 from tests.support.boxes import refer_to
 from tests.support.video import Frames, moving_square, write_clip
+from tests.support.videos import open_cpu, video
 from vidcls.data.checks.findings import findings
 from vidcls.data.checks.inspect import inspect
 from vidcls.data.decoding.containers import why_refused
@@ -20,6 +21,7 @@ from vidcls.data.decoding.decode import decode
 from vidcls.data.decoding.errors import DecodeError
 from vidcls.data.decoding.readers import open_decord
 from vidcls.data.scan import read_header
+from vidcls.errors import VidclsError
 
 FRAMES = moving_square(12, 48, 64, dx=5, dy=3)
 
@@ -112,8 +114,21 @@ def test_what_is_transparent_in_a_video_is_black_and_said(tmp_path: Path) -> Non
     shown = decode(tmp_path / "a.mov", None, size=(40, 60), decoder="pyav")
     assert (shown == white[..., 3:]).all()
     assert [line.message for line in findings("a", found) if line.kind == "read_as"] == [
-        "may be transparent (rgba): drawn on black where it is"
+        "has an alpha channel (rgba): what is transparent is black, unless a whole frame is"
     ]
+
+
+def test_an_alpha_channel_that_nobody_filled_in_hides_nothing(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.avi"), "w") as container:
+        stream = container.add_stream("huffyuv", rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "bgra"
+        for pixels in FRAMES:
+            unfilled = np.dstack([pixels[..., ::-1], np.zeros((48, 64), np.uint8)])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(unfilled, format="bgra")))
+        container.mux(stream.encode(None))
+    assert inspect(tmp_path / "a.avi", "decord").probe.decoder == "pyav"
+    assert (decode(tmp_path / "a.avi", None, size=(48, 64), decoder="pyav") == FRAMES).all()
 
 
 SCRIPTS = {
@@ -257,6 +272,16 @@ def test_names_mean_nothing_but_the_file(
             inspect(path, decoder)
     else:
         assert inspect(path, decoder).probe.num_frames == len(FRAMES)
+
+
+@pytest.mark.parametrize("asked", ["pyav", "decord"])
+def test_a_script_in_train_never_shows_a_test_video(tmp_path: Path, asked: Literal["pyav", "decord"]) -> None:
+    write_clip(tmp_path / "test" / "sealed.mp4", FRAMES)
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "a.mp4").write_text("ffconcat version 1.0\nfile ../test/sealed.mp4\n")
+    training = [video(write_clip(tmp_path / "train" / "b.mp4", FRAMES)), video(tmp_path / "train" / "a.mp4")]
+    with pytest.raises(VidclsError, match=r"a\.mp4: is no video, it is a playlist"):
+        open_cpu(training, tmp_path / "store", data={"decoder": asked})
 
 
 def test_a_reference_movie_does_not_show_another_file(tmp_path: Path) -> None:

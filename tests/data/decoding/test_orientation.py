@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from tests.support.boxes import ONE, set_matrix
 from tests.support.video import Frames, moving_square, write_clip
@@ -21,6 +25,7 @@ from vidcls.data.decoding.flow import STEP_PX, STILL, compute_fields
 from vidcls.data.decoding.orientation import Orientation
 from vidcls.data.decoding.readers import decord_is_there
 
+DECODERS: tuple[Literal["pyav", "decord"], ...] = ("pyav", "decord")
 Abcd = tuple[float, float, float, float]
 EIGHT: dict[str, Abcd] = {
     "upright": (1, 0, 0, 1),
@@ -68,7 +73,7 @@ def test_frames_are_shown_as_the_matrix_says(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EIGHT)
-@pytest.mark.parametrize("asked", ["pyav", "decord"])
+@pytest.mark.parametrize("asked", DECODERS)
 def test_whoever_serves_shows_it_as_the_matrix_says(
     tmp_path: Path, name: str, asked: Literal["pyav", "decord"]
 ) -> None:
@@ -142,6 +147,36 @@ def test_what_moves_no_whole_pixels_is_refused(tmp_path: Path, abcd: Abcd) -> No
     path = set_matrix(lossless(tmp_path / "a.mov"), abcd)
     with pytest.raises(DecodeError, match=r"display matrix .* none of the quarter turns"):
         inspect(path, "pyav")
+
+
+@pytest.mark.parametrize("suffix", ["avi", "mkv", "mjpeg"])
+@pytest.mark.parametrize(("tag", "name"), [(1, "upright"), (2, "mirrored left to right"), (6, "turned 270")])
+def test_the_exif_tag_of_a_motion_jpeg_is_followed(tmp_path: Path, suffix: str, tag: int, name: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    drawn = []
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuvj420p"
+        for number, pixels in enumerate(FRAMES):
+            exif, written = Image.Exif(), io.BytesIO()
+            exif[0x0112] = tag
+            Image.fromarray(pixels).save(written, "JPEG", exif=exif, quality=95)
+            drawn.append(np.asarray(Image.open(written)))
+            packet = av.Packet(written.getvalue())
+            packet.stream, packet.time_base, packet.duration = stream, Fraction(1, 25), 1
+            packet.pts = packet.dts = number
+            container.mux(packet)
+    expected = applied(np.stack(drawn), EIGHT[name])
+    for asked in DECODERS:
+        shown = frames_of(path, inspect(path, asked))
+        assert shown.shape == expected.shape
+        assert np.abs(shown.astype(int) - expected).mean() < 4  # two decoders of JPEG
+
+
+def test_side_data_that_pyav_has_no_name_for_is_no_error(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mov", FRAMES, codec="tiff", pix_fmt="rgb24")  # its frames hold Exif
+    assert (frames_of(path, inspect(path, "pyav")) == FRAMES).all()
 
 
 def test_a_perspective_is_refused() -> None:

@@ -174,7 +174,8 @@ def _remarks(video: VideoFile, watch: Watch) -> Iterator[str]:
     if watch.matrix_is_void:
         yield "its display matrix is all zeros: frames are taken as they are stored"
     if has_alpha(watch.pixel_format):
-        yield f"may be transparent ({watch.pixel_format}): drawn on black where it is"
+        alpha = f"has an alpha channel ({watch.pixel_format})"
+        yield f"{alpha}: what is transparent is black, unless a whole frame is"
 
 
 def _missing_bytes(video: VideoFile, path: Path, start: bytes) -> str | None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
 from numpy.typing import NDArray
 
 from vidcls.data.decoding.errors import DecodeError
@@ -102,8 +103,19 @@ class Orientation:
 
 def matrix_of(frame: av.VideoFrame) -> tuple[int, ...] | None:
     """The display matrix of a frame, if it has one."""
-    data: Any = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        data: Any = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV knows fewer kinds of side data than its FFmpeg, and gives none where one is new
+        SideDataType._missing_ = classmethod(_unnamed)  # type: ignore[assignment]
+        data = frame.side_data.get("DISPLAYMATRIX")
     return None if data is None else tuple(np.frombuffer(data, np.int32).tolist())
+
+
+def _unnamed(kind: Any, value: int) -> Any:
+    """A member of an enumeration for a value that has no name."""
+    member = object.__new__(kind)
+    member._name_, member._value_ = f"UNNAMED_{value}", value
+    return member
 
 
 def is_void(matrix: Sequence[int]) -> bool:

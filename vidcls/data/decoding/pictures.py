@@ -74,9 +74,12 @@ def _load(file: Path) -> Described:
 
 
 def on_black(rgba: Pixels) -> Pixels:
-    """A frame `[H, W, 4]` drawn on black: `[H, W, 3]`."""
+    """A frame `[H, W, 4]` drawn on black: `[H, W, 3]`.
+
+    Where nothing at all is opaque, its colours are given: some programs leave the channel unused, at zero.
+    """
     rgb, alpha = rgba[..., :3], rgba[..., 3:]
-    if alpha.min() == 255:
+    if alpha.min() == 255 or not alpha.any():
         return np.ascontiguousarray(rgb)
     return ((rgb.astype(np.uint16) * alpha + 127) // 255).astype(np.uint8)
 

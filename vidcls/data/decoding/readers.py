@@ -38,6 +38,8 @@ Decoder = Literal["decord", "pyav", "images", "fields"]
 _MAX_PIXELS = 2**26
 """Of a frame, twice 8K: a damaged header must not take all memory."""
 
+_SQUARE_TOLERANCE = 0.02  # encoders round the ratio of 320 to 240: no eye sees it
+
 
 class VideoFile:
     """A file opened by PyAV, on one thread; a context manager made by `VideoFile.open`.
@@ -140,7 +142,7 @@ class VideoFile:
             others = ", ".join(str(other.index) for other in streams if other.index != self.stream.index)
             yield f"has {len(streams)} video streams: number {self.stream.index} is read, not {others}"
         ratio = self.stream.sample_aspect_ratio
-        if ratio is not None and ratio > 0 and ratio != 1:
+        if ratio is not None and ratio > 0 and abs(ratio - 1) > _SQUARE_TOLERANCE:
             yield f"its pixels are {ratio} times as wide as high: frames are taken as they are stored"
 
     def _packets(self) -> Iterator[av.Packet[Any] | None]:
