@@ -17,7 +17,8 @@ from tests.support.waiting import PATIENCE_S
 from vidcls.data.checks.inspect import AGREE_LEVELS, inspect
 from vidcls.data.checks.probe import probe_files
 from vidcls.data.decoding.decode import Form, Probe, decode
-from vidcls.data.decoding.readers import DecodeError, decord_is_there
+from vidcls.data.decoding.errors import DecodeError
+from vidcls.data.decoding.readers import decord_is_there
 from vidcls.data.decoding.workers import Decoders, Failure
 from vidcls.data.scan import read_header
 

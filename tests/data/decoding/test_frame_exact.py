@@ -19,7 +19,7 @@ from tests.support.waiting import PATIENCE_S
 from vidcls.data.checks.inspect import AGREE_LEVELS, inspect
 from vidcls.data.checks.probe import probe_files
 from vidcls.data.decoding.decode import Probe, decode
-from vidcls.data.decoding.readers import DecodeError
+from vidcls.data.decoding.errors import DecodeError
 from vidcls.data.decoding.workers import Decoders
 from vidcls.data.store import Store
 from vidcls.spec.sections import Clip

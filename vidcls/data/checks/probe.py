@@ -13,7 +13,7 @@ from vidcls.data.checks.inspect import Inspection, inspect
 from vidcls.data.decoding.decode import Probe
 from vidcls.data.decoding.workers import Decoders, Failure, StageProgress
 
-_VERSION = 4
+_VERSION = 5
 _AHEAD = 256
 _OUTCOME: TypeAdapter[Inspection | Failure] = TypeAdapter(Inspection | Failure)
 

@@ -25,7 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidcls.data.decoding.decode import Probe, frames_at
-from vidcls.data.decoding.readers import DecodeError, Pixels
+from vidcls.data.decoding.errors import DecodeError
+from vidcls.data.decoding.pictures import Pixels
 from vidcls.data.layouts.files import FLOW_NAME, frame_files, is_flow_file, is_image_file
 from vidcls.spec.sections import FlowMethod
 

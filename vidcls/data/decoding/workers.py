@@ -24,7 +24,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from vidcls.data.decoding.decode import quiet_worker
-from vidcls.data.decoding.readers import DecodeError
+from vidcls.data.decoding.errors import DecodeError
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -30,10 +30,11 @@ Kind = Literal[
     "unlisted",  # beside the videos of a CSV, which may list what it likes
     "class_without_videos",
     "val_cut",
+    "read_as",  # what is done to the pictures of a video
 ]
 LEFT_OUT_BY_SKIP: frozenset[Kind] = frozenset({"missing", "empty", "unreadable"})
 _WARNINGS: frozenset[Kind] = frozenset({"extra", "same_content"})
-_NOTES: frozenset[Kind] = frozenset({"unlisted", "class_without_videos", "val_cut"})
+_NOTES: frozenset[Kind] = frozenset({"unlisted", "class_without_videos", "val_cut", "read_as"})
 
 # What data sets call their splits, in any case of letters.
 SPLIT_NAMES: dict[str, Split] = {

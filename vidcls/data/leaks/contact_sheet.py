@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from vidcls.data.decoding.decode import Probe, decode
-from vidcls.data.decoding.readers import Pixels
+from vidcls.data.decoding.pictures import Pixels
 from vidcls.data.decoding.workers import Decoders, Failure, StageProgress
 from vidcls.data.leaks.audit import Pair
 from vidcls.data.leaks.descriptors import spread
