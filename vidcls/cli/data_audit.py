@@ -11,6 +11,7 @@ from vidcls.cli.common import AsJson, console, print_json, say
 from vidcls.cli.data_relations import (
     TIMEOUT_S,
     FeaturesArg,
+    LayoutArg,
     RootArg,
     SourceArg,
     SplitNumberArg,
@@ -42,6 +43,7 @@ def audit(
         Path | None, typer.Option(metavar="FILE.jpg", help="Write a contact sheet of the pairs to look at.")
     ] = None,
     as_json: AsJson = False,
+    layout: LayoutArg = "auto",
     split_number: SplitNumberArg = None,
     source: SourceArg = "auto",
     val_fraction: Annotated[
@@ -64,7 +66,12 @@ def audit(
     if sheet is not None and sheet.suffix.lower() not in _SHEET_ENDINGS:
         raise UserError(f"--sheet: {sheet} does not end in {', '.join(_SHEET_ENDINGS)}")
     manifest = read_root(
-        root, store_dir=store_dir, split_number=split_number, source=source, val_fraction=val_fraction
+        root,
+        store_dir=store_dir,
+        layout=layout,
+        split_number=split_number,
+        source=source,
+        val_fraction=val_fraction,
     )
     relations = find_relations(manifest, by=by, features=features, store_dir=store_dir)
     result = judge(relations, store_dir=store_dir)

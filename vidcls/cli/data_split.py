@@ -13,6 +13,7 @@ import typer
 from vidcls.cli.common import AsJson, console, print_json, say
 from vidcls.cli.data_relations import (
     FeaturesArg,
+    LayoutArg,
     RootArg,
     SourceArg,
     SplitNumberArg,
@@ -49,6 +50,7 @@ def split(
     ] = None,
     features: FeaturesArg = "auto",
     as_json: AsJson = False,
+    layout: LayoutArg = "auto",
     split_number: SplitNumberArg = None,
     source: SourceArg = "auto",
     store_dir: StoreDirArg = Path("store"),
@@ -63,7 +65,7 @@ def split(
     if folds is not None and (sizes is not None or keep is not None):
         raise UserError("--sizes and --keep have no effect with --folds", hint="leave them out")
     wanted = _sizes("0.8,0.2" if sizes is None else sizes)
-    manifest = read_root(root, store_dir=store_dir, split_number=split_number, source=source)
+    manifest = read_root(root, store_dir=store_dir, layout=layout, split_number=split_number, source=source)
     if (test := manifest.split("test")) and "test" not in ({} if folds else wanted):
         say(f"{len(test)} test videos go to train and val here: keep another test aside")
     old = _as_listed(read_root(keep, store_dir=store_dir)) if keep is not None else None
