@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from vidcls.cli import data_split
 from vidcls.cli.common import Force, refuse_overwrite
 from vidcls.cli.data_audit import audit
 from vidcls.cli.data_check import check
+from vidcls.cli.data_relations import LayoutArg, RootArg, SourceArg, SplitNumberArg
 from vidcls.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
@@ -34,20 +35,16 @@ _MAX_SIZES = 8
 
 @app.command()
 def scan(
-    root: Annotated[Path, typer.Argument(metavar="ROOT", help="Folder with the videos, or a CSV manifest.")],
+    root: RootArg,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     write_manifest: Annotated[
         Path | None,
         typer.Option(metavar="FILE.csv", help="Write the usable videos as a CSV that data.root can name."),
     ] = None,
-    split_number: Annotated[
-        int | None, typer.Option(min=1, max=3, help="Which of the official UCF101 lists; 1 if unset.")
-    ] = None,
-    source: Annotated[
-        Literal["auto", "videos", "frames", "flows"],
-        typer.Option(help="Which to read where a course layout holds several; auto takes videos."),
-    ] = "auto",
+    layout: LayoutArg = "auto",
+    split_number: SplitNumberArg = None,
+    source: SourceArg = "auto",
     force: Force = False,
 ) -> None:
     """Show layout, classes, splits, groups, durations, sizes, fps, and every problem by file name.
@@ -62,7 +59,7 @@ def scan(
     if write_manifest is not None and write_manifest.suffix.lower() != ".csv":
         raise UserError(f"--write-manifest: {write_manifest} does not end in .csv")
     refuse_overwrite(write_manifest, option="--write-manifest", force=force)
-    section = DataSection(root=str(root), split_number=split_number, source=source)
+    section = DataSection(root=str(root), layout=layout, split_number=split_number, source=source)
     with _progress("looking") as progress:
         result = scan_root(section, progress=progress)
     if as_json:

@@ -13,6 +13,7 @@ from vidcls.cli.common import AsJson, Force, console, print_json, refuse_overwri
 from vidcls.cli.data_relations import (
     TIMEOUT_S,
     FeaturesArg,
+    LayoutArg,
     RootArg,
     SourceArg,
     SplitNumberArg,
@@ -46,6 +47,7 @@ def audit(
     ] = None,
     force: Force = False,
     as_json: AsJson = False,
+    layout: LayoutArg = "auto",
     split_number: SplitNumberArg = None,
     source: SourceArg = "auto",
     val_fraction: Annotated[
@@ -69,7 +71,12 @@ def audit(
         raise UserError(f"--sheet: {sheet} does not end in {', '.join(_SHEET_ENDINGS)}")
     refuse_overwrite(sheet, option="--sheet", force=force)
     manifest = read_root(
-        root, store_dir=store_dir, split_number=split_number, source=source, val_fraction=val_fraction
+        root,
+        store_dir=store_dir,
+        layout=layout,
+        split_number=split_number,
+        source=source,
+        val_fraction=val_fraction,
     )
     relations = find_relations(manifest, by=by, features=features, store_dir=store_dir)
     result = judge(relations, store_dir=store_dir)

@@ -24,8 +24,21 @@ FeaturesArg = Annotated[
 ]
 StoreDirArg = Annotated[Path, typer.Option(help="Folder of the caches, that of training at best.")]
 SplitNumberArg = Annotated[
-    int | None, typer.Option(min=1, max=3, help="Which of the official UCF101 lists; 1 if unset.")
+    int | None, typer.Option(min=1, max=3, help="Which of the lists of UCF101 or HMDB51; 1 if unset.")
 ]
+LayoutName = Literal[
+    "auto",
+    "course",
+    "csv",
+    "ucf101",
+    "hmdb51",
+    "kinetics",
+    "ssv2",
+    "lists",
+    "split/class/video",
+    "class/video",
+]
+LayoutArg = Annotated[LayoutName, typer.Option(help="How the folder is read; auto finds out.")]
 SourceArg = Annotated[
     Literal["auto", "videos", "frames", "flows"],
     typer.Option(help="Which to read where a course layout holds several; auto takes videos."),
@@ -37,6 +50,7 @@ def read_root(
     root: Path,
     *,
     store_dir: Path,
+    layout: LayoutName = "auto",
     split_number: int | None = None,
     source: Literal["auto", "videos", "frames", "flows"] = "auto",
     val_fraction: float | None = None,
@@ -50,7 +64,9 @@ def read_root(
     from vidcls.data.manifest import read_manifest
     from vidcls.spec.sections import DataSection
 
-    section = DataSection(root=str(root), split_number=split_number, source=source, val_fraction=val_fraction)
+    section = DataSection(
+        root=str(root), layout=layout, split_number=split_number, source=source, val_fraction=val_fraction
+    )
     with stages() as progress:
         manifest = read_manifest(
             section, cache_dir=store_dir, progress=lambda done, total: progress("read files", done, total)

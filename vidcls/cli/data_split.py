@@ -13,6 +13,7 @@ import typer
 from vidcls.cli.common import AsJson, Force, console, print_json, refuse_overwrite, say
 from vidcls.cli.data_relations import (
     FeaturesArg,
+    LayoutArg,
     RootArg,
     SourceArg,
     SplitNumberArg,
@@ -55,6 +56,7 @@ def split(
     force: Force = False,
     features: FeaturesArg = "auto",
     as_json: AsJson = False,
+    layout: LayoutArg = "auto",
     split_number: SplitNumberArg = None,
     source: SourceArg = "auto",
     store_dir: StoreDirArg = Path("store"),
@@ -75,7 +77,7 @@ def split(
     files = [out] if folds is None else [_of_fold(out, number + 1) for number in range(folds)]
     for file in files:
         refuse_overwrite(file, option="--out", force=force)
-    manifest = read_root(root, store_dir=store_dir, split_number=split_number, source=source)
+    manifest = read_root(root, store_dir=store_dir, layout=layout, split_number=split_number, source=source)
     if wanted is not None:
         _refuse_unclear(wanted, manifest)
     old = _as_listed(read_root(keep, store_dir=store_dir)) if keep is not None else None

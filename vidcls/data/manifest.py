@@ -166,7 +166,9 @@ def read_manifest(
         UserError: If the root is unusable as a whole, or a setting has no effect there.
     """
     root = Path(section.root).expanduser()
-    listing = read_layout(root, source=section.source, split_number=section.split_number)
+    listing = read_layout(
+        root, layout=section.layout, source=section.source, split_number=section.split_number
+    )
     if section.val_fraction is not None and any(entry.split == "val" for entry in listing.entries):
         raise UserError(
             f"data.val_fraction: {section.val_fraction} has no effect here: {root} has a val split",

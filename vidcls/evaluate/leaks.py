@@ -41,6 +41,7 @@ def _reading(spec: Spec) -> list[str]:
     """Options by which `vidcls data` reads the same videos, and keeps its verdict where runs look."""
     default = Spec.model_fields["store_dir"].default
     options = {
+        "--layout": None if spec.data.layout == "auto" else spec.data.layout,
         "--source": None if spec.data.source == "auto" else spec.data.source,
         "--split-number": spec.data.split_number,
         "--store-dir": None if spec.store_dir == default else spec.store_dir,

@@ -21,6 +21,18 @@ Split = Literal["train", "val", "test"]
 Residency = Literal["device", "memory", "mapped", "streamed"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Source = Literal["auto", "videos", "frames", "flows"]
+Layout = Literal[
+    "auto",
+    "course",
+    "csv",
+    "ucf101",
+    "hmdb51",
+    "kinetics",
+    "ssv2",
+    "lists",
+    "split/class/video",
+    "class/video",
+]
 FlowMethod = Literal["dis", "farneback"]
 Modality = Literal["rgb", "flow", "difference", "rgb+flow", "rgb+difference"]
 Side = Annotated[PositiveInt, Field(ge=8)]
@@ -39,12 +51,15 @@ class DataSection(Section):
     """Where the videos are and how their files are read."""
 
     root: Text = not_identity("data/motion10")
-    """Folder with the videos, or a CSV manifest `path,label,split[,group]`."""
+    """Folder with the videos, a CSV manifest `path,label[,split][,group]`, or a text list `path label`."""
+    layout: Layout = not_identity("auto")
+    """How the folder is read; `auto` finds out, and asks for this where two readings are possible."""
     source: Source = "auto"
     """Which to read where a course layout holds several; `auto` takes videos, else frames, else flows.
     `flows` are fields of optical flow, for clip.modality: flow."""
     split_number: Annotated[PositiveInt, Field(le=3)] | None = None
-    """Which of the official UCF101 lists (1 to 3); only for that layout, there 1 if unset."""
+    """Which of the numbered lists of UCF101 or HMDB51 (1 to 3); only where lists have numbers, there 1 if
+    unset."""
     val_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share of train cut off as val, by group, where the data has no val; 0.2 if unset."""
     flip_labels: dict[str, str] | None = None

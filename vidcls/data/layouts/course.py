@@ -5,15 +5,19 @@
     frames/{split}/{action}/{video_name}/    frame_1.jpg, frame_2.jpg, ...
     flows/{split}/{action}/{video_name}/     flow_1_2.npy, flow_2_3.npy, ...: floats (2, H, W)
 
-Label ids come from the tables: they are not in alphabetic order.
+Label ids come from the tables: they are not in alphabetic order. A video is known by `video_path` without its
+ending.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from vidcls.data.layouts.files import frame_files, is_image_file
-from vidcls.data.layouts.listing import ClassIds, Disk, Entry, Listing, Problem, group_of, read_rows
+from vidcls.data.layouts.disk import Disk
+from vidcls.data.layouts.files import frame_files, is_image_file, without_video_suffix
+from vidcls.data.layouts.labels import ClassIds
+from vidcls.data.layouts.listing import Entry, Listing, Problem
+from vidcls.data.layouts.rows import read_rows
 from vidcls.errors import UserError
 from vidcls.spec.sections import SPLITS, Source
 
@@ -44,23 +48,24 @@ def read_course(root: Path, *, source: Source) -> Listing:
         table = root / "metadata" / f"{split}.csv"
         if not table.is_file():
             continue
-        for line, row in read_rows(table, _COLUMNS):
+        for line, row in read_rows(table, _COLUMNS, problems):
             where = f"metadata/{split}.csv:{line}"
             name, action = row["video_name"], row["action"]
             written = row["video_path"].lstrip("/") if kind == "videos" else f"{action}/{name}"
             if not name or not written:
                 problems.append(Problem("table", f"{where}: no video_name or no video_path"))
                 continue
-            path = disk.take(f"{split}/{written}")
+            path = disk.take(f"{split}/{written}", where=where)
             if kind == "flows":
                 _refuse_pictures(path)
             problem = ids.add(action, row["label"], where=where)
             if problem is not None:
                 problems.append(problem)
                 continue
-            group = group_of(name, action)
-            entries.append(Entry(id=name, path=path, label=action, split=split, group=group, where=where))
-    problems += disk.extras(root)
+            # Equal for the video, its frames and its flow; names alone may repeat in another class.
+            key = without_video_suffix(written)
+            entries.append(Entry(id=key, path=path, label=action, split=split, group=None, where=where))
+    problems += disk.problems(root)
     return Listing(f"course ({kind})", ids.ordered(), tuple(entries), tuple(problems))
 
 

@@ -1,28 +1,23 @@
-"""A CSV manifest `path,label,split[,group][,label_id]`. Paths are relative to the CSV.
+"""A CSV manifest `path,label[,split][,group][,label_id]`. Paths are relative to the CSV.
 
-`label` is the name of the class. `label_id` settles the order of the classes where that is not the sorted
-order of their names; `vidcls data scan --write-manifest` writes it so that labels survive.
+`label` is the name of the class. Without the column `split` all videos are train. `label_id` settles the
+order of the classes where that is not the sorted order of their names; `vidcls data scan --write-manifest`
+writes it so that labels survive. The delimiter may be a comma, a semicolon, a tab or `|`.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from vidcls.data.layouts.disk import NearPaths
 from vidcls.data.layouts.files import find_videos
-from vidcls.data.layouts.listing import (
-    SPLIT_NAMES,
-    ClassIds,
-    Entry,
-    Listing,
-    Problem,
-    group_of,
-    read_rows,
-    sorted_classes,
-)
+from vidcls.data.layouts.labels import ClassIds, group_problem, label_problem, sorted_classes
+from vidcls.data.layouts.listing import SPLIT_NAMES, Entry, Listing, Problem
+from vidcls.data.layouts.rows import read_rows
 
-COLUMNS = ("path", "label", "split")
+COLUMNS = ("path", "label")
 
 
 def read_table(path: Path) -> Listing:
@@ -32,30 +27,47 @@ def read_table(path: Path) -> Listing:
         UserError: If the file is no CSV or lacks a column.
     """
     ids = ClassIds()
+    near = NearPaths(path.parent)
     entries: list[Entry] = []
     problems: list[Problem] = []
     has_ids = False
-    for line, row in read_rows(path, COLUMNS):
+    for line, row in read_rows(path, COLUMNS, problems):
         where = f"{path.name}:{line}"
-        split = SPLIT_NAMES.get(row["split"].lower())
         has_ids = "label_id" in row
-        problem = ids.add(row["label"], row["label_id"], where=where) if has_ids else None
-        if not row["path"]:
-            problem = Problem("table", f"{where}: no path")
-        elif not row["label"]:
-            problem = Problem("label", f"{where}: no label")
-        elif split is None:
-            problem = Problem("split", f"{where}: split {row['split']!r} is not train, val or test")
-        if problem is not None or split is None:
-            problems += [problem] if problem is not None else []
-            continue
-        video = path.parent / row["path"]
-        group = row.get("group") or group_of(video.name, row["label"])
-        entries.append(
-            Entry(id=row["path"], path=video, label=row["label"], split=split, group=group, where=where)
-        )
-    classes = ids.ordered() if has_ids else sorted_classes({entry.label for entry in entries})
+        entry = _entry(row, path.parent, where=where)
+        if isinstance(entry, Entry) and has_ids:
+            entry = ids.add(row["label"], row["label_id"], where=where) or entry
+        if isinstance(entry, Entry) and not entry.path.exists():
+            entry = _misspelt(row["path"], near, where=where) or entry
+        if isinstance(entry, Entry):
+            entries.append(entry)
+        else:
+            problems.append(entry)
+    classes = ids.ordered() if has_ids else sorted_classes(entry.label for entry in entries)
     return Listing("csv", classes, tuple(entries), (*problems, *_unlisted(entries)))
+
+
+def _entry(row: Mapping[str, str], folder: Path, *, where: str) -> Entry | Problem:
+    label, group = row["label"], row.get("group", "")
+    split = SPLIT_NAMES.get(row["split"].lower()) if "split" in row else "train"
+    if not row["path"]:
+        return Problem("table", f"{where}: no path")
+    if (problem := label_problem(label, where=where) or group_problem(group, where=where)) is not None:
+        return problem
+    if split is None:
+        return Problem("split", f"{where}: split {row['split']!r} is not train, val or test")
+    written = Path(row["path"])
+    return Entry(written.as_posix(), folder / written, label, split, group or None, where)
+
+
+def _misspelt(written: str, near: NearPaths, *, where: str) -> Problem | None:
+    found = near.find(written)
+    if found is None:
+        return None
+    path, difference = found
+    return Problem(
+        "missing", f"{where}: {written} is not there; {path} is, which differs in {difference}: write that"
+    )
 
 
 def _unlisted(entries: list[Entry]) -> Iterator[Problem]:
