@@ -48,12 +48,12 @@ def doctor(
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
-        from rich.table import Table
+        from vidcls.cli.screen import Table, styled
 
         table = Table("", "found", "what that means", box=None)
         colour = {"ok": "green", "note": "yellow", "problem": "red"}
         for finding in findings:
-            table.add_row(f"[{colour[finding.state]}]{finding.what}[/]", finding.found, finding.cost)
+            table.add_row(styled(finding.what, colour[finding.state]), finding.found, finding.cost)
         console().print(table)
     if any(finding.state == "problem" for finding in findings):
         raise typer.Exit(int(ExitCode.FAILED))
@@ -151,11 +151,11 @@ def _try_training(as_json: bool) -> None:
     if as_json:
         print_json([asdict(result) for result in results])
     else:
-        from rich.table import Table
+        from vidcls.cli.screen import Table, styled
 
         table = Table("strategy", "device", "precision", "clips/s", "killed and resumed", box=None)
         for result in results:
-            verdict = "[green]equal to the bit[/]" if result.same else "[red]differs[/]"
+            verdict = styled("equal to the bit", "green") if result.same else styled("differs", "red")
             table.add_row(result.name, result.device, result.precision, f"{result.clips_per_s:.0f}", verdict)
         console().print(table)
     if not all(result.same for result in results):

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from vidcls.cli.common import echo
 from vidcls.errors import UserError
 
 _FOLDERS = ("experiments", "sweeps", "slurm")
@@ -31,8 +32,8 @@ def init(
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "single"))
         else:
             shutil.copy(source, folder / name)
-    typer.echo(f"{folder}: experiments/ sweeps/ slurm/ Makefile")
-    typer.echo(f"next: cd {folder} && make train")
+    echo(f"{folder}: experiments/ sweeps/ slurm/ Makefile")
+    echo(f"next: cd {folder} && make train")
 
 
 def _shipped(name: str) -> Path:
