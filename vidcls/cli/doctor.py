@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import typer
 
 from vidcls.cli.common import AsJson, console, print_json
-from vidcls.errors import ExitCode
+from vidcls.errors import ExitCode, UserError
 
 _LOW_DISK_GB = 20
 _PACKAGES = ("vidcls", "torch", "torchvision", "av", "decord", "numpy", "pydantic", "wandb")
@@ -111,9 +111,15 @@ def _compute() -> Iterator[Finding]:
 
 
 def _tracking() -> Finding:
-    from vidcls.tracking.wandb import default_mode
+    from vidcls.tracking.mode import choose_mode
 
-    mode = default_mode()
+    try:
+        mode = choose_mode("auto", warn=lambda _: None)
+    except ImportError:
+        return Finding("w&b", "note", "not installed", "runs are recorded in metrics.jsonl only")
+    except UserError as error:
+        cost = f"runs are recorded in metrics.jsonl only; {error.hint}"
+        return Finding("w&b", "problem", error.message, cost)
     if mode == "online":
         return Finding("w&b", "ok", "credentials found: runs are tracked online")
     cost = "recorded offline; `wandb login` or WANDB_API_KEY changes that, `wandb sync` sends it later"

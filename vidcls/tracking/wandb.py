@@ -76,12 +76,18 @@ def open_tracker(
     try:
         import wandb  # noqa: F401
     except ImportError:
-        warn("Weights & Biases is not installed: the run is recorded in metrics.jsonl only")
+        warn(
+            "Weights & Biases is not installed: the run is recorded in metrics.jsonl only; after"
+            f" pip install wandb, send it with: vidcls sync {run_dir}"
+        )
         return NullTracker()
     try:
         mode = choose_mode(section.mode, warn=warn)
     except Exception as error:  # the client's own settings files may be broken
-        warn(f"Weights & Biases cannot start ({reason_of(error)}): the run is recorded in metrics.jsonl only")
+        warn(
+            f"Weights & Biases cannot start ({reason_of(error)}): the run is recorded in metrics.jsonl only;"
+            f" once that is mended, send it with: vidcls sync {run_dir}"
+        )
         return NullTracker()
     if mode == "disabled":
         return NullTracker()
@@ -97,14 +103,6 @@ def open_tracker(
         leak_state=leak_state,
     )
     return WandbTracker(start, mode=mode, history=history, warn=warn)
-
-
-def default_mode() -> Mode:
-    """What `mode: auto` comes to on this machine, `disabled` where the client is not installed or broken."""
-    try:
-        return choose_mode("auto", warn=lambda _: None)
-    except Exception:  # absent, or its settings files cannot be read
-        return "disabled"
 
 
 class WandbTracker:
