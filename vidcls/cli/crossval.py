@@ -82,7 +82,8 @@ def _plain(found: CrossValidation) -> list[dict[str, object]]:
 
 def _render(found: CrossValidation) -> None:
     from rich import box
-    from rich.table import Table
+
+    from vidcls.cli.screen import Table
 
     table = Table("spec", box=box.SIMPLE_HEAD)
     for name in ("top-1", "each fold seed", "difference to the first", "95 % interval"):

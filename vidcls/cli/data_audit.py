@@ -113,26 +113,23 @@ def _write_sheet(result: Audit, path: Path, *, store_dir: Path) -> None:
 
 
 def _show(result: Audit, *, reading: Sequence[str]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
+    from vidcls.cli.screen import Table
 
     screen, manifest = console(), result.relations.manifest
-    screen.print(
-        f"{manifest.root}: {len(manifest.videos)} videos, judged by {result.relations.by}", markup=False
-    )
+    screen.print(f"{manifest.root}: {len(manifest.videos)} videos, judged by {result.relations.by}")
     best = result.best_pairs()
     if best:
         table = Table("split", "class", "video", "relative in train", "found by", "alike")
         for pair in best[:_MAX_ROWS]:
             alike = "" if pair.similarity is None else f"{pair.similarity:.2f}"
             label = manifest.classes[pair.train.label]
-            names = (escape(name) for name in (label, pair.held_out.id, pair.train.id))
+            names = (name for name in (label, pair.held_out.id, pair.train.id))
             table.add_row(pair.held_out.split, *names, pair.reason, alike)
         screen.print(table)
         if len(best) > _MAX_ROWS:
             screen.print(f"and {len(best) - _MAX_ROWS} more; --json gives all")
     for name, reason in result.relations.not_read.items():
-        screen.print(f"not looked at: {name}: {reason}", markup=False, soft_wrap=True)
+        screen.print(f"not looked at: {name}: {reason}", soft_wrap=True)
     if result.relations.num_unknown and not result.relations.not_read:
         screen.print(
             f"{result.relations.num_unknown} videos say nothing of where they come from; --by content"
@@ -145,4 +142,4 @@ def _show(result: Audit, *, reading: Sequence[str]) -> None:
     if result.state.kind == "leaky":
         by = "group" if result.relations.by == "group" else "content"
         words = ["vidcls", "data", "split", str(manifest.root), "--by", by, "--out", "clean.csv", *reading]
-        screen.print(f"  {shlex.join(words)}  makes splits without leaks", markup=False, soft_wrap=True)
+        screen.print(f"  {shlex.join(words)}  makes splits without leaks", soft_wrap=True)

@@ -203,9 +203,7 @@ def _sizes(text: str) -> Sizes:
 
 
 def _show(made: Mapping[Path, Manifest], *, as_json: bool) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
+    from vidcls.cli.screen import Table
     from vidcls.data.leaks.resplit import counts
 
     if as_json:
@@ -216,7 +214,7 @@ def _show(made: Mapping[Path, Manifest], *, as_json: bool) -> None:
         splits = list(next(iter(table.values())))
         shown = Table("class", *splits, show_footer=True)
         for name, row in table.items():
-            shown.add_row(escape(name), *(str(row[split]) for split in splits))
+            shown.add_row(name, *(str(row[split]) for split in splits))
         shown.columns[0].footer = "all"
         for column, split in zip(shown.columns[1:], splits, strict=True):
             column.justify, column.footer = "right", str(len(manifest.split(split)))
@@ -224,6 +222,5 @@ def _show(made: Mapping[Path, Manifest], *, as_json: bool) -> None:
         num_groups = len({video.group for video in manifest.videos if video.group is not None})
         console().print(
             f"wrote {path}: {num_groups} groups, none in two splits; use it with data.root={path}",
-            markup=False,
             soft_wrap=True,
         )

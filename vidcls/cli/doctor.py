@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import typer
 
 from vidcls.cli.common import AsJson, console, print_json
-from vidcls.errors import ExitCode
+from vidcls.errors import ExitCode, UserError
 
 _LOW_DISK_GB = 20
 _PACKAGES = ("vidcls", "torch", "torchvision", "av", "decord", "numpy", "pydantic", "wandb")
@@ -48,12 +48,12 @@ def doctor(
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
-        from rich.table import Table
+        from vidcls.cli.screen import Table, styled
 
         table = Table("", "found", "what that means", box=None)
         colour = {"ok": "green", "note": "yellow", "problem": "red"}
         for finding in findings:
-            table.add_row(f"[{colour[finding.state]}]{finding.what}[/]", finding.found, finding.cost)
+            table.add_row(styled(finding.what, colour[finding.state]), finding.found, finding.cost)
         console().print(table)
     if any(finding.state == "problem" for finding in findings):
         raise typer.Exit(int(ExitCode.FAILED))
@@ -112,10 +112,15 @@ def _compute() -> Iterator[Finding]:
 
 def _tracking() -> Finding:
     from vidcls.tracking.limits import INIT, SERVICE, limit_s, unreachable
-    from vidcls.tracking.mode import load_settings
-    from vidcls.tracking.wandb import default_mode
+    from vidcls.tracking.mode import choose_mode, load_settings
 
-    mode = default_mode()
+    try:
+        mode = choose_mode("auto", warn=lambda _: None)
+    except ImportError:
+        return Finding("w&b", "note", "not installed", "runs are recorded in metrics.jsonl only")
+    except UserError as error:
+        cost = f"runs are recorded in metrics.jsonl only; {error.hint}"
+        return Finding("w&b", "problem", error.message, cost)
     if mode == "online":
         if reason := unreachable(load_settings().base_url):
             cost = "recorded offline; `vidcls sync` sends it from a machine with network"
@@ -158,11 +163,11 @@ def _try_training(as_json: bool) -> None:
     if as_json:
         print_json([asdict(result) for result in results])
     else:
-        from rich.table import Table
+        from vidcls.cli.screen import Table, styled
 
         table = Table("strategy", "device", "precision", "clips/s", "killed and resumed", box=None)
         for result in results:
-            verdict = "[green]equal to the bit[/]" if result.same else "[red]differs[/]"
+            verdict = styled("equal to the bit", "green") if result.same else styled("differs", "red")
             table.add_row(result.name, result.device, result.precision, f"{result.clips_per_s:.0f}", verdict)
         console().print(table)
     if not all(result.same for result in results):

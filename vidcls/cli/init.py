@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vidcls.cli.common import Force, refuse_overwrite, say
+from vidcls.cli.common import Force, echo, refuse_overwrite, say
 from vidcls.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def init(
             if is_given:
                 raise UserError(f"{option} has no effect without --data", hint="leave it out")
         _copy_examples(_sources(folder), folder)
-        typer.echo(f"next: cd {shlex.quote(str(folder))} && make train")
+        echo(f"next: cd {shlex.quote(str(folder))} && make train")
         return
     if folder.resolve().is_relative_to(data.resolve()):
         raise UserError(
@@ -94,7 +94,7 @@ def _copy_examples(sources: dict[str, Path], folder: Path) -> None:
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "single"))
         else:
             shutil.copy(source, folder / name)
-    typer.echo(f"{folder}: experiments/ sweeps/ slurm/ Makefile")
+    echo(f"{folder}: experiments/ sweeps/ slurm/ Makefile")
 
 
 def _shipped(name: str) -> Path:
@@ -164,10 +164,10 @@ def _say(made: FirstExperiment, *, folder: Path, name: str) -> None:
     file = f"experiments/{name}.yaml"
     for label in made.missing_weights:
         say(f"the weights {label} are not here yet; --recipe few_videos needs no download")
-    typer.echo(f"wrote {folder / file}")
+    echo(f"wrote {folder / file}")
     steps = [f"vidcls weights fetch {label}" for label in made.missing_weights]
     steps += [f"vidcls check {file}", f"vidcls train {file}"]
     if folder.resolve() != Path.cwd():
         steps[0] = f"cd {shlex.quote(str(folder))} && {steps[0]}"
     for number, step in enumerate(steps):
-        typer.echo(f"{'then' if number else 'next'}: {step}")
+        echo(f"{'then' if number else 'next'}: {step}")

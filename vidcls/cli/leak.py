@@ -70,7 +70,8 @@ def _plain(found: Inflation) -> dict[str, object]:
 
 def _render(found: Inflation) -> None:
     from rich import box
-    from rich.table import Table
+
+    from vidcls.cli.screen import Table
 
     table = Table("seed", box=box.SIMPLE_HEAD)
     for name in (f"leaky {found.share:.0%}", "clean", "difference"):

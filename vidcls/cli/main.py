@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from vidcls.cli.common import accept_any_text, echo, say
 from vidcls.errors import ExitCode, VidclsError
 
 _TAKE_OVERRIDES = ("train", "spec", "model", "sweep", "leak", "check", "crossval")
@@ -22,6 +23,7 @@ class _Group(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Turn dashed overrides (what `wandb agent` passes) into plain ones before options are read."""
+        accept_any_text()
         plain: list[str] = []
         for i, arg in enumerate(args):
             if args[0] in _TAKE_OVERRIDES and (match := _SPACED.fullmatch(arg)):
@@ -53,7 +55,7 @@ class _Group(TyperGroup):
             )
             fail(VidclsError(f"{error.filename}: {error.strerror}", hint=hint))
         except KeyboardInterrupt:
-            typer.echo("interrupted", err=True)
+            say("interrupted")
             raise SystemExit(130) from None
 
 
@@ -61,11 +63,9 @@ def fail(error: VidclsError) -> None:
     """Print an error to stderr, with what to do next, and exit with its code."""
     stopped = error.exit_code in (ExitCode.DONE, ExitCode.REQUEUE)
     head = typer.style("stopped" if stopped else "error", fg="yellow" if stopped else "red", bold=True)
-    typer.echo(
-        f"{head}: {error.message}" if "\n" not in error.message else f"{head}:\n{error.message}", err=True
-    )
+    echo(error.message, err=True, head=f"{head}:\n" if "\n" in error.message else f"{head}: ")
     if error.hint:
-        typer.echo(f"  {error.hint}", err=True)
+        say(f"  {error.hint}")
     raise SystemExit(int(error.exit_code))
 
 
@@ -81,7 +81,7 @@ def _version(value: bool) -> None:
     if value:
         from importlib.metadata import version
 
-        typer.echo(f"vidcls {version('vidcls')}")
+        echo(f"vidcls {version('vidcls')}")
         raise typer.Exit
 
 

@@ -9,7 +9,7 @@ import typer
 
 from vidcls.cli import sweep_state
 from vidcls.cli.check import NoCheck, look_before_queueing, require_all
-from vidcls.cli.common import AsJson, print_json, say, shown, split_args
+from vidcls.cli.common import AsJson, echo, emit, print_json, say, shown, split_args
 from vidcls.cli.queued import warn_of_key
 
 if TYPE_CHECKING:
@@ -63,10 +63,10 @@ def check(
     points = "a continuous space" if found.num_points is None else f"{found.num_points} points"
     trials = "no end but a budget" if found.num_trials is None else f"{found.num_trials} trials"
     hours = f", {found.hours:.2f} hours one after the other" if found.hours is not None else ""
-    typer.echo(f"{file}: {sweep.method} over {', '.join(sweep.space.searched)}: {points}, {trials}{hours}")
+    echo(f"{file}: {sweep.method} over {', '.join(sweep.space.searched)}: {points}, {trials}{hours}")
     for note in found.notes:
-        typer.echo(f"  {note}")
-    typer.echo(f"next: vidcls sweep launch {file}")
+        echo(f"  {note}")
+    echo(f"next: vidcls sweep launch {file}")
 
 
 @app.command()
@@ -138,7 +138,7 @@ def _launch(plan: Plan, overrides: tuple[str, ...], *, dry_run: bool, no_check: 
     for note in plan.notes:
         say(note)
     if dry_run:
-        typer.echo(plan.queue.script(job_of(plan)), nl=False)
+        emit(plan.queue.script(job_of(plan)))
         return
     is_new = not plan.folder.options_file.is_file()
     if not is_new and plan.folder.options() != plan.options:
@@ -159,9 +159,9 @@ def _launch(plan: Plan, overrides: tuple[str, ...], *, dry_run: bool, no_check: 
     trials = "trials until a budget ends them" if plan.num_trials is None else f"{plan.num_trials} trials"
     verb = "launched" if is_new else "goes on"
     submitted = f"job {job}" if job else "all of them are there"
-    typer.echo(f"{plan.sweep.name} {verb}: {trials}, {plan.num_workers} workers, {submitted}")
-    typer.echo(f"  {plan.folder.path}")
-    typer.echo(f"next: vidcls sweep status {shown(plan.folder.path)} --watch")
+    echo(f"{plan.sweep.name} {verb}: {trials}, {plan.num_workers} workers, {submitted}")
+    echo(f"  {plan.folder.path}")
+    echo(f"next: vidcls sweep status {shown(plan.folder.path)} --watch")
 
 
 def _launch_wandb(
@@ -190,11 +190,11 @@ def _launch_wandb(
         file, overrides=overrides, options=options, profile=profile, num_workers=workers, dry_run=dry_run
     )
     if launched.script is not None:
-        typer.echo(launched.script, nl=False)
+        emit(launched.script)
         return
-    typer.echo(f"{launched.sweep}: {launched.num_workers} agents, job {launched.job}")
+    echo(f"{launched.sweep}: {launched.num_workers} agents, job {launched.job}")
     for line in launched.next_steps:
-        typer.echo(f"next: {line}")
+        echo(f"next: {line}")
 
 
 @app.command(hidden=True)
@@ -211,7 +211,7 @@ def work(
     sweep = SweepFolder.open(folder)
     place = place_of(num_gpus=gpus, num_cpus=cpus, device=device, per_gpu=sweep.options().per_gpu)
     leaving = SweepWorker(sweep, place).run()
-    typer.echo(leaving.reason)
+    echo(leaving.reason)
     raise SystemExit(int(leaving.exit_code))
 
 
@@ -230,9 +230,9 @@ def ls(
         print_json(rows)
         return
     for row in rows:
-        typer.echo(f"{shown(Path(row['folder']))}  {row['finished']}/{row['trials']} trials finished")
+        echo(f"{shown(Path(row['folder']))}  {row['finished']}/{row['trials']} trials finished")
     if not rows:
-        typer.echo(f"no sweeps below {folder}; vidcls sweep launch sweeps/late_fusion.yaml starts one")
+        echo(f"no sweeps below {folder}; vidcls sweep launch sweeps/late_fusion.yaml starts one")
 
 
 for command in sweep_state.COMMANDS:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,9 +13,9 @@ from pathlib import Path
 from vidcls.data.digests import Progress, digest_videos
 from vidcls.data.layouts import read_layout
 from vidcls.data.layouts.listing import LEFT_OUT_BY_SKIP, Entry, Listing, Problem
+from vidcls.data.layouts.table import write_table
 from vidcls.data.val_cut import cut_val
 from vidcls.errors import UserError
-from vidcls.files import write_text
 from vidcls.spec.sections import DEFAULT_MAX_BAD, SPLITS, DataSection, Split
 
 __all__ = ["Manifest", "Problem", "Video", "load_manifest", "read_manifest"]
@@ -96,20 +93,15 @@ class Manifest:
     def write_csv(self, path: Path) -> None:
         """Write a CSV manifest that reads back to the same videos, labels, splits and groups.
 
-        Paths are written relative to `path`.
-
         Raises:
             OSError: If the file cannot be written.
+            UserError: If a name is one that a CSV in UTF-8 does not give back.
         """
-        folder = path.resolve().parent
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["path", "label", "split", "group", "label_id"])
-        for video in self.videos:
-            written = Path(os.path.relpath(video.path.absolute(), folder)).as_posix()
-            label = self.classes[video.label]
-            writer.writerow([written, label, video.split, video.group or "", video.label])
-        write_text(path, text.getvalue())
+        rows = (
+            (video.path, self.classes[video.label], video.split, video.group or "", video.label)
+            for video in self.videos
+        )
+        write_table(path, list(rows))
 
 
 def load_manifest(section: DataSection, *, cache_dir: Path, progress: Progress | None = None) -> Manifest:

@@ -15,6 +15,7 @@ from vidcls.spec.base import (
     Text,
     not_identity,
 )
+from vidcls.spec.wandb_names import Entity, Project, Tag
 
 Auto = Literal["auto"]
 Split = Literal["train", "val", "test"]
@@ -246,11 +247,11 @@ class TrackingSection(Section):
 
     mode: Literal["auto", "online", "offline", "disabled"] = "auto"
     """`auto`: online with credentials, else offline; never asks."""
-    project: Text = "vidcls"
-    entity: Text | None = None
+    project: Project = "vidcls"
+    entity: Entity | None = None
     group: Text | None = None
     """Runs with one group are shown together; the name of the spec if unset."""
-    tags: tuple[Text, ...] = ()
+    tags: tuple[Tag, ...] = ()
     notes: Text | None = None
     previews: NonNegativeInt = 8
     """Validation clips shown with their predictions."""

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vidcls.errors import reason_of
 from vidcls.spec.sections import TrackingSection
 from vidcls.tracking.client import (
     Start,
@@ -73,12 +74,18 @@ def open_tracker(
     try:
         import wandb  # noqa: F401
     except ImportError:
-        warn("Weights & Biases is not installed: the run is recorded in metrics.jsonl only")
+        warn(
+            "Weights & Biases is not installed: the run is recorded in metrics.jsonl only; after"
+            f" pip install wandb, send it with: vidcls sync {run_dir}"
+        )
         return NullTracker()
     try:
         mode = choose_mode(section.mode, warn=warn)
     except Exception as error:  # the client's own settings files may be broken
-        warn(f"Weights & Biases cannot start ({_reason(error)}): the run is recorded in metrics.jsonl only")
+        warn(
+            f"Weights & Biases cannot start ({reason_of(error)}): the run is recorded in metrics.jsonl only;"
+            f" once that is mended, send it with: vidcls sync {run_dir}"
+        )
         return NullTracker()
     if mode == "disabled":
         return NullTracker()
@@ -94,14 +101,6 @@ def open_tracker(
         leak_state=leak_state,
     )
     return WandbTracker(start, mode=mode, history=history, warn=warn)
-
-
-def default_mode() -> Mode:
-    """What `mode: auto` comes to on this machine, `disabled` where the client is not installed or broken."""
-    try:
-        return choose_mode("auto", warn=lambda _: None)
-    except Exception:  # absent, or its settings files cannot be read
-        return "disabled"
 
 
 class WandbTracker:
@@ -173,14 +172,14 @@ class WandbTracker:
         try:
             run = self._begin(mode)
         except Exception as error:  # whatever the client raises, training goes on
-            self._complain(_reason(error))
+            self._complain(reason_of(error))
             self._ended = True
             return
         while (job := self._jobs.get()) is not None:
             try:
                 job(run)
             except Exception as error:  # one preview that fails must not cost the metrics after it
-                self._complain(_reason(error))
+                self._complain(reason_of(error))
 
     def _begin(self, mode: Mode) -> wandb.Run:
         import wandb
@@ -192,7 +191,7 @@ class WandbTracker:
                 return self._start("online", finish_timeout_s=limit_s(FINISH))
             except Exception as error:  # no network, a refused key, a server in trouble
                 self._warn(
-                    f"Weights & Biases cannot be reached ({_reason(error)}): recorded offline;"
+                    f"Weights & Biases cannot be reached ({reason_of(error)}): recorded offline;"
                     f" send it with: vidcls sync {self._start.run_dir}"
                 )
             # Its service process still holds the id of the failed attempt.
@@ -207,8 +206,3 @@ class WandbTracker:
                 f"Weights & Biases did not record all ({reason}); metrics.jsonl holds everything:"
                 f" vidcls sync {self._start.run_dir}"
             )
-
-
-def _reason(error: Exception) -> str:
-    """The first line of what went wrong."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -133,10 +133,9 @@ def check_features(asked: Asked, tried: Tried, manifests: Manifests) -> Iterator
     if not tried.feature_bytes or not spec.foresees_features:
         return
     num_videos = len(manifests[spec.data].training)
-    num_views = spec.num_stored_views
-    takes = tried.step_s / tried.full_batch_size * num_videos * num_views
-    found = f"of the frozen backbone, {num_videos} videos x {num_views} views: computed once and stored"
-    found += f", unless they are there; about {_clock(takes)} on this CPU"
+    takes = tried.step_s / tried.full_batch_size * num_videos * spec.num_stored_views
+    found = f"of the frozen backbone, {num_videos} videos x {spec.num_stored_views} views: computed once"
+    found += f" and stored, unless they are there; about {_clock(takes)} on this CPU"
     yield Finding("features", "ok", found)
 
 

@@ -7,8 +7,11 @@ writes it so that labels survive. The delimiter may be a comma, a semicolon, a t
 
 from __future__ import annotations
 
+import csv
+import io
+import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from vidcls.data.layouts.disk import NearPaths
@@ -16,8 +19,12 @@ from vidcls.data.layouts.files import find_videos
 from vidcls.data.layouts.labels import ClassIds, group_problem, label_problem, sorted_classes
 from vidcls.data.layouts.listing import SPLIT_NAMES, Entry, Listing, Problem
 from vidcls.data.layouts.rows import read_rows
+from vidcls.errors import UserError
+from vidcls.files import write_text
+from vidcls.text import csv_path, from_spreadsheet_cell, is_unicode, printable, spreadsheet_cell
 
 COLUMNS = ("path", "label")
+_MAX_SHOWN = 10
 
 
 def read_table(path: Path) -> Listing:
@@ -33,6 +40,7 @@ def read_table(path: Path) -> Listing:
     has_ids = False
     for line, row in read_rows(path, COLUMNS, problems):
         where = f"{path.name}:{line}"
+        row |= {name: from_spreadsheet_cell(row[name]) for name in ("label", "group") if name in row}
         has_ids = "label_id" in row
         entry = _entry(row, path.parent, where=where)
         if isinstance(entry, Entry) and has_ids:
@@ -84,3 +92,41 @@ def _unlisted(entries: list[Entry]) -> Iterator[Problem]:
             yield Problem(
                 "unlisted", f"{folder}: {len(absent)} of {len(others)} videos are not listed: {shown}"
             )
+
+
+def write_table(path: Path, videos: Sequence[tuple[Path, str, str, str, int]]) -> None:
+    """Write a CSV manifest, paths relative to it, and no cell so that a spreadsheet would run it.
+
+    Args:
+        path: The file.
+        videos: Path, name of the class, split, group or empty text, and label of each.
+
+    Raises:
+        OSError: If the file cannot be written.
+        UserError: If a name is one that a CSV in UTF-8 does not give back.
+    """
+    _refuse_names_that_csv_changes(path, [name for video in videos if (name := _changed_by_csv(video))])
+    folder = path.resolve().parent
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*COLUMNS, "group", "label_id"])
+    for video, label, split, group, number in videos:
+        written = csv_path(os.path.relpath(video.absolute(), folder))
+        writer.writerow([written, spreadsheet_cell(label), split, spreadsheet_cell(group), number])
+    write_text(path, text.getvalue())
+
+
+def _changed_by_csv(video: tuple[Path, str, str, str, int]) -> str | None:
+    """The first of a video's path, class and group that a CSV file in UTF-8 would not give back."""
+    names = map(str, video[:4])
+    return next((name for name in names if name != name.strip() or not is_unicode(name)), None)
+
+
+def _refuse_names_that_csv_changes(path: Path, bad: Sequence[str]) -> None:
+    if bad:
+        shown = [f"  {printable(name)}" for name in bad[:_MAX_SHOWN]]
+        more = [f"  and {len(bad) - _MAX_SHOWN} more"] if len(bad) > _MAX_SHOWN else []
+        what = "a CSV file cannot hold these names: they are not UTF-8, or begin or end with a blank"
+        raise UserError(
+            "\n".join([f"{path}: {what}", *shown, *more]), hint="rename those files or folders first"
+        )
