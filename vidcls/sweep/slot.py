@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 
+from vidcls.sockets import use_short_socket_paths
 from vidcls.sweep.messages import Epoch, Order, Outcome, enter
 from vidcls.sweep.trials import Lease, Trial
 
@@ -102,6 +103,7 @@ class Crew:
     """Starts children: of one forkserver, which has imported torch and computed nothing."""
 
     def __init__(self) -> None:
+        use_short_socket_paths()
         self._context: ForkServerContext = get_context("forkserver")
         self._context.set_forkserver_preload(["vidcls.sweep.child"])
 
