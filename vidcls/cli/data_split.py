@@ -105,7 +105,9 @@ def _sizes(text: str) -> Mapping[Split, float] | Mapping[Split, int]:
     from vidcls.spec.sections import SPLITS
 
     parts = [part.strip() for part in text.split(",")]
-    named = [re.fullmatch(r"(?:(train|val|test)=)?(\d+|\d*\.\d+)", part) for part in parts]
+    named = [
+        re.fullmatch(r"(?:(train|val|test)=)?([0-9]{1,9}|[0-9]{0,9}\.[0-9]{1,9})", part) for part in parts
+    ]
     names = [match[1] if match else None for match in named]
     numbers = [match[2] for match in named if match]
     is_plain = names == [None] * len(parts) and 2 <= len(parts) <= len(SPLITS)

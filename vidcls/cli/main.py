@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from vidcls.errors import ExitCode, VidclsError
+from vidcls.files import expand_home
 
 _TAKE_OVERRIDES = ("train", "spec", "model", "sweep", "leak", "check", "crossval")
 _TOP_LEVEL = ("name", "seed", "runs_dir", "store_dir")
 _DASHED = re.compile(rf"--((?:[A-Za-z_]\w*(?:\.\w+)+|{'|'.join(_TOP_LEVEL)})=.*)", re.DOTALL)
+_HOME = re.compile(r"(|--[a-z-]+=)(~.*)", re.DOTALL)
 _SPACED = re.compile(r"--([A-Za-z_]\w*(?:\.\w+)+)")
 
 
@@ -34,7 +36,7 @@ class _Group(TyperGroup):
                     )
                 )
             match = _DASHED.fullmatch(arg) if args[0] in _TAKE_OVERRIDES else None
-            plain.append(match[1] if match else arg)
+            plain.append(match[1] if match else _at_home(arg))
         return list(super().parse_args(ctx, plain))
 
     def invoke(self, ctx: Any) -> Any:
@@ -57,7 +59,18 @@ class _Group(TyperGroup):
             raise SystemExit(130) from None
 
 
-def fail(error: VidclsError) -> None:
+def _at_home(arg: str) -> str:
+    """An argument or `--option=VALUE` whose path begins with `~`, which a shell leaves alone behind a `=`."""
+    match = _HOME.fullmatch(arg)
+    if match is None:
+        return arg
+    try:
+        return f"{match[1]}{expand_home(match[2])}"
+    except ValueError as error:
+        fail(VidclsError(f"{arg}: {error}", exit_code=ExitCode.USER_MISTAKE))
+
+
+def fail(error: VidclsError) -> NoReturn:
     """Print an error to stderr, with what to do next, and exit with its code."""
     stopped = error.exit_code in (ExitCode.DONE, ExitCode.REQUEUE)
     head = typer.style("stopped" if stopped else "error", fg="yellow" if stopped else "red", bold=True)

@@ -165,7 +165,7 @@ def read_manifest(
     Raises:
         UserError: If the root is unusable as a whole, or a setting has no effect there.
     """
-    root = Path(section.root).expanduser()
+    root = Path(section.root)
     listing = read_layout(root, source=section.source, split_number=section.split_number)
     if section.val_fraction is not None and any(entry.split == "val" for entry in listing.entries):
         raise UserError(

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from vidcls.spec.base import (
     NonNegativeInt,
+    PathText,
     PositiveFloat,
     PositiveInt,
     Probability,
@@ -38,7 +39,7 @@ _PARTS: dict[str, tuple[int, float, float]] = {
 class DataSection(Section):
     """Where the videos are and how their files are read."""
 
-    root: Text = not_identity("data/motion10")
+    root: PathText = not_identity("data/motion10")
     """Folder with the videos, or a CSV manifest `path,label,split[,group]`."""
     source: Source = "auto"
     """Which to read where a course layout holds several; `auto` takes videos, else frames, else flows.

@@ -13,6 +13,7 @@ from typing import Literal
 from vidcls.data.layouts.files import find_videos, without_video_suffix
 from vidcls.errors import UserError
 from vidcls.spec.sections import Split
+from vidcls.spec.yaml import in_short
 
 Kind = Literal[
     "missing",  # in the table, not on disk
@@ -183,27 +184,45 @@ class ClassIds:
 def sorted_classes(names: set[str]) -> tuple[str, ...]:
     """Class order where no table gives one: by name, or by number where all names are numbers."""
     if all(re.fullmatch(r"[0-9]+", name) for name in names):
-        return tuple(sorted(names, key=lambda name: (int(name), name)))
+        # By the digits, as text: a name may be too long for a number of Python's.
+        return tuple(sorted(names, key=lambda name: (len(name.lstrip("0")), name.lstrip("0"), name)))
     return tuple(sorted(names))
+
+
+def _shown(header: list[str]) -> str:
+    return in_short(", ".join(header)) or "none"
+
+
+def refuse_pipe(path: Path) -> None:
+    """Refuse a list that is there and is no file: a pipe would be waited for, a device may never end.
+
+    Raises:
+        UserError: If it is none.
+    """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: a folder, a device or a pipe; expected a text file")
 
 
 def read_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and stripped cells of each row of a CSV with a header; absent cells are empty text.
 
     Raises:
-        UserError: If the file is no CSV in UTF-8, or lacks one of `columns`.
+        UserError: If it is no file, no CSV in UTF-8, holds a NUL character or lacks one of `columns`.
     """
+    refuse_pipe(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restval="", skipinitialspace=True, strict=True)
             header = [name.strip() for name in reader.fieldnames or ()]
             if absent := [name for name in columns if name not in header]:
                 raise UserError(
-                    f"{path}:1: no column {', '.join(absent)}; the columns are {', '.join(header) or 'none'}",
+                    f"{path}:1: no column {', '.join(absent)}; the columns are {_shown(header)}",
                     hint=f"the first line should be {','.join(columns)}",
                 )
             reader.fieldnames = header
             for row in reader:
+                if any("\0" in cell for cell in row.values() if isinstance(cell, str)):
+                    raise UserError(f"{path}:{reader.line_num}: holds a NUL character, which no path has")
                 # A row with too many cells has them under the key None.
                 yield reader.line_num, {name: (row[name] or "").strip() for name in header}
     except (csv.Error, UnicodeDecodeError) as error:

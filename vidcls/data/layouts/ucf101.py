@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from vidcls.data.layouts.listing import ClassIds, Disk, Entry, Listing, Problem, group_of
+from vidcls.data.layouts.listing import ClassIds, Disk, Entry, Listing, Problem, group_of, refuse_pipe
 from vidcls.errors import UserError
 from vidcls.spec.sections import Split
 
@@ -71,6 +71,7 @@ def _files(split_number: int) -> tuple[tuple[Split, str], ...]:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    refuse_pipe(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
