@@ -41,7 +41,7 @@ lint: $(READY)  ## Format, lint, types, direction of imports
 bench: $(READY)  ## Every claim about speed and accuracy, each as a ratio in one run
 	$(BIN)/python -m benchmarks
 
-chaos: $(READY)  ## The long form of the kill tests
+chaos: $(READY)  ## The long form of the kill tests, and ten thousand wrong files
 	$(BIN)/pytest -q -n 2 --dist worksteal -m slow
 
 clean:  ## Remove the venv and what tools cached; runs, stores and data stay

@@ -130,8 +130,11 @@ def _not_there(sweep: SweepFile) -> str:
     for name in unset_variables([str(sweep.spec_path), str(sweep.data_file), *sweep.overrides]):
         return f"the environment variable {name} is not set"
     for path in (sweep.spec_path, sweep.data_file):
-        if path is not None and not path.is_file():
-            return f"{path}: no such file; its path counts from the folder in which you are"
+        try:
+            if path is not None and not path.is_file():
+                return f"{path}: no such file; its path counts from the folder in which you are"
+        except OSError as error:
+            return f"{in_short(str(path))}: {error.strerror}"
     return ""
 
 

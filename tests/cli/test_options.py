@@ -1,4 +1,4 @@
-"""Paths on the command line."""
+"""Paths and numbers on the command line."""
 
 from __future__ import annotations
 
@@ -68,3 +68,24 @@ def test_sizes_of_splits_are_numbers(home: Path, demo: Path, sizes: str) -> None
     done = run("data", "split", str(demo), f"--sizes={sizes}", "--out", "split.csv")
     assert done.exit_code == 2
     assert "--sizes: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--max-hours=nan", "--max-hours=-1", "--max-hours=1e300", "--gpu-hours=inf", "--gpu-hours=0", "--lease=0",
+        "--lease=NaN", "--workers=99999999999999999999", f"--seed={10**30}", "--repeats=99999999999999999999",
+        "--per-gpu=99999999999999999999", "--keep=99999999999999999999", "--attempts=0", "--until=0001-01-01",
+        "--until=99:99", "--until=1960-01-01", f"--workers={'9' * 5000}",
+    ],
+)  # fmt: skip
+def test_numbers_of_options_have_bounds(home: Path, words: str) -> None:
+    Path("spec.yaml").write_text("name: x\nmodel: {kind: cnn3d}\n")
+    Path("sweep.yaml").write_text(
+        "method: grid\nparameters: {optim.lr: {values: [0.1, 0.2]}}\n"
+        "command: [vidcls, train, spec.yaml, '${args}']\n"
+    )
+    for spaced in (words.split("="), [words]):
+        done = run("sweep", "launch", "sweep.yaml", "--cluster", "local", "--dry-run", *spaced)
+        assert done.exit_code == 2
+        assert words.split("=")[0] in done.stderr
