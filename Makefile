@@ -47,7 +47,7 @@ bench: $(READY)  ## Every claim about speed and accuracy, each as a ratio in one
 robust: $(READY)  ## The tests under other processors, precisions, threads and loads (an hour and more)
 	$(BIN)/python -m tests.robustness
 
-chaos: $(READY)  ## The long form of the kill tests
+chaos: $(READY)  ## The long form of the kill tests, and ten thousand wrong files
 	$(BIN)/pytest -q -n 2 --dist worksteal -m slow
 
 clean:  ## Remove the venv and what tools cached; runs, stores and data stay

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -253,11 +254,16 @@ def test_predict_reads_real_files(shared: Path, folder: Path) -> None:
     assert errors == {"corrupted.mp4"}
 
 
-def test_doctor_says_what_is_there() -> None:
+def test_doctor_says_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary = tmp_path / ("x" * 80)
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     result = run("doctor", "--json")
     findings = {row["what"]: row for row in json.loads(result.stdout)}
     assert {"python", "torch", "codecs", "gpu", "precision", "w&b", "disk", "queue"} <= findings.keys()
     assert all(row["cost"] for row in findings.values() if row["state"] != "ok")
+    assert findings["sockets"]["found"] == "in /tmp"
+    assert f"TMPDIR={temporary} is too long" in findings["sockets"]["cost"]
 
 
 def test_init_writes_a_project_once(tmp_path: Path) -> None:

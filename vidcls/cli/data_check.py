@@ -34,9 +34,11 @@ def check(
         bool,
         typer.Option("--decoders", help="Hold the installed decoders against each other, frame by frame."),
     ] = False,
-    timeout_s: Annotated[float, typer.Option(min=0.1, help="Time limit for one file, in seconds.")] = 120.0,
+    timeout_s: Annotated[
+        float, typer.Option(min=0.1, max=10**6, help="Time limit for one file, in seconds.")
+    ] = 120.0,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that decode; the usable cores if unset.")
+        int | None, typer.Option(min=1, max=1000, help="Processes that decode; the usable cores if unset.")
     ] = None,
     store_dir: Annotated[
         Path, typer.Option(help="Folder of the caches; training with the same one decodes nothing twice.")

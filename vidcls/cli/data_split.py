@@ -182,7 +182,9 @@ def _sizes(text: str) -> Sizes:
     from vidcls.spec.sections import SPLITS
 
     parts = [part.strip() for part in text.split(",")]
-    named = [re.fullmatch(r"(?:(train|val|test)=)?(\d+|\d*\.\d+)", part) for part in parts]
+    named = [
+        re.fullmatch(r"(?:(train|val|test)=)?([0-9]{1,9}|[0-9]{0,9}\.[0-9]{1,9})", part) for part in parts
+    ]
     names = [match[1] if match else None for match in named]
     is_plain = names == [None] * len(parts) and 2 <= len(parts) <= len(SPLITS)
     is_named = None not in names and len(set(names)) == len(names)

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Annotated, Literal
 import typer
 
 from vidcls.cli.common import AsJson, console, print_json
-from vidcls.errors import ExitCode, UserError
+from vidcls.errors import ExitCode, UserError, VidclsError
 
 _LOW_DISK_GB = 20
 _PACKAGES = ("vidcls", "torch", "torchvision", "av", "decord", "numpy", "pydantic", "wandb")
@@ -44,7 +45,7 @@ def doctor(
     if gpu:
         _try_training(as_json)
         return
-    findings = [*_versions(), *_decoders(), *_compute(), _tracking(), *_disk(folder), *_queues()]
+    findings = [*_versions(), *_decoders(), *_compute(), _tracking(), *_disk(folder), _sockets(), *_queues()]
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -144,6 +145,20 @@ def _disk(folder: Path) -> Iterator[Finding]:
     if scratch and folder.resolve().is_relative_to(home):
         cost = f"home quotas fill up: set runs_dir and store_dir below {scratch}"
         yield Finding("scratch", "note", f"{scratch} exists, and this folder is in the home folder", cost)
+
+
+def _sockets() -> Finding:
+    from vidcls.sockets import socket_folder
+
+    temporary = Path(tempfile.gettempdir())
+    try:
+        folder = socket_folder()
+    except VidclsError as error:
+        return Finding("sockets", "problem", error.message, f"nothing can be decoded: {error.hint}")
+    if folder == temporary:
+        return Finding("sockets", "ok", f"in {folder}")
+    cost = f"TMPDIR={temporary} is too long for them; other temporary files stay there"
+    return Finding("sockets", "note", f"in {folder}", cost)
 
 
 def _queues() -> Iterator[Finding]:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from vidcls.cli.common import accept_any_text, echo, say
-from vidcls.errors import ExitCode, VidclsError
+from vidcls.errors import ExitCode, UserError, VidclsError
+from vidcls.files import expand_home
 
 _TAKE_OVERRIDES = ("train", "spec", "model", "sweep", "leak", "check", "crossval")
 _TOP_LEVEL = ("name", "seed", "runs_dir", "store_dir")
 _DASHED = re.compile(rf"--((?:[A-Za-z_]\w*(?:\.\w+)+|{'|'.join(_TOP_LEVEL)})=.*)", re.DOTALL)
+_HOME = re.compile(r"(|--[a-z-]+=)(~.*)", re.DOTALL)
+_OPTION = re.compile(r"--[a-z-]+")
+_INFINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 _SPACED = re.compile(r"--([A-Za-z_]\w*(?:\.\w+)+)")
 
 
@@ -28,15 +32,16 @@ class _Group(TyperGroup):
         for i, arg in enumerate(args):
             if args[0] in _TAKE_OVERRIDES and (match := _SPACED.fullmatch(arg)):
                 value = args[i + 1] if i + 1 < len(args) else "VALUE"
-                fail(
-                    VidclsError(
-                        f"{arg}: an override takes `=`",
-                        hint=f"write {match[1]}={value}",
-                        exit_code=ExitCode.USER_MISTAKE,
-                    )
-                )
-            match = _DASHED.fullmatch(arg) if args[0] in _TAKE_OVERRIDES else None
-            plain.append(match[1] if match else arg)
+                _mistake(f"{arg}: an override takes `=`", hint=f"write {match[1]}={value}")
+            if args[0] == "sweep" and arg.startswith("--seed="):
+                number = arg.removeprefix("--seed=")
+                hint = f"write --seed {number} for the search, seed={number} for every training"
+                _mistake(f"{arg}: the search and each training have a seed", hint=hint)
+            if args[0] in _TAKE_OVERRIDES and (match := _DASHED.fullmatch(arg)):
+                plain.append(match[1])
+                continue
+            _refuse_infinite(arg, args[i - 1])
+            plain.append(_at_home(arg))
         return list(super().parse_args(ctx, plain))
 
     def invoke(self, ctx: Any) -> Any:
@@ -59,7 +64,30 @@ class _Group(TyperGroup):
             raise SystemExit(130) from None
 
 
-def fail(error: VidclsError) -> None:
+def _refuse_infinite(arg: str, before: str) -> None:
+    """Refuse NaN and infinity for an option: they pass every bound that an option has."""
+    option, _, value = arg.rpartition("=")
+    option = option or (before if before.startswith("--") and "=" not in before else "")
+    if _INFINITE.fullmatch(value) and _OPTION.fullmatch(option):
+        _mistake(f"{option}: expected a finite number, got {value}")
+
+
+def _at_home(arg: str) -> str:
+    """An argument or `--option=VALUE` whose path begins with `~`, which a shell leaves alone behind a `=`."""
+    match = _HOME.fullmatch(arg)
+    if match is None:
+        return arg
+    try:
+        return f"{match[1]}{expand_home(match[2])}"
+    except ValueError as error:
+        _mistake(f"{arg}: {error}")
+
+
+def _mistake(message: str, *, hint: str | None = None) -> NoReturn:
+    fail(UserError(message, hint=hint))
+
+
+def fail(error: VidclsError) -> NoReturn:
     """Print an error to stderr, with what to do next, and exit with its code."""
     stopped = error.exit_code in (ExitCode.DONE, ExitCode.REQUEUE)
     head = typer.style("stopped" if stopped else "error", fg="yellow" if stopped else "red", bold=True)

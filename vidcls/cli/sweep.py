@@ -42,7 +42,7 @@ def _one_file(args: list[str]) -> tuple[Path, tuple[str, ...]]:
 @app.command()
 def check(
     args: FileArgs,
-    repeats: Annotated[int, typer.Option(min=1, help="Seeds a configuration.")] = 1,
+    repeats: Annotated[int, typer.Option(min=1, max=1000, help="Seeds a configuration.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Say how many trials a sweep file comes to, and once a trial has run, how many hours."""
@@ -73,18 +73,26 @@ def check(
 def launch(
     args: FileArgs,
     cluster: Cluster = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Tasks; as many as are of use if unset.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Tasks; as many as are of use if unset.")
+    ] = None,
     engine: Annotated[str, typer.Option(help="serverless, or wandb: its server searches.")] = "serverless",
-    seed: Annotated[int, typer.Option(min=0, help="Of the search.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the search.")] = 0,
     asha: Annotated[bool, typer.Option("--asha", help="Promote the best of each rung.")] = False,
-    repeats: Annotated[int, typer.Option(min=1, help="Seeds a configuration.")] = 1,
-    per_gpu: Annotated[int, typer.Option(min=1, help="Trials at once in one task.")] = 1,
-    keep: Annotated[int, typer.Option(min=0, help="Weights are kept of so many of the best.")] = 3,
-    attempts: Annotated[int, typer.Option(min=1, help="Crashes until a trial has failed.")] = 3,
-    max_hours: Annotated[float | None, typer.Option(help="All workers end so many hours from now.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, max=1000, help="Seeds a configuration.")] = 1,
+    per_gpu: Annotated[int, typer.Option(min=1, max=1000, help="Trials at once in one task.")] = 1,
+    keep: Annotated[int, typer.Option(min=0, max=10**6, help="Weights are kept of so many of the best.")] = 3,
+    attempts: Annotated[int, typer.Option(min=1, max=1000, help="Crashes until a trial has failed.")] = 3,
+    max_hours: Annotated[
+        float | None, typer.Option(min=1e-6, max=10**6, help="All workers end so many hours from now.")
+    ] = None,
     until: Annotated[str | None, typer.Option(help="All workers end: 23:30, or 2026-12-24T18:00.")] = None,
-    gpu_hours: Annotated[float | None, typer.Option(help="What all workers may spend together.")] = None,
-    lease: Annotated[float, typer.Option(help="Seconds of silence after which a worker is dead.")] = 90.0,
+    gpu_hours: Annotated[
+        float | None, typer.Option(min=1e-6, max=10**9, help="What all workers may spend together.")
+    ] = None,
+    lease: Annotated[
+        float, typer.Option(min=0.1, max=10**6, help="Seconds of silence after which a worker is dead.")
+    ] = 90.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the script; nothing is written.")] = False,
     no_check: NoCheck = False,
     as_json: AsJson = False,

@@ -19,7 +19,9 @@ Folder = Annotated[Path, typer.Argument(help="Folder of the sweep, or of runs th
 Cluster = Annotated[
     str | None, typer.Option("--cluster", metavar="PROFILE", help="Instead of that of before.")
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="Tasks there should be; as before if unset.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, max=10_000, help="Tasks there should be; as before if unset.")
+]
 Wait = Annotated[float, typer.Option(help="Seconds to wait for workers to save.")]
 _RUNS = Path("runs")
 _EVERY_S = 2.0
@@ -137,10 +139,10 @@ def _refuse_what_the_queue_would(folder: SweepFolder, profile: AnyProfile) -> No
 
 
 def extend(
-    number: Annotated[int, typer.Argument(min=0, help="Trials beyond run_cap.")],
+    number: Annotated[int, typer.Argument(min=0, max=10**9, help="Trials beyond run_cap.")],
     folder: Folder = _RUNS,
-    hours: Annotated[float, typer.Option(min=0, help="Beyond --max-hours or --until.")] = 0.0,
-    gpu_hours: Annotated[float, typer.Option(min=0, help="Beyond --gpu-hours.")] = 0.0,
+    hours: Annotated[float, typer.Option(min=0, max=10**6, help="Beyond --max-hours or --until.")] = 0.0,
+    gpu_hours: Annotated[float, typer.Option(min=0, max=10**9, help="Beyond --gpu-hours.")] = 0.0,
     cluster: Cluster = None,
     workers: Workers = None,
 ) -> None:

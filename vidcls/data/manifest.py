@@ -157,7 +157,7 @@ def read_manifest(
     Raises:
         UserError: If the root is unusable as a whole, or a setting has no effect there.
     """
-    root = Path(section.root).expanduser()
+    root = Path(section.root)
     listing = read_layout(
         root, layout=section.layout, source=section.source, split_number=section.split_number
     )

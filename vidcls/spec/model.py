@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from vidcls.files import expand_home
 from vidcls.spec.base import PositiveInt, Probability, Section, Text
 
 _WEIGHT_FILES = (".pt", ".pth", ".safetensors")
@@ -33,6 +34,13 @@ class SingleModelSection(Section):
     (TSN, arXiv:1608.00859): all but the first."""
     dropout: Probability = 0.0
     """Before the last linear layer."""
+
+    @field_validator("weights")
+    @classmethod
+    def _is_usable(cls, weights: str | None) -> str | None:
+        if weights is not None and is_weights_file(weights):
+            expand_home(weights)  # only tried: the fingerprint has the path as it was written
+        return weights
 
     @model_validator(mode="after")
     def _check_norms(self) -> Self:

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from vidcls.spec.base import (
     NonNegativeInt,
+    PathText,
     PositiveFloat,
     PositiveInt,
     Probability,
@@ -51,7 +52,7 @@ _PARTS: dict[str, tuple[int, float, float]] = {
 class DataSection(Section):
     """Where the videos are and how their files are read."""
 
-    root: Text = not_identity("data/motion10")
+    root: PathText = not_identity("data/motion10")
     """Folder with the videos, a CSV manifest `path,label[,split][,group]`, or a text list `path label`."""
     layout: Layout = not_identity("auto")
     """How the folder is read; `auto` finds out, and asks for this where two readings are possible."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from vidcls.spec.explain import SpecError
-from vidcls.spec.load import COMMAND_LINE, LoadedSpec, load_spec
-from vidcls.spec.yaml import Mistake
+from vidcls.spec.load import LoadedSpec, load_spec
+from vidcls.spec.show import flatten, plain
+from vidcls.spec.yaml import COMMAND_LINE, Mistake, in_short
 from vidcls.sweep.command import unset_variables
 from vidcls.sweep.distributions import TAIL, Real
 from vidcls.sweep.file import SweepFile
@@ -86,6 +88,7 @@ def check_points(sweep: SweepFile) -> tuple[LoadedSpec | None, list[Mistake]]:
                 break  # the experiment is wrong by itself
         else:
             loaded = loaded or here
+            mistakes += _retyped(sweep, here, point)
     return loaded, _first_of_each(mistakes)
 
 
@@ -127,8 +130,11 @@ def _not_there(sweep: SweepFile) -> str:
     for name in unset_variables([str(sweep.spec_path), str(sweep.data_file), *sweep.overrides]):
         return f"the environment variable {name} is not set"
     for path in (sweep.spec_path, sweep.data_file):
-        if path is not None and not path.is_file():
-            return f"{path}: no such file; its path counts from the folder in which you are"
+        try:
+            if path is not None and not path.is_file():
+                return f"{path}: no such file; its path counts from the folder in which you are"
+        except OSError as error:
+            return f"{in_short(str(path))}: {error.strerror}"
     return ""
 
 
@@ -138,7 +144,7 @@ def _never_logged(name: str) -> str:
         return f"is no curve but a summary; a trial's value is its best epoch anyway: write {plain}"
     near = get_close_matches(name, METRICS, n=1) or [m for m in METRICS if m.endswith(f"/{name}")][-1:]
     guess = f"did you mean {near[0]}? " if near else ""
-    return f"{name} is never logged; {guess}Logged are {', '.join(METRICS)}"
+    return f"{in_short(name)} is never logged; {guess}Logged are {', '.join(METRICS)}"
 
 
 def _without_effect(sweep: SweepFile) -> list[Mistake]:
@@ -173,6 +179,22 @@ def _points(sweep: SweepFile) -> Iterator[tuple[Point, tuple[str, ...]]]:
 def _load(sweep: SweepFile, point: Point, settings: Sequence[str] = ()) -> LoadedSpec:
     asked = (*sweep.overrides, *settings, *overrides(point))
     return load_spec(sweep.spec_path, asked, data_file=sweep.data_file)
+
+
+def _retyped(sweep: SweepFile, loaded: LoadedSpec, point: Point) -> Iterator[Mistake]:
+    """Values that are text in the file and none in the experiment, or the other way about."""
+    settings = flatten(plain(loaded.spec))
+    for key, value in point.items():
+        got = settings.get(key, value)
+        if isinstance(value, str) != isinstance(got, str):
+            place = sweep.place(f"parameters.{key}")
+            if isinstance(value, str):
+                message = (
+                    f"the text {value!r} becomes {json.dumps(got)} in the training; write it without quotes"
+                )
+            else:
+                message = f"expected text, got {json.dumps(value)}; put it in quotes"
+            yield Mistake(place, key, message)
 
 
 def _placed(sweep: SweepFile, mistake: Mistake, point: Point, varied: tuple[str, ...]) -> Mistake:

@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from vidcls.spec.yaml import Node
+from vidcls.spec.yaml import Node, in_short
 from vidcls.sweep.distributions import (
     Beta,
     Categorical,
@@ -71,9 +71,10 @@ def read_parameters(reader: Reader, node: Node, *, nested_reason: str = "") -> d
         if distribution := _Parameter(reader, leaf, f"parameters.{name}").read():
             found[path] = distribution
     for name in first:
-        inside = [other for other in first if other.startswith(f"{name}.")]
-        if inside:
-            reader.wrong(first[name], f"parameters.{name}", f"replaces the section that {inside[0]} sets")
+        parts = name.split(".")
+        for above in (".".join(parts[:k]) for k in range(1, len(parts))):
+            if above in first:
+                reader.wrong(first[above], f"parameters.{above}", f"replaces the section that {name} sets")
     return {".".join(path): found[path] for path in sorted(found)}
 
 
@@ -167,11 +168,13 @@ class _Parameter:
         values = [item.plain() for item in node.value]
         if not self._is_json("values", values):
             return None
-        texts = [_canonical(value) for value in values]
-        for k, text in enumerate(texts):
-            if text in texts[:k]:
-                self._reader.wrong(node.value[k], f"{self._key}.values", f"{text} is given twice")
+        seen: set[str] = set()
+        for item, value in zip(node.value, values, strict=True):
+            text = _canonical(value)
+            if text in seen:
+                self._reader.wrong(item, f"{self._key}.values", f"{in_short(text)} is given twice")
                 return None
+            seen.add(text)
         if not weighted:
             return Categorical(tuple(values))
         shares = self._probabilities(len(values))

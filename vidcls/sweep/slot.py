@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 
+from vidcls.sockets import use_short_socket_paths
 from vidcls.sweep.messages import Epoch, Order, Outcome, enter
 from vidcls.sweep.trials import Lease, Trial
 
@@ -110,6 +111,7 @@ class Crew:
 
     def __init__(self, main: ChildMain = enter) -> None:
         self._main = main
+        use_short_socket_paths()
         self._context: ForkServerContext = get_context("forkserver")
         self._context.set_forkserver_preload(["vidcls.sweep.child"])
 

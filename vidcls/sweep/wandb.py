@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import re
 import signal
@@ -21,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from vidcls.errors import ExitCode, UserError, VidclsError
+from vidcls.sweep.space import overrides
 from vidcls.tracking.limits import SERVICE, limit_s
 from vidcls.tracking.patient_client import wait_for_sessions
 
@@ -154,8 +154,8 @@ def point_overrides() -> list[str]:
     import yaml
 
     content: Mapping[str, object] = yaml.safe_load(Path(path).read_text())
-    points = {key: entry["value"] for key, entry in content.items() if isinstance(entry, dict)}
-    return [f"{key}={json.dumps(value)}" for key, value in points.items()]
+    point = {key: entry["value"] for key, entry in content.items() if isinstance(entry, dict)}
+    return list(overrides(point))
 
 
 def _environment() -> dict[str, str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from vidcls.data.layouts.disk import Disk, annotation_folders
 from vidcls.data.layouts.labels import sorted_classes
 from vidcls.data.layouts.listing import Entry, Listing, Problem
+from vidcls.data.layouts.rows import refuse_pipe
 from vidcls.errors import UserError
 from vidcls.spec.sections import Split
 
@@ -84,6 +85,7 @@ def _numbers(lists: dict[tuple[str, int], Path]) -> str:
 
 
 def _text(path: Path) -> str:
+    refuse_pipe(path)
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:

@@ -87,8 +87,9 @@ class ClassIds:
 def sorted_classes(names: Iterable[str]) -> tuple[str, ...]:
     """Class order where no table gives one: by name, or by number where all names are numbers."""
     distinct = set(names)
-    if all(re.fullmatch(r"[0-9]{1,9}", name) for name in distinct):
-        return tuple(sorted(distinct, key=lambda name: (int(name), name)))
+    if all(re.fullmatch(r"[0-9]+", name) for name in distinct):
+        # By the digits, as text: a name may be too long for a number of Python's.
+        return tuple(sorted(distinct, key=lambda name: (len(name.lstrip("0")), name.lstrip("0"), name)))
     return tuple(sorted(distinct))
 
 

@@ -24,6 +24,7 @@ from vidcls.data.layouts.disk import Disk, annotation_folders
 from vidcls.data.layouts.files import is_video_file
 from vidcls.data.layouts.labels import ClassIds, label_problem, sorted_classes
 from vidcls.data.layouts.listing import SPLIT_NAMES, Entry, Listing, Problem
+from vidcls.data.layouts.rows import refuse_pipe
 from vidcls.errors import UserError
 from vidcls.spec.sections import SPLITS, Split
 
@@ -243,6 +244,7 @@ def _class_ids(path: Path, problems: list[Problem]) -> ClassIds:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Number and text of each line that is not blank."""
+    refuse_pipe(path)
     try:
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):

@@ -9,8 +9,19 @@ from pathlib import Path
 
 from vidcls.data.layouts.listing import Problem
 from vidcls.errors import UserError
+from vidcls.spec.yaml import in_short
 
 _DELIMITERS = ",;\t|"
+
+
+def refuse_pipe(path: Path) -> None:
+    """Refuse a list that is there and is no file: a pipe would be waited for, a device may never end.
+
+    Raises:
+        UserError: If it is none.
+    """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: a folder, a device or a pipe; expected a text file")
 
 
 def header_of(path: Path) -> tuple[str, ...]:
@@ -48,8 +59,9 @@ def read_rows(
     """
     delimiter, header = _header(path)
     if absent := [name for name in columns if name not in header]:
+        there = in_short(", ".join(header)) or "none"
         raise UserError(
-            f"{path}:1: no column {', '.join(absent)}; the columns are {', '.join(header) or 'none'}",
+            f"{path}:1: no column {', '.join(absent)}; the columns are {there}",
             hint=f"the first line should be {','.join(columns)}",
         )
     if twice := [name for name, count in Counter(header).items() if name and count > 1]:
@@ -65,6 +77,8 @@ def read_rows(
             for cells in reader:
                 if not cells:
                     continue
+                if any("\0" in cell for cell in cells):
+                    raise UserError(f"{path}:{reader.line_num}: holds a NUL character, which no path has")
                 stripped = [cell.strip() for cell in cells]
                 if any(stripped[len(header) :]):
                     problems.append(_too_long(path, reader.line_num, header, stripped))
@@ -84,6 +98,7 @@ def _too_long(path: Path, line: int, header: Sequence[str], cells: Sequence[str]
 
 
 def _header(path: Path) -> tuple[str, tuple[str, ...]]:
+    refuse_pipe(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             line = file.readline(100_000)

@@ -99,6 +99,8 @@ def _label_files(root: Path) -> dict[Split, Path]:
 
 def _looks_right(path: Path) -> bool:
     """Whether it begins as a list of objects with an id: other data sets have a `train.json` too."""
+    if not path.is_file():  # a pipe would be waited for
+        return False
     with path.open("rb") as file:
         start = file.read(_FIRST_BYTES)
     return re.match(rb'\s*\[\s*\{[^{}]*"id"\s*:', start) is not None

@@ -16,6 +16,7 @@ from pathlib import Path
 from vidcls.data.layouts.disk import Disk
 from vidcls.data.layouts.labels import ClassIds
 from vidcls.data.layouts.listing import Entry, Listing, Problem
+from vidcls.data.layouts.rows import refuse_pipe
 from vidcls.errors import UserError
 from vidcls.spec.sections import Split
 
@@ -72,6 +73,7 @@ def _files(split_number: int) -> tuple[tuple[Split, str], ...]:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    refuse_pipe(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
