@@ -181,7 +181,7 @@ def best(
     leaks = f"leak state: {winner.leak_state}"
     head = f"# {metric} {winner.value:.4f} {seeds}, {leaks}; trial {first.number} of {search.name}.\n"
     content = head + to_yaml(winner.spec)
-    if path.exists() and path.read_text() != content:
+    if path.exists() and path.read_text(encoding="utf-8") != content:
         raise UserError(
             f"{path}: is there already", hint=f"vidcls sweep best {shown(sweep.path)} --out OTHER.yaml"
         )
