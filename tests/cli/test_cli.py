@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 import vidcls
 from tests.support.training import Experiment, train_child
 from vidcls.cli import app
+from vidcls.cli.common import times
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.runs import Run
 
@@ -195,7 +196,7 @@ def test_the_test_split_is_written_down_each_time(trained: Experiment, folder: P
     for count in (1, 2):
         result = run("evaluate", folder, "--split", "test")
         assert result.exit_code == 0, result.output
-        assert f"opened {count} times so far" in result.stdout
+        assert f"opened {times(count)} so far" in result.stdout
     assert load_predictions(Run(folder).predictions_file("test", "best")).split == "test"
 
 

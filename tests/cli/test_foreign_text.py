@@ -131,7 +131,8 @@ def test_a_manifest_is_refused_for_names_that_are_not_utf8(
                 folder / f"v_x_g0{k}_c01.avi"
             )
     verb, option = command
-    result = run("data", verb, tmp_path / "data", option, tmp_path / "out.csv")
+    store = ("--store-dir", tmp_path / "store") if verb == "split" else ()
+    result = run("data", verb, tmp_path / "data", option, tmp_path / "out.csv", *store)
     assert result.exit_code == 2
     assert r"caf\xe9" in result.stderr
     assert "UTF-8" in result.stderr

@@ -125,7 +125,7 @@ data:
         (MINIMAL + "clip: {unit: frame}\n",
          "x.yaml:3: clip.unit: frame needs a model that scores one frame alone: model.kind: frame_average"),
         (MINIMAL + "clip: {modality: flow, mean: [0, 0, 0]}\n",
-         "x.yaml:3: clip.mean: expected 2 numbers, one a channel of modality: flow, got 3"),
+         "x.yaml:3: clip.mean: expected 2 numbers, one for each channel of modality: flow, got 3"),
         (MINIMAL + "clip: {flow: dis}\n",
          "x.yaml:3: clip.flow: has no effect under modality: rgb; set modality: flow"),
         (MINIMAL + "data: {source: flows}\n",

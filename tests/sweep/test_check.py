@@ -72,6 +72,12 @@ def test_an_experiment_that_is_wrong_by_itself_is_named_once() -> None:
             "{name: val/top1}",
             "4: metric.goal: not given, and W&B then minimises val/top1; write goal: maximize",
         ),
+        ("{name: val/loss, goal: maximize}", "4: metric.goal: maximize looks for the worst model"),
+        ("{name: train/loss, goal: maximize}", "write goal: minimize"),
+        ("{name: val/top1, goal: minimize}", "the larger the better; write goal: maximize"),
+        ("{name: val/macro_f1, goal: minimize}", "4: metric.goal: minimize looks for the worst model"),
+        ("{name: val/top1, goal: maximize, target: 95}", "for 95 % write target: 0.95"),
+        ("{name: val/loss, goal: minimize, target: 0}", "4: metric.target: 0 is never reached"),
     ],
 )
 def test_a_metric_that_is_not_logged_or_not_meant_is_refused(metric: str, message: str) -> None:
@@ -116,3 +122,45 @@ def test_a_description_says_how_much_a_sweep_is() -> None:
         write(grid.replace("method: grid", "method: random").replace("run_cap: 5", "run_cap: 50"))
     )
     assert "there are only 6" in describe(few).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("rate", "message"),
+    [
+        ("{distribution: log_uniform, min: 0.0001, max: 0.1}", "this draws from 1 to 1.105"),
+        (
+            "{distribution: log_uniform, min: 0.0001, max: 0.1}",
+            "write distribution: log_uniform_values, min: 0.0001, max: 0.1",
+        ),
+        ("{distribution: log_uniform, min: 0, max: 0.1}", "takes exponents of e"),
+        ("{distribution: q_log_uniform, min: 1, max: 8, q: 1}", "distribution: q_log_uniform_values, min: 1"),
+        ("{distribution: inv_log_uniform, min: 0.0001, max: 0.1}", "this draws from 0.9048 to 0.9999"),
+        ("{distribution: log_normal, mu: 0.001, sigma: 0.5}", "rates around 0.001 have mu: -6.9"),
+        ("{distribution: log_normal}", None),
+        ("{distribution: log_uniform, min: -5, max: 2}", "draws learning rates up to 7.389"),
+        ("{distribution: log_uniform_values, min: 1, max: 100}", "draws learning rates up to 100"),
+        ("{min: 1, max: 5}", "draws learning rates up to 5"),
+        ("{min: 0.001, max: 2.0}", "list them: values: [0.5, 1.0, 2.0]"),
+        ("{min: 0.1, max: 0.001}", "must be below max"),
+    ],
+)
+def test_learning_rates_that_nobody_means_are_refused(rate: str, message: str | None) -> None:
+    text = parameter(f"optim.lr: {rate}")
+    if message is None:  # its half is at 1, no more
+        check_against_spec(load_sweep(write(text)))
+    else:
+        assert message in said(text)
+
+
+@pytest.mark.parametrize(
+    "rate",
+    [
+        "{distribution: log_uniform, min: -9.2, max: -2.3}",
+        "{distribution: log_uniform_values, min: 0.0001, max: 0.1}",
+        "{distribution: inv_log_uniform, min: 2.0, max: 9.0}",
+        "{distribution: log_normal, mu: -6.9, sigma: 1.0}",
+        "{values: [0.5, 1.0, 2.0]}",
+    ],
+)
+def test_learning_rates_that_are_meant_pass(rate: str) -> None:
+    check_against_spec(load_sweep(write(parameter(f"optim.lr: {rate}"))))

@@ -365,3 +365,14 @@ def test_a_session_is_asked_for_again_while_the_service_process_is_busy(wandb_se
     finally:
         waking.join()
         ServiceConnection.api_init_request = before
+
+
+def test_a_confusion_matrix_has_no_more_cells_than_wandb_shows_and_keeps_the_largest() -> None:
+    small = client.confusion_cells(np.array([[0, 2], [0, 3]]), ["up", "do\nwn"])
+    assert small == [["do\\nwn", "do\\nwn", 3], ["up", "do\\nwn", 2], ["up", "up", 0]]
+    counts = np.ones((150, 150), np.int64)
+    counts[3, 4] = 9
+    cells = client.confusion_cells(counts, [str(k) for k in range(150)])
+    assert len(cells) == client.MAX_CELLS
+    assert ["3", "4", 9] in cells
+    assert len({true for true, _, _ in cells}) == 150

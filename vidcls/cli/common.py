@@ -124,6 +124,11 @@ def emit(text: str) -> None:
     buffer.flush()
 
 
+def times(count: int) -> str:
+    """How often, in words: `once`, `2 times`."""
+    return "once" if count == 1 else f"{count} times"
+
+
 def print_json(value: Any) -> None:
     """Print a value as JSON for scripts."""
     emit(json.dumps(value, indent=1) + "\n")

@@ -75,7 +75,7 @@ class _Stage:
 
 
 class PlainDisplay:
-    """A line an epoch, and one every half minute in between."""
+    """A line for each epoch, and one every half minute in between."""
 
     def __init__(self) -> None:
         self._shown = time.monotonic()

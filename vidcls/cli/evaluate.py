@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vidcls.cli.check import NoCheck, refuse_errors, refuse_without_cluster, require_all
-from vidcls.cli.common import AsJson, console, echo, print_json, say
+from vidcls.cli.common import AsJson, console, echo, print_json, say, times
 from vidcls.cli.queued import Cluster, Queued, as_words, queue_command
 from vidcls.errors import ExitCode, UserError
 
@@ -27,7 +27,7 @@ def evaluate(
         list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that hold runs.")
     ],
     split: Annotated[
-        Literal["train", "val", "test"], typer.Option(help="test is sealed: every look is written down.")
+        Literal["train", "val", "test"], typer.Option(help="Each evaluation on test is written down.")
     ] = "val",
     checkpoint: Annotated[Literal["best", "last", "all"], typer.Option(help="Which weights.")] = "best",
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
@@ -195,4 +195,4 @@ def _render(
     if split == "test":
         ledgers = {ledger_of(run).path: ledger_of(run) for run, _, _ in rows}
         for path, ledger in ledgers.items():
-            echo(f"the test split of this data was opened {ledger.count} times so far: {path}")
+            echo(f"the test split of this data was opened {times(ledger.count)} so far: {path}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vidcls.cli.common import AsJson, console, echo, print_json, say, shown
+from vidcls.cli.common import AsJson, console, echo, print_json, say, shown, times
 from vidcls.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ def fuse(
         Literal["val"] | None, typer.Option(help="Choose the weights with the smallest loss on val.")
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(metavar="W,W...", help="One a run, such as 0.6,0.4; equal if unset.")
+        str | None, typer.Option(metavar="W,W...", help="One for each run, such as 0.6,0.4; equal if unset.")
     ] = None,
     split: Annotated[
-        Literal["val", "test"], typer.Option(help="test is sealed: every look is written down.")
+        Literal["val", "test"], typer.Option(help="Each evaluation on test is written down.")
     ] = "val",
     checkpoint: Annotated[Literal["best", "last"], typer.Option(help="Whose logits.")] = "best",
     out: Annotated[
@@ -93,7 +93,7 @@ def _render(fusion: Fusion, plan: Plan, *, per_class: bool) -> None:
         from vidcls.evaluate.ledger import ledger_of
 
         for path, count in {ledger_of(run).path: ledger_of(run).count for run in plan.runs}.items():
-            echo(f"the test split of this data was opened {count} times so far: {path}")
+            echo(f"the test split of this data was opened {times(count)} so far: {path}")
 
 
 def _remarks(fusion: Fusion, plan: Plan) -> list[str]:

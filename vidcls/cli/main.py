@@ -22,7 +22,29 @@ _INFINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 _SPACED = re.compile(r"--([A-Za-z_]\w*(?:\.\w+)+)")
 
 
-class _Group(TyperGroup):
+class _Commands(TyperGroup):
+    """Commands whose help shows no `<bool>` beside an option that takes no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The options of the group itself."""
+        return _without_types(super().get_params(ctx))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command by its name."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            _without_types(command.get_params(ctx))
+        return command
+
+
+def _without_types(params: list[Any]) -> list[Any]:
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.metavar = ""
+    return params
+
+
+class _Group(_Commands):
     """Takes `--optim.lr=3e-4` for the override `optim.lr=3e-4`, and prints a `VidclsError` as a message."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -101,6 +123,8 @@ app = typer.Typer(
     cls=_Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Words such as leak state, rung or sealed: vidcls glossary",
     help="Train, evaluate and compare video classifiers. One YAML file describes one experiment.",
 )
 
@@ -130,6 +154,7 @@ def _register() -> None:
         doctor,
         evaluate,
         fuse,
+        glossary,
         hpc,
         init,
         leak,
@@ -155,11 +180,12 @@ def _register() -> None:
         init.init,
         doctor.doctor,
         hpc.hpc,
+        glossary.glossary,
     ):
         app.command()(command)
     groups = {"sweep": sweep, "spec": spec, "data": data, "model": model, "runs": runs, "weights": weights}
     for name, group in groups.items():
-        app.add_typer(group.app, name=name)
+        app.add_typer(group.app, name=name, cls=_Commands)
 
 
 _register()

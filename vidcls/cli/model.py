@@ -89,7 +89,7 @@ def _print(summary: ModelSummary, *, layer_decay: float) -> None:
     out = console()
     out.print(table)
     out.print(f"{summary.kind}: {summary.num_params:,} parameters, {summary.num_trainable:,} trainable")
-    out.print(f"{summary.gflops:.3g} GFLOPs forward a clip (a multiply-add is two)")
+    out.print(f"{summary.gflops:.3g} GFLOPs forward for each clip (a multiply-add is two)")
 
 
 def _rate(stage: Stage, layer_decay: float) -> str:

@@ -42,7 +42,7 @@ def _one_file(args: list[str]) -> tuple[Path, tuple[str, ...]]:
 @app.command()
 def check(
     args: FileArgs,
-    repeats: Annotated[int, typer.Option(min=1, max=1000, help="Seeds a configuration.")] = 1,
+    repeats: Annotated[int, typer.Option(min=1, max=1000, help="Seeds for each point.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Say how many trials a sweep file comes to, and once a trial has run, how many hours."""
@@ -78,8 +78,8 @@ def launch(
     ] = None,
     engine: Annotated[str, typer.Option(help="serverless, or wandb: its server searches.")] = "serverless",
     seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the search.")] = 0,
-    asha: Annotated[bool, typer.Option("--asha", help="Promote the best of each rung.")] = False,
-    repeats: Annotated[int, typer.Option(min=1, max=1000, help="Seeds a configuration.")] = 1,
+    asha: Annotated[bool, typer.Option("--asha", help="Train on only the best of each rung.")] = False,
+    repeats: Annotated[int, typer.Option(min=1, max=1000, help="Seeds for each point.")] = 1,
     per_gpu: Annotated[int, typer.Option(min=1, max=1000, help="Trials at once in one task.")] = 1,
     keep: Annotated[int, typer.Option(min=0, max=10**6, help="Weights are kept of so many of the best.")] = 3,
     attempts: Annotated[int, typer.Option(min=1, max=1000, help="Crashes until a trial has failed.")] = 3,

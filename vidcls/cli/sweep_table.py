@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _MANY = 8
 _REASON = 80
+_SHOWN = {"paused": "not promoted"}
+"""Nobody paused what ASHA holds back; `vidcls glossary` says more."""
 
 
 def render(overview: Overview) -> RenderableType:
@@ -47,7 +49,11 @@ def _headline(overview: Overview) -> str:
 
 def _counts(overview: Overview) -> str:
     states = ("finished", "stopped", "paused", "running", "waiting", "failed")
-    counts = "  ".join(f"{overview.counts[state]} {state}" for state in states if overview.counts.get(state))
+    counts = "  ".join(
+        f"{overview.counts[state]} {_SHOWN.get(state, state)}"
+        for state in states
+        if overview.counts.get(state)
+    )
     cost = f"{overview.worker_hours:.2f} worker hours, {overview.gpu_hours:.2f} GPU hours"
     return f"{counts or 'no trial yet'}  ({cost})"
 

@@ -111,8 +111,8 @@ class ClipSection(Section):
     flow: FlowMethod | None = None
     """How OpenCV computes the flow of videos; `dis` if unset."""
     frames: PositiveInt = 10
-    """Sampled frames a clip (T), or flow fields, or differences. A shorter video repeats them, each as evenly
-    as can be."""
+    """Sampled frames in each clip (T), or flow fields, or differences. A shorter video repeats them, each as
+    evenly as can be."""
     size: Size | None = None
     """Height and width in pixels, `[H, W]`; if unset those that `model.weights` were trained with, [112, 112]
     without weights."""
@@ -165,7 +165,7 @@ class ClipSection(Section):
         for name, values in (("mean", self.mean), ("std", self.std)):
             if values is not None and len(values) != self.num_channels:
                 raise ValueError(
-                    f"{name}: expected {self.num_channels} numbers, one a channel of modality: "
+                    f"{name}: expected {self.num_channels} numbers, one for each channel of modality: "
                     f"{self.modality}, got {len(values)}"
                 )
         if self.unit == "frame" and self.sampling != "uniform":
@@ -187,7 +187,7 @@ class Clip(ClipSection):
 
 
 class AugmentSection(Section):
-    """What training does to a clip, one draw a clip. Evaluation never augments."""
+    """What training does to a clip, one draw for each clip. Evaluation never augments."""
 
     flip: Probability = 0.0
     """Probability of a left-right mirror."""
@@ -224,7 +224,7 @@ class TrainSection(Section):
 
     epochs: PositiveInt = 30
     batch_size: PositiveInt = 16
-    """Clips a step; a last batch of one clip joins the batch before it."""
+    """Clips in each step; a last batch of one clip joins the batch before it."""
     precision: Auto | Precision = "auto"
     """`auto`: bf16 where the device computes it natively, else fp16 on CUDA and fp32 on the CPU."""
     channels_last: bool = True

@@ -12,8 +12,8 @@ from vidcls.spec.load import LoadedSpec, load_spec
 from vidcls.spec.show import flatten, plain
 from vidcls.spec.yaml import COMMAND_LINE, Mistake, in_short
 from vidcls.sweep.command import unset_variables
-from vidcls.sweep.distributions import TAIL, Real
-from vidcls.sweep.file import SweepFile
+from vidcls.sweep.distributions import TAIL, IntUniform, LogNormal, Real
+from vidcls.sweep.file import Metric, SweepFile
 from vidcls.sweep.hyperband import bands
 from vidcls.sweep.space import Point, overrides
 
@@ -114,9 +114,16 @@ def check_metric(sweep: SweepFile, loaded: LoadedSpec | None) -> list[Mistake]:
         mistakes.append(Mistake(place, "metric.name", f"{message}{metric.name.replace('test/', 'val/')}?"))
     elif metric.name not in METRICS:
         mistakes.append(Mistake(place, "metric.name", _never_logged(metric.name)))
-    elif not metric.name.endswith("loss") and "metric.goal" not in sweep.places:
+    elif not _is_loss(metric) and "metric.goal" not in sweep.places:
         message = f"not given, and W&B then minimises {metric.name}; write goal: maximize"
         mistakes.append(Mistake(place, "metric.goal", message))
+    elif _is_loss(metric) == (metric.goal == "maximize"):
+        better = "the smaller the better" if _is_loss(metric) else "the larger the better"
+        message = f"{metric.goal} looks for the worst model, for of {metric.name} {better}; write goal: "
+        message += "minimize" if _is_loss(metric) else "maximize"
+        mistakes.append(Mistake(sweep.place("metric.goal"), "metric.goal", message))
+    elif message := _never_reached(metric):
+        mistakes.append(Mistake(sweep.place("metric.target"), "metric.target", message))
     rule = sweep.early_terminate
     if rule is not None and loaded is not None and "train.epochs" not in sweep.space.parameters:
         first, epochs = bands(rule)[0], loaded.spec.train.epochs
@@ -124,6 +131,47 @@ def check_metric(sweep: SweepFile, loaded: LoadedSpec | None) -> list[Mistake]:
             message = f"stops nothing: the first band is epoch {first}, and train.epochs is {epochs}"
             mistakes.append(Mistake(sweep.place("early_terminate"), "early_terminate", message))
     return mistakes
+
+
+def check_rates(sweep: SweepFile) -> list[Mistake]:
+    """Refuse ranges of learning rates that go above 1: so far out, a bound was meant in another way."""
+    mistakes = []
+    for name in sweep.space.searched:
+        distribution = sweep.space.parameters[name]
+        if name.rpartition(".")[2] != "lr" or not isinstance(distribution, Real | IntUniform):
+            continue
+        # Of a distribution without ends the half is looked at: its tail may go anywhere.
+        has_ends = isinstance(distribution, IntUniform) or distribution.shape.ends is not None
+        largest = distribution.examples()[-1] if has_ends else distribution.value(0.5)
+        if largest > 1:
+            what = (
+                f"learning rates up to {largest:.4g}"
+                if has_ends
+                else f"half of its rates above {largest:.4g}"
+            )
+            message = f"draws {what}; "
+            if isinstance(distribution, Real) and isinstance(distribution.shape, LogNormal):
+                message += "mu and sigma are those of log x: rates around 0.001 have mu: -6.9. "
+            message += "Where rates above 1 are meant, list them: values: [0.5, 1.0, 2.0]"
+            mistakes.append(Mistake(sweep.place(f"parameters.{name}"), f"parameters.{name}", message))
+    return mistakes
+
+
+def _is_loss(metric: Metric) -> bool:
+    return metric.name.endswith("loss")
+
+
+def _never_reached(metric: Metric) -> str:
+    """Why no trial can reach the target; empty where one can."""
+    target = metric.target
+    if target is None:
+        return ""
+    if _is_loss(metric):
+        return "" if target > 0 else f"{target:g} is never reached: a loss is above 0"
+    if target <= 1:
+        return ""
+    guess = f"; for {target:g} % write target: {target / 100:g}" if target <= 100 else ""
+    return f"{target:g} is never reached: {metric.name} is a share from 0 to 1{guess}"
 
 
 def _not_there(sweep: SweepFile) -> str:

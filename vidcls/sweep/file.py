@@ -150,10 +150,10 @@ def check_against_spec(sweep: SweepFile) -> LoadedSpec:
     Raises:
         SpecError: Naming every mistake by file, line and key.
     """
-    from vidcls.sweep.check import check_metric, check_points
+    from vidcls.sweep.check import check_metric, check_points, check_rates
 
     loaded, mistakes = check_points(sweep)
-    mistakes += check_metric(sweep, loaded)
+    mistakes += check_metric(sweep, loaded) + check_rates(sweep)
     if loaded is None or mistakes:
         raise SpecError(sorted(set(mistakes), key=_by_line))
     return loaded

@@ -193,7 +193,9 @@ class _Parameter:
         node = self._child("probabilities")
         items = node.value if isinstance(node.value, list) else []
         if len(items) != num_values:
-            self._reader.wrong(node, key, f"expected {num_values} numbers, one a value, got {shown(node)}")
+            self._reader.wrong(
+                node, key, f"expected {num_values} numbers, one for each value, got {shown(node)}"
+            )
             return None
         found = [self._reader.number(item, key) for item in items]
         shares = tuple(share for share in found if share is not None)
@@ -237,7 +239,23 @@ class _Parameter:
             self._wrong("max", advice)
             return None
         low, high = pair if family == "log_uniform" else (-pair[1], -pair[0])
-        return LogUniform(math.exp(low), math.exp(high))
+        shape = LogUniform(math.exp(low), math.exp(high))
+        return None if self._could_be_values(kind, *pair, shape=shape) else shape
+
+    def _could_be_values(self, kind: str, low: float, high: float, *, shape: LogUniform) -> bool:
+        """Refuse bounds that are exponents to W&B, and to most people the values themselves."""
+        # Exponents of 1 / x are above 0 for all x below 1, so of those only small ones are odd.
+        is_odd = low >= 0 and high <= 1 if kind.startswith("inv") else low > 0 or (low == 0 and high <= 1)
+        if is_odd:
+            other = f"{kind.removeprefix('inv_')}_values"
+            values = f"min: {low:g}, max: {high:g}" if low > 0 else "min (above 0) and max"
+            self._wrong(
+                "",
+                f"{kind} takes exponents of e: this draws from {shape.low:.4g} to {shape.high:.4g}. For "
+                f"values from {low:g} to {high:g} write distribution: {other}, {values}; for those draws, "
+                f"distribution: {other}, min: {shape.low:.6g}, max: {shape.high:.6g}",
+            )
+        return is_odd
 
     def _q(self) -> float | None:
         found = self._numbers("q", "q", q=1)

@@ -153,7 +153,7 @@ def point_overrides() -> list[str]:
         raise UserError("no point of a sweep: this is for a function that `wandb.agent` runs")
     import yaml
 
-    content: Mapping[str, object] = yaml.safe_load(Path(path).read_text())
+    content: Mapping[str, object] = yaml.safe_load(Path(path).read_bytes())
     point = {key: entry["value"] for key, entry in content.items() if isinstance(entry, dict)}
     return list(overrides(point))
 
