@@ -81,7 +81,7 @@ def first_experiment(
     remarks += _leaks(leaks, spec)
     text = _with(file.read_text(encoding="utf-8"), settings)
     return FirstExperiment(
-        text=_with_head(text, [f"Written by `vidcls init` for {root}", *remarks]),
+        text=_with_head(text, [f"Written by `vidcls init` of the recipe {recipe} for {root}", *remarks]),
         remarks=tuple(remarks),
         missing_weights=_missing_weights(spec, store_dir),
     )
