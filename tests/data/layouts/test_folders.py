@@ -87,5 +87,5 @@ def test_a_folder_with_the_files_of_two_layouts_is_not_read_unasked(tmp_path: Pa
     ["course", "csv", "ucf101", "hmdb51", "kinetics", "ssv2", "lists", "split/class/video"],
 )
 def test_a_layout_that_is_not_there_is_refused(layout: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=rf"data\.layout: {layout}, but"):
+    with pytest.raises(UserError, match=rf"data\.layout: {layout}, but .* is not such a layout"):
         read(put(tmp_path, "a/1.mp4", "b/2.mp4"), layout=layout)
