@@ -139,9 +139,10 @@ def _folder_layout(root: Path) -> Layout:
         return "lists"
     videos = _videos(root)
     if is_split_folders(videos):
+        _refuse_two_readings(root, videos, layout="split/class/video")
         return "split/class/video"
     if is_class_folders(videos):
-        _refuse_two_readings(root, videos)
+        _refuse_two_readings(root, videos, layout="class/video")
         return "class/video"
     raise _unknown(root, videos)
 
@@ -173,8 +174,8 @@ def _refuse_absent(root: Path, layout: Layout) -> None:
         )
 
 
-def _refuse_two_readings(root: Path, videos: list[Path]) -> None:
-    folders = folders_like_splits(videos)
+def _refuse_two_readings(root: Path, videos: list[Path], *, layout: Layout) -> None:
+    folders = folders_like_splits(videos, layout=layout)
     if not folders:
         return
     raise UnknownLayoutError(
@@ -182,7 +183,7 @@ def _refuse_two_readings(root: Path, videos: list[Path]) -> None:
         f"have no class here, or classes (such as {videos[0].as_posix()})",
         hint="if they are splits, write a table with the columns path,label,split and set "
         f"data.root=FILE.csv, or put the data set's own files of labels into {root}; if they are classes, "
-        "set data.layout=class/video",
+        f"set data.layout={layout}",
     )
 
 
