@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from tests.data.layouts.reading import put, read, said, splits, write
+from vidcls.cli.data_relations import LayoutName
 from vidcls.errors import UserError
+from vidcls.spec.sections import Layout
 
 
 @pytest.mark.parametrize(
@@ -33,6 +36,14 @@ def test_splits_without_classes_are_not_taken_for_classes(folders: tuple[str, ..
     for part in ("path,label,split", "data.root=FILE.csv", "data.layout=class/video"):
         assert part in caught.value.hint
     assert read(root, layout="class/video").classes == tuple(sorted(folders))
+
+
+def test_nor_are_splits_that_were_unpacked_into_folders_of_their_own(tmp_path: Path) -> None:
+    root = put(tmp_path, "train/train/1.mp4", "train/train/2.mp4", "test/test/3.mp4")
+    with pytest.raises(UserError, match="test/, train/ may be splits, whose videos have no class") as caught:
+        read(root)
+    assert "set data.layout=split/class/video" in str(caught.value.hint)
+    assert read(root, layout="split/class/video").classes == ("test", "train")
 
 
 @pytest.mark.parametrize("name", ["train", "test", "val"])
@@ -87,5 +98,9 @@ def test_a_folder_with_the_files_of_two_layouts_is_not_read_unasked(tmp_path: Pa
     ["course", "csv", "ucf101", "hmdb51", "kinetics", "ssv2", "lists", "split/class/video"],
 )
 def test_a_layout_that_is_not_there_is_refused(layout: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=rf"data\.layout: {layout}, but"):
+    with pytest.raises(UserError, match=rf"data\.layout: {layout}, but .* is not such a layout"):
         read(put(tmp_path, "a/1.mp4", "b/2.mp4"), layout=layout)
+
+
+def test_commands_know_the_layouts_that_specs_know() -> None:
+    assert get_args(LayoutName) == get_args(Layout)

@@ -114,3 +114,12 @@ def test_text_that_is_no_list(tmp_path: Path) -> None:
     root = put(tmp_path, "a/1.mp4", "b/2.mp4")
     write(root / "train_notes.txt", "hello world\n")
     assert read(root).layout == "class/video"
+
+
+def test_own_lists_with_the_file_of_classes_of_ucf101(tmp_path: Path) -> None:
+    root = put(tmp_path, "a/1.mp4", "b/2.mp4")
+    write(root / "classInd.txt", "1 walk\n2 run\n")
+    (note,) = said(read(root), "not_read")
+    assert note.startswith("classInd.txt")
+    write(root / "train.txt", "a/1.mp4 1\nb/2.mp4 2\n")
+    assert splits(read(root)) == {"a/1.mp4": ("walk", "train"), "b/2.mp4": ("run", "train")}

@@ -30,17 +30,18 @@ from vidcls.data.layouts.ucf101 import is_ucf101, read_ucf101
 from vidcls.errors import UserError
 from vidcls.spec.sections import Layout, Source
 
-_LOOKED_FOR = """looked for
-    a CSV file with the columns path,label[,split][,group] (data.root=FILE.csv)
-    metadata/{train,val,test}.csv with videos/, frames/ or flows/ (course)
-    classInd.txt, here or in ucfTrainTestlist/ (ucf101: the official lists)
-    *_test_split1.txt, here or in a folder called for lists (hmdb51)
-    *.csv with the columns label,youtube_id,time_start,time_end,split (kinetics)
-    train.json, validation.json, ... with id and template (ssv2)
-    train*.txt, val*.txt, ... with lines `path label` (lists)
-    {train,val,test}/CLASS/VIDEO (split/class/video)
-    CLASS/VIDEO (class/video)
-  where VIDEO is a video file or a folder of images"""
+# What each layout looks like; VIDEO is a video file or a folder of images.
+_LOOKS: dict[Layout, str] = {
+    "csv": "a CSV file with the columns path,label[,split][,group]: data.root=FILE.csv",
+    "course": "metadata/{train,val,test}.csv with videos/, frames/ or flows/",
+    "ucf101": "classInd.txt with trainlist01.txt and testlist01.txt, here or in ucfTrainTestlist/",
+    "hmdb51": "CLASS_test_split1.txt, here or in a folder called for lists",
+    "kinetics": "*.csv with the columns label,youtube_id,time_start,time_end,split",
+    "ssv2": "train.json, validation.json, ... with id and template",
+    "lists": "train*.txt, val*.txt, ... with lines `path label`",
+    "split/class/video": "{train,val,test}/CLASS/VIDEO",
+    "class/video": "CLASS/VIDEO",
+}
 
 _NO_ROOT = "set data.root=FOLDER, or make the demo data: vidcls data demo data/motion10"
 
@@ -122,9 +123,7 @@ def _file_layout(root: Path) -> Layout:
         return "lists"
     if root.suffix.lower() in (".csv", ".tsv"):
         return "csv"  # which says what is wrong with it
-    raise UnknownLayoutError(
-        f"data.root: {root} is no layout known here: {_LOOKED_FOR}\n  found {_found(root, [])}"
-    )
+    raise _unknown(root, [])
 
 
 def _folder_layout(root: Path) -> Layout:
@@ -140,13 +139,20 @@ def _folder_layout(root: Path) -> Layout:
         return "lists"
     videos = _videos(root)
     if is_split_folders(videos):
+        _refuse_two_readings(root, videos, layout="split/class/video")
         return "split/class/video"
     if is_class_folders(videos):
-        _refuse_two_readings(root, videos)
+        _refuse_two_readings(root, videos, layout="class/video")
         return "class/video"
-    raise UnknownLayoutError(
-        f"data.root: {root} is no layout known here: {_LOOKED_FOR}\n  found {_found(root, videos)}",
-        hint=_tables_hint(root),
+    raise _unknown(root, videos)
+
+
+def _unknown(root: Path, videos: list[Path]) -> UnknownLayoutError:
+    looked_for = "\n".join(f"    {looks} ({layout})" for layout, looks in _LOOKS.items())
+    return UnknownLayoutError(
+        f"data.root: {root} is no layout known here: looked for\n{looked_for}\n"
+        f"  where VIDEO is a video file or a folder of images\n  found {_found(root, videos)}",
+        hint=" or ".join(f"data.root={table}" for table in _tables(root)[:3]) or None,
     )
 
 
@@ -163,13 +169,13 @@ def _refuse_absent(root: Path, layout: Layout) -> None:
         fits = root.is_dir() and any(len(video.parts) == parts for video in _videos(root))
     if not fits:
         raise UserError(
-            f"data.layout: {layout}, but {root} has not what that layout has: {_LOOKED_FOR}",
+            f"data.layout: {layout}, but {root} is not such a layout, which is {_LOOKS[layout]}",
             hint="leave data.layout out",
         )
 
 
-def _refuse_two_readings(root: Path, videos: list[Path]) -> None:
-    folders = folders_like_splits(videos)
+def _refuse_two_readings(root: Path, videos: list[Path], *, layout: Layout) -> None:
+    folders = folders_like_splits(videos, layout=layout)
     if not folders:
         return
     raise UnknownLayoutError(
@@ -177,7 +183,7 @@ def _refuse_two_readings(root: Path, videos: list[Path]) -> None:
         f"have no class here, or classes (such as {videos[0].as_posix()})",
         hint="if they are splits, write a table with the columns path,label,split and set "
         f"data.root=FILE.csv, or put the data set's own files of labels into {root}; if they are classes, "
-        "set data.layout=class/video",
+        f"set data.layout={layout}",
     )
 
 
@@ -185,6 +191,8 @@ def _tables_beside(root: Path) -> Iterator[Problem]:
     """A note for each table in a root whose folders were read: it may say other things."""
     for table in _tables(root):
         yield Problem("not_read", f"{table.name} lists videos too; data.root={table} reads it")
+    if (root / "classInd.txt").is_file():
+        yield Problem("not_read", "classInd.txt: there are no lists beside it; classes are sorted by name")
 
 
 def _tables(root: Path) -> list[Path]:
@@ -192,11 +200,6 @@ def _tables(root: Path) -> list[Path]:
         return []
     tables = (path for path in sorted(root.iterdir()) if path.suffix.lower() in (".csv", ".tsv"))
     return [path for path in tables if path.is_file() and has_columns(path, COLUMNS)]
-
-
-def _tables_hint(root: Path) -> str | None:
-    tables = _tables(root)
-    return " or ".join(f"data.root={table}" for table in tables[:3]) or None
 
 
 def _refuse(*, source: str | None = None, split_number: int | None = None) -> None:

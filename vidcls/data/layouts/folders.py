@@ -28,15 +28,17 @@ def is_class_folders(videos: Sequence[Path]) -> bool:
     return 2 * sum(len(path.parts) == 2 for path in videos) > len(videos)
 
 
-def folders_like_splits(videos: Sequence[Path]) -> list[str]:
-    """Of `class/video`, the folders that may be splits without classes as well: empty if it is clear.
+def folders_like_splits(videos: Sequence[Path], *, layout: str) -> list[str]:
+    """The class folders of `layout` that may be splits without classes as well: empty if it is clear.
 
-    One class may be called as a split is (a train is a vehicle, too); all of them, or two that name
-    different splits, may not.
+    One class may be called as a split is (a train is a vehicle, too); all of them, or in `class/video` two
+    that name different splits, may not. `train/train/video` is how some archives unpack.
     """
-    folders = sorted({path.parts[0] for path in videos if len(path.parts) == 2})
+    num_parts = layout.count("/") + 1
+    folders = sorted({path.parts[-2] for path in videos if len(path.parts) == num_parts})
     split_of = {folder: split for folder in folders if (split := _named_split(folder)) is not None}
-    return list(split_of) if len(split_of) == len(folders) or len(set(split_of.values())) > 1 else []
+    several = num_parts == 2 and len(set(split_of.values())) > 1
+    return list(split_of) if len(split_of) == len(folders) or several else []
 
 
 def _named_split(folder: str) -> str | None:

@@ -65,7 +65,8 @@ def read_ucf101(root: Path, *, split_number: int) -> Listing:
 
 
 def _lists(root: Path) -> Path | None:
-    return next((root / name for name in _LIST_FOLDERS if (root / name / "classInd.txt").is_file()), None)
+    folders = (root / name for name in _LIST_FOLDERS if (root / name / "classInd.txt").is_file())
+    return next((folder for folder in folders if any(folder.glob("t*list0[1-3].txt"))), None)
 
 
 def _files(split_number: int) -> tuple[tuple[Split, str], ...]:
