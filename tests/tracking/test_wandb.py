@@ -22,6 +22,7 @@ import wandb
 from tests.support.waiting import PATIENCE_S
 from tests.support.wandb_state import WandbServer
 from vidcls.spec.sections import TrackingSection
+from vidcls.tracking import client
 from vidcls.tracking import wandb as tracking
 from vidcls.tracking.jsonl import Row
 from vidcls.tracking.limits import LIMITS_S, limit_s, unreachable
