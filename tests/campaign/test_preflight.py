@@ -126,7 +126,7 @@ def test_each_shape_of_a_sweep_is_tried_and_the_wrong_one_is_named(here: Experim
     plan = search.plan(search.file(shapes, settings=model))
     wrong = found(ask_for_sweep(plan, settings=()))["model"]
     assert wrong.state == "error"
-    assert 'model.backbone="inception_v3"' in wrong.found
+    assert "model.backbone=inception_v3 " in wrong.found
     assert "24x24" in wrong.found
 
 

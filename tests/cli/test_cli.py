@@ -221,7 +221,8 @@ def test_evaluation_refuses_data_that_changed(experiment: Experiment, tmp_path: 
 
 def test_predict_equals_validation_to_the_bit(trained: Experiment, folder: Path, demo: Path) -> None:
     stored = load_predictions(Run(folder).predictions_file("val", "best"))
-    paths = {path.stem: path for path in (demo / "videos" / "val").rglob("v_*")}
+    root = demo / "videos" / "val"
+    paths = {str(path.relative_to(root).with_suffix("")): path for path in root.rglob("v_*")}
     predictions = vidcls.load(folder).predict([paths[name] for name in stored.ids])
     assert all(prediction.error is None for prediction in predictions)
     logits = np.stack([prediction.logits for prediction in predictions if prediction.logits is not None])

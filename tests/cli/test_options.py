@@ -31,7 +31,7 @@ def test_options_and_arguments_begin_in_the_home_folder(home: Path, demo: Path) 
     done = run("data", "scan", "~/demo", "--write-manifest=~/list.csv")
     assert done.exit_code == 0, done.stderr
     assert (home / "list.csv").is_file()
-    done = run("data", "split", "~/demo", "--by=group", "--sizes", "0.5,0.5", "--store-dir=~/store", "--out", "~/split.csv")  # fmt: skip
+    done = run("data", "split", "~/demo", "--by=group", "--sizes", "0.5,0.5,0", "--store-dir=~/store", "--out", "~/split.csv")  # fmt: skip
     assert done.exit_code == 0, done.stderr
     assert (home / "split.csv").is_file()
     assert list(Path().iterdir()) == []

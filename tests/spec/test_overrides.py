@@ -40,8 +40,7 @@ def refused(path: Path, *overrides: str) -> str:
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_text_setting_gets_its_text(spec_file: Path, text: str) -> None:
-    spec = loaded(spec_file, f"data.root={text}", f"tracking.project={text}")
-    assert (spec.data.root, spec.tracking.project) == (text, text)
+    assert loaded(spec_file, f"data.root={text}").data.root == text
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))

@@ -73,7 +73,8 @@ def test_logits_are_those_of_the_backbone_in_the_loop(experiment: Experiment, ki
     assert said[0].startswith("features of the frozen backbone: 40 videos x 1 views")
     assert run.provenance()["residency"] == "features"
     stored = load_predictions(run.predictions_file("val", "best"))
-    paths = {path.stem: path for path in (experiment.data / "videos" / "val").rglob("v_*")}
+    root = experiment.data / "videos" / "val"
+    paths = {str(path.relative_to(root).with_suffix("")): path for path in root.rglob("v_*")}
     predictions = vidcls.load(run.folder).predict([paths[name] for name in stored.ids[:6]])
     logits = np.stack([prediction.logits for prediction in predictions if prediction.logits is not None])
     np.testing.assert_allclose(logits, stored.logits[:6], atol=1e-5, rtol=1e-5)

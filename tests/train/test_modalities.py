@@ -15,7 +15,8 @@ def test_a_run_on_motion_predicts_files_as_it_was_validated(experiment: Experime
     spec = experiment.spec(clip__modality=modality, model={"kind": "early_fusion"}, train__epochs=1)
     run = train_here(spec)
     stored = load_predictions(run.predictions_file("val", "best"))
-    paths = {path.stem: path for path in (experiment.data / "videos" / "val").rglob("v_*")}
+    root = experiment.data / "videos" / "val"
+    paths = {str(path.relative_to(root).with_suffix("")): path for path in root.rglob("v_*")}
     # The store was read there; here the files are decoded anew, and their flow computed.
     predictions = vidcls.load(run.folder).predict([paths[name] for name in stored.ids[:5]])
     logits = np.stack([prediction.logits for prediction in predictions if prediction.logits is not None])

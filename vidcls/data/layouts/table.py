@@ -109,7 +109,7 @@ def write_table(path: Path, videos: Sequence[tuple[Path, str, str, str, int]]) -
     folder = path.resolve().parent
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*COLUMNS, "group", "label_id"])
+    writer.writerow([*COLUMNS, "split", "group", "label_id"])
     for video, label, split, group, number in videos:
         written = csv_path(os.path.relpath(video.absolute(), folder))
         writer.writerow([written, spreadsheet_cell(label), split, spreadsheet_cell(group), number])
