@@ -11,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.roots import CLASSES, LAYOUTS, Clip, build, put, write_course_table, write_csv
-from vidcls.data.layouts.files import find_videos, frame_files, natural_key
+from vidcls.data.decoding.frame_folders import frame_files, natural_key
+from vidcls.data.layouts.files import find_videos
 from vidcls.data.manifest import Manifest, read_manifest
 from vidcls.errors import UserError
 from vidcls.spec.sections import DataSection
 
 Clips = tuple[Clip, ...]
+HOW_READ = ("val_cut", "not_a_video")
 TABLED = [layout for layout in LAYOUTS if layout.split("-")[0] in ("course", "csv", "ucf101")]
 
 
@@ -108,7 +110,7 @@ def test_names_missing_and_extra_videos(layout: str, clips: Clips, tmp_path: Pat
     victim.path.rename(victim.path.with_name("surprise" + victim.path.suffix))
     manifest = read(root)
 
-    kinds = {problem.kind: problem.message for problem in manifest.problems if problem.kind != "val_cut"}
+    kinds = {problem.kind: problem.message for problem in manifest.problems if problem.kind not in HOW_READ}
     assert set(kinds) == {"missing", "unlisted" if layout.startswith("csv") else "extra"}
     assert victim.path.name in kinds.pop("missing")
     assert "surprise" in kinds.popitem()[1]

@@ -44,8 +44,8 @@ def scan(
         int | None, typer.Option(min=1, max=3, help="Which of the official UCF101 lists; 1 if unset.")
     ] = None,
     source: Annotated[
-        Literal["auto", "videos", "frames", "flows"],
-        typer.Option(help="Which to read where a course layout holds several; auto takes videos."),
+        Literal["auto", "videos", "frames", "flows", "videos+flows", "frames+flows"],
+        typer.Option(help="Which to read where the data holds several; auto takes videos, else frames."),
     ] = "auto",
 ) -> None:
     """Show layout, classes, splits, groups, durations, sizes, fps, and every problem by file name.

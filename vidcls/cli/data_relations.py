@@ -27,8 +27,8 @@ SplitNumberArg = Annotated[
     int | None, typer.Option(min=1, max=3, help="Which of the official UCF101 lists; 1 if unset.")
 ]
 SourceArg = Annotated[
-    Literal["auto", "videos", "frames", "flows"],
-    typer.Option(help="Which to read where a course layout holds several; auto takes videos."),
+    Literal["auto", "videos", "frames", "flows", "videos+flows", "frames+flows"],
+    typer.Option(help="Which to read where the data holds several; auto takes videos, else frames."),
 ]
 TIMEOUT_S = 120.0  # for one file
 
@@ -38,7 +38,7 @@ def read_root(
     *,
     store_dir: Path,
     split_number: int | None = None,
-    source: Literal["auto", "videos", "frames", "flows"] = "auto",
+    source: Literal["auto", "videos", "frames", "flows", "videos+flows", "frames+flows"] = "auto",
     val_fraction: float | None = None,
 ) -> Manifest:
     """The manifest of a root; problems are counted, and looked up with `vidcls data scan`.

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from vidcls.data.digests import Progress, digest_videos
+from vidcls.data.decoding.frame_folders import Files
+from vidcls.data.digests import Digest, Progress, digest_videos
 from vidcls.data.layouts import read_layout
 from vidcls.data.layouts.listing import LEFT_OUT_BY_SKIP, Entry, Listing, Problem
 from vidcls.data.val_cut import cut_val
@@ -38,6 +39,8 @@ class Video:
         split: The part of the data it belongs to.
         group: The source it was cut from, if that is known.
         digest: Of its content.
+        flows: The folder of its flow fields, where `data.source` reads them.
+        has_frames: Whether `path` is read; False where flow fields alone are.
     """
 
     id: str
@@ -46,6 +49,13 @@ class Video:
     split: Split
     group: str | None
     digest: str
+    flows: Path | None = None
+    has_frames: bool = True
+
+    @property
+    def files(self) -> Files:
+        """Where it is read from."""
+        return Files(self.path if self.has_frames else None, self.flows)
 
 
 @dataclass(frozen=True)
@@ -104,11 +114,15 @@ class Manifest:
         folder = path.resolve().parent
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["path", "label", "split", "group", "label_id"])
+        apart = any(video.flows not in (None, video.path) for video in self.videos)
+        writer.writerow(["path", "label", "split", "group", "label_id", *["flows"][:apart]])
+
+        def written(place: Path) -> str:
+            return Path(os.path.relpath(place.absolute(), folder)).as_posix()
+
         for video in self.videos:
-            written = Path(os.path.relpath(video.path.absolute(), folder)).as_posix()
-            label = self.classes[video.label]
-            writer.writerow([written, label, video.split, video.group or "", video.label])
+            row = [written(video.path), self.classes[video.label], video.split, video.group or ""]
+            writer.writerow([*row, video.label, *[written(video.flows or video.path)][:apart]])
         write_text(path, text.getvalue())
 
 
@@ -217,16 +231,29 @@ def _digested(
     progress: Progress | None,
 ) -> list[Video]:
     label_of = {name: label for label, name in enumerate(listing.classes)}
-    digests = digest_videos([entry.path for entry in entries], cache_dir=cache_dir, progress=progress)
+    digests = digest_videos([entry.files for entry in entries], cache_dir=cache_dir, progress=progress)
+    problems += _pictures_left_out(entries, digests)
     videos: list[Video] = []
     for entry, digest in zip(entries, digests, strict=True):
         if digest.failure is not None:
             source = f" ({entry.where})" if entry.where != entry.id else ""
-            problems.append(Problem(digest.failure, f"{entry.id}{source}: {entry.path} {digest.reason}"))
+            problems.append(Problem(digest.failure, f"{entry.id}{source}: {digest.place} {digest.reason}"))
             continue
         label = label_of[entry.label]
-        videos.append(Video(entry.id, entry.path, label, entry.split, entry.group, digest.hex))
+        shared = (entry.path, label, entry.split, entry.group, digest.hex, entry.flows, entry.has_frames)
+        videos.append(Video(entry.id, *shared))
     return videos
+
+
+def _pictures_left_out(entries: Sequence[Entry], digests: Sequence[Digest]) -> Iterator[Problem]:
+    names = [
+        f"{entry.id}: {name}"
+        for entry, digest in zip(entries, digests, strict=True)
+        for name in digest.left_out
+    ]
+    if names:
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        yield Problem("left_out", f"{len(names)} pictures are not named like the frames beside them: {shown}")
 
 
 def _same_content(videos: Sequence[Video]) -> Iterator[Problem]:

@@ -15,10 +15,11 @@ import av
 import numpy as np
 from PIL import Image
 
+from vidcls.data.decoding.animation import is_animated_file
+from vidcls.data.decoding.frame_folders import Files, look_into
 from vidcls.data.decoding.headers import promises
 from vidcls.data.decoding.readers import unlike_url
 from vidcls.data.digests import Progress
-from vidcls.data.layouts.files import frame_files, is_flow_file
 from vidcls.data.leaks.state import shares_by
 from vidcls.data.manifest import Manifest, Problem, Video, read_manifest
 from vidcls.spec.sections import SPLITS, DataSection, Split
@@ -144,7 +145,7 @@ def scan(section: DataSection, *, cache_dir: Path | None = None, progress: Progr
     headers: dict[str, Header] = {}
     problems = list(manifest.problems)
     with ThreadPoolExecutor(max_workers=min(8, 2 * (os.cpu_count() or 1))) as pool:
-        results = pool.map(_try_header, [video.path for video in videos])
+        results = pool.map(_try_header, [video.files for video in videos])
         for done, (video, result) in enumerate(zip(videos, results, strict=True), start=1):
             if isinstance(result, Header):
                 headers[video.id] = result
@@ -165,12 +166,12 @@ def read_header(path: Path) -> Header:
         av.error.FFmpegError: If PyAV finds anything else.
     """
     if path.is_dir():
-        frames = frame_files(path)
-        if is_flow_file(frames[0].name):
-            field = np.load(frames[0], mmap_mode="r")
-            return Header(field.shape[1], field.shape[2], num_frames=len(frames), fps=None, duration_s=None)
-        with Image.open(frames[0]) as image:
-            return Header(image.height, image.width, num_frames=len(frames), fps=None, duration_s=None)
+        found = look_into(path)
+        if found.only_fields:
+            return _header_of_fields(found.fields)
+        return _header_of_pictures(found.frames[0], num_frames=len(found.frames))
+    if is_animated_file(path):
+        return _header_of_pictures(path)
     with path.open("rb") as file:
         start = file.read(8)
     with av.open(unlike_url(path)) as container:
@@ -189,9 +190,25 @@ def read_header(path: Path) -> Header:
         )
 
 
-def _try_header(path: Path) -> Header | str:
+def _header_of_pictures(path: Path, *, num_frames: int | None = None) -> Header:
+    with Image.open(path) as image:
+        return Header(image.height, image.width, num_frames or getattr(image, "n_frames", 1), None, None)
+
+
+def _header_of_fields(fields: Sequence[Sequence[Path]]) -> Header:
+    first = fields[0]
+    if len(first) > 1:
+        return _header_of_pictures(first[0], num_frames=len(fields))
+    shape = np.load(first[0], mmap_mode="r").shape
+    return Header(shape[1], shape[2], num_frames=len(fields), fps=None, duration_s=None)
+
+
+def _try_header(files: Files) -> Header | str:
     try:
-        return read_header(path)
+        if files.frames is None:
+            assert files.flows is not None, "a video is read from somewhere"
+            return _header_of_fields(look_into(files.flows).fields)
+        return read_header(files.frames)
     except (OSError, ValueError, av.error.FFmpegError) as error:
         return getattr(error, "strerror", None) or str(error)
 

@@ -20,7 +20,7 @@ Auto = Literal["auto"]
 Split = Literal["train", "val", "test"]
 Residency = Literal["device", "memory", "mapped", "streamed"]
 Precision = Literal["fp32", "bf16", "fp16"]
-Source = Literal["auto", "videos", "frames", "flows"]
+Source = Literal["auto", "videos", "frames", "flows", "videos+flows", "frames+flows"]
 FlowMethod = Literal["dis", "farneback"]
 Modality = Literal["rgb", "flow", "difference", "rgb+flow", "rgb+difference"]
 Side = Annotated[PositiveInt, Field(ge=8)]
@@ -41,8 +41,10 @@ class DataSection(Section):
     root: Text = not_identity("data/motion10")
     """Folder with the videos, or a CSV manifest `path,label,split[,group]`."""
     source: Source = "auto"
-    """Which to read where a course layout holds several; `auto` takes videos, else frames, else flows.
-    `flows` are fields of optical flow, for clip.modality: flow."""
+    """Which to read where the data holds several; `auto` takes videos, else frames, else flows. `flows` are
+    fields of optical flow that were computed before, for clip.modality: flow; `videos+flows` and
+    `frames+flows` are for clip.modality: rgb+flow. Of videos, n fields are those between n + 1 frames spread
+    evenly over the video, as the course made them."""
     split_number: Annotated[PositiveInt, Field(le=3)] | None = None
     """Which of the official UCF101 lists (1 to 3); only for that layout, there 1 if unset."""
     val_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -71,6 +73,11 @@ class DataSection(Section):
                 "flows_png are colour-wheel pictures, (u, v) cannot be told from them; set flows"
             )
         return value
+
+    @property
+    def reads_flows(self) -> bool:
+        """Whether flow that was computed before is read."""
+        return "flows" in self.source
 
     @property
     def num_bad_allowed(self) -> int:

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.support.video import Frames, moving_square, write_clip, write_frames
+from tests.support.videos import read_from
 from vidcls.data.checks.inspect import AGREE_LEVELS, inspect
 from vidcls.data.checks.probe import probe_files
 from vidcls.data.decoding.decode import Form, Probe, decode
@@ -175,7 +176,7 @@ def test_workers_name_what_killed_them_and_go_on(tmp_path: Path) -> None:
     decoders = Decoders(workers=2, timeout_s=1.0)
     try:
         for _ in range(2):  # the second time from the cache
-            found = probe_files(files, decoder="pyav", store_dir=tmp_path / "s", decoders=decoders)
+            found = probe_files(read_from(files), decoder="pyav", store_dir=tmp_path / "s", decoders=decoders)
             assert found["f"] == Failure(
                 "took longer than data.timeout_s: 1 s", lasting=False, kind="timeout"
             )

@@ -1,8 +1,8 @@
 """Decoders -> frames of one file, in order or from a seek point. Runs in worker processes: no torch here.
 
 The truth is PyAV in order from the first frame, rotation applied. A folder of frames is read with Pillow in
-natural order. decord is read in order too, because its seeks return wrong frames in files whose header count
-or timestamps are off.
+the order of their numbers, and so is an animated picture. decord is read in order too, because its seeks
+return wrong frames in files whose header count or timestamps are off.
 
 A file that merely stops early is served up to where it stops. One that has data behind a decode error is bad:
 what follows the error cannot be trusted, and how much is missing is unknown.
@@ -22,7 +22,8 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 from PIL import Image
 
-from vidcls.data.layouts.files import frame_files
+from vidcls.data.decoding.animation import animation_frames, is_animation
+from vidcls.data.decoding.frame_folders import look_into
 
 Decoder = Literal["decord", "pyav", "images", "fields"]
 Pixels = NDArray[np.uint8]
@@ -213,15 +214,33 @@ def _pyav(path: Path) -> Frames:
 
 
 def _images(path: Path) -> Frames:
+    if path.is_file():
+        for number, frame in enumerate(animation_frames(path), start=1):
+            yield lambda frame=frame, number=number: _of_animation(frame, number)  # type: ignore[misc]
+        return
+    found = look_into(path)
+    if (problem := found.problem(of_fields=False)) is not None:
+        raise DecodeError(problem)
+
     def load(file: Path) -> Pixels:
         try:
             with Image.open(file) as image:
+                if is_animation(image):
+                    reason = f"{file.name} is an animated picture, a video of its own, not one frame"
+                    raise DecodeError(reason, "corrupt")
                 return np.asarray(image.convert("RGB"), dtype=np.uint8)
         except (OSError, SyntaxError, ValueError) as error:
             raise DecodeError(f"{file.name} cannot be decoded: {error}", "corrupt") from None
 
-    for file in frame_files(path):
+    for file in found.frames:
         yield lambda file=file: load(file)  # type: ignore[misc]
+
+
+def _of_animation(load: Load, number: int) -> Pixels:
+    try:
+        return load()
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise DecodeError(f"frame {number} cannot be decoded: {error}", "corrupt") from None
 
 
 def decord_is_there() -> bool:

@@ -7,14 +7,15 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from vidcls.data.layouts.course import is_course, read_course
-from vidcls.data.layouts.files import find_videos
+from vidcls.data.layouts.files import counted, find_videos
+from vidcls.data.layouts.flow_folders import with_flows
 from vidcls.data.layouts.folders import (
     is_class_folders,
     is_split_folders,
     read_class_folders,
     read_split_folders,
 )
-from vidcls.data.layouts.listing import Listing
+from vidcls.data.layouts.listing import Listing, with_others
 from vidcls.data.layouts.table import read_table
 from vidcls.data.layouts.ucf101 import is_ucf101, read_ucf101
 from vidcls.errors import UserError
@@ -43,7 +44,10 @@ def read_layout(root: Path, *, source: Source = "auto", split_number: int | None
         UserError: If there is no data, no known layout, or a setting that has no effect in this layout.
     """
     try:
-        return _read_layout(root, source=source, split_number=split_number)
+        listing = _read_layout(root, source=source, split_number=split_number)
+        if root.is_dir() and is_course(root):
+            return listing
+        return with_flows(listing, root=root, source=source)
     except OSError as error:
         raise UserError(f"data.root: cannot read {error.filename or root}: {error.strerror}") from error
 
@@ -60,28 +64,23 @@ def _read_layout(root: Path, *, source: Source, split_number: int | None) -> Lis
     if root.is_dir() and is_course(root):
         _refuse(split_number=split_number)
         return read_course(root, source=source)
-    _refuse(source=None if source == "auto" else source)
     if root.is_dir() and is_ucf101(root):
         return read_ucf101(root, split_number=split_number or 1)
     _refuse(split_number=split_number)
     if root.suffix.lower() == ".csv" and root.is_file():
         return read_table(root)
-    videos = [path.relative_to(root) for path in find_videos(root)] if root.is_dir() else []
+    others: list[Path] = []
+    videos = [path.relative_to(root) for path in find_videos(root, others=others)] if root.is_dir() else []
     if is_split_folders(videos):
-        return read_split_folders(root, videos)
+        return with_others(read_split_folders(root, videos), others, root=root)
     if is_class_folders(videos):
-        return read_class_folders(root, videos)
+        return with_others(read_class_folders(root, videos), others, root=root)
     raise UnknownLayoutError(
-        f"data.root: {root} is no layout known here: {_LOOKED_FOR}\n  found {_found(root, videos)}"
+        f"data.root: {root} is no layout known here: {_LOOKED_FOR}\n  found {_found(root, videos, others)}"
     )
 
 
-def _refuse(*, source: str | None = None, split_number: int | None = None) -> None:
-    if source is not None:
-        raise UserError(
-            f"data.source: {source} has no effect here: only the course layout can hold several",
-            hint="leave data.source out",
-        )
+def _refuse(*, split_number: int | None) -> None:
     if split_number is not None:
         raise UserError(
             f"data.split_number: {split_number} has no effect here: only official UCF101 lists have numbers",
@@ -89,7 +88,7 @@ def _refuse(*, source: str | None = None, split_number: int | None = None) -> No
         )
 
 
-def _found(root: Path, videos: list[Path]) -> str:
+def _found(root: Path, videos: list[Path], others: list[Path]) -> str:
     if not root.is_dir():
         return f"a file ending in {root.suffix or 'nothing'}"
     names = sorted(path.name for path in root.iterdir())
@@ -97,4 +96,7 @@ def _found(root: Path, videos: list[Path]) -> str:
     depths = Counter(len(path.parts) for path in videos)
     where = "; ".join(f"{count} videos at depth {depth}" for depth, count in sorted(depths.items()))
     example = f", such as {videos[0].as_posix()}" if videos else ""
-    return f"{len(names)} entries ({shown}); {where or 'no video at all'}{example}" if names else "nothing"
+    if not names:
+        return "nothing"
+    rest = f"; {counted(others, root=root)}" if others else ""
+    return f"{len(names)} entries ({shown}); {where or 'no video at all'}{example}{rest}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from vidcls.data.layouts.files import find_videos, without_video_suffix
+from vidcls.data.decoding.frame_folders import Files
+from vidcls.data.layouts.files import counted, find_videos, without_video_suffix
 from vidcls.errors import UserError
 from vidcls.spec.sections import Split
 
@@ -30,10 +31,15 @@ Kind = Literal[
     "unlisted",  # beside the videos of a CSV, which may list what it likes
     "class_without_videos",
     "val_cut",
+    "left_out",  # a picture beside frames that is none of them
+    "not_a_video",  # a file that is no video
+    "flow",  # how flow is read
 ]
 LEFT_OUT_BY_SKIP: frozenset[Kind] = frozenset({"missing", "empty", "unreadable"})
 _WARNINGS: frozenset[Kind] = frozenset({"extra", "same_content"})
-_NOTES: frozenset[Kind] = frozenset({"unlisted", "class_without_videos", "val_cut"})
+_NOTES: frozenset[Kind] = frozenset(
+    {"unlisted", "class_without_videos", "val_cut", "left_out", "not_a_video", "flow"}
+)
 
 # What data sets call their splits, in any case of letters.
 SPLIT_NAMES: dict[str, Split] = {
@@ -80,6 +86,8 @@ class Entry:
         split: The part of the data it belongs to.
         group: The source it was cut from, if that is known.
         where: What lists it, `file:line` or its own path: for messages.
+        flows: The folder of its flow fields, where these are read.
+        has_frames: Whether `path` is read; False where flow fields alone are.
     """
 
     id: str
@@ -88,6 +96,13 @@ class Entry:
     split: Split
     group: str | None
     where: str
+    flows: Path | None = None
+    has_frames: bool = True
+
+    @property
+    def files(self) -> Files:
+        """Where it is read from."""
+        return Files(self.path if self.has_frames else None, self.flows)
 
 
 @dataclass(frozen=True)
@@ -119,6 +134,14 @@ def group_of(name: str, label: str) -> str | None:
     return f"source/{match[1]}" if match else None
 
 
+def with_others(listing: Listing, others: Sequence[Path], *, root: Path) -> Listing:
+    """The listing with a note on the files beside its videos that are none."""
+    if not others:
+        return listing
+    note = Problem("not_a_video", counted(others, root=root))
+    return replace(listing, problems=(*listing.problems, note))
+
+
 class Disk:
     """The videos below a folder, looked up by the paths that a table writes.
 
@@ -128,7 +151,9 @@ class Disk:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._found = {path.relative_to(folder).as_posix(): path for path in find_videos(folder)}
+        self._others: list[Path] = []
+        videos = find_videos(folder, others=self._others)
+        self._found = {path.relative_to(folder).as_posix(): path for path in videos}
         self._loose: dict[str, list[str]] = defaultdict(list)
         for name in self._found:
             self._loose[without_video_suffix(name).casefold()].append(name)
@@ -142,10 +167,12 @@ class Disk:
         return self._found.get(name, self.folder / written)
 
     def extras(self, root: Path) -> Iterator[Problem]:
-        """A problem for each video that was never taken, named relative to `root`."""
+        """A problem for each video that was never taken, named relative to `root`, and what is no video."""
         for name, path in self._found.items():
             if name not in self._taken:
                 yield Problem("extra", f"{path.relative_to(root).as_posix()} is on disk but not listed")
+        if self._others:
+            yield Problem("not_a_video", counted(self._others, root=root))
 
 
 class ClassIds:

@@ -1,7 +1,8 @@
-"""A CSV manifest `path,label,split[,group][,label_id]`. Paths are relative to the CSV.
+"""A CSV manifest `path,label,split[,group][,label_id][,flows]`. Paths are relative to the CSV.
 
 `label` is the name of the class. `label_id` settles the order of the classes where that is not the sorted
-order of their names; `vidcls data scan --write-manifest` writes it so that labels survive.
+order of their names; `vidcls data scan --write-manifest` writes it so that labels survive. `flows` is the
+folder of the flow fields of a video, where that is not its path.
 """
 
 from __future__ import annotations
@@ -52,7 +53,15 @@ def read_table(path: Path) -> Listing:
         video = path.parent / row["path"]
         group = row.get("group") or group_of(video.name, row["label"])
         entries.append(
-            Entry(id=row["path"], path=video, label=row["label"], split=split, group=group, where=where)
+            Entry(
+                id=row["path"],
+                path=video,
+                label=row["label"],
+                split=split,
+                group=group,
+                where=where,
+                flows=path.parent / row["flows"] if row.get("flows") else None,
+            )
         )
     classes = ids.ordered() if has_ids else sorted_classes({entry.label for entry in entries})
     return Listing("csv", classes, tuple(entries), (*problems, *_unlisted(entries)))
