@@ -125,7 +125,7 @@ def test_one_pattern_of_names_a_folder_and_the_rest_named(root: Path) -> None:
     manifest = read(root)
     assert manifest.hash == before
     (left_out,) = said(manifest, "left_out")
-    assert left_out.startswith("2 pictures are not named like the frames beside them")
+    assert left_out.startswith("2 pictures are not named like the frames beside them, and are not read")
     assert "train/run/v0: cover.png" in left_out
     assert "val/run/v3: img_00001.bmp" in left_out
 

@@ -7,13 +7,13 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vidcls.data.decoding.frame_folders import Files, FrameFolder, look_into
-from vidcls.data.layouts.listing import Kind
+from vidcls.data.layouts.listing import Kind, Problem
 
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
@@ -63,6 +63,16 @@ def digest_videos(
     if cache_file is not None and fresh:
         _write_cache(cache_file, fresh)
     return digests
+
+
+def pictures_left_out(ids: Sequence[str], digests: Sequence[Digest]) -> Iterator[Problem]:
+    """A note on the pictures that lie beside frames and are none, of videos by their ids."""
+    pairs = zip(ids, digests, strict=True)
+    names = [f"{key}: {name}" for key, digest in pairs for name in digest.left_out]
+    if names:
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        found = f"{len(names)} pictures are not named like the frames beside them, and are not read: {shown}"
+        yield Problem("left_out", found)
 
 
 def _both(files: Files, cache: _Cache) -> tuple[Digest, _Cache]:

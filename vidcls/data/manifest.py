@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from vidcls.data.decoding.frame_folders import Files
-from vidcls.data.digests import Digest, Progress, digest_videos
+from vidcls.data.digests import Progress, digest_videos, pictures_left_out
 from vidcls.data.layouts import read_layout
 from vidcls.data.layouts.listing import LEFT_OUT_BY_SKIP, Entry, Listing, Problem
 from vidcls.data.val_cut import cut_val
@@ -232,7 +232,7 @@ def _digested(
 ) -> list[Video]:
     label_of = {name: label for label, name in enumerate(listing.classes)}
     digests = digest_videos([entry.files for entry in entries], cache_dir=cache_dir, progress=progress)
-    problems += _pictures_left_out(entries, digests)
+    problems += pictures_left_out([entry.id for entry in entries], digests)
     videos: list[Video] = []
     for entry, digest in zip(entries, digests, strict=True):
         if digest.failure is not None:
@@ -243,17 +243,6 @@ def _digested(
         shared = (entry.path, label, entry.split, entry.group, digest.hex, entry.flows, entry.has_frames)
         videos.append(Video(entry.id, *shared))
     return videos
-
-
-def _pictures_left_out(entries: Sequence[Entry], digests: Sequence[Digest]) -> Iterator[Problem]:
-    names = [
-        f"{entry.id}: {name}"
-        for entry, digest in zip(entries, digests, strict=True)
-        for name in digest.left_out
-    ]
-    if names:
-        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        yield Problem("left_out", f"{len(names)} pictures are not named like the frames beside them: {shown}")
 
 
 def _same_content(videos: Sequence[Video]) -> Iterator[Problem]:
@@ -268,8 +257,10 @@ def _same_content(videos: Sequence[Video]) -> Iterator[Problem]:
 
 def _with_val(videos: list[Video], fraction: float, problems: list[Problem]) -> list[Video]:
     train = [video for video in videos if video.split == "train"]
-    # Without a group a video stands for itself, together with its exact copies.
-    groups = {video.id: f"group {video.group}" if video.group else video.digest for video in train}
+    # Without a group a video stands for itself, together with its exact copies; by its id, so that the cut is
+    # the same whether its frames are read or its flow.
+    first = {video.digest: video.id for video in sorted(train, key=lambda video: video.id, reverse=True)}
+    groups = {v.id: f"group {v.group}" if v.group else f"video {first[v.digest]}" for v in train}
     chosen = cut_val([video.label for video in train], list(groups.values()), fraction=fraction)
     cut = {video.id for video in train if groups[video.id] in chosen}
     if cut:

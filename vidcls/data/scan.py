@@ -145,7 +145,7 @@ def scan(section: DataSection, *, cache_dir: Path | None = None, progress: Progr
     headers: dict[str, Header] = {}
     problems = list(manifest.problems)
     with ThreadPoolExecutor(max_workers=min(8, 2 * (os.cpu_count() or 1))) as pool:
-        results = pool.map(_try_header, [video.files for video in videos])
+        results = pool.map(try_header, [video.files for video in videos])
         for done, (video, result) in enumerate(zip(videos, results, strict=True), start=1):
             if isinstance(result, Header):
                 headers[video.id] = result
@@ -203,7 +203,8 @@ def _header_of_fields(fields: Sequence[Sequence[Path]]) -> Header:
     return Header(shape[1], shape[2], num_frames=len(fields), fps=None, duration_s=None)
 
 
-def _try_header(files: Files) -> Header | str:
+def try_header(files: Files) -> Header | str:
+    """The header of a video, or why it cannot be opened."""
     try:
         if files.frames is None:
             assert files.flows is not None, "a video is read from somewhere"

@@ -98,7 +98,9 @@ class Spec(Section):
         if "+" in source and modality != "rgb+flow":
             raise ValueError(f"data.source: {source} is for clip.modality: rgb+flow; set that")
         if self.data.reads_flows and self.clip.flow is not None:
-            raise ValueError(f"clip.flow: has no effect under data.source: {source}, computed before")
+            raise ValueError(
+                f"clip.flow: has no effect under data.source: {source}, which were computed before"
+            )
 
     def _check_unfreezing(self) -> None:
         every = self.train.unfreeze_every

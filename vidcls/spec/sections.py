@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from vidcls.spec.base import (
     NonNegativeInt,
@@ -24,7 +25,31 @@ Source = Literal["auto", "videos", "frames", "flows", "videos+flows", "frames+fl
 FlowMethod = Literal["dis", "farneback"]
 Modality = Literal["rgb", "flow", "difference", "rgb+flow", "rgb+difference"]
 Side = Annotated[PositiveInt, Field(ge=8)]
-Size = tuple[Side, Side]
+
+
+def _pair(value: Any) -> Any:
+    """A square may be written by its side, `112`, or as `112x112`; with two sides the order must be seen."""
+    if isinstance(value, str) and (
+        match := re.fullmatch(r"\s*([0-9]{1,9})\s*[xX×]\s*([0-9]{1,9})\s*", value)
+    ):
+        if int(match[1]) != int(match[2]):
+            raise ValueError(
+                f"{value} may mean height x width or width x height; write [HEIGHT, WIDTH], such as"
+                f" [{match[1]}, {match[2]}]"
+            )
+        value = int(match[1])
+    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,9}\s*", value):
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value, value
+    return tuple(value) if isinstance(value, list) else value
+
+
+Size = Annotated[
+    tuple[Side, Side], BeforeValidator(_pair, json_schema_input_type=Side | str | tuple[Side, Side])
+]
 DEFAULT_MAX_BAD = 10
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 # Channels, mean and standard deviation of each.
@@ -80,6 +105,11 @@ class DataSection(Section):
         return "flows" in self.source
 
     @property
+    def table_source(self) -> Source:
+        """What `source` must be to read the same of a CSV manifest that lists these videos."""
+        return self.source if self.reads_flows else "auto"
+
+    @property
     def num_bad_allowed(self) -> int:
         """The most videos that may be left out."""
         return 0 if self.bad_videos == "error" else self.max_bad or DEFAULT_MAX_BAD
@@ -104,8 +134,8 @@ class ClipSection(Section):
     """Sampled frames a clip (T), or flow fields, or differences. A shorter video repeats them, each as evenly
     as can be."""
     size: Size | None = None
-    """Height and width in pixels, `[H, W]`; if unset those that `model.weights` were trained with, [112, 112]
-    without weights."""
+    """Height and width in pixels, `[H, W]`, or the side of a square; if unset those that `model.weights` were
+    trained with, [112, 112] without weights."""
     fit: Literal["squeeze", "crop"] = "squeeze"
     """`squeeze` ignores the aspect ratio; `crop` keeps it, resizes to 8/7 of the size and crops."""
     sampling: Literal["uniform", "segment"] = "uniform"
