@@ -156,7 +156,7 @@ def test_what_is_no_video_is_counted_and_named(root: Path, name: str, make: Call
     assert len(manifest.videos) == 4
     ending = Path(name).suffix or "without an ending"
     assert notes(manifest) == [
-        f"1 files are no videos: 1 {ending}; no video can be decoded from train/run/{name}"
+        f"1 file is no video: 1 {ending}; no video can be decoded from train/run/{name}"
     ]
 
 
@@ -177,7 +177,7 @@ def test_files_beside_frames_are_counted_too(root: Path) -> None:
     for number in (1, 2):
         Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / f"frame_{number}.png")
     (folder / "times.json").write_text("[]")
-    assert notes(read(root)) == ["1 files are no videos: 1 .json"]
+    assert notes(read(root)) == ["1 file is no video: 1 .json"]
     others: list[Path] = []
     assert folder in list(find_videos(root, others=others))
     assert others == [folder / "times.json"]

@@ -10,7 +10,12 @@ import av
 from vidcls.data.decoding.animation import is_animated_file
 from vidcls.data.decoding.readers import DecodeError, VideoFile
 
-_PICTURES = ("apng", "gif", "image2", "tty")  # FFmpeg's names of what makes a video of one picture or of a text
+_PICTURES = (
+    "apng",
+    "gif",
+    "image2",
+    "tty",
+)  # FFmpeg's names of what makes a video of one picture or of a text
 
 
 def holds_video(path: Path) -> bool:
