@@ -8,11 +8,11 @@ DEMO := data/motion10
 EXPERIMENT ?= experiments/late_fusion.yaml
 SWEEP ?= sweeps/lr_grid.yaml
 
-.PHONY: help train sweep hpc test lint bench chaos clean
+.PHONY: help train sweep hpc test test-fast lint bench robust chaos clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
 
 train: $(READY) $(DEMO)  ## Set up, make the demo data, train EXPERIMENT (late fusion)
 	$(BIN)/vidcls train $(EXPERIMENT)
@@ -32,6 +32,9 @@ test: $(READY)  ## Set up and run the tests (minutes)
 	@# Most tests wait for other processes: three workers fill two cores.
 	$(BIN)/pytest -q -n 3 --dist worksteal -m "not slow"
 
+test-fast: $(READY)  ## Two minutes for whoever changes one thing: no queue, no W&B server, no long trainings
+	$(BIN)/pytest -q -n 3 --dist worksteal -m "not slow and not long"
+
 lint: $(READY)  ## Format, lint, types, direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -41,7 +44,10 @@ lint: $(READY)  ## Format, lint, types, direction of imports
 bench: $(READY)  ## Every claim about speed and accuracy, each as a ratio in one run
 	$(BIN)/python -m benchmarks
 
-chaos: $(READY)  ## The long form of the kill tests
+robust: $(READY)  ## The tests under other processors, precisions, threads and loads (an hour and more)
+	$(BIN)/python -m tests.robustness
+
+chaos: $(READY)  ## The long form of the kill tests, and ten thousand wrong files
 	$(BIN)/pytest -q -n 2 --dist worksteal -m slow
 
 clean:  ## Remove the venv and what tools cached; runs, stores and data stay

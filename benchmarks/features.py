@@ -40,7 +40,7 @@ def run() -> list[Result]:
             f"{ratio:.0f} times the clips a second",
             f"at least {TARGET:g} times the backbone in the loop",
             ratio >= TARGET,
-            f"{stored:.0f} to {in_loop:.2f} clips/s, {data.name}, ufc10_frozen: 16 frames of 224 px",
+            f"{stored:.0f} to {in_loop:.2f} clips/s, {data.name}, few_videos_frozen: 16 frames of 224 px",
         ),
         *_recipe(folder, data.root if data.is_demo else data.root / "clean_split.csv"),
     ]
@@ -49,7 +49,7 @@ def run() -> list[Result]:
 def _clips_per_s(folder: Path, name: str, root: Path, *overrides: str) -> float:
     rates: list[float] = []
     loaded = spec_of(
-        "ufc10_frozen",
+        "few_videos_frozen",
         [
             *(f"name={name}", f"data.root={root}", f"runs_dir={folder}/runs", f"store_dir={folder}/store"),
             *("tracking.mode=disabled", *overrides),
@@ -61,7 +61,7 @@ def _clips_per_s(folder: Path, name: str, root: Path, *overrides: str) -> float:
 
 def _recipe(folder: Path, root: Path) -> list[Result]:
     """The installed command trains the recipe with nothing decoded yet, then sweeps over heads."""
-    experiment = REPOSITORY / "experiments" / "ufc10_best.yaml"
+    experiment = REPOSITORY / "experiments" / "few_videos.yaml"
     places = [f"data.root={root}", f"runs_dir={folder}/runs", f"store_dir={folder}/cold"]
     started = time.perf_counter()
     subprocess.run(
@@ -69,7 +69,7 @@ def _recipe(folder: Path, root: Path) -> list[Result]:
     )
     cold_s = time.perf_counter() - started
     cold = Result(
-        "ufc10_best from an empty cache",
+        "few_videos from an empty cache",
         f"{cold_s / 60:.1f} min",
         f"at most {COLD_TARGET_S / 60:g} min",
         cold_s <= COLD_TARGET_S,
@@ -80,9 +80,9 @@ def _recipe(folder: Path, root: Path) -> list[Result]:
 
 def _sweep(folder: Path, root: Path) -> Result:
     """The shipped sweep over heads by the installed command, from launch to the last trial."""
-    sweep = yaml.safe_load((REPOSITORY / "sweeps" / "ufc10_heads.yaml").read_text())
-    experiment = sweep["command"].index("experiments/ufc10_best.yaml")
-    sweep["command"][experiment] = str(REPOSITORY / "experiments" / "ufc10_best.yaml")
+    sweep = yaml.safe_load((REPOSITORY / "sweeps" / "few_videos_heads.yaml").read_text())
+    experiment = sweep["command"].index("experiments/few_videos.yaml")
+    sweep["command"][experiment] = str(REPOSITORY / "experiments" / "few_videos.yaml")
     for key, value in (
         ("data.root", root),
         ("runs_dir", folder / "runs"),

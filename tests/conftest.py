@@ -23,9 +23,15 @@ settings.register_profile("vidcls", deadline=None)
 settings.load_profile("vidcls")
 
 
+_SERVICES = {"slurm", "lsf", "desk", "wandb_server"}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest test first, so that at the end no worker is left alone with it."""
-    items.sort(key=lambda item: "test_docs" not in item.nodeid)
+    """Mark what needs a service; the longest tests first, so that at the end no worker is left alone with one."""
+    for item in items:
+        if _SERVICES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("long")
+    items.sort(key=lambda item: ("test_docs" not in item.nodeid, item.get_closest_marker("long") is None))
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +82,6 @@ def slurm(_slurm_cluster: Slurm, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sl
 
 @pytest.fixture
 def lsf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lsf]:
-    """`bsub`, `bjobs` and `bkill` on PATH; a minute of LSF's limits lasts two seconds."""
+    """`bsub`, `bjobs` and `bkill` on PATH; its time passes when the test says so."""
     with lsf_in(tmp_path, monkeypatch) as stand_in:
         yield stand_in

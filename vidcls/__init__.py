@@ -23,9 +23,11 @@ def load(
 
     Raises:
         UserError: If there is no such run, checkpoint or device.
+        ValueError: If the path begins with the name of a user who is not known here.
     """
     # torch is imported here, not with the package: `vidcls --help` must not wait for it.
     from vidcls.evaluate.predict import Predictor
+    from vidcls.files import expand_home
     from vidcls.runs import Run
 
-    return Predictor(Run.open(Path(run)), checkpoint=checkpoint, device=device)
+    return Predictor(Run.open(Path(expand_home(str(run)))), checkpoint=checkpoint, device=device)

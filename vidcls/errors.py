@@ -36,6 +36,11 @@ class VidclsError(Exception):
         return f"{self.message}\n  {self.hint}" if self.hint else self.message
 
 
+def reason_of(error: BaseException) -> str:
+    """The first line of what went wrong, for a message of one line."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
 class UserError(VidclsError):
     """A mistake in what was asked for: a spec, an argument, a data root. Exit code 2."""
 

@@ -26,6 +26,23 @@ def is_disk_full(error: BaseException | None) -> bool:
     return False
 
 
+def expand_home(path: str) -> str:
+    """A path as a person writes it, its `~` or `~user` replaced by a home folder; else unchanged.
+
+    Raises:
+        ValueError: If no file can have this path, or there is no such user.
+    """
+    if "\0" in path:
+        raise ValueError("a path holds no NUL character")
+    if not path.startswith("~"):
+        return path
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError:
+        user = path.partition("/")[0].removeprefix("~")
+        raise ValueError(f"no user {user} is known here; a file of that name is written ./{path}") from None
+
+
 def nearest_folder(path: Path) -> Path:
     """The folder itself, or the nearest one above it that exists: whose disk it would be written to."""
     path = path.expanduser().absolute()

@@ -7,12 +7,16 @@ dir=$(mkdir -p "${1:?usage: up.sh DIR [PORT PORT PORT]}" && cd "$1" && pwd)
 ports=("${2:-16817}" "${3:-16818}" "${4:-16819}")
 export SLURM_CONF=$dir/slurm.conf PATH=$PATH:/usr/sbin:/sbin
 
-if ! type sbatch slurmctld slurmd munged >"$dir/packages.log" 2>&1; then
+is_there() { type sbatch slurmctld slurmd munged; }
+if ! is_there >"$dir/packages.log" 2>&1; then
   [ "$(id -u)" = 0 ] || { echo "no SLURM here: install slurm-wlm and munge"; exit 1; }
   export DEBIAN_FRONTEND=noninteractive
-  install() { apt-get install --yes --no-install-recommends slurm-wlm munge; }
-  { install || { apt-get update && install; }; } >>"$dir/packages.log" 2>&1 ||
+  install() { apt-get install --option DPkg::Lock::Timeout=900 --yes --no-install-recommends slurm-wlm munge; }
+  # Test processes come here side by side: one installs, the others wait for it.
+  exec {turn}>"${TMPDIR:-/tmp}/vidcls-slurm-packages.lock" && flock "$turn"
+  { is_there || install || { apt-get update && install; }; } >>"$dir/packages.log" 2>&1 ||
     { echo "cannot install slurm-wlm and munge; see $dir/packages.log"; exit 1; }
+  exec {turn}>&-
 fi
 
 # Credentials: a munge of our own, which no other service of this machine shares.
@@ -22,6 +26,7 @@ chmod 711 "$dir/munge"
 munged --force --key-file="$dir/munge/key" --socket="$dir/munge/socket" --pid-file="$dir/munged.pid" \
   --log-file="$dir/munge/log" --seed-file="$dir/munge/seed" </dev/null 2>>"$dir/packages.log"
 
+# A busy machine is slow, not broken: the limits are long.
 # Two nodes of one machine, told apart by name and port. A queued-again job waits until its old credential has
 # expired, by default two minutes: cred_expire. Devices that exist everywhere stand for GPUs.
 host=$(hostname -s) user=$(id -un)
@@ -55,8 +60,9 @@ SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
 GresTypes=gpu
 ReturnToService=2
-SlurmdTimeout=20
-KillWait=5
+SlurmdTimeout=300
+MessageTimeout=100
+KillWait=60
 MinJobAge=60
 MaxArraySize=1001
 SchedulerType=sched/backfill
@@ -71,8 +77,8 @@ printf 'export SLURM_CONF=%q\n' "$SLURM_CONF" >"$dir/env.sh"
 
 slurmctld -f "$SLURM_CONF" </dev/null
 for node in node1 node2; do slurmd -N $node -f "$SLURM_CONF" </dev/null; done
-for _ in $(seq 150); do
+for _ in $(seq 1500); do
   [ "$(sinfo --noheader --states=idle --format=%D 2>/dev/null)" = 2 ] && { echo "up: . $dir/env.sh"; exit 0; }
   sleep 0.2
 done
-echo "not up after 30 s; see the logs in $dir"; exit 1
+echo "not up after five minutes; see the logs in $dir"; exit 1

@@ -14,6 +14,8 @@ from vidcls.cli import app
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.runs import find_runs
 
+pytestmark = pytest.mark.long
+
 
 def cross(experiment: Experiment, *words: object) -> Result:
     small = experiment.spec(runs="small", name="small", train__epochs=2)

@@ -20,6 +20,8 @@ from vidcls.errors import UserError
 from vidcls.runs import find_runs
 from vidcls.spec.sections import Split
 
+pytestmark = pytest.mark.long
+
 
 def manifest(groups: list[list[int]], *, leaks: bool) -> Manifest:
     """Videos of classes with groups of given sizes; val is every third video, or every third group."""

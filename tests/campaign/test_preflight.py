@@ -23,6 +23,8 @@ from vidcls.launch.profile import AnyProfile, LocalProfile, SlurmProfile
 from vidcls.spec.load import load_spec
 from vidcls.spec.sections import DataSection
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:

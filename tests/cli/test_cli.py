@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,11 @@ from typer.testing import CliRunner, Result
 import vidcls
 from tests.support.training import Experiment, train_child
 from vidcls.cli import app
+from vidcls.cli.common import times
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.runs import Run
+
+pytestmark = pytest.mark.long
 
 MINIMAL = "name: x\nmodel: {kind: cnn3d}\n"
 STREAMS = """name: x
@@ -192,7 +196,7 @@ def test_the_test_split_is_written_down_each_time(trained: Experiment, folder: P
     for count in (1, 2):
         result = run("evaluate", folder, "--split", "test")
         assert result.exit_code == 0, result.output
-        assert f"opened {count} times so far" in result.stdout
+        assert f"opened {times(count)} so far" in result.stdout
     assert load_predictions(Run(folder).predictions_file("test", "best")).split == "test"
 
 
@@ -251,11 +255,16 @@ def test_predict_reads_real_files(shared: Path, folder: Path) -> None:
     assert errors == {"corrupted.mp4"}
 
 
-def test_doctor_says_what_is_there() -> None:
+def test_doctor_says_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary = tmp_path / ("x" * 80)
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     result = run("doctor", "--json")
     findings = {row["what"]: row for row in json.loads(result.stdout)}
     assert {"python", "torch", "codecs", "gpu", "precision", "w&b", "disk", "queue"} <= findings.keys()
     assert all(row["cost"] for row in findings.values() if row["state"] != "ok")
+    assert findings["sockets"]["found"] == "in /tmp"
+    assert f"TMPDIR={temporary} is too long" in findings["sockets"]["cost"]
 
 
 def test_init_writes_a_project_once(tmp_path: Path) -> None:

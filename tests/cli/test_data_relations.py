@@ -17,10 +17,10 @@ def run(*words: str | Path) -> Result:
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
-def table(path: Path, demo: Path, *, leaks: int) -> Path:
-    """Train and val of the demo data, of whose train videos `leaks` became val."""
+def table(path: Path, demo: Path, *, leaks: int, splits: tuple[str, ...] = ("train", "val")) -> Path:
+    """Splits of the demo data, of whose train videos `leaks` became val."""
     rows: list[list[object]] = []
-    for split in ("train", "val"):
+    for split in splits:
         with (demo / "metadata" / f"{split}.csv").open(newline="") as file:
             listed = list(csv.DictReader(file))
         rows += [[demo / "videos" / split / row["video_path"], row["action"], split] for row in listed]
@@ -36,7 +36,7 @@ def test_an_audit_by_groups_names_each_leak(tmp_path: Path, demo: Path) -> None:
     leaky = table(tmp_path / "leaky.csv", demo, leaks=1)
     done = run("data", "audit", leaky, "--store-dir", tmp_path / "store")
     assert done.exit_code == 3
-    assert "1 of 21 val videos have a relative in train (1 pairs)" in done.output
+    assert "1 of 21 val videos have a relative in train (1 pair)" in done.output
     assert "verdict: leaky 4 %" in done.output
     assert "vidcls data split" in done.output
     told = json.loads(run("data", "audit", leaky, "--by", "name", "--store-dir", tmp_path, "--json").stdout)
@@ -95,6 +95,9 @@ def test_folds_are_each_val_once(tmp_path: Path, demo: Path) -> None:
         (["split", "ROOT", "--out", "x.csv", "--sizes", "0.8,0.1"], "add up to 0.9"),
         (["split", "ROOT", "--out", "x.csv", "--sizes", "train=1,train=2"], "cannot be read"),
         (["split", "ROOT", "--out", "x.csv", "--folds", "3", "--sizes", "0.8,0.2"], "no effect"),
+        (["split", "ROOT", "--out", "x.csv", "--sizes", "0.8,0.2"], "nothing of the 20 test videos"),
+        (["audit", "ROOT", "--force"], "--force has no effect without --sheet"),
+        (["scan", "ROOT", "--force"], "--force has no effect without --write-manifest"),
     ],
 )
 def test_mistakes_are_told(
@@ -114,8 +117,6 @@ def test_keep_holds_train_videos_of_a_manifest_without_val(tmp_path: Path, demo:
     kept = run("data", "split", videos, "--out", tmp_path / "new.csv", *sizes, "--keep", old)
     assert kept.exit_code == 0, kept.output
     assert (tmp_path / "new.csv").read_text() == old.read_text()
-    spread = run("data", "split", old, "--out", tmp_path / "all.csv", "--store-dir", tmp_path)
-    assert "test videos go to train and val" in spread.output
 
 
 def test_a_split_by_group_does_not_pretend_to_know_videos_without_one(tmp_path: Path, demo: Path) -> None:
@@ -131,3 +132,97 @@ def test_a_split_by_group_does_not_pretend_to_know_videos_without_one(tmp_path: 
     done = run("data", "audit", made, "--by", "group", "--store-dir", tmp_path)
     assert done.exit_code == 3
     assert "verdict: unknown" in done.output
+
+
+def splits_of(path: Path) -> dict[str, str]:
+    """The split of each video that a CSV lists, by file name."""
+    with path.open(newline="") as file:
+        return {Path(row["path"]).name: row["split"] for row in csv.DictReader(file)}
+
+
+def group(name: str) -> str:
+    return name.rpartition("_")[0]
+
+
+ALL = ("train", "val", "test")
+
+
+def test_a_test_without_relatives_stays_and_the_rest_is_drawn(tmp_path: Path, demo: Path) -> None:
+    leaky = table(tmp_path / "leaky.csv", demo, leaks=3, splits=ALL)
+    done = run("data", "split", leaky, "--out", tmp_path / "new.csv", "--store-dir", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "test stays as it is: none of its 20 videos has a relative" in done.stderr
+    before, after = splits_of(leaky), splits_of(tmp_path / "new.csv")
+    assert {name for name, split in after.items() if split == "test"} == {
+        name for name, split in before.items() if split == "test"
+    }
+    assert {split: list(after.values()).count(split) for split in ALL} == dict.fromkeys(ALL, 20)
+    assert run("data", "audit", tmp_path / "new.csv", "--store-dir", tmp_path).exit_code == 0
+
+
+def test_a_test_with_relatives_is_drawn_anew_and_as_large(tmp_path: Path, demo: Path) -> None:
+    leaky = table(tmp_path / "leaky.csv", demo, leaks=0, splits=ALL)
+    text = leaky.read_text()
+    first = next(line for line in text.splitlines() if line.endswith(",train"))
+    leaky.write_text(text.replace(first, first.removesuffix("train") + "test"))
+    audited = run("data", "audit", leaky, "--store-dir", tmp_path).output
+    assert "0 of 20 val videos have a relative in train (0 pairs)" in audited
+    assert "1 of 21 test videos have a relative in train (1 pair)" in audited
+    for words in (["--out", tmp_path / "new.csv"], ["--out", tmp_path / "f.csv", "--folds", "2"]):
+        done = run("data", "split", leaky, *words, "--store-dir", tmp_path)
+        assert done.exit_code == 0, done.output
+        assert "test is drawn anew: 1 of its 21 videos had a relative" in done.stderr
+    for made in (tmp_path / "new.csv", tmp_path / "f-fold1.csv", tmp_path / "f-fold2.csv"):
+        splits = splits_of(made)
+        assert set(splits.values()) == set(ALL)
+        assert abs(list(splits.values()).count("test") - 21) <= 1
+        assert len({(group(name), split) for name, split in splits.items()}) == 30
+    tests = [{n for n, s in splits_of(tmp_path / f"f-fold{k}.csv").items() if s == "test"} for k in (1, 2)]
+    assert tests[0] == tests[1]
+
+
+@pytest.mark.parametrize("sizes", ["0.5,0.5,0", "train=30,val=30"])
+def test_a_test_is_dissolved_where_that_is_said(sizes: str, tmp_path: Path, demo: Path) -> None:
+    data = table(tmp_path / "data.csv", demo, leaks=0, splits=ALL)
+    done = run("data", "split", data, "--sizes", sizes, "--out", tmp_path / "x.csv", "--store-dir", tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "the 20 test videos go to train and val here" in done.stderr
+    assert set(splits_of(tmp_path / "x.csv").values()) == {"train", "val"}
+
+
+def test_a_val_that_is_cut_from_train_is_no_split_of_the_data(tmp_path: Path, demo: Path) -> None:
+    data = table(tmp_path / "data.csv", demo, leaks=0, splits=ALL)
+    data.write_text(data.read_text().replace(",val", ",train"))
+    assert run("data", "split", data, "--out", tmp_path / "x.csv", "--store-dir", tmp_path).exit_code == 0
+    assert splits_of(tmp_path / "x.csv") == splits_of(data)
+    data.write_text(data.read_text().replace(",test", ",train"))
+    assert run("data", "split", data, "--out", tmp_path / "y.csv", "--store-dir", tmp_path).exit_code == 0
+    assert list(splits_of(tmp_path / "y.csv").values()).count("val") == 20  # a group of each class
+
+
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [
+        (["split", "ROOT", "--out", "x.csv"], "x.csv"),
+        (["split", "ROOT", "--out", "x.csv", "--folds", "2"], "x-fold2.csv"),
+        (["scan", "ROOT", "--write-manifest", "x.csv"], "x.csv"),
+        (["audit", "ROOT", "--sheet", "x.png"], "x.png"),
+    ],
+)
+def test_no_file_is_overwritten_unasked(
+    words: list[str], file: str, tmp_path: Path, demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = table(tmp_path / "data.csv", demo, leaks=1)
+    words = ["data", *(str(data) if word == "ROOT" else word for word in words)]
+    (tmp_path / file).write_text("mine")
+    refused = run(*words)
+    assert refused.exit_code == 2
+    assert f"{file} is there already" in refused.stderr
+    assert "--force" in refused.stderr
+    assert (tmp_path / file).read_text() == "mine"
+    run(*words, "--force")
+    assert (tmp_path / file).read_bytes() != b"mine"
+    (tmp_path / file).unlink()
+    (tmp_path / file).mkdir()
+    assert f"{file} is a folder" in run(*words, "--force").stderr

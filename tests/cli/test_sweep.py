@@ -19,6 +19,8 @@ from vidcls.cli import app
 from vidcls.spec.load import load_spec
 from vidcls.sweep.folder import SweepFolder
 
+pytestmark = pytest.mark.long
+
 VIDCLS = str(Path(sys.executable).with_name("vidcls"))
 
 
@@ -66,6 +68,8 @@ def test_a_search_from_its_file_to_the_winning_experiment(search: Search) -> Non
     best.write_text("mine")
     again = run("best", folder)
     assert (again.exit_code, best.read_text()) == (2, "mine")
+    assert run("best", folder, "--force").exit_code == 0
+    assert load_spec(best).spec == spec
     assert "4/4 trials finished" in run("ls").stdout
     assert "hours one after the other" in run("check", file, "--repeats", "2").stdout
     assert "nothing is left to do" in run("resume", folder).stdout

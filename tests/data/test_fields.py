@@ -16,8 +16,8 @@ from tests.support.roots import Clip, build
 from tests.support.training import Experiment, train_here
 from tests.support.videos import open_cpu, video
 from vidcls.cli.main import app
+from vidcls.data.decoding.errors import DecodeError
 from vidcls.data.decoding.flow import probe_fields, quantised, read_fields, resized
-from vidcls.data.decoding.readers import DecodeError
 from vidcls.data.manifest import read_manifest
 from vidcls.errors import UserError, VidclsError
 from vidcls.spec.sections import DataSection

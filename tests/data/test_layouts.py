@@ -10,7 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.roots import CLASSES, LAYOUTS, Clip, build, put, write_course_table, write_csv
+from tests.support.roots import (
+    CLASSES,
+    LAYOUTS,
+    THREE_SPLITS,
+    WITH_IDS,
+    WITH_TABLE,
+    Clip,
+    build,
+    named,
+    put,
+    write_course_table,
+    write_csv,
+)
 from vidcls.data.decoding.frame_folders import frame_files, natural_key
 from vidcls.data.layouts.files import find_videos
 from vidcls.data.manifest import Manifest, read_manifest
@@ -19,7 +31,7 @@ from vidcls.spec.sections import DataSection
 
 Clips = tuple[Clip, ...]
 HOW_READ = ("val_cut", "not_a_video")
-TABLED = [layout for layout in LAYOUTS if layout.split("-")[0] in ("course", "csv", "ucf101")]
+TABLED = [layout for layout in LAYOUTS if layout.startswith(WITH_TABLE)]
 
 
 def read(root: Path, **settings: object) -> Manifest:
@@ -34,6 +46,7 @@ def stem(path: Path) -> str:
 class TestEveryLayout:
     def test_gives_the_same_labels_groups_and_splits(self, layout: str, clips: Clips, tmp_path: Path) -> None:
         manifest = read(build(layout, tmp_path / "root", clips))
+        clips = named(layout, clips)
 
         assert [problem for problem in manifest.problems if not problem.note] == []
         found = {stem(video.path): video for video in manifest.videos}
@@ -42,11 +55,11 @@ class TestEveryLayout:
         }
         assert {name: video.group for name, video in found.items()} == {c.name: c.group for c in clips}
         split_of = {name: str(video.split) for name, video in found.items()}
-        if layout.startswith(("course", "csv", "split")):
+        if layout.startswith(THREE_SPLITS):
             assert split_of == {clip.name: clip.split for clip in clips}
             assert not manifest.val_is_cut
         else:
-            has_test = layout.startswith("ucf101")
+            has_test = layout.startswith(("ucf101", "hmdb51"))
             test = {clip.name for clip in clips if clip.split == "test"} if has_test else set()
             assert {name for name, split in split_of.items() if split == "test"} == test
             assert manifest.val_is_cut
@@ -57,7 +70,7 @@ class TestEveryLayout:
 
     def test_takes_the_label_order_of_the_tables(self, layout: str, clips: Clips, tmp_path: Path) -> None:
         manifest = read(build(layout, tmp_path / "root", clips))
-        has_ids = layout.startswith(("course", "ucf101"))
+        has_ids = layout.startswith(WITH_IDS)
         assert manifest.classes == (CLASSES if has_ids else tuple(sorted(CLASSES)))
 
     def test_identity_is_content_not_place(self, layout: str, clips: Clips, tmp_path: Path) -> None:
@@ -95,7 +108,8 @@ class TestEveryLayout:
 
     def test_names_an_empty_video(self, layout: str, clips: Clips, tmp_path: Path) -> None:
         root = build(layout, tmp_path / "root", clips)
-        victim = next(video for video in read(root).videos if "Lunges_g09_c02" in video.id)
+        name = named(layout, clips)[13].name
+        victim = next(video for video in read(root).videos if name in video.id)
         (frame_files(victim.path)[1] if victim.path.is_dir() else victim.path).write_bytes(b"")
         manifest = read(root)
         (problem,) = [problem for problem in manifest.problems if problem.kind == "empty"]
@@ -106,13 +120,14 @@ class TestEveryLayout:
 @pytest.mark.parametrize("layout", TABLED)
 def test_names_missing_and_extra_videos(layout: str, clips: Clips, tmp_path: Path) -> None:
     root = build(layout, tmp_path / "root", clips)
-    victim = next(video for video in read(root).videos if "Pushups_g11_c01" in video.id)
+    name = named(layout, clips)[4].name
+    victim = next(video for video in read(root).videos if name in video.id)
     victim.path.rename(victim.path.with_name("surprise" + victim.path.suffix))
     manifest = read(root)
 
     kinds = {problem.kind: problem.message for problem in manifest.problems if problem.kind not in HOW_READ}
     assert set(kinds) == {"missing", "unlisted" if layout.startswith("csv") else "extra"}
-    assert victim.path.name in kinds.pop("missing")
+    assert victim.path.stem in kinds.pop("missing")
     assert "surprise" in kinds.popitem()[1]
     assert victim.id not in {video.id for video in manifest.videos}
 
@@ -290,7 +305,7 @@ class TestUnknownRoots:
         put(clips[0], tmp_path / "loose", as_frames=False)
         with pytest.raises(UserError) as caught:
             read(tmp_path)
-        for part in ("path,label,split", "metadata/", "classInd.txt", "CLASS/VIDEO", "loose.avi"):
+        for part in ("path,label[,split]", "metadata/", "classInd.txt", "CLASS/VIDEO", "loose.avi"):
             assert part in caught.value.message
 
     def test_empty_absent_and_odd_roots(self, tmp_path: Path) -> None:
@@ -312,7 +327,9 @@ class TestUnknownRoots:
         with pytest.raises(UserError, match=r"data\.source: frames has no effect"):
             read(build(layout, tmp_path / "root", clips), source="frames")
 
-    @pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if not layout.startswith("ucf101")])
+    @pytest.mark.parametrize(
+        "layout", [layout for layout in LAYOUTS if not layout.startswith(("ucf101", "hmdb51"))]
+    )
     def test_split_number_is_refused_where_it_has_no_effect(
         self, layout: str, clips: Clips, tmp_path: Path
     ) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from tests.support.video import moving_square, write_clip, write_frames
 from tests.support.videos import open_cpu, video
-from vidcls.data.decoding.readers import DecodeError
+from vidcls.data.decoding.errors import DecodeError
 from vidcls.data.manifest import Video
 from vidcls.errors import VidclsError
 from vidcls.spec.sections import AugmentSection

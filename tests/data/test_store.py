@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.video import moving_square, write_clip, write_frames
 from tests.support.videos import read_from
+from tests.support.waiting import PATIENCE_S
 from vidcls.data.checks.probe import probe_files
 from vidcls.data.decoding.decode import Form, Probe, decode
 from vidcls.data.decoding.workers import Decoders
@@ -48,7 +49,7 @@ def progress(stage, done, total):
         os.kill(os.getpid(), signal.SIGKILL)
 
 store = Store(store_dir, probes=probes, clip=Clip(frames=4, size=(16, 16)))
-decoders = Decoders(workers=2, timeout_s=60)
+decoders = Decoders(workers=2, timeout_s=900)
 store.build(dict.fromkeys(digests, Files(file)), decoders=decoders, progress=progress)
 decoders.close()
 assert "torch" not in sys.modules
@@ -59,7 +60,7 @@ print(json.dumps({"first": decoded[0] if decoded else None, "waited": any("wait"
 
 @pytest.fixture
 def decoders() -> Iterator[Decoders]:
-    pool = Decoders(workers=2, timeout_s=60)
+    pool = Decoders(workers=2, timeout_s=PATIENCE_S)
     yield pool
     pool.close()
 
@@ -70,7 +71,7 @@ def builder(file: Path, store_dir: Path, *, kill_at: int = -1) -> subprocess.Pop
 
 
 def said(process: subprocess.Popen[str]) -> dict[str, object]:
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert out, err
     return dict(json.loads(out))
 
@@ -148,7 +149,7 @@ def test_a_killed_build_goes_on_and_leaves_no_process(tmp_path: Path) -> None:
     assert isinstance(killed, list)
     assert len(killed) >= 3
     left = [psutil.Process(pid) for pid in killed if psutil.pid_exists(pid)]
-    assert not psutil.wait_procs(left, timeout=20)[1]
+    assert not psutil.wait_procs(left, timeout=PATIENCE_S)[1]
     # The first shard of 64 was finished.
     assert said(builder(file, tmp_path / "killed")) == {"first": 65, "waited": False}
     assert contents(published(tmp_path / "killed")) == contents(published(tmp_path / "whole"))
@@ -208,7 +209,7 @@ def test_a_disk_that_fills_up_is_said(
 def test_a_video_that_cannot_be_read_any_more_is_named(tmp_path: Path, decoders: Decoders) -> None:
     store, files = small(tmp_path)
     files["a"].write_bytes(b"gone")
-    with pytest.raises(VidclsError, match=r"a\.mp4: is no video that can be decoded"):
+    with pytest.raises(VidclsError, match=r"a\.mp4: is no video"):
         store.build(read_from(files), decoders=decoders)
     assert not store.is_published()
 

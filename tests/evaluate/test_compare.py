@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from vidcls.evaluate.compare import Evaluation, compare, comparison_table
+from vidcls.cli.evaluate_tables import comparison_table
+from vidcls.evaluate.compare import Evaluation, compare
 
 
 def evaluation(run: str, *, val_top1: float | None, **changes: Any) -> Evaluation:

@@ -52,7 +52,7 @@ def logits_of(runs: tuple[Run, ...], split: str = "val") -> np.ndarray:
 
 
 def test_two_halves_of_the_answer_make_it_whole(runs: tuple[Run, Run]) -> None:
-    fusion = fuse(plan(*runs))
+    fusion = fuse(plan(*runs), say=print)
     logits, record = stored(fusion)
     np.testing.assert_array_equal(logits, logits_of(runs).mean(axis=0).astype(np.float32))
     assert max(single.top1 for single in fusion.singles) < 0.75
@@ -66,22 +66,22 @@ def test_two_halves_of_the_answer_make_it_whole(runs: tuple[Run, Run]) -> None:
 
 
 def test_weights_of_one_and_nothing_are_that_run(runs: tuple[Run, Run]) -> None:
-    fusion = fuse(plan(*runs, how="given", given=(5.0, 0.0)))
+    fusion = fuse(plan(*runs, how="given", given=(5.0, 0.0)), say=print)
     np.testing.assert_array_equal(stored(fusion)[0], logits_of(runs)[0].astype(np.float32))
     assert (fusion.weights, fusion.fused.loss) == ((1.0, 0.0), fusion.singles[0].loss)
 
 
 def test_another_order_of_runs_and_videos_is_the_same_fusion(runs: tuple[Run, Run]) -> None:
-    first = fuse(plan(*runs, how="given", given=(0.6, 0.4)))
+    first = fuse(plan(*runs, how="given", given=(0.6, 0.4)), say=print)
     theirs = load_predictions(runs[1].predictions_file("val", "best"))
     store_logits(runs[1], theirs.logits[::-1], theirs.labels[::-1].tolist(), ids=theirs.ids[::-1])
-    again = fuse(plan(*runs[::-1], how="given", given=(2, 3)))
+    again = fuse(plan(*runs[::-1], how="given", given=(2, 3)), say=print)
     assert again.folder == first.folder
     assert again.fused.named("val") == pytest.approx(first.fused.named("val"))
 
 
 def test_of_tuned_weights_the_honest_side_is_stored(runs: tuple[Run, Run]) -> None:
-    fusion = fuse(plan(*runs, how="tuned on val"))
+    fusion = fuse(plan(*runs, how="tuned on val"), say=print)
     logits, record = stored(fusion)
     stack = logits_of(runs)
     ids = load_predictions(runs[0].predictions_file("val", "best")).ids
@@ -106,7 +106,7 @@ def test_groups_come_from_the_data(tmp_path: Path, demo: Path) -> None:
     for run in runs:
         logits = rng.normal(size=(len(videos), manifest.num_classes))
         store_logits(run, logits, labels, ids=[video.id for video in videos], classes=manifest.classes)
-    fusion = fuse(plan(*runs, how="tuned on val"))
+    fusion = fuse(plan(*runs, how="tuned on val"), say=print)
     assert (fusion.unit, fusion.num_units) == ("groups", len({video.group for video in videos}))
     assert fusion.num_units < len(videos)
 
@@ -115,9 +115,9 @@ def test_test_is_scored_with_the_weights_of_val_and_written_down(
     runs: tuple[Run, Run], tmp_path: Path
 ) -> None:
     ledger = Ledger.of("abc", store_dir=tmp_path / "store")
-    tuned = fuse(plan(*runs, how="tuned on val"))
+    tuned = fuse(plan(*runs, how="tuned on val"), say=print)
     assert ledger.count == 0
-    fusion = fuse(plan(*runs, how="tuned on val", split="test"))
+    fusion = fuse(plan(*runs, how="tuned on val", split="test"), say=print)
     assert fusion.weights == tuned.weights
     assert fusion.folder == tuned.folder
     assert fusion.seen is None
@@ -142,7 +142,7 @@ def test_what_cannot_be_fused_is_refused(runs: tuple[Run, Run], tmp_path: Path) 
         message: str, *found: Run, hint: str = "", split: FusedSplit = "val", out: Path | None = None
     ) -> None:
         with pytest.raises(VidclsError, match=message) as caught:
-            fuse(plan(*found, split=split), folder=out)
+            fuse(plan(*found, split=split), folder=out, say=print)
         assert hint in str(caught.value)
 
     first, second = runs
@@ -168,7 +168,7 @@ def test_what_cannot_be_fused_is_refused(runs: tuple[Run, Run], tmp_path: Path) 
     store_logits(third, np.zeros((0, 4)), [])
     refuses("none of its val videos", third, first)
     refuses("is a run", first, second, out=first.folder)
-    fuse(plan(first, second), folder=tmp_path / "out")
-    fuse(plan(second, first), folder=tmp_path / "out")
+    fuse(plan(first, second), folder=tmp_path / "out", say=print)
+    fuse(plan(second, first), folder=tmp_path / "out", say=print)
     with pytest.raises(UserError, match="holds a fusion of other runs or weights"):
-        fuse(plan(first, second, how="tuned on val"), folder=tmp_path / "out")
+        fuse(plan(first, second, how="tuned on val"), folder=tmp_path / "out", say=print)

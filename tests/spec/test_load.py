@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from vidcls.spec.explain import SpecError
 from vidcls.spec.load import LoadedSpec, load_spec
 from vidcls.spec.optim import SGDSection
-from vidcls.spec.yaml import parse_text, scalar
+from vidcls.spec.scalars import scalar
+from vidcls.spec.yaml import parse_text
 
 MINIMAL = "name: x\nmodel: {kind: cnn3d}\n"
 
@@ -138,7 +139,7 @@ data:
         (MINIMAL + "clip: {unit: frame}\n",
          "x.yaml:3: clip.unit: frame needs a model that scores one frame alone: model.kind: frame_average"),
         (MINIMAL + "clip: {modality: flow, mean: [0, 0, 0]}\n",
-         "x.yaml:3: clip.mean: expected 2 numbers, one a channel of modality: flow, got 3"),
+         "x.yaml:3: clip.mean: expected 2 numbers, one for each channel of modality: flow, got 3"),
         (MINIMAL + "clip: {flow: dis}\n",
          "x.yaml:3: clip.flow: has no effect under modality: rgb; set modality: flow"),
         (MINIMAL + "data: {source: flows}\n",
@@ -160,7 +161,8 @@ def test_each_mistake_has_its_message(mistakes, text: str | bytes, expected: str
     [
         ("optim.lrr=3", "command line: optim.lrr: unknown key; did you mean optim.lr?"),
         ("optim.lr", "command line: 'optim.lr' is no override; write key=value, such as optim.lr=3e-4"),
-        ("optim.lr=", "command line: optim.lr: no value; write optim.lr=VALUE, or optim.lr=null for none"),
+        ("optim.lr=", "command line: optim.lr: no value; write optim.lr=VALUE"),
+        ("optim.clip_norm= ", "command line: optim.clip_norm: no value; write optim.clip_norm=VALUE, or optim.clip_norm=null for none"),
         ("optim.lr=abc", "command line: optim.lr: expected a number, got 'abc'"),
         ("name.x=1", "command line: name.x: name holds no settings of its own"),
         ("clip.size=[64", "command line: clip.size: '[64': not valid YAML: expected ',' or ']', but got '<stream end>'"),

@@ -12,6 +12,7 @@ from collections import Counter
 from typing import Any
 
 from tests.support.shelf import Grant, KilledError, NetworkShelf, Server
+from tests.support.waiting import PATIENCE_S
 from vidcls.sweep.trials import FINAL, Lease, Trial, Trials
 from vidcls.sweep.workers import Watch, Worker
 
@@ -20,7 +21,6 @@ NEXT_RUNG = {1: 2, 2: None}
 MAX_STRIKES = 2
 MAX_TRIALS = 6
 BEAT_S, LEASE_S = 15.0, 90.0
-PATIENCE_S = 20.0
 
 
 def value_of(number: int, epoch: int) -> float:

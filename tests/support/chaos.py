@@ -25,7 +25,6 @@ from vidcls.sweep.workers import Report, Workers
 
 _NODES = ("node1", "node2")
 _UP = ("idle", "mixed", "allocated", "completing")
-_LIMIT_S = 120.0
 T = TypeVar("T")
 
 
@@ -65,18 +64,16 @@ class Chaos:
 
     def inflict(self, name: str) -> None:
         """One fault, as soon as there is somebody to suffer it, and life for a while after it."""
-        done = wait_for(lambda: self._tended(self.faults[name]), what=name, limit_s=_LIMIT_S)
+        done = wait_for(lambda: self._tended(self.faults[name]), what=name)
         self.note(f"{name}: {done}")
         if self.random.random() < 0.7:  # otherwise the next one comes at once
             before = self._progress()
-            wait_for(
-                lambda: self._tended(lambda: self._progress() > before), what="progress", limit_s=_LIMIT_S
-            )
+            wait_for(lambda: self._tended(lambda: self._progress() > before), what="progress")
 
     def finish(self) -> None:
         """See all trials to their end."""
         self.spare = 0
-        wait_for(lambda: self._tended(self._is_done), what="all trials to end", limit_s=300)
+        wait_for(lambda: self._tended(self._is_done), what="all trials to end")
 
     def note(self, text: str) -> None:
         """Pytest shows what was printed where a test fails."""
@@ -206,7 +203,7 @@ class Chaos:
         try:
             # Nobody takes it while the others are busy.
             taken = lambda: not any(map(self._is_open, held)) or time.monotonic() > enough  # noqa: E731
-            wait_for(lambda: self._tended(taken), what="its lease to be taken", limit_s=_LIMIT_S)
+            wait_for(lambda: self._tended(taken), what="its lease to be taken")
         finally:
             for process in victims:
                 if process.is_running():

@@ -43,7 +43,7 @@ def launched(file: Path, profile: Path, *options: object) -> SweepFolder:
     return SweepFolder(Path(said(*words)["folder"]))
 
 
-def wait_until_finished(folder: SweepFolder, *, limit_s: float = 300.0) -> Any:
+def wait_until_finished(folder: SweepFolder) -> Any:
     """Ask `vidcls sweep status` until all trials have ended; its last word."""
 
     def look() -> Any:
@@ -51,4 +51,4 @@ def wait_until_finished(folder: SweepFolder, *, limit_s: float = 300.0) -> Any:
         assert status["state"] in ("running", "finished"), status
         return status if status["state"] == "finished" else None
 
-    return wait_for(look, what=f"{folder.path} to finish", limit_s=limit_s)
+    return wait_for(look, what=f"{folder.path} to finish")

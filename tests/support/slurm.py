@@ -76,7 +76,8 @@ def slurm_cluster() -> Iterator[Slurm]:
         )
     try:
         if up.returncode != 0:
-            reason = f"no SLURM: {said.read_text().strip()[-500:]}"
+            told = " ".join(said.read_text().split())[-500:]
+            reason = f"no SLURM: {told}; install slurm-wlm and munge, or run the tests as root"
             if os.environ.get("VIDCLS_REQUIRE_SLURM") or os.environ.get("CI"):
                 pytest.fail(reason)
             pytest.skip(reason)

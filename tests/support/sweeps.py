@@ -18,7 +18,9 @@ from vidcls.runs import Run
 from vidcls.sweep.file import load_sweep
 from vidcls.sweep.folder import SweepFolder, SweepOptions
 from vidcls.sweep.launch import freeze
+from vidcls.sweep.messages import enter
 from vidcls.sweep.plan import Plan, plan_launch
+from vidcls.sweep.slot import ChildMain, Crew
 from vidcls.sweep.trials import Trial
 from vidcls.sweep.worker import Leaving, SweepWorker, place_of
 
@@ -79,11 +81,11 @@ class Search:
         return plan.folder
 
 
-def work(folder: SweepFolder) -> Leaving:
+def work(folder: SweepFolder, main: ChildMain = enter) -> Leaving:
     """Be a worker, in this process, until there is nothing to do. Its trials have torch imported already."""
     place = place_of(num_gpus=0, num_cpus=1, device="cpu", per_gpu=folder.options().per_gpu)
     with started_warm():
-        return SweepWorker(folder, place).run()
+        return SweepWorker(folder, place, crew=Crew(main)).run()
 
 
 def start_worker(folder: SweepFolder, **env: str) -> subprocess.Popen[bytes]:

@@ -13,7 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
 
+from tests.support.waiting import PATIENCE_S
 from tests.support.wandb_state import OPERATION, WandbServer
+from vidcls.tracking.limits import LIMITS_S
 
 KEY = "0123456789abcdef" * 3
 
@@ -24,7 +26,10 @@ def client_environment(server: WandbServer, folder: Path) -> dict[str, str]:
     folders = {f"WANDB_{kind}_DIR": str(folder / kind.lower()) for kind in ("CONFIG", "CACHE", "DATA")}
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     hasty = {"WANDB__FILE_STREAM_TRANSMIT_INTERVAL": "1", "WANDB_ERROR_REPORTING": "false"}
-    return clean | folders | hasty | {"PATH": path, "WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY}
+    patient = dict.fromkeys(LIMITS_S, f"{PATIENCE_S:g}")
+    return (
+        clean | folders | hasty | patient | {"PATH": path, "WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY}
+    )
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 import yaml
 
+from tests.support.waiting import PATIENCE_S
 from tests.support.wandb_records import ENTITY, Json, ServerRun, ServerSweep, points
 
 OPERATION = re.compile(r"(?:query|mutation)\s+(\w+)")
@@ -39,10 +40,10 @@ class WandbServer:
         self._agents: dict[str, tuple[str, set[str]]] = {}
         self._uploads: dict[str, tuple[dict[str, bytes], str]] = {}
 
-    def wait(self, condition: Callable[[], object], *, timeout_s: float = 60.0) -> None:
+    def wait(self, condition: Callable[[], object]) -> None:
         """Wait until something is true of the server."""
         with self.changed:
-            assert self.changed.wait_for(condition, timeout_s), "the server waited in vain"
+            assert self.changed.wait_for(condition, PATIENCE_S), "the server waited in vain"
 
     def answer(self, query: str, variables: Json) -> Json:
         """The reply to a GraphQL request."""

@@ -68,12 +68,9 @@ def test_sweeps_are_arrays_of_a_real_slurm(search: Search, slurm: Slurm) -> None
     assert again.returncode == 0, again.stderr
 
 
-def test_a_sweep_outlives_the_time_limits_of_lsf(
-    search: Search, lsf: Lsf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sweep_outlives_the_time_limits_of_lsf(search: Search, lsf: Lsf) -> None:
     """A task is warned once its trial has begun, saves, and makes room for the other."""
-    monkeypatch.setenv("LSF_STAND_IN_MINUTE_S", "60")
-    profile = profile_file(lsf.profile(time="12", warn_s=540, throttle=1), search.experiment.folder)
+    profile = profile_file(lsf.profile(warn_s=540, throttle=1), search.experiment.folder)
     search.experiment.settings["train__epochs"] = 40
     file = search.file({"optim.lr": {"values": [0.001, 0.003]}}, name="long")
     folder = launched(file, profile, "--workers", 2, "--keep", 9, "--attempts", 9, "--lease", 5)

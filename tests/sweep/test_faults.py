@@ -16,6 +16,8 @@ from vidcls.errors import ExitCode
 from vidcls.runs import find_runs
 from vidcls.sweep.folder import SweepFolder
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def search(experiment: Experiment) -> Search:

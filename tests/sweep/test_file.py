@@ -38,10 +38,10 @@ def test_all_that_a_file_says_is_read() -> None:
 
 
 def test_nested_parameters_become_dotted_keys() -> None:
-    text = parameter("optim: {parameters: {lr: {min: 1, max: 3}, weight_decay: {value: 0.5}}}")
+    text = parameter("optim: {parameters: {weight_decay: {min: 1, max: 3}, lr: {value: 0.5}}}")
     sweep = load_sweep(write(text))
-    assert sweep.space.parameters == {"optim.lr": IntUniform(1, 3), "optim.weight_decay": Constant(0.5)}
-    assert check_against_spec(sweep).spec.optim.lr == 1
+    assert sweep.space.parameters == {"optim.lr": Constant(0.5), "optim.weight_decay": IntUniform(1, 3)}
+    assert check_against_spec(sweep).spec.optim.weight_decay == 1
     assert "8: parameters.optim: W&B hands nested" in said(text, engine="wandb")
 
 
@@ -174,7 +174,7 @@ PARAMETER_MISTAKES = [
     ("optim.lr: {values: []}", "optim.lr.values: expected a list such as [a, b], got []"),
     ("optim.lr: {values: [1, 2, 1.0]}", "optim.lr.values: 1 is given twice"),
     ("optim.lr: {values: [.nan, 1]}", "optim.lr.values: expected finite numbers"),
-    ("optim.lr: {values: [1, 2], probabilities: [1.0]}", "expected 2 numbers, one a value, got [1.0]"),
+    ("optim.lr: {values: [1, 2], probabilities: [1.0]}", "expected 2 numbers, one for each value, got [1.0]"),
     ("optim.lr: {values: [1, 2], probabilities: [0.5, 0.4]}", "with the sum 1, got the sum 0.9"),
     ("optim.lr: {value: 0.1}", "7: parameters: only constants: one point, nothing to search"),
     ("optim.lr: {values: [1, 2]}\n  optim: {parameters: {lr: {value: 1}}}", "given twice; first at 8"),

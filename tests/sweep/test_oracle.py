@@ -148,7 +148,8 @@ def oracle(request: pytest.FixtureRequest) -> Path:
                 [*pip, "sweeps==0.3.0", "numpy<2"], capture_output=True, text=True, check=False
             )
             if made.returncode:
-                pytest.skip(f"no environment with `sweeps`: {made.stderr.strip()[-200:]}")
+                reason = " ".join(made.stderr.split())[-200:]
+                pytest.skip(f"the package `sweeps` cannot be installed; pip needs its index: {reason}")
             (folder / "ready").touch()
     return python
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.waiting import PATIENCE_S
 from vidcls.errors import VidclsError
 from vidcls.sweep.shelf import DiskShelf
 
@@ -59,7 +60,7 @@ def test_of_many_processes_one_creates(tmp_path: Path) -> None:
     racers = [context.Process(target=_race, args=(tmp_path, who, wins)) for who in range(4)]
     for racer in racers:
         racer.start()
-    won = dict(wins.get(timeout=60) for _ in range(50))
+    won = dict(wins.get(timeout=PATIENCE_S) for _ in range(50))
     for racer in racers:
         racer.join()
     assert wins.empty()

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from tests.support.training import Experiment
+from tests.support.waiting import PATIENCE_S
 from tests.support.wandb_server import client_environment
 from tests.support.wandb_state import WandbServer
 from vidcls.errors import UserError, VidclsError
@@ -25,6 +26,8 @@ from vidcls.sweep.wandb import agent_command, create_sweep
 HASTY_AGENT = """
 from wandb.cli.cli import cli
 from wandb.wandb_agent import Agent
+from vidcls.tracking.patient_client import wait_for_sessions
+wait_for_sessions()
 Agent.POLL_INTERVAL = 0.5
 cli()
 """
@@ -98,7 +101,7 @@ def test_a_preempted_a_stopped_a_finished_and_a_repeated_point(
     with job_of(name, environment) as job:
         wandb_server.wait(lambda: any(run.rows for run in wandb_server.runs.values()))
         job.send_signal(signal.SIGUSR1)
-        assert job.wait(60) == 75
+        assert job.wait(PATIENCE_S) == 75
     (first,) = wandb_server.runs.values()
     assert first.state == "preempted"
     assert (state(run_of(experiment, LONG)), len(sweep.handed_out)) == ("interrupted", 1)
@@ -107,7 +110,7 @@ def test_a_preempted_a_stopped_a_finished_and_a_repeated_point(
     enough = len(first.rows) + 2
     wandb_server.stop_when = lambda run: run is first and len(run.rows) > enough
     command = [sys.executable, "-c", HASTY_AGENT, "agent", name]
-    subprocess.run(command, env=environment, cwd=experiment.folder, check=True, timeout=120)
+    subprocess.run(command, env=environment, cwd=experiment.folder, check=True, timeout=PATIENCE_S)
     assert [kind for kind, _, _ in sweep.handed_out] == ["run", "resume", "run", "run"]
     same, finished, repeated = wandb_server.runs.values()
     assert (same, first.state, first.exit_code) == (first, "finished", 0)
@@ -137,7 +140,7 @@ def test_a_warning_before_training_began_gives_the_trial_back(
             assert job.poll() is None
             time.sleep(0.01)
         job.send_signal(signal.SIGUSR1)
-        assert job.wait(60) == 75
+        assert job.wait(PATIENCE_S) == 75
     (shown,) = wandb_server.runs.values()
     assert (shown.state, shown.rows) == ("preempted", [])
     assert wandb_server.sweeps["sweep0"].preempted == [shown.id]
@@ -180,7 +183,7 @@ def test_an_agent_that_runs_a_function(
     wandb_server.stop_when = lambda run: len(run.rows) > 2 and run.config_value("train.epochs") == LONG
     command = [sys.executable, "-c", FUNCTION, sweep, str(experiment.folder / "runs.yaml")]
     environment |= {"PYTHONPATH": str(Path(__file__).parents[2])}
-    subprocess.run(command, env=environment, cwd=experiment.folder, check=True, timeout=120)
+    subprocess.run(command, env=environment, cwd=experiment.folder, check=True, timeout=PATIENCE_S)
     stopped, finished = wandb_server.runs.values()
     assert (stopped.state, state(run_of(experiment, LONG))) == ("finished", "stopped")
     assert (finished.state, state(run_of(experiment, 2))) == ("finished", "finished")
@@ -208,15 +211,14 @@ def test_a_launch_submits_agents_and_a_mirrored_sweep_is_one_group(
     said = subprocess.check_output([*launch, "--engine", "wandb"], env=environment, text=True)
     assert "team/motion/sweep0: 1 agents" in said
     ended = lambda: [run.state for run in wandb_server.runs.values()] == ["finished", "finished"]  # noqa: E731
-    wandb_server.wait(ended, timeout_s=180)
+    wandb_server.wait(ended)
     assert sorted(len(run.values("val/top1")) for run in wandb_server.runs.values()) == [1, 2]
 
     # The same file without their search: a run a trial, in the group of the sweep.
     before = set(wandb_server.runs)
     subprocess.run(launch, env=environment, check=True)
     wandb_server.wait(
-        lambda: [r.state for id_, r in wandb_server.runs.items() if id_ not in before] == ["finished"] * 2,
-        timeout_s=180,
+        lambda: [r.state for id_, r in wandb_server.runs.items() if id_ not in before] == ["finished"] * 2
     )
     mirrored = [run for id_, run in wandb_server.runs.items() if id_ not in before]
     assert {run.group for run in mirrored} == {"lr"}

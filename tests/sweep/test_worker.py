@@ -13,6 +13,7 @@ import psutil
 import pytest
 import yaml
 
+from tests.support.scripted import METRIC, scripted_trial
 from tests.support.sweeps import (
     Search,
     ended,
@@ -23,7 +24,7 @@ from tests.support.sweeps import (
     work,
 )
 from tests.support.training import Experiment, assert_same
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 from vidcls.errors import ExitCode
 from vidcls.runs import Run
 from vidcls.spec.load import load_spec
@@ -31,6 +32,8 @@ from vidcls.sweep.budget import Budget
 from vidcls.sweep.folder import SweepFolder
 from vidcls.sweep.worker import Place
 from vidcls.sweep.workers import Workers
+
+pytestmark = pytest.mark.long
 
 TWO = {"optim.lr": {"values": [0.001, 0.003]}}
 
@@ -110,12 +113,12 @@ def test_children_end_with_their_worker(search: Search) -> None:
     assert mine
     worker.kill()
     worker.wait()
-    psutil.wait_procs(mine, timeout=60)
+    psutil.wait_procs(mine, timeout=PATIENCE_S)
     assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in mine)
 
 
 def test_a_suspended_worker_learns_that_its_trial_was_taken(search: Search) -> None:
-    folder = search.frozen(search.file({"optim.lr": {"values": [0.003, 0.001]}}), lease_s=3.0)
+    folder = search.frozen(search.file({"optim.lr": {"values": [0.003, 0.001]}}), lease_s=10.0)
     worker = start_worker(folder)
     wait_for(lambda: trains(folder, 0), what="an epoch")
     for child in children(worker):
@@ -168,41 +171,59 @@ def test_two_trials_share_a_place(search: Search) -> None:
 
 def test_hyperband_stops_what_lags_behind_and_keeps_its_value(search: Search) -> None:
     file = search.file(
-        {"optim.lr": {"values": [0.003, 1e-9, 2e-9, 3e-9]}},
+        {"optim.lr": {"values": [0.003, 0.002, 0.004, 0.005]}},
         settings={"train__epochs": 6},
-        metric={"name": "train/loss", "goal": "minimize"},
+        metric={"name": METRIC, "goal": "minimize"},
         early_terminate={"type": "hyperband", "min_iter": 2, "eta": 2},
     )
     folder = search.frozen(file)
-    assert work(folder).exit_code == ExitCode.DONE
+    assert work(folder, scripted_trial).exit_code == ExitCode.DONE
     trials = folder.trials().refresh()
-    assert trials[0].state == "finished"
-    stopped = [trial for trial in trials if trial.state == "stopped"]
-    assert stopped
-    for trial in stopped:
-        assert trial.epoch < 6
-        assert trial.value is not None
+    assert [trial.state for trial in trials] == ["finished", "finished", "stopped", "stopped"]
+    assert [trial.value for trial in trials] == [0.003, 0.002, 0.004, 0.005]
+    for trial in trials[2:]:
+        assert trial.epoch == 2
         assert "hyperband" in ended(trial)["message"]
 
 
-def test_asha_promotes_the_best_of_each_rung_from_their_checkpoints(search: Search) -> None:
+ASHA = {
+    "metric": {"name": METRIC, "goal": "minimize"},
+    "early_terminate": {"type": "hyperband", "min_iter": 1, "eta": 2},
+}
+
+
+def test_asha_promotes_the_best_of_each_rung(search: Search) -> None:
     file = search.file(
-        {"optim.lr": {"values": [1e-9, 0.003, 1e-8, 0.001]}},
-        settings={"train__epochs": 4},
-        metric={"name": "train/loss", "goal": "minimize"},
-        early_terminate={"type": "hyperband", "min_iter": 1, "eta": 2},
+        {"optim.lr": {"values": [0.004, 0.002, 0.003, 0.001]}}, settings={"train__epochs": 4}, **ASHA
+    )
+    folder = search.frozen(file, asha=True)
+    assert work(folder, scripted_trial).exit_code == ExitCode.DONE
+    trials = folder.trials().refresh()
+    # Rungs of 1, 2 and 4 epochs: of four trials the best two reach the second, the best of them the last.
+    assert [(trial.state, trial.epoch) for trial in trials] == [
+        ("paused", 1),
+        ("paused", 2),
+        ("paused", 1),
+        ("finished", 4),
+    ]
+    assert [trial.token for trial in trials] == [1, 2, 1, 3]
+    assert "resumed at epoch 3" in folder.trial_log(3).read_text()
+
+
+def test_what_asha_promotes_goes_on_from_its_checkpoint(search: Search) -> None:
+    file = search.file(
+        {"optim.lr": {"values": [1e-9, 0.003, 1e-8, 0.001]}}, settings={"train__epochs": 4}, **ASHA
     )
     folder = search.frozen(file, asha=True)
     assert work(folder).exit_code == ExitCode.DONE
     trials = folder.trials().refresh()
     assert {trial.state for trial in trials} == {"finished", "paused"}
-    finished = [trial for trial in trials if trial.state == "finished"]
-    assert len(finished) == 1
-    assert trials[1].token > 1, "promoted"
-    assert finished[0].number in (1, 3)
-    assert "resumed" in folder.trial_log(finished[0].number).read_text()
-    alone = undisturbed(search, finished[0], runs="alone")
-    assert json.loads(alone.status_file.read_text())["metrics"] == ended(finished[0])["metrics"]
+    (finished,) = [trial for trial in trials if trial.state == "finished"]
+    assert finished.token > 1, "promoted"
+    assert finished.rungs[1] <= sorted(trial.rungs[1] for trial in trials)[1]
+    assert "resumed" in folder.trial_log(finished.number).read_text()
+    alone = undisturbed(search, finished, runs="alone")
+    assert json.loads(alone.status_file.read_text())["metrics"] == ended(finished)["metrics"]
 
 
 def test_repeats_train_one_point_under_several_seeds(search: Search) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.shelf import NetworkShelf, Server
+from tests.support.waiting import PATIENCE_S
 from vidcls.sweep.shelf import DiskShelf
 from vidcls.sweep.workers import Totals, Watch, Worker, Workers
 
@@ -40,7 +41,7 @@ def dead(tmp_path: Path) -> str:
     ids = context.Queue()
     process = context.Process(target=_work_and_die, args=(tmp_path, ids))
     process.start()
-    worker: str = ids.get(timeout=60)
+    worker: str = ids.get(timeout=PATIENCE_S)
     process.join()
     return worker
 
@@ -150,7 +151,7 @@ def test_beats_come_by_themselves_and_survive_a_disk_that_is_away(tmp_path: Path
     worker = Worker(shelf, num_gpus=0)
     worker.tell("training", {3: 1, 5: 0})
     with worker.beating(every_s=0.01):
-        assert shelf.reached.wait(timeout=60)
+        assert shelf.reached.wait(timeout=PATIENCE_S)
     tries = shelf.tries
     (report,) = Workers(shelf).refresh()
     assert (report.state, report.trials, report.gone) == ("training", {3: 1, 5: 0}, None)

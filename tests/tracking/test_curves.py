@@ -36,7 +36,7 @@ _ROWS: list[Row] = [
 
 @pytest.mark.parametrize("num_rows", [0, 1, 3])
 def test_curves_are_drawn(num_rows: int, tmp_path: Path) -> None:
-    draw_curves(_ROWS[:num_rows], tmp_path / "report" / "curves.png", title="late_fusion")
+    draw_curves(_ROWS[:num_rows], tmp_path / "report" / "curves.png", title="late_fusion", say=print)
     with Image.open(tmp_path / "report" / "curves.png") as picture:
         pixels = np.asarray(picture.convert("RGB"))
     assert pixels.shape[1] > pixels.shape[0] > 200
@@ -45,5 +45,5 @@ def test_curves_are_drawn(num_rows: int, tmp_path: Path) -> None:
 
 def test_more_rows_draw_more(tmp_path: Path) -> None:
     for num_rows in (0, 3):
-        draw_curves(_ROWS[:num_rows], tmp_path / f"{num_rows}.png", title="late_fusion")
+        draw_curves(_ROWS[:num_rows], tmp_path / f"{num_rows}.png", title="late_fusion", say=print)
     assert (tmp_path / "0.png").read_bytes() != (tmp_path / "3.png").read_bytes()

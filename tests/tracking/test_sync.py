@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from tests.support.scored import PROVENANCE
 from tests.support.training import Experiment
+from tests.support.waiting import PATIENCE_S
 from tests.support.wandb_records import ServerRun
 from tests.support.wandb_state import WandbServer
 from vidcls.cli import app
@@ -23,8 +24,7 @@ from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.predictions import Predictions
 from vidcls.runs import Run, State, Status
 from vidcls.spec.load import load_spec
-from vidcls.tracking import client, sync
-from vidcls.tracking import wandb as tracking
+from vidcls.tracking import sync
 from vidcls.tracking.jsonl import MetricsFile, Row
 from vidcls.tracking.wandb import open_tracker
 
@@ -161,7 +161,7 @@ def test_a_run_whose_client_was_killed_becomes_whole(
 ) -> None:
     run = make_run(experiment)
     command = [sys.executable, "-c", CUT_OFF, str(run.folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
     assert "vidcls sync" in done.stdout
     (shown,) = online.runs.values()
     assert len(shown.rows) < NUM_ROWS
@@ -221,7 +221,7 @@ def test_what_cannot_be_sent_is_named_and_the_rest_goes_up(
     assert (code, [r["state"] for r in results]) == (3, ["uploaded", "failed"])
     assert "metrics.jsonl:1" in results[1]["detail"]
 
-    monkeypatch.setattr(client, "INIT_TIMEOUT_S", 1.0)
+    monkeypatch.setenv("WANDB_INIT_TIMEOUT", "1")
     online.fault = lambda _: 0
     code, results = vidcls_sync(experiment.folder / "runs" / "a")
     assert (code, results[0]["state"]) == (1, "failed")
@@ -249,7 +249,7 @@ def test_the_clients_own_sync_and_public_interface(
     tracker.finish(exit_code=0)
     (record,) = (run.folder / "wandb").glob("offline-run-*")
     command = [sys.executable, "-m", "wandb", "sync", str(record)]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_S)
     (shown,) = online.runs.values()
     assert_whole(shown)
 
@@ -262,7 +262,7 @@ def test_the_clients_own_sync_and_public_interface(
 def test_an_upload_that_takes_too_long_is_said_and_made_good(
     online: WandbServer, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracking, "FINISH_TIMEOUT_S", 1.0)
+    monkeypatch.setenv("WANDB_FINISH_TIMEOUT", "1")
     run = make_run(experiment)
     said: list[str] = []
     online.fault = lambda operation: 503 if operation == "file_stream" else None

@@ -5,21 +5,29 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
+import psutil
 import pytest
 import wandb
 
+from tests.support.waiting import PATIENCE_S
+from tests.support.wandb_state import WandbServer
 from vidcls.spec.sections import TrackingSection
 from vidcls.tracking import client
 from vidcls.tracking import wandb as tracking
 from vidcls.tracking.jsonl import Row
+from vidcls.tracking.limits import LIMITS_S, limit_s, unreachable
+from vidcls.tracking.mode import load_settings
+from vidcls.tracking.patient_client import wait_for_sessions
 from vidcls.tracking.previews import encode_clip
 from vidcls.tracking.tracker import NullTracker, Preview, Tracker
 
@@ -37,8 +45,9 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
         monkeypatch.setenv(name, str(tmp_path / name))
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     monkeypatch.chdir(tmp_path)
-    # A retry that waits for its turn would outlive a test.
-    monkeypatch.setattr(client, "INIT_TIMEOUT_S", 1.0)
+    for name in LIMITS_S:
+        monkeypatch.setenv(name, f"{PATIENCE_S:g}")
+    wandb.teardown()  # what another test of this process has set up knows another server
     yield
     wandb.teardown()
 
@@ -150,7 +159,6 @@ def test_a_dead_network_is_said_once_and_the_run_goes_offline(
         (tmp_path / "netrc").write_text(f"machine 127.0.0.1:9\n  login user\n  password {KEY}\n")
     said: list[str] = []
     tracker = start(tmp_path, said)
-    assert said == []  # the start does not wait to find out
     for row in rows(0, 3):
         tracker.log(row)
     tracker.finish(exit_code=0)
@@ -162,7 +170,10 @@ def test_a_dead_network_is_said_once_and_the_run_goes_offline(
     assert not any(KEY.encode() in path.read_bytes() for path in written)
 
 
-def test_a_malformed_key_goes_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_malformed_key_goes_offline(
+    wandb_server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", wandb_server.url)
     monkeypatch.setenv("WANDB_API_KEY", "short")
     said: list[str] = []
     tracker = start(tmp_path, said)
@@ -170,6 +181,42 @@ def test_a_malformed_key_goes_offline(tmp_path: Path, monkeypatch: pytest.Monkey
     tracker.finish(exit_code=0)
     assert len(said) == 1
     assert len(offline_runs(tmp_path)) == 1
+
+
+def test_a_server_that_never_answers_is_given_up_and_the_run_goes_offline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        monkeypatch.setenv("WANDB_INIT_TIMEOUT", "5")
+        said: list[str] = []
+        tracker = start(tmp_path, said)
+        assert said == [], "the start does not wait to find out"
+        tracker.log(rows(0, 1)[0])
+        tracker.finish(exit_code=0)
+    assert len(said) == 1
+    assert "vidcls sync" in said[0]
+    assert inspect(offline_runs(tmp_path)[0])["step"] == 0
+
+
+def test_only_what_cannot_be_connected_to_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "127.0.0.1:9" in (unreachable(CLOSED_PORT) or "")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert unreachable(f"http://127.0.0.1:{silent.getsockname()[1]}") is None
+    monkeypatch.setenv("http_proxy", CLOSED_PORT)
+    assert unreachable("http://nowhere.invalid") is None, "the client may reach it through the proxy"
+
+
+def test_a_limit_of_the_environment_wins_over_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB__SERVICE_WAIT", "7")
+    assert load_settings().x_service_wait == 7
+    wandb.teardown()
+    monkeypatch.delenv("WANDB__SERVICE_WAIT")
+    assert load_settings().x_service_wait == LIMITS_S["WANDB__SERVICE_WAIT"] == 300
+    monkeypatch.setenv("WANDB_INIT_TIMEOUT", "long")
+    with pytest.raises(ValueError, match="WANDB_INIT_TIMEOUT=long: expected a number of seconds"):
+        limit_s("WANDB_INIT_TIMEOUT")
 
 
 @pytest.mark.parametrize(("asked", "environment"), [("disabled", ""), ("auto", "disabled")])
@@ -299,3 +346,34 @@ def test_a_killed_service_process_stops_nothing(tmp_path: Path) -> None:
     warning, last = done.stdout.splitlines()
     assert "metrics.jsonl" in warning
     assert last == "trained"
+
+
+@pytest.mark.slow
+def test_a_session_is_asked_for_again_while_the_service_process_is_busy(wandb_server: WandbServer) -> None:
+    """A quarter of a minute, because the client's own limit is ten seconds."""
+    from wandb.sdk.lib.service.service_connection import ServiceConnection
+
+    before = ServiceConnection.api_init_request
+    load_settings()
+    service = psutil.Process(wandb.setup().ensure_service()._proc._process.pid)
+    api = wandb.Api(overrides={"base_url": wandb_server.url}, api_key=KEY)
+    service.suspend()
+    waking = threading.Timer(12, service.resume)
+    waking.start()
+    try:
+        wait_for_sessions()
+        assert api.default_entity == "team"
+    finally:
+        waking.join()
+        ServiceConnection.api_init_request = before
+
+
+def test_a_confusion_matrix_has_no_more_cells_than_wandb_shows_and_keeps_the_largest() -> None:
+    small = client.confusion_cells(np.array([[0, 2], [0, 3]]), ["up", "do\nwn"])
+    assert small == [["do\\nwn", "do\\nwn", 3], ["up", "do\\nwn", 2], ["up", "up", 0]]
+    counts = np.ones((150, 150), np.int64)
+    counts[3, 4] = 9
+    cells = client.confusion_cells(counts, [str(k) for k in range(150)])
+    assert len(cells) == client.MAX_CELLS
+    assert ["3", "4", 9] in cells
+    assert len({true for true, _, _ in cells}) == 150

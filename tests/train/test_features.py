@@ -21,6 +21,8 @@ from vidcls.evaluate.predictions import load_predictions
 from vidcls.runs import Run, find_runs
 from vidcls.train.loop import DivergedError
 
+pytestmark = pytest.mark.long
+
 FROZEN = {"freeze": ["backbone"]}
 KINDS: dict[str, dict[str, Any]] = {
     "cnn3d": {"kind": "cnn3d", **FROZEN},

@@ -13,6 +13,8 @@ import pytest
 from tests.support.training import STRATEGIES, Experiment, assert_same, start_child, train_child
 from vidcls.spec.sections import Residency
 
+pytestmark = pytest.mark.long
+
 RESIDENCIES = get_args(Residency)
 NUM_KILLS = 20
 STEPS_PER_EPOCH = 5
@@ -65,7 +67,6 @@ def test_a_killed_training_ends_as_if_left_alone(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("residency", RESIDENCIES)
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_strategy_and_residency_survives_twenty_kills(

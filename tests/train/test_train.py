@@ -25,6 +25,8 @@ from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.runs import Run, code_digest
 
+pytestmark = pytest.mark.long
+
 
 def test_a_finished_run_holds_all_that_is_promised(experiment: Experiment) -> None:
     assert train_child(experiment.spec(train__keep_last=False)) == 0
@@ -132,14 +134,14 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_videos(experiment: Experi
     assert experiment.run().state == "failed"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount a small file system")
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system: run the tests as root")
 def test_a_full_disk_leaves_the_last_checkpoint_and_the_run_goes_on_later(experiment: Experiment) -> None:
     assert train_child(experiment.spec(runs="alone", train__checkpoint_every_s=0.01)) == 0
     small = experiment.folder / "small"
     small.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", small], check=False)
     if mounted.returncode:
-        pytest.skip("mounting is not allowed here")
+        pytest.skip("mounting is not allowed here: run outside of this container")
     try:
         (small / "ballast").write_bytes(bytes(1_000_000))
         spec = experiment.spec(runs="small", train__checkpoint_every_s=0.01)

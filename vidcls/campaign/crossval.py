@@ -29,6 +29,7 @@ from vidcls.train.session import Display
 from vidcls.train.start import Options, train
 
 _PLAIN_DATA = (
+    "data.layout=auto",
     "data.split_number=null",
     "data.val_fraction=null",
     "train.keep_last=true",

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vidcls.data.decoding.readers import Pixels
+from vidcls.data.decoding.pictures import Pixels
 from vidcls.data.leaks.looks import Network
 from vidcls.models.backbones import backbone_2d
 from vidcls.models.backbones.lite import LITE, SIZE, is_installed

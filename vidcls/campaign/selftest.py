@@ -19,6 +19,7 @@ from vidcls.errors import VidclsError
 from vidcls.evaluate.restore import read_checkpoint
 from vidcls.files import write_text
 from vidcls.runs import Run, find_runs
+from vidcls.sockets import use_short_socket_paths
 from vidcls.spec.load import load_spec
 from vidcls.spec.show import yaml_text
 from vidcls.tracking.jsonl import read_rows
@@ -62,6 +63,7 @@ def selftest(*, say: Callable[[str], None]) -> list[Result]:
         VidclsError: If a training fails.
     """
     # A child with torch imported and nothing computed starts in milliseconds and can be killed at will.
+    use_short_socket_paths()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["vidcls.train.start"])
     with tempfile.TemporaryDirectory(prefix="vidcls-doctor-") as name:

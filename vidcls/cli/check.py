@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidcls.cli.common import AsJson, DataFile, load_one, print_json, say, split_args
+from vidcls.cli.common import AsJson, DataFile, echo, load_one, print_json, say, split_args
 from vidcls.cli.queued import Cluster, Queued, as_words
 from vidcls.errors import ExitCode, UserError
 
@@ -57,7 +57,7 @@ def check(
     if not as_json:
         verb = ["sweep", "launch"] if is_sweep else ["train"]
         words = [*verb, *args, *as_words({"--data": data_file, "--cluster": cluster})]
-        typer.echo(f"next: vidcls {shlex.join(words)}")
+        echo(f"next: vidcls {shlex.join(words)}")
 
 
 def require_all() -> None:
@@ -125,10 +125,10 @@ def refuse_errors(findings: Sequence[Finding]) -> None:
 def _print(finding: Finding, *, err: bool = False) -> None:
     # One line each, however narrow the terminal: names stay whole.
     state = typer.style(f"{finding.state:<8}", fg=_COLOURS[finding.state])
-    typer.echo(f"{state}{finding.what:<11}{finding.found}", err=err)
+    echo(f"{finding.what:<11}{finding.found}", err=err, head=state)
     if finding.todo and finding.state != "ok":
         for line in finding.todo.splitlines():
-            typer.echo(f"{'':<19}{line.strip()}", err=err)
+            echo(f"{'':<19}{line.strip()}", err=err)
 
 
 def _is_sweep(file: Path) -> bool:

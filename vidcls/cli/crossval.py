@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,12 +39,8 @@ def crossval(
     """
     files, overrides = split_args(args)
     if not files:
-        raise UserError("expected spec files, got none", hint="for example experiments/ufc10_best.yaml")
-    seeds = [seed.strip() for seed in fold_seeds.split(",")]
-    if not all(seed.isdecimal() for seed in seeds) or len(set(map(int, seeds))) < len(seeds):
-        raise UserError(
-            f"--fold-seeds: expected whole numbers, each once, got {fold_seeds}", hint="for example 0,1,2"
-        )
+        raise UserError("expected spec files, got none", hint="for example experiments/few_videos.yaml")
+    seeds = _seeds(fold_seeds)
 
     from vidcls.campaign.crossval import cross_validate
     from vidcls.cli.display import open_display
@@ -53,7 +50,7 @@ def crossval(
         files,
         overrides,
         num_folds=folds,
-        fold_seeds=[int(seed) for seed in seeds],
+        fold_seeds=seeds,
         options=Options(device=device, accept_code=accept_code),
         display=open_display,
         say=say,
@@ -62,6 +59,19 @@ def crossval(
         print_json(_plain(found))
     else:
         _render(found)
+
+
+def _seeds(text: str) -> list[int]:
+    written = [seed.strip() for seed in text.split(",")]
+    seeds = [int(seed) for seed in written if re.fullmatch(r"[0-9]{1,10}", seed)]
+    if len(set(seeds)) < len(written) or max(seeds) >= 2**32:
+        from vidcls.spec.yaml import in_short
+
+        raise UserError(
+            f"--fold-seeds: expected whole numbers below 2**32, each once, got {in_short(text)}",
+            hint="for example 0,1,2",
+        )
+    return seeds
 
 
 def _plain(found: CrossValidation) -> list[dict[str, object]]:
@@ -82,7 +92,8 @@ def _plain(found: CrossValidation) -> list[dict[str, object]]:
 
 def _render(found: CrossValidation) -> None:
     from rich import box
-    from rich.table import Table
+
+    from vidcls.cli.screen import Table
 
     table = Table("spec", box=box.SIMPLE_HEAD)
     for name in ("top-1", "each fold seed", "difference to the first", "95 % interval"):

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vidcls.cli import data_split
+from vidcls.cli.common import Force, console, echo, print_json, refuse_overwrite, say
 from vidcls.cli.data_audit import audit
 from vidcls.cli.data_check import check
+from vidcls.cli.data_relations import LayoutArg, RootArg, SourceArg, SplitNumberArg
 from vidcls.errors import ExitCode, UserError
+from vidcls.text import printable
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import TaskID
-    from rich.table import Table
 
+    from vidcls.cli.screen import Screen, Table
     from vidcls.data.scan import Scan
 
 app = typer.Typer(name="data", help="Look over a data root; make the demo data.", no_args_is_help=True)
@@ -33,45 +34,41 @@ _MAX_SIZES = 8
 
 @app.command()
 def scan(
-    root: Annotated[Path, typer.Argument(metavar="ROOT", help="Folder with the videos, or a CSV manifest.")],
+    root: RootArg,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     write_manifest: Annotated[
         Path | None,
         typer.Option(metavar="FILE.csv", help="Write the usable videos as a CSV that data.root can name."),
     ] = None,
-    split_number: Annotated[
-        int | None, typer.Option(min=1, max=3, help="Which of the official UCF101 lists; 1 if unset.")
-    ] = None,
-    source: Annotated[
-        Literal["auto", "videos", "frames", "flows", "videos+flows", "frames+flows"],
-        typer.Option(help="Which to read where the data holds several; auto takes videos, else frames."),
-    ] = "auto",
+    layout: LayoutArg = "auto",
+    split_number: SplitNumberArg = None,
+    source: SourceArg = "auto",
+    force: Force = False,
 ) -> None:
     """Show layout, classes, splits, groups, durations, sizes, fps, and every problem by file name.
 
     Exit code 0 if all is fine, 3 if there are problems with some videos, 2 if the root cannot be used.
     """
-    from rich.console import Console
-
     from vidcls.data.scan import scan as scan_root
     from vidcls.spec.sections import DataSection
 
     if write_manifest is not None and write_manifest.suffix.lower() != ".csv":
         raise UserError(f"--write-manifest: {write_manifest} does not end in .csv")
-    section = DataSection(root=str(root), split_number=split_number, source=source)
+    refuse_overwrite(write_manifest, option="--write-manifest", force=force)
+    section = DataSection(root=str(root), layout=layout, split_number=split_number, source=source)
     with _progress("looking") as progress:
         result = scan_root(section, progress=progress)
     if as_json:
-        typer.echo(json.dumps(result.as_dict(), indent=2))
+        print_json(result.as_dict())
     else:
-        _show(result, Console())
+        _show(result, console())
     if write_manifest is not None:
         try:
             result.manifest.write_csv(write_manifest)
         except OSError as error:
             raise UserError(f"--write-manifest: cannot write {write_manifest}: {error.strerror}") from error
-        typer.echo(f"wrote {write_manifest}; use it with data.root={write_manifest}", err=True)
+        say(f"wrote {write_manifest}; use it with data.root={write_manifest}")
     if not result.is_fine:
         raise typer.Exit(ExitCode.PARTLY_DONE)
 
@@ -87,18 +84,18 @@ def demo(
 
     with _progress("making motion10") as progress:
         make_demo(directory, seed=seed, progress=progress)
-    typer.echo(f"{directory} is ready: vidcls data scan {directory}")
+    echo(f"{directory} is ready: vidcls data scan {directory}")
 
 
 @contextmanager
 def stages() -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar on stderr, where it is a terminal; yields what takes (stage, done, total)."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    screen = console(stderr=True)
+    what = TextColumn("{task.description}", markup=False)
+    columns = (what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         tasks: dict[str, TaskID] = {}
 
         def progress(stage: str, done: int, total: int) -> None:
@@ -116,32 +113,31 @@ def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
         yield partial(progress, what)
 
 
-def _show(scan: Scan, console: Console) -> None:
+def _show(scan: Scan, screen: Screen) -> None:
     manifest = scan.manifest
     title = f"{manifest.root}: {manifest.layout}, {len(manifest.videos)} videos"
-    console.print(title, markup=False, soft_wrap=True)
-    console.print(_class_table(scan))
-    console.print(_header_table(scan))
-    console.print(_sizes(scan), highlight=False, soft_wrap=True)
-    console.print(f"groups: {scan.num_groups() or 'none known'}")
+    screen.print(title, soft_wrap=True)
+    screen.print(_class_table(scan))
+    screen.print(_header_table(scan))
+    screen.print(_sizes(scan), soft_wrap=True)
+    screen.print(f"groups: {scan.num_groups() or 'none known'}")
     for split, (shared, total) in scan.num_sharing_train().items():
         if scan.num_groups():
-            console.print(f"  {shared} of {total} {split} videos share a group with train")
+            screen.print(f"  {shared} of {total} {split} videos share a group with train")
     notes = [problem for problem in scan.problems if problem.note]
     problems = [problem for problem in scan.problems if not problem.note]
     for title, listed in (("notes", notes), ("problems", problems)):
         if listed:
-            console.print(f"{title}: {len(listed)}")
+            screen.print(f"{title}: {len(listed)}")
         for problem in listed:
             # One line each, however narrow the terminal: names stay whole.
-            console.print(f"  {problem}", markup=False, highlight=False, soft_wrap=True)
+            screen.print(f"  {printable(problem)}", soft_wrap=True)
     if not problems:
-        console.print("no problems")
+        screen.print("no problems")
 
 
 def _class_table(scan: Scan) -> Table:
-    from rich.table import Table
-
+    from vidcls.cli.screen import Table
     from vidcls.spec.sections import SPLITS
 
     table = Table("label", "class", *(f"{split}" for split in SPLITS), show_footer=True)
@@ -158,7 +154,7 @@ def _class_table(scan: Scan) -> Table:
 
 
 def _header_table(scan: Scan) -> Table:
-    from rich.table import Table
+    from vidcls.cli.screen import Table
 
     table = Table("from headers", "min", "median", "max", "distinct")
     for name, title in (("duration_s", "duration (s)"), ("fps", "fps"), ("num_frames", "frames")):

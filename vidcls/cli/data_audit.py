@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vidcls.cli.common import AsJson, console, print_json, say
+from vidcls.cli.common import AsJson, Force, console, print_json, refuse_overwrite, say
 from vidcls.cli.data_relations import (
     TIMEOUT_S,
     FeaturesArg,
+    LayoutArg,
     RootArg,
     SourceArg,
     SplitNumberArg,
@@ -18,6 +21,7 @@ from vidcls.cli.data_relations import (
     find_relations,
     read_root,
 )
+from vidcls.cli.queued import as_words
 from vidcls.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
@@ -41,7 +45,9 @@ def audit(
     sheet: Annotated[
         Path | None, typer.Option(metavar="FILE.jpg", help="Write a contact sheet of the pairs to look at.")
     ] = None,
+    force: Force = False,
     as_json: AsJson = False,
+    layout: LayoutArg = "auto",
     split_number: SplitNumberArg = None,
     source: SourceArg = "auto",
     val_fraction: Annotated[
@@ -63,8 +69,14 @@ def audit(
 
     if sheet is not None and sheet.suffix.lower() not in _SHEET_ENDINGS:
         raise UserError(f"--sheet: {sheet} does not end in {', '.join(_SHEET_ENDINGS)}")
+    refuse_overwrite(sheet, option="--sheet", force=force)
     manifest = read_root(
-        root, store_dir=store_dir, split_number=split_number, source=source, val_fraction=val_fraction
+        root,
+        store_dir=store_dir,
+        layout=layout,
+        split_number=split_number,
+        source=source,
+        val_fraction=val_fraction,
     )
     relations = find_relations(manifest, by=by, features=features, store_dir=store_dir)
     result = judge(relations, store_dir=store_dir)
@@ -73,9 +85,14 @@ def audit(
     if as_json:
         print_json(result.as_dict())
     else:
-        _show(result)
+        _show(result, reading=_reading(source, split_number))
     if not result.is_fine:
         raise typer.Exit(ExitCode.PARTLY_DONE)
+
+
+def _reading(source: str, split_number: int | None) -> list[str]:
+    """Options by which another command reads the same videos."""
+    return as_words({"--source": None if source == "auto" else source, "--split-number": split_number})
 
 
 def _write_sheet(result: Audit, path: Path, *, store_dir: Path) -> None:
@@ -95,38 +112,34 @@ def _write_sheet(result: Audit, path: Path, *, store_dir: Path) -> None:
     say(f"wrote {path}" + (f": the first {drawn} of {len(pairs)} pairs" if drawn < len(pairs) else ""))
 
 
-def _show(result: Audit) -> None:
-    from rich.markup import escape
-    from rich.table import Table
+def _show(result: Audit, *, reading: Sequence[str]) -> None:
+    from vidcls.cli.screen import Table
 
     screen, manifest = console(), result.relations.manifest
-    screen.print(
-        f"{manifest.root}: {len(manifest.videos)} videos, judged by {result.relations.by}", markup=False
-    )
+    screen.print(f"{manifest.root}: {len(manifest.videos)} videos, judged by {result.relations.by}")
     best = result.best_pairs()
     if best:
         table = Table("split", "class", "video", "relative in train", "found by", "alike")
         for pair in best[:_MAX_ROWS]:
             alike = "" if pair.similarity is None else f"{pair.similarity:.2f}"
             label = manifest.classes[pair.train.label]
-            names = (escape(name) for name in (label, pair.held_out.id, pair.train.id))
+            names = (name for name in (label, pair.held_out.id, pair.train.id))
             table.add_row(pair.held_out.split, *names, pair.reason, alike)
         screen.print(table)
         if len(best) > _MAX_ROWS:
             screen.print(f"and {len(best) - _MAX_ROWS} more; --json gives all")
     for name, reason in result.relations.not_read.items():
-        screen.print(f"not looked at: {name}: {reason}", markup=False, soft_wrap=True)
+        screen.print(f"not looked at: {name}: {reason}", soft_wrap=True)
     if result.relations.num_unknown and not result.relations.not_read:
         screen.print(
             f"{result.relations.num_unknown} videos say nothing of where they come from; --by content"
         )
     for split, (num, total) in result.state.shares.items():
-        screen.print(f"{num} of {total} {split} videos have a relative in train ({len(result.pairs)} pairs)")
+        num_pairs = sum(pair.held_out.split == split for pair in result.pairs)
+        pairs = "1 pair" if num_pairs == 1 else f"{num_pairs} pairs"
+        screen.print(f"{num} of {total} {split} videos have a relative in train ({pairs})")
     screen.print(f"verdict: {result.state}", style="bold" if result.is_fine else "bold red")
     if result.state.kind == "leaky":
         by = "group" if result.relations.by == "group" else "content"
-        screen.print(
-            f"  vidcls data split {manifest.root} --by {by} --out clean.csv makes splits without leaks",
-            markup=False,
-            soft_wrap=True,
-        )
+        words = ["vidcls", "data", "split", str(manifest.root), "--by", by, "--out", "clean.csv", *reading]
+        screen.print(f"  {shlex.join(words)}  makes splits without leaks", soft_wrap=True)

@@ -11,10 +11,10 @@ import typer
 
 from vidcls.cli.common import AsJson, console, print_json
 from vidcls.errors import ExitCode
+from vidcls.text import printable
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from vidcls.cli.screen import Screen
     from vidcls.data.checks.check import Check
     from vidcls.data.checks.findings import Finding
     from vidcls.data.checks.selftest import Verdict, Way
@@ -34,9 +34,11 @@ def check(
         bool,
         typer.Option("--decoders", help="Hold the installed decoders against each other, frame by frame."),
     ] = False,
-    timeout_s: Annotated[float, typer.Option(min=0.1, help="Time limit for one file, in seconds.")] = 120.0,
+    timeout_s: Annotated[
+        float, typer.Option(min=0.1, max=10**6, help="Time limit for one file, in seconds.")
+    ] = 120.0,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that decode; the usable cores if unset.")
+        int | None, typer.Option(min=1, max=1000, help="Processes that decode; the usable cores if unset.")
     ] = None,
     store_dir: Annotated[
         Path, typer.Option(help="Folder of the caches; training with the same one decodes nothing twice.")
@@ -72,9 +74,9 @@ def check(
         raise typer.Exit(ExitCode.PARTLY_DONE)
 
 
-def _show(check: Check, screen: Console, *, named: int | None) -> None:
+def _show(check: Check, screen: Screen, *, named: int | None) -> None:
     title = f"{check.root}: {check.layout}, {len(check.good)} of {len(check.videos)} videos decode"
-    screen.print(title, markup=False, soft_wrap=True)
+    screen.print(title, soft_wrap=True)
     for severity in ("error", "warning", "note"):
         by_kind: dict[str, list[Finding]] = {}
         for finding in check.findings:
@@ -82,22 +84,22 @@ def _show(check: Check, screen: Console, *, named: int | None) -> None:
                 by_kind.setdefault(finding.kind, []).append(finding)
         for kind, found in by_kind.items():
             style = {"error": "bold red", "warning": "yellow", "note": "dim"}[severity]
-            screen.print(f"{severity}: {kind.replace('_', ' ')} ({len(found)})", style=style, markup=False)
+            screen.print(f"{severity}: {kind.replace('_', ' ')} ({len(found)})", style=style)
             _show_each(found, screen, named=named if severity == "note" else None)
-            screen.print(f"  -> {found[0].advice}", markup=False, soft_wrap=True)
+            screen.print(f"  -> {found[0].advice}", soft_wrap=True)
     counts = ", ".join(
         f"{count} {severity}{'s' if count > 1 else ''}" for severity, count in check.counts().items() if count
     )
-    screen.print(counts or "nothing to report", markup=False)
+    screen.print(counts or "nothing to report")
 
 
-def _show_each(found: Sequence[Finding], screen: Console, *, named: int | None) -> None:
+def _show_each(found: Sequence[Finding], screen: Screen, *, named: int | None) -> None:
     for finding in found[:named]:
         # One line each, however narrow the terminal: names stay whole.
         line = f"{finding.video}: {finding.message}" if finding.video else finding.message
-        screen.print(f"  {line}", markup=False, soft_wrap=True)
+        screen.print(f"  {printable(line)}", soft_wrap=True)
     if named is not None and len(found) > named:
-        screen.print(f"  and {len(found) - named} more; --all names them", markup=False)
+        screen.print(f"  and {len(found) - named} more; --all names them")
 
 
 def _by_way(check: Check, verdicts: Mapping[str, Mapping[Way, Verdict]]) -> dict[Way, dict[str, Verdict]]:
@@ -109,8 +111,8 @@ def _by_way(check: Check, verdicts: Mapping[str, Mapping[Way, Verdict]]) -> dict
     return by_way
 
 
-def _show_verdicts(by_way: Mapping[Way, Mapping[str, Verdict]], screen: Console) -> None:
-    from rich.table import Table
+def _show_verdicts(by_way: Mapping[Way, Mapping[str, Verdict]], screen: Screen) -> None:
+    from vidcls.cli.screen import Table
 
     counted = ("exact", "near", "wrong", "missing", "phantom")
     table = Table("", "files right", "wrong", "cannot", *(f"frames {counted[0]}", *counted[1:]))
@@ -121,10 +123,10 @@ def _show_verdicts(by_way: Mapping[Way, Mapping[str, Verdict]], screen: Console)
         sums = [sum(getattr(verdict, f"num_{what}") for verdict in verdicts.values()) for what in counted]
         num_right = len(verdicts) - len(wrong[way]) - len(cannot)
         table.add_row(way, *map(str, (num_right, len(wrong[way]), len(cannot), *sums)))
-    screen.print("decoders against the truth, which is PyAV in order:", markup=False)
+    screen.print("decoders against the truth, which is PyAV in order:")
     screen.print(table)
     for way, names in wrong.items():
         if names:
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
             line = f"{way}: wrong in {', '.join(names[:_NAMED])}{more}"
-            screen.print(line, markup=False, soft_wrap=True)
+            screen.print(line, soft_wrap=True)

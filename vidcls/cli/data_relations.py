@@ -24,10 +24,24 @@ FeaturesArg = Annotated[
 ]
 StoreDirArg = Annotated[Path, typer.Option(help="Folder of the caches, that of training at best.")]
 SplitNumberArg = Annotated[
-    int | None, typer.Option(min=1, max=3, help="Which of the official UCF101 lists; 1 if unset.")
+    int | None, typer.Option(min=1, max=3, help="Which of the lists of UCF101 or HMDB51; 1 if unset.")
 ]
+LayoutName = Literal[
+    "auto",
+    "course",
+    "csv",
+    "ucf101",
+    "hmdb51",
+    "kinetics",
+    "ssv2",
+    "lists",
+    "split/class/video",
+    "class/video",
+]
+LayoutArg = Annotated[LayoutName, typer.Option(help="How the folder is read; auto finds out.")]
+SourceName = Literal["auto", "videos", "frames", "flows", "videos+flows", "frames+flows"]
 SourceArg = Annotated[
-    Literal["auto", "videos", "frames", "flows", "videos+flows", "frames+flows"],
+    SourceName,
     typer.Option(help="Which to read where the data holds several; auto takes videos, else frames."),
 ]
 TIMEOUT_S = 120.0  # for one file
@@ -37,8 +51,9 @@ def read_root(
     root: Path,
     *,
     store_dir: Path,
+    layout: LayoutName = "auto",
     split_number: int | None = None,
-    source: Literal["auto", "videos", "frames", "flows", "videos+flows", "frames+flows"] = "auto",
+    source: SourceName = "auto",
     val_fraction: float | None = None,
 ) -> Manifest:
     """The manifest of a root; problems are counted, and looked up with `vidcls data scan`.
@@ -50,7 +65,9 @@ def read_root(
     from vidcls.data.manifest import read_manifest
     from vidcls.spec.sections import DataSection
 
-    section = DataSection(root=str(root), split_number=split_number, source=source, val_fraction=val_fraction)
+    section = DataSection(
+        root=str(root), layout=layout, split_number=split_number, source=source, val_fraction=val_fraction
+    )
     with stages() as progress:
         manifest = read_manifest(
             section, cache_dir=store_dir, progress=lambda done, total: progress("read files", done, total)

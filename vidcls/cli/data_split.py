@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vidcls.cli.common import AsJson, console, print_json, say
+from vidcls.cli.common import AsJson, Force, console, print_json, refuse_overwrite, say
 from vidcls.cli.data_relations import (
     FeaturesArg,
+    LayoutArg,
     RootArg,
     SourceArg,
     SplitNumberArg,
@@ -23,8 +24,11 @@ from vidcls.cli.data_relations import (
 from vidcls.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
+    from vidcls.data.leaks.audit import Relations
     from vidcls.data.manifest import Manifest
     from vidcls.spec.sections import Split
+
+_TOLERANCE = 1e-6
 
 
 def split(
@@ -37,7 +41,9 @@ def split(
     ] = "group",
     sizes: Annotated[
         str | None,
-        typer.Option(help="0.8,0.2 (train,val[,test]), or train=320,val=80[,test=...]; 0.8,0.2 if unset."),
+        typer.Option(
+            help="0.8,0.2 (train,val[,test]), or train=320,val=80[,test=...]; as the data has them if unset."
+        ),
     ] = None,
     folds: Annotated[
         int | None, typer.Option(min=2, max=100, help="K manifests instead, FILE-fold1.csv and so on.")
@@ -47,42 +53,98 @@ def split(
         Path | None,
         typer.Option(metavar="OLD.csv", help="Videos of this manifest stay in their splits."),
     ] = None,
+    force: Force = False,
     features: FeaturesArg = "auto",
     as_json: AsJson = False,
+    layout: LayoutArg = "auto",
     split_number: SplitNumberArg = None,
     source: SourceArg = "auto",
     store_dir: StoreDirArg = Path("store"),
 ) -> None:
     """Write a manifest whose splits share no group, every class in proportion as far as whole groups allow.
 
-    The draw depends on the seed and the names of the groups: videos that are added later move few others, and
-    none that --keep names. Exit code 3 where videos of ROOT cannot be read and so are in no split.
+    Without --sizes there are as many splits as the data has, of their sizes, and test stays as it is where
+    it has no relative in train or val; data of one split becomes train and val. With --folds test is the same
+    in all of them. The draw depends on the seed and the names of the groups: videos that are added later move
+    few others, and none that --keep names. Exit code 3 where videos of ROOT cannot be read and so are in no
+    split.
     """
     if out.suffix.lower() != ".csv":
         raise UserError(f"--out: {out} does not end in .csv")
     if folds is not None and (sizes is not None or keep is not None):
         raise UserError("--sizes and --keep have no effect with --folds", hint="leave them out")
-    wanted = _sizes("0.8,0.2" if sizes is None else sizes)
-    manifest = read_root(root, store_dir=store_dir, split_number=split_number, source=source)
-    if (test := manifest.split("test")) and "test" not in ({} if folds else wanted):
-        say(f"{len(test)} test videos go to train and val here: keep another test aside")
+    wanted = None if sizes is None else _sizes(sizes)
+    files = [out] if folds is None else [_of_fold(out, number + 1) for number in range(folds)]
+    for file in files:
+        refuse_overwrite(file, option="--out", force=force)
+    manifest = read_root(root, store_dir=store_dir, layout=layout, split_number=split_number, source=source)
+    if wanted is not None:
+        _refuse_unclear(wanted, manifest)
     old = _as_listed(read_root(keep, store_dir=store_dir)) if keep is not None else None
     relations = find_relations(manifest, by=by, features=features, store_dir=store_dir)
     if relations.num_unknown:
         what = "have no group" if by == "group" else "could not be read"
         say(f"{relations.num_unknown} videos {what}: each is taken for a group of its own")
 
-    from vidcls.data.leaks.resplit import resplit, resplit_folds
+    from vidcls.data.leaks.resplit import resplit, resplit_as_before, resplit_folds
 
-    if folds is None:
-        made = {out: resplit(relations, sizes=wanted, seed=seed, keep=old)}
+    if folds is not None:
+        made = resplit_folds(relations, num_folds=folds, seed=seed)
+    elif wanted is not None or old is not None:
+        numbers = _own_sizes(manifest) if wanted is None else wanted.numbers
+        made = [resplit(relations, sizes=numbers, seed=seed, keep=old)]
     else:
-        parts = resplit_folds(relations, num_folds=folds, seed=seed)
-        made = {out.with_stem(f"{out.stem}-fold{number}"): part for number, part in enumerate(parts, start=1)}
-    _write(made)
-    _show(made, as_json=as_json)
+        made = [resplit_as_before(relations, seed=seed)]
+    _say_test(relations, made[0], is_drawn=wanted is not None or old is not None)
+    parts = dict(zip(files, made, strict=True))
+    _write(parts)
+    _show(parts, as_json=as_json)
     if manifest.num_left_out:
         raise typer.Exit(ExitCode.PARTLY_DONE)
+
+
+def _of_fold(out: Path, number: int) -> Path:
+    return out.with_stem(f"{out.stem}-fold{number}")
+
+
+def _own_sizes(manifest: Manifest) -> Mapping[Split, float] | Mapping[Split, int]:
+    from vidcls.data.leaks.resplit import own_sizes
+
+    sizes = own_sizes(manifest)
+    shares: dict[Split, float] = {"train": 0.8, "val": 0.2}
+    return sizes if len(sizes) > 1 else shares
+
+
+def _refuse_unclear(sizes: Sizes, manifest: Manifest) -> None:
+    """Shares of train and val may be meant of all videos, or of those outside test."""
+    num_test, num_videos = len(manifest.split("test")), len(manifest.videos)
+    if not num_test or sizes.says_test or abs(sum(sizes.numbers.values()) - 1) > _TOLERANCE:
+        return
+    part = round(num_test / num_videos, 2)
+    shares = [f"{share * (1 - part):.3g}" for share in sizes.numbers.values()]
+    raise UserError(
+        f"--sizes: {sizes.text} says nothing of the {num_test} test videos of {manifest.root}",
+        hint=f"--sizes {sizes.text},0 gives them to train and val; --sizes {','.join(shares)},{part:g} draws "
+        "a new test; without --sizes each split keeps its size",
+    )
+
+
+def _say_test(relations: Relations, made: Manifest, *, is_drawn: bool) -> None:
+    """What became of the test split of the data, on stderr."""
+    from vidcls.data.leaks.resplit import num_test_related
+
+    num_test = len(relations.manifest.split("test"))
+    if not num_test:
+        return
+    related = num_test_related(relations)
+    if not made.split("test"):
+        say(f"the {num_test} test videos go to train and val here: keep another test aside")
+    elif is_drawn:
+        say("test is drawn anew, as --sizes or --keep say")
+    elif related:
+        say(f"test is drawn anew: {related} of its {num_test} videos had a relative in train or val")
+    else:
+        say(f"test stays as it is: none of its {num_test} videos has a relative in train or val")
 
 
 def _as_listed(manifest: Manifest) -> Manifest:
@@ -101,32 +163,49 @@ def _write(made: Mapping[Path, Manifest]) -> None:
             raise UserError(f"--out: cannot write {path}: {error.strerror}") from error
 
 
-def _sizes(text: str) -> Mapping[Split, float] | Mapping[Split, int]:
+@dataclass(frozen=True)
+class Sizes:
+    """What --sizes says.
+
+    Attributes:
+        text: As it was typed.
+        numbers: Shares or numbers of videos of the splits that shall be.
+        says_test: Whether test is among what was typed, be it with 0.
+    """
+
+    text: str
+    numbers: Mapping[Split, float] | Mapping[Split, int]
+    says_test: bool
+
+
+def _sizes(text: str) -> Sizes:
     from vidcls.spec.sections import SPLITS
 
     parts = [part.strip() for part in text.split(",")]
-    named = [re.fullmatch(r"(?:(train|val|test)=)?(\d+|\d*\.\d+)", part) for part in parts]
+    named = [
+        re.fullmatch(r"(?:(train|val|test)=)?([0-9]{1,9}|[0-9]{0,9}\.[0-9]{1,9})", part) for part in parts
+    ]
     names = [match[1] if match else None for match in named]
-    numbers = [match[2] for match in named if match]
     is_plain = names == [None] * len(parts) and 2 <= len(parts) <= len(SPLITS)
     is_named = None not in names and len(set(names)) == len(names)
-    is_whole = [number.isdigit() for number in numbers]
-    if len(numbers) != len(parts) or not (is_plain or is_named) or len(set(is_whole)) != 1:
+    places = SPLITS[: len(parts)] if is_plain else names
+    numbers = {split: match[2] for split, match in zip(places, named, strict=False) if split and match}
+    says_test = "test" in numbers
+    if says_test and float(numbers["test"]) == 0:
+        del numbers["test"]  # a test of no videos is none
+    is_whole = {number.isdigit() for number in numbers.values()}
+    if None in named or not (is_plain or is_named) or len(is_whole) != 1:
         raise UserError(
             f"--sizes: {text} cannot be read", hint="--sizes 0.8,0.2 or --sizes train=320,val=80,test=40"
         )
-    splits = (
-        SPLITS[: len(parts)] if is_plain else [split for name in names for split in SPLITS if split == name]
-    )
-    if all(is_whole):
-        return {split: int(number) for split, number in zip(splits, numbers, strict=True)}
-    return {split: float(number) for split, number in zip(splits, numbers, strict=True)}
+    found = {split: numbers[split] for split in SPLITS if split in numbers}
+    if is_whole == {True}:
+        return Sizes(text, {split: int(number) for split, number in found.items()}, says_test)
+    return Sizes(text, {split: float(number) for split, number in found.items()}, says_test)
 
 
 def _show(made: Mapping[Path, Manifest], *, as_json: bool) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
+    from vidcls.cli.screen import Table
     from vidcls.data.leaks.resplit import counts
 
     if as_json:
@@ -137,7 +216,7 @@ def _show(made: Mapping[Path, Manifest], *, as_json: bool) -> None:
         splits = list(next(iter(table.values())))
         shown = Table("class", *splits, show_footer=True)
         for name, row in table.items():
-            shown.add_row(escape(name), *(str(row[split]) for split in splits))
+            shown.add_row(name, *(str(row[split]) for split in splits))
         shown.columns[0].footer = "all"
         for column, split in zip(shown.columns[1:], splits, strict=True):
             column.justify, column.footer = "right", str(len(manifest.split(split)))
@@ -145,6 +224,5 @@ def _show(made: Mapping[Path, Manifest], *, as_json: bool) -> None:
         num_groups = len({video.group for video in manifest.videos if video.group is not None})
         console().print(
             f"wrote {path}: {num_groups} groups, none in two splits; use it with data.root={path}",
-            markup=False,
             soft_wrap=True,
         )

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from vidcls.cli.common import say
+from vidcls.cli.screen import Screen
 
 if TYPE_CHECKING:
     from vidcls.train.loop import Loop, Metrics
@@ -74,7 +75,7 @@ class _Stage:
 
 
 class PlainDisplay:
-    """A line an epoch, and one every half minute in between."""
+    """A line for each epoch, and one every half minute in between."""
 
     def __init__(self) -> None:
         self._shown = time.monotonic()
@@ -91,7 +92,7 @@ class PlainDisplay:
 
     def say(self, text: str) -> None:
         """One line on stderr."""
-        typer.echo(text, err=True)
+        say(text)
 
     def stage(self, name: str, done: int, total: int) -> None:
         """A line at the end of a stage and every half minute; at once where only waiting is left to do."""
@@ -123,13 +124,13 @@ class PlainDisplay:
 class LiveDisplay:
     """A bar for the current stage or epoch, epochs listed above it."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Screen) -> None:
         self._console = console
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[text]}"),
+            TextColumn("{task.fields[text]}", markup=False),
             console=console,
             transient=True,
         )
@@ -148,7 +149,7 @@ class LiveDisplay:
 
     def say(self, text: str) -> None:
         """One line above the bar."""
-        self._console.print(text, highlight=False, markup=False)
+        self._console.print(text)
 
     def stage(self, name: str, done: int, total: int) -> None:
         """The bar of a stage."""
@@ -178,5 +179,5 @@ Display = PlainDisplay | LiveDisplay
 
 def open_display() -> Display:
     """What fits the output: a live bar in a terminal, plain lines elsewhere."""
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     return LiveDisplay(console) if console.is_terminal else PlainDisplay()

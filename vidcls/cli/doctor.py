@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Annotated, Literal
 import typer
 
 from vidcls.cli.common import AsJson, console, print_json
-from vidcls.errors import ExitCode
+from vidcls.errors import ExitCode, UserError, VidclsError
 
 _LOW_DISK_GB = 20
 _PACKAGES = ("vidcls", "torch", "torchvision", "av", "decord", "numpy", "pydantic", "wandb")
@@ -44,16 +45,16 @@ def doctor(
     if gpu:
         _try_training(as_json)
         return
-    findings = [*_versions(), *_decoders(), *_compute(), _tracking(), *_disk(folder), *_queues()]
+    findings = [*_versions(), *_decoders(), *_compute(), _tracking(), *_disk(folder), _sockets(), *_queues()]
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
-        from rich.table import Table
+        from vidcls.cli.screen import Table, styled
 
         table = Table("", "found", "what that means", box=None)
         colour = {"ok": "green", "note": "yellow", "problem": "red"}
         for finding in findings:
-            table.add_row(f"[{colour[finding.state]}]{finding.what}[/]", finding.found, finding.cost)
+            table.add_row(styled(finding.what, colour[finding.state]), finding.found, finding.cost)
         console().print(table)
     if any(finding.state == "problem" for finding in findings):
         raise typer.Exit(int(ExitCode.FAILED))
@@ -111,12 +112,24 @@ def _compute() -> Iterator[Finding]:
 
 
 def _tracking() -> Finding:
-    from vidcls.tracking.wandb import default_mode
+    from vidcls.tracking.limits import INIT, SERVICE, limit_s, unreachable
+    from vidcls.tracking.mode import choose_mode, load_settings
 
-    mode = default_mode()
+    try:
+        mode = choose_mode("auto", warn=lambda _: None)
+    except ImportError:
+        return Finding("w&b", "note", "not installed", "runs are recorded in metrics.jsonl only")
+    except UserError as error:
+        cost = f"runs are recorded in metrics.jsonl only; {error.hint}"
+        return Finding("w&b", "problem", error.message, cost)
     if mode == "online":
-        return Finding("w&b", "ok", "credentials found: runs are tracked online")
-    cost = "recorded offline; `wandb login` or WANDB_API_KEY changes that, `wandb sync` sends it later"
+        if reason := unreachable(load_settings().base_url):
+            cost = "recorded offline; `vidcls sync` sends it from a machine with network"
+            return Finding("w&b", "note", f"credentials found, but {reason}", cost)
+        patience = f"a busy machine has {limit_s(SERVICE):g} s to start the client and the server"
+        patience += f" {limit_s(INIT):g} s to answer ({SERVICE} and {INIT} change that)"
+        return Finding("w&b", "ok", "credentials found: runs are tracked online", patience)
+    cost = "recorded offline; `wandb login` or WANDB_API_KEY changes that, `vidcls sync` sends it later"
     return Finding("w&b", "note", f"auto is {mode}", cost)
 
 
@@ -132,6 +145,20 @@ def _disk(folder: Path) -> Iterator[Finding]:
     if scratch and folder.resolve().is_relative_to(home):
         cost = f"home quotas fill up: set runs_dir and store_dir below {scratch}"
         yield Finding("scratch", "note", f"{scratch} exists, and this folder is in the home folder", cost)
+
+
+def _sockets() -> Finding:
+    from vidcls.sockets import socket_folder
+
+    temporary = Path(tempfile.gettempdir())
+    try:
+        folder = socket_folder()
+    except VidclsError as error:
+        return Finding("sockets", "problem", error.message, f"nothing can be decoded: {error.hint}")
+    if folder == temporary:
+        return Finding("sockets", "ok", f"in {folder}")
+    cost = f"TMPDIR={temporary} is too long for them; other temporary files stay there"
+    return Finding("sockets", "note", f"in {folder}", cost)
 
 
 def _queues() -> Iterator[Finding]:
@@ -151,11 +178,11 @@ def _try_training(as_json: bool) -> None:
     if as_json:
         print_json([asdict(result) for result in results])
     else:
-        from rich.table import Table
+        from vidcls.cli.screen import Table, styled
 
         table = Table("strategy", "device", "precision", "clips/s", "killed and resumed", box=None)
         for result in results:
-            verdict = "[green]equal to the bit[/]" if result.same else "[red]differs[/]"
+            verdict = styled("equal to the bit", "green") if result.same else styled("differs", "red")
             table.add_row(result.name, result.device, result.precision, f"{result.clips_per_s:.0f}", verdict)
         console().print(table)
     if not all(result.same for result in results):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vidcls.cli.check import NoCheck, refuse_errors, refuse_without_cluster, require_all
-from vidcls.cli.common import AsJson, console, print_json
+from vidcls.cli.common import AsJson, console, echo, print_json, say, times
 from vidcls.cli.queued import Cluster, Queued, as_words, queue_command
 from vidcls.errors import ExitCode, UserError
 
@@ -27,7 +27,7 @@ def evaluate(
         list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that hold runs.")
     ],
     split: Annotated[
-        Literal["train", "val", "test"], typer.Option(help="test is sealed: every look is written down.")
+        Literal["train", "val", "test"], typer.Option(help="Each evaluation on test is written down.")
     ] = "val",
     checkpoint: Annotated[Literal["best", "last", "all"], typer.Option(help="Which weights.")] = "best",
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
@@ -65,7 +65,7 @@ def evaluate(
     figure = None
     if len(rows) > 1:
         figure = _common_folder(found) / f"comparison-{split}.png"
-        draw_comparison(comparison, figure)
+        draw_comparison(comparison, figure, say=say)
     unscored = {
         f"{run.folder}: {name}": why for run, which, _ in rows for name, why in _unscored(run, split, which)
     }
@@ -74,9 +74,9 @@ def evaluate(
     else:
         _render(rows, split, comparison=comparison, figure=figure)
     for name, why in unscored.items():
-        typer.echo(f"{name}: not scored: {why}", err=True)
+        say(f"{name}: not scored: {why}")
     for run in skipped:
-        typer.echo(f"{run.folder}: left out: no checkpoint {checkpoint!r} yet", err=True)
+        say(f"{run.folder}: left out: no checkpoint {checkpoint!r} yet")
     if unscored or skipped:
         raise typer.Exit(int(ExitCode.PARTLY_DONE))
 
@@ -181,31 +181,18 @@ def _plain(
 def _render(
     rows: list[tuple[Run, Checkpoint, Metrics]], split: str, *, comparison: Comparison, figure: Path | None
 ) -> None:
-    from vidcls.evaluate.compare import comparison_table
+    from vidcls.cli.evaluate_tables import class_table, comparison_table
     from vidcls.evaluate.ledger import ledger_of
 
     screen = console()
     if len(rows) == 1:
-        screen.print(_class_table(rows[0][2], leak_state=comparison.rows[0].leak_state))
+        screen.print(class_table(rows[0][2], leak_state=comparison.rows[0].leak_state))
     screen.print(comparison_table(comparison))
     for run, which, _ in rows:
-        typer.echo(f"{run.report_dir(split, which)}/")
+        echo(f"{run.report_dir(split, which)}/")
     if figure is not None:
-        typer.echo(str(figure))
+        echo(str(figure))
     if split == "test":
         ledgers = {ledger_of(run).path: ledger_of(run) for run, _, _ in rows}
         for path, ledger in ledgers.items():
-            typer.echo(f"the test split of this data was opened {ledger.count} times so far: {path}")
-
-
-def _class_table(metrics: Metrics, *, leak_state: str) -> object:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table("class", box=None, title=f"leak state: {leak_state}", title_justify="left")
-    for name in ("videos", "precision", "recall", "F1"):
-        table.add_column(name, justify="right")
-    for row in metrics.per_class:
-        values = (row.precision, row.recall, row.f1)
-        table.add_row(escape(row.name), str(row.support), *("-" if v is None else f"{v:.1%}" for v in values))
-    return table
+            echo(f"the test split of this data was opened {times(ledger.count)} so far: {path}")

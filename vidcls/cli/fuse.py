@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vidcls.cli.common import AsJson, console, print_json, shown
+from vidcls.cli.common import AsJson, console, echo, print_json, say, shown, times
 from vidcls.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from vidcls.cli.screen import Table
     from vidcls.evaluate.fuse import Fusion, How, Plan
     from vidcls.evaluate.metrics import Metrics
 
@@ -25,10 +24,10 @@ def fuse(
         Literal["val"] | None, typer.Option(help="Choose the weights with the smallest loss on val.")
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(metavar="W,W...", help="One a run, such as 0.6,0.4; equal if unset.")
+        str | None, typer.Option(metavar="W,W...", help="One for each run, such as 0.6,0.4; equal if unset.")
     ] = None,
     split: Annotated[
-        Literal["val", "test"], typer.Option(help="test is sealed: every look is written down.")
+        Literal["val", "test"], typer.Option(help="Each evaluation on test is written down.")
     ] = "val",
     checkpoint: Annotated[Literal["best", "last"], typer.Option(help="Whose logits.")] = "best",
     out: Annotated[
@@ -54,13 +53,13 @@ def fuse(
         raise UserError("--weights has no effect under --tune, which chooses them", hint="give one of them")
     how: How = "tuned on val" if tune else "given" if given else "equal"
     plan = Plan(runs=found, checkpoint=checkpoint, split=split, how=how, given=given)
-    fusion = fuse_runs(plan, folder=out)
+    fusion = fuse_runs(plan, folder=out, say=say)
     if as_json:
         print_json(as_dict(fusion, plan))
     else:
         _render(fusion, plan, per_class=per_class)
     for name, why in fusion.unscored.items():
-        typer.echo(f"{name}: not scored: {why}", err=True)
+        say(f"{name}: not scored: {why}")
     if fusion.unscored:
         raise typer.Exit(int(ExitCode.PARTLY_DONE))
 
@@ -88,13 +87,13 @@ def _render(fusion: Fusion, plan: Plan, *, per_class: bool) -> None:
         screen.print(_class_table(fusion, plan))
     screen.print(_table(fusion, plan))
     for line in _remarks(fusion, plan):
-        typer.echo(line)
-    typer.echo(f"{shown(Run(fusion.folder).report_dir(plan.split, plan.checkpoint))}/")
+        echo(line)
+    echo(f"{shown(Run(fusion.folder).report_dir(plan.split, plan.checkpoint))}/")
     if plan.split == "test":
         from vidcls.evaluate.ledger import ledger_of
 
         for path, count in {ledger_of(run).path: ledger_of(run).count for run in plan.runs}.items():
-            typer.echo(f"the test split of this data was opened {count} times so far: {path}")
+            echo(f"the test split of this data was opened {times(count)} so far: {path}")
 
 
 def _remarks(fusion: Fusion, plan: Plan) -> list[str]:
@@ -124,8 +123,8 @@ def _remarks(fusion: Fusion, plan: Plan) -> list[str]:
 
 def _table(fusion: Fusion, plan: Plan) -> Table:
     from rich import box
-    from rich.markup import escape
-    from rich.table import Table
+
+    from vidcls.cli.screen import Table
 
     table = Table(title=f"split: {plan.split}", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.title_justify = "left"
@@ -137,7 +136,7 @@ def _table(fusion: Fusion, plan: Plan) -> Table:
     def add(name: str, metrics: Metrics, *, weight: str = "", style: str | None = None) -> None:
         shares = (metrics.top1, metrics.top5, metrics.mean_class_acc, metrics.macro_f1)
         cells = (str(metrics.num_videos), f"{metrics.loss:.3f}", *(f"{share:.1%}" for share in shares))
-        table.add_row(escape(name), weight, *cells, fusion.leak_state, style=style)
+        table.add_row(name, weight, *cells, fusion.leak_state, style=style)
 
     for run, weight, metrics in zip(plan.runs, fusion.weights, fusion.singles, strict=True):
         add(f"{run.folder.parent.name}/{run.folder.name}", metrics, weight=f"{weight:.3f}")
@@ -151,13 +150,12 @@ def _table(fusion: Fusion, plan: Plan) -> Table:
 
 
 def _class_table(fusion: Fusion, plan: Plan) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
+    from vidcls.cli.screen import Table
 
     table = Table("class", box=None, title="recall", title_justify="left")
     for name in ("videos", *(f"{run.folder.parent.name}/{run.folder.name}" for run in plan.runs), "fused"):
-        table.add_column(escape(name), justify="right", overflow="fold")
+        table.add_column(name, justify="right", overflow="fold")
     for rows in zip(*(metrics.per_class for metrics in (*fusion.singles, fusion.fused)), strict=True):
         recalls = ("-" if row.recall is None else f"{row.recall:.1%}" for row in rows)
-        table.add_row(escape(rows[0].name), str(rows[0].support), *recalls)
+        table.add_row(rows[0].name, str(rows[0].support), *recalls)
     return table

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vidcls.cli.common import emit
 from vidcls.cli.queued import Queued, queue_command
 from vidcls.errors import UserError, VidclsError
 
@@ -30,7 +31,7 @@ def hpc(
     profile = find_profile(cluster)
     script = build_script(profile, checkout=Path.cwd() if Path("pyproject.toml").is_file() else None)
     if dry_run:
-        typer.echo(script)
+        emit(f"{script}\n")
     # A login shell, because that is where clusters define `module`.
     elif subprocess.run(["bash", "-l", "-c", script], env=environment(), check=False).returncode != 0:
         raise VidclsError(f"{profile.venv_dir}: could not be built", hint="see above; then the same command")

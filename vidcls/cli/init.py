@@ -2,37 +2,99 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from vidcls.cli.common import Force, echo, refuse_overwrite, say
 from vidcls.errors import UserError
 
+if TYPE_CHECKING:
+    from vidcls.campaign.first_experiment import FirstExperiment, Recipe
+    from vidcls.data.scan import Scan
+
 _FOLDERS = ("experiments", "sweeps", "slurm")
+_SCHEMA = "schema.json"
 
 
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where; made if it does not exist.")],
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="VIDEOS", help="Write one experiment for these: a folder or a CSV."),
+    ] = None,
+    recipe: Annotated[
+        Literal["auto", "few_videos", "few_videos_finetune"],
+        typer.Option(
+            help="What the experiment for --data begins with: frozen networks, or fine-tuning, for a GPU; "
+            "auto looks for a GPU here."
+        ),
+    ] = "auto",
+    examples: Annotated[
+        bool, typer.Option("--examples", help="With --data: the examples beside the experiment.")
+    ] = False,
+    force: Force = False,
 ) -> None:
-    """Write a project: experiments, sweeps, cluster profiles and a Makefile. Overwrites nothing."""
-    import shutil
+    """Write a project: an experiment for your videos, or examples of experiments, sweeps and clusters.
 
-    inside = Path(__file__).parents[1] / "project"
-    sources = {name: _shipped(name) for name in _FOLDERS} | {"Makefile": inside / "Makefile"}
+    With --data the videos are looked at, and one experiment that suits them is written, which runs as it is.
+    Without --data, or with --examples: all that vidcls ships, and a Makefile.
+    """
+    if data is None:
+        for option, is_given in (
+            ("--recipe", recipe != "auto"),
+            ("--examples", examples),
+            ("--force", force),
+        ):
+            if is_given:
+                raise UserError(f"{option} has no effect without --data", hint="leave it out")
+        _copy_examples(_sources(folder), folder)
+        echo(f"next: cd {shlex.quote(str(folder))} && make train")
+        return
+    if folder.resolve().is_relative_to(data.resolve()):
+        raise UserError(
+            f"{folder}: is in the folder of the videos, where runs would be taken for videos",
+            hint="name a folder outside",
+        )
+    name = _name(data)
+    file = folder / "experiments" / f"{name}.yaml"
+    refuse_overwrite(file, option="DIR", force=force)
+    sources = _sources(folder) if examples else {}
+    made = _make(data, folder=folder, name=name, recipe=recipe)
+    if examples:
+        _copy_examples(sources, folder)
+    _write(made, file)
+    _say(made, folder=folder, name=name)
+
+
+def _sources(folder: Path) -> dict[str, Path]:
+    """What is copied, by the name it gets.
+
+    Raises:
+        UserError: If some of it is there already.
+    """
+    sources = {name: _shipped(name) for name in _FOLDERS}
+    sources["Makefile"] = Path(__file__).parents[1] / "project" / "Makefile"
     present = [name for name in sources if (folder / name).exists()]
     if present:
         raise UserError(
             f"{folder}: has {', '.join(present)} already", hint="name a new folder, or move them away"
         )
+    return sources
+
+
+def _copy_examples(sources: dict[str, Path], folder: Path) -> None:
+    import shutil
+
     folder.mkdir(parents=True, exist_ok=True)
     for name, source in sources.items():
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "single"))
         else:
             shutil.copy(source, folder / name)
-    typer.echo(f"{folder}: experiments/ sweeps/ slurm/ Makefile")
-    typer.echo(f"next: cd {folder} && make train")
+    echo(f"{folder}: experiments/ sweeps/ slurm/ Makefile")
 
 
 def _shipped(name: str) -> Path:
@@ -40,3 +102,72 @@ def _shipped(name: str) -> Path:
     package = Path(__file__).parents[1]
     inside = package / "project" / name
     return inside if inside.is_dir() else package.parent / name
+
+
+def _name(data: Path) -> str:
+    """Name of the experiment: that of the videos, in the letters that a name may have."""
+    import re
+
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", data.absolute().stem).strip("._-")[:80] or "videos"
+    return f"{name}_videos" if (_shipped("experiments") / f"{name}.yaml").exists() else name
+
+
+def _make(data: Path, *, folder: Path, name: str, recipe: Literal["auto"] | Recipe) -> FirstExperiment:
+    from vidcls.campaign.first_experiment import first_experiment
+    from vidcls.data.leaks.state import leak_state
+    from vidcls.models.device import pick_device
+
+    store_dir = folder / "store"
+    scan = _look(data, store_dir)
+    if recipe == "auto":
+        has_gpu = pick_device().type == "cuda"
+        recipe = "few_videos_finetune" if has_gpu else "few_videos"
+        say(f"recipe {recipe}, as there is {'a' if has_gpu else 'no'} GPU here; --recipe takes another")
+    return first_experiment(
+        scan,
+        name=name,
+        recipe=recipe,
+        shipped=_shipped("experiments"),
+        leaks=leak_state(scan.manifest, store_dir=store_dir),
+        store_dir=store_dir,
+    )
+
+
+def _look(data: Path, store_dir: Path) -> Scan:
+    from vidcls.cli.data import stages
+    from vidcls.data.scan import scan
+    from vidcls.spec.sections import DataSection
+
+    with stages() as progress:
+        return scan(
+            DataSection(root=str(data)),
+            cache_dir=store_dir if store_dir.is_dir() else None,
+            progress=lambda done, total: progress("looking", done, total),
+        )
+
+
+def _write(made: FirstExperiment, file: Path) -> None:
+    from vidcls.files import write_text
+    from vidcls.spec.show import schema_text
+
+    try:
+        write_text(file, made.text)
+        if not (file.parent / _SCHEMA).exists():
+            write_text(file.parent / _SCHEMA, schema_text())
+    except OSError as error:
+        raise UserError(f"cannot write {file}: {error.strerror}") from error
+
+
+def _say(made: FirstExperiment, *, folder: Path, name: str) -> None:
+    for remark in made.remarks:
+        say(remark)
+    file = f"experiments/{name}.yaml"
+    for label in made.missing_weights:
+        say(f"the weights {label} are not here yet; --recipe few_videos needs no download")
+    echo(f"wrote {folder / file}")
+    steps = [f"vidcls weights fetch {label}" for label in made.missing_weights]
+    steps += [f"vidcls check {file}", f"vidcls train {file}"]
+    if folder.resolve() != Path.cwd():
+        steps[0] = f"cd {shlex.quote(str(folder))} && {steps[0]}"
+    for number, step in enumerate(steps):
+        echo(f"{'then' if number else 'next'}: {step}")

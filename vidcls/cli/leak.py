@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def leak(
     args: SpecArgs,
-    seeds: Annotated[int, typer.Option(min=2, max=100, help="Pairs of trainings, one a seed.")] = 5,
+    seeds: Annotated[int, typer.Option(min=2, max=100, help="Pairs of trainings, one for each seed.")] = 5,
     data_file: DataFile = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Train all of it anew.")] = False,
@@ -70,7 +70,8 @@ def _plain(found: Inflation) -> dict[str, object]:
 
 def _render(found: Inflation) -> None:
     from rich import box
-    from rich.table import Table
+
+    from vidcls.cli.screen import Table
 
     table = Table("seed", box=box.SIMPLE_HEAD)
     for name in (f"leaky {found.share:.0%}", "clean", "difference"):

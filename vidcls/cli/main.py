@@ -4,37 +4,66 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
-from vidcls.errors import ExitCode, VidclsError
+from vidcls.cli.common import accept_any_text, echo, say
+from vidcls.errors import ExitCode, UserError, VidclsError
+from vidcls.files import expand_home
 
 _TAKE_OVERRIDES = ("train", "spec", "model", "sweep", "leak", "check", "crossval")
 _TOP_LEVEL = ("name", "seed", "runs_dir", "store_dir")
 _DASHED = re.compile(rf"--((?:[A-Za-z_]\w*(?:\.\w+)+|{'|'.join(_TOP_LEVEL)})=.*)", re.DOTALL)
+_HOME = re.compile(r"(|--[a-z-]+=)(~.*)", re.DOTALL)
+_OPTION = re.compile(r"--[a-z-]+")
+_INFINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 _SPACED = re.compile(r"--([A-Za-z_]\w*(?:\.\w+)+)")
 
 
-class _Group(TyperGroup):
+class _Commands(TyperGroup):
+    """Commands whose help shows no `<bool>` beside an option that takes no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The options of the group itself."""
+        return _without_types(super().get_params(ctx))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command by its name."""
+        command = super().get_command(ctx, cmd_name)
+        if command is not None:
+            _without_types(command.get_params(ctx))
+        return command
+
+
+def _without_types(params: list[Any]) -> list[Any]:
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.metavar = ""
+    return params
+
+
+class _Group(_Commands):
     """Takes `--optim.lr=3e-4` for the override `optim.lr=3e-4`, and prints a `VidclsError` as a message."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Turn dashed overrides (what `wandb agent` passes) into plain ones before options are read."""
+        accept_any_text()
         plain: list[str] = []
         for i, arg in enumerate(args):
             if args[0] in _TAKE_OVERRIDES and (match := _SPACED.fullmatch(arg)):
                 value = args[i + 1] if i + 1 < len(args) else "VALUE"
-                fail(
-                    VidclsError(
-                        f"{arg}: an override takes `=`",
-                        hint=f"write {match[1]}={value}",
-                        exit_code=ExitCode.USER_MISTAKE,
-                    )
-                )
-            match = _DASHED.fullmatch(arg) if args[0] in _TAKE_OVERRIDES else None
-            plain.append(match[1] if match else arg)
+                _mistake(f"{arg}: an override takes `=`", hint=f"write {match[1]}={value}")
+            if args[0] == "sweep" and arg.startswith("--seed="):
+                number = arg.removeprefix("--seed=")
+                hint = f"write --seed {number} for the search, seed={number} for every training"
+                _mistake(f"{arg}: the search and each training have a seed", hint=hint)
+            if args[0] in _TAKE_OVERRIDES and (match := _DASHED.fullmatch(arg)):
+                plain.append(match[1])
+                continue
+            _refuse_infinite(arg, args[i - 1])
+            plain.append(_at_home(arg))
         return list(super().parse_args(ctx, plain))
 
     def invoke(self, ctx: Any) -> Any:
@@ -53,19 +82,40 @@ class _Group(TyperGroup):
             )
             fail(VidclsError(f"{error.filename}: {error.strerror}", hint=hint))
         except KeyboardInterrupt:
-            typer.echo("interrupted", err=True)
+            say("interrupted")
             raise SystemExit(130) from None
 
 
-def fail(error: VidclsError) -> None:
+def _refuse_infinite(arg: str, before: str) -> None:
+    """Refuse NaN and infinity for an option: they pass every bound that an option has."""
+    option, _, value = arg.rpartition("=")
+    option = option or (before if before.startswith("--") and "=" not in before else "")
+    if _INFINITE.fullmatch(value) and _OPTION.fullmatch(option):
+        _mistake(f"{option}: expected a finite number, got {value}")
+
+
+def _at_home(arg: str) -> str:
+    """An argument or `--option=VALUE` whose path begins with `~`, which a shell leaves alone behind a `=`."""
+    match = _HOME.fullmatch(arg)
+    if match is None:
+        return arg
+    try:
+        return f"{match[1]}{expand_home(match[2])}"
+    except ValueError as error:
+        _mistake(f"{arg}: {error}")
+
+
+def _mistake(message: str, *, hint: str | None = None) -> NoReturn:
+    fail(UserError(message, hint=hint))
+
+
+def fail(error: VidclsError) -> NoReturn:
     """Print an error to stderr, with what to do next, and exit with its code."""
     stopped = error.exit_code in (ExitCode.DONE, ExitCode.REQUEUE)
     head = typer.style("stopped" if stopped else "error", fg="yellow" if stopped else "red", bold=True)
-    typer.echo(
-        f"{head}: {error.message}" if "\n" not in error.message else f"{head}:\n{error.message}", err=True
-    )
+    echo(error.message, err=True, head=f"{head}:\n" if "\n" in error.message else f"{head}: ")
     if error.hint:
-        typer.echo(f"  {error.hint}", err=True)
+        say(f"  {error.hint}")
     raise SystemExit(int(error.exit_code))
 
 
@@ -73,6 +123,8 @@ app = typer.Typer(
     cls=_Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Words such as leak state, rung or sealed: vidcls glossary",
     help="Train, evaluate and compare video classifiers. One YAML file describes one experiment.",
 )
 
@@ -81,7 +133,7 @@ def _version(value: bool) -> None:
     if value:
         from importlib.metadata import version
 
-        typer.echo(f"vidcls {version('vidcls')}")
+        echo(f"vidcls {version('vidcls')}")
         raise typer.Exit
 
 
@@ -102,6 +154,7 @@ def _register() -> None:
         doctor,
         evaluate,
         fuse,
+        glossary,
         hpc,
         init,
         leak,
@@ -127,11 +180,12 @@ def _register() -> None:
         init.init,
         doctor.doctor,
         hpc.hpc,
+        glossary.glossary,
     ):
         app.command()(command)
     groups = {"sweep": sweep, "spec": spec, "data": data, "model": model, "runs": runs, "weights": weights}
     for name, group in groups.items():
-        app.add_typer(group.app, name=name)
+        app.add_typer(group.app, name=name, cls=_Commands)
 
 
 _register()

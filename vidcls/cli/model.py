@@ -27,6 +27,7 @@ def list_backbones(
     as_json: AsJson = False,
 ) -> None:
     """List the backbones that model.backbone takes, by the kinds of model that take them."""
+    from vidcls.cli.screen import styled
     from vidcls.models.backbones.names import names_2d, names_3d
     from vidcls.models.backbones.timm2d import timm_names
     from vidcls.models.backbones.video3d import FIXED_CLIPS
@@ -37,11 +38,11 @@ def list_backbones(
         return
     out = console()
     for family, names in families.items():
-        out.print(f"[bold]{family}[/bold] (model.kind: {_KINDS[family]})")
+        out.print(styled(family, "bold"), f"(model.kind: {_KINDS[family]})")
         for name in names:
             fixed = FIXED_CLIPS.get(name)
             note = f"  takes clip.frames={fixed[0]} clip.size=[{fixed[1]},{fixed[2]}] only" if fixed else ""
-            out.print(f"  {name}{note}", markup=False, soft_wrap=True)
+            out.print(f"  {name}{note}", soft_wrap=True)
     if timm is not None and not families["2d"]:
         out.print("none; * stands for any letters, as in 'resnet*'")
     if timm is None:
@@ -75,7 +76,7 @@ def show(
 
 
 def _print(summary: ModelSummary, *, layer_decay: float) -> None:
-    from rich.table import Table
+    from vidcls.cli.screen import Table
 
     # A column that says the same of every stage is left out.
     says_rate = layer_decay < 1 or summary.num_trainable < summary.num_params
@@ -88,7 +89,7 @@ def _print(summary: ModelSummary, *, layer_decay: float) -> None:
     out = console()
     out.print(table)
     out.print(f"{summary.kind}: {summary.num_params:,} parameters, {summary.num_trainable:,} trainable")
-    out.print(f"{summary.gflops:.3g} GFLOPs forward a clip (a multiply-add is two)")
+    out.print(f"{summary.gflops:.3g} GFLOPs forward for each clip (a multiply-add is two)")
 
 
 def _rate(stage: Stage, layer_decay: float) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vidcls.cli.common import AsJson, console, print_json
+from vidcls.cli.common import AsJson, console, emit, print_json, say
 from vidcls.errors import ExitCode, UserError
+from vidcls.text import csv_path, printable, spreadsheet_cell
 
 if TYPE_CHECKING:
     from vidcls.evaluate.predict import Prediction
@@ -19,11 +20,13 @@ def predict(
     videos: Annotated[
         list[Path], typer.Argument(metavar="VIDEO|FOLDER...", help="Files, frame folders or folders.")
     ],
-    top: Annotated[int, typer.Option(min=1, help="Classes shown a video.")] = 5,
+    top: Annotated[int, typer.Option(min=1, help="Classes shown for each video.")] = 5,
     checkpoint: Annotated[Literal["best", "last"], typer.Option(help="Which weights.")] = "best",
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
     as_json: AsJson = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV: path,rank,class,probability.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print CSV in UTF-8: path,rank,class,probability.")
+    ] = False,
 ) -> None:
     """Predict videos. One that cannot be read is named and the others are done; exit code 3 then."""
     if as_json and as_csv:
@@ -43,7 +46,7 @@ def predict(
         _print_table(predictions, top)
     bad = [prediction for prediction in predictions if prediction.error]
     for prediction in bad:
-        typer.echo(f"{prediction.path}: {prediction.error}", err=True)
+        say(f"{printable(prediction.path)}: {prediction.error}")
     if bad:
         raise typer.Exit(int(ExitCode.PARTLY_DONE))
 
@@ -59,21 +62,25 @@ def _plain(prediction: Prediction, top: int) -> dict[str, object]:
 
 def _print_csv(predictions: list[Prediction], top: int) -> None:
     import csv
-    import sys
+    import io
 
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("path", "rank", "class", "probability"))
     for prediction in predictions:
+        path = csv_path(prediction.path)
         for rank, (name, value) in enumerate(_ranked(prediction, top), start=1):
-            writer.writerow((prediction.path, rank, name, f"{value:.6f}"))
+            writer.writerow((path, rank, spreadsheet_cell(printable(name)), f"{value:.6f}"))
+    emit(text.getvalue())
 
 
 def _print_table(predictions: list[Prediction], top: int) -> None:
-    from rich.markup import escape
-    from rich.table import Column, Table
+    from rich.table import Column
+
+    from vidcls.cli.screen import Table, styled
 
     table = Table(Column("video", overflow="fold"), "prediction", box=None)
     for prediction in predictions:
         answers = "  ".join(f"{name} {value:.1%}" for name, value in _ranked(prediction, top))
-        table.add_row(escape(str(prediction.path)), escape(answers) or "[red]not readable[/red]")
+        table.add_row(str(prediction.path), answers or styled("not readable", "red"))
     console().print(table)

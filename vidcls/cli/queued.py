@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidcls.cli.common import print_json, say
+from vidcls.cli.common import echo, emit, print_json, say
 from vidcls.errors import UserError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def queue_command(
     queue = open_queue(profile)
     job = job_for(asked, profile)
     if dry_run:
-        typer.echo(queue.script(job), nl=False)
+        emit(queue.script(job))
         return
     # On this machine a mistake shows at once anyway.
     if check is not None and isinstance(profile, QueuedProfile):
@@ -99,9 +99,9 @@ def queue_command(
     if as_json:
         print_json({"job": job_id, "log": str(log)})
         return
-    typer.echo(f"queued: job {job_id}")
+    echo(f"queued: job {job_id}")
     for step in (*queue.next_steps(job_id), f"tail -F {log}"):
-        typer.echo(f"next: {step}")
+        echo(f"next: {step}")
 
 
 def warn_of_key(profile: Profile) -> None:

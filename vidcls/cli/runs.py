@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vidcls.cli.common import AsJson, console, print_json
+from vidcls.cli.common import AsJson, console, emit, print_json, say
 
 if TYPE_CHECKING:
     from vidcls.runs import Run
@@ -20,9 +20,9 @@ def ls(
     folder: Annotated[Path, typer.Argument(help="Folder of runs.")] = Path("runs"), as_json: AsJson = False
 ) -> None:
     """List runs: state, val top-1, epochs, time, and the settings in which they differ."""
-    from rich.markup import escape
-    from rich.table import Column, Table
+    from rich.table import Column
 
+    from vidcls.cli.screen import Table
     from vidcls.errors import UserError, VidclsError
     from vidcls.runs import find_runs
 
@@ -35,7 +35,7 @@ def ls(
             rows.append(_row(run))
             readable.append(run)
         except VidclsError as error:
-            typer.echo(f"{run.folder}: left out: {error.message}", err=True)
+            say(f"{run.folder}: left out: {error.message}")
     for row, varying in zip(rows, _varying(readable), strict=True):
         row["differences"] = varying
     if as_json:
@@ -54,13 +54,13 @@ def ls(
     for row in rows:
         top1 = row["val_top1"]
         table.add_row(
-            escape(row["run"]),
+            row["run"],
             row["state"],
             "" if top1 is None else f"{top1:.1%}",
             row["leak_state"],
             f"{row['epoch']}/{row['num_epochs']}",
             f"{row['elapsed_s'] / 60:.1f} min",
-            escape(" ".join(f"{key}={value}" for key, value in row["differences"].items())),
+            " ".join(f"{key}={value}" for key, value in row["differences"].items()),
         )
     console().print(table if rows else f"no runs below {folder}")
 
@@ -86,7 +86,7 @@ def show(run: Annotated[Path, typer.Argument(help="Folder of a run.")], as_json:
     from vidcls.spec.show import yaml_text
 
     content["files"] = [name for name in content["files"] if not name.startswith("wandb/")]
-    typer.echo(yaml_text(content), nl=False)
+    emit(yaml_text(content))
 
 
 def _row(run: Run) -> dict[str, Any]:

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from vidcls.cli.common import AsJson, DataFile, SpecArgs, console, load_one, print_json, split_args
+from vidcls.cli.common import (
+    AsJson,
+    DataFile,
+    SpecArgs,
+    console,
+    echo,
+    emit,
+    load_one,
+    print_json,
+    split_args,
+)
 from vidcls.errors import UserError
 
 app = typer.Typer(no_args_is_help=True, help="Check, show and compare experiment files.")
@@ -29,7 +39,7 @@ def check(args: SpecArgs, data_file: DataFile = None) -> None:
         except SpecError as error:
             mistakes += list(error.mistakes)
         else:
-            typer.echo(f"{path}: ok")
+            echo(f"{path}: ok")
     if mistakes:
         raise SpecError(mistakes)
 
@@ -48,7 +58,7 @@ def show(
     if as_json:
         print_json(plain(loaded.spec) if resolved else loaded.tree.plain())
     else:
-        typer.echo(to_yaml(loaded.spec) if resolved else yaml_text(loaded.tree.plain()), nl=False)
+        emit(to_yaml(loaded.spec) if resolved else yaml_text(loaded.tree.plain()))
 
 
 @app.command()
@@ -58,9 +68,7 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Show the settings in which two specs differ, defaults included."""
-    from rich.markup import escape
-    from rich.table import Table
-
+    from vidcls.cli.screen import Table
     from vidcls.spec.load import load_spec
     from vidcls.spec.show import differences, plain
 
@@ -70,11 +78,11 @@ def diff(
         print_json([{"key": key, "a": left, "b": right} for key, left, right in rows])
         return
     if not rows:
-        typer.echo("no difference")
+        echo("no difference")
         return
     table = Table("setting", str(a), str(b), box=None)
     for key, left, right in rows:
-        table.add_row(key, escape(str(left)), escape(str(right)))
+        table.add_row(key, str(left), str(right))
     console().print(table)
 
 
@@ -83,4 +91,4 @@ def schema() -> None:
     """Print the JSON schema of a spec file."""
     from vidcls.spec.show import schema_text
 
-    typer.echo(schema_text(), nl=False)
+    emit(schema_text())

@@ -9,7 +9,7 @@ import typer
 
 from vidcls.cli import sweep_state
 from vidcls.cli.check import NoCheck, look_before_queueing, require_all
-from vidcls.cli.common import AsJson, print_json, say, shown, split_args
+from vidcls.cli.common import AsJson, echo, emit, print_json, say, shown, split_args
 from vidcls.cli.queued import warn_of_key
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def _one_file(args: list[str]) -> tuple[Path, tuple[str, ...]]:
 @app.command()
 def check(
     args: FileArgs,
-    repeats: Annotated[int, typer.Option(min=1, help="Seeds a configuration.")] = 1,
+    repeats: Annotated[int, typer.Option(min=1, max=1000, help="Seeds for each point.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Say how many trials a sweep file comes to, and once a trial has run, how many hours."""
@@ -63,28 +63,36 @@ def check(
     points = "a continuous space" if found.num_points is None else f"{found.num_points} points"
     trials = "no end but a budget" if found.num_trials is None else f"{found.num_trials} trials"
     hours = f", {found.hours:.2f} hours one after the other" if found.hours is not None else ""
-    typer.echo(f"{file}: {sweep.method} over {', '.join(sweep.space.searched)}: {points}, {trials}{hours}")
+    echo(f"{file}: {sweep.method} over {', '.join(sweep.space.searched)}: {points}, {trials}{hours}")
     for note in found.notes:
-        typer.echo(f"  {note}")
-    typer.echo(f"next: vidcls sweep launch {file}")
+        echo(f"  {note}")
+    echo(f"next: vidcls sweep launch {file}")
 
 
 @app.command()
 def launch(
     args: FileArgs,
     cluster: Cluster = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Tasks; as many as are of use if unset.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Tasks; as many as are of use if unset.")
+    ] = None,
     engine: Annotated[str, typer.Option(help="serverless, or wandb: its server searches.")] = "serverless",
-    seed: Annotated[int, typer.Option(min=0, help="Of the search.")] = 0,
-    asha: Annotated[bool, typer.Option("--asha", help="Promote the best of each rung.")] = False,
-    repeats: Annotated[int, typer.Option(min=1, help="Seeds a configuration.")] = 1,
-    per_gpu: Annotated[int, typer.Option(min=1, help="Trials at once in one task.")] = 1,
-    keep: Annotated[int, typer.Option(min=0, help="Weights are kept of so many of the best.")] = 3,
-    attempts: Annotated[int, typer.Option(min=1, help="Crashes until a trial has failed.")] = 3,
-    max_hours: Annotated[float | None, typer.Option(help="All workers end so many hours from now.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the search.")] = 0,
+    asha: Annotated[bool, typer.Option("--asha", help="Train on only the best of each rung.")] = False,
+    repeats: Annotated[int, typer.Option(min=1, max=1000, help="Seeds for each point.")] = 1,
+    per_gpu: Annotated[int, typer.Option(min=1, max=1000, help="Trials at once in one task.")] = 1,
+    keep: Annotated[int, typer.Option(min=0, max=10**6, help="Weights are kept of so many of the best.")] = 3,
+    attempts: Annotated[int, typer.Option(min=1, max=1000, help="Crashes until a trial has failed.")] = 3,
+    max_hours: Annotated[
+        float | None, typer.Option(min=1e-6, max=10**6, help="All workers end so many hours from now.")
+    ] = None,
     until: Annotated[str | None, typer.Option(help="All workers end: 23:30, or 2026-12-24T18:00.")] = None,
-    gpu_hours: Annotated[float | None, typer.Option(help="What all workers may spend together.")] = None,
-    lease: Annotated[float, typer.Option(help="Seconds of silence after which a worker is dead.")] = 90.0,
+    gpu_hours: Annotated[
+        float | None, typer.Option(min=1e-6, max=10**9, help="What all workers may spend together.")
+    ] = None,
+    lease: Annotated[
+        float, typer.Option(min=0.1, max=10**6, help="Seconds of silence after which a worker is dead.")
+    ] = 90.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the script; nothing is written.")] = False,
     no_check: NoCheck = False,
     as_json: AsJson = False,
@@ -138,7 +146,7 @@ def _launch(plan: Plan, overrides: tuple[str, ...], *, dry_run: bool, no_check: 
     for note in plan.notes:
         say(note)
     if dry_run:
-        typer.echo(plan.queue.script(job_of(plan)), nl=False)
+        emit(plan.queue.script(job_of(plan)))
         return
     is_new = not plan.folder.options_file.is_file()
     if not is_new and plan.folder.options() != plan.options:
@@ -159,9 +167,9 @@ def _launch(plan: Plan, overrides: tuple[str, ...], *, dry_run: bool, no_check: 
     trials = "trials until a budget ends them" if plan.num_trials is None else f"{plan.num_trials} trials"
     verb = "launched" if is_new else "goes on"
     submitted = f"job {job}" if job else "all of them are there"
-    typer.echo(f"{plan.sweep.name} {verb}: {trials}, {plan.num_workers} workers, {submitted}")
-    typer.echo(f"  {plan.folder.path}")
-    typer.echo(f"next: vidcls sweep status {shown(plan.folder.path)} --watch")
+    echo(f"{plan.sweep.name} {verb}: {trials}, {plan.num_workers} workers, {submitted}")
+    echo(f"  {plan.folder.path}")
+    echo(f"next: vidcls sweep status {shown(plan.folder.path)} --watch")
 
 
 def _launch_wandb(
@@ -190,11 +198,11 @@ def _launch_wandb(
         file, overrides=overrides, options=options, profile=profile, num_workers=workers, dry_run=dry_run
     )
     if launched.script is not None:
-        typer.echo(launched.script, nl=False)
+        emit(launched.script)
         return
-    typer.echo(f"{launched.sweep}: {launched.num_workers} agents, job {launched.job}")
+    echo(f"{launched.sweep}: {launched.num_workers} agents, job {launched.job}")
     for line in launched.next_steps:
-        typer.echo(f"next: {line}")
+        echo(f"next: {line}")
 
 
 @app.command(hidden=True)
@@ -211,7 +219,7 @@ def work(
     sweep = SweepFolder.open(folder)
     place = place_of(num_gpus=gpus, num_cpus=cpus, device=device, per_gpu=sweep.options().per_gpu)
     leaving = SweepWorker(sweep, place).run()
-    typer.echo(leaving.reason)
+    echo(leaving.reason)
     raise SystemExit(int(leaving.exit_code))
 
 
@@ -230,9 +238,9 @@ def ls(
         print_json(rows)
         return
     for row in rows:
-        typer.echo(f"{shown(Path(row['folder']))}  {row['finished']}/{row['trials']} trials finished")
+        echo(f"{shown(Path(row['folder']))}  {row['finished']}/{row['trials']} trials finished")
     if not rows:
-        typer.echo(f"no sweeps below {folder}; vidcls sweep launch sweeps/late_fusion.yaml starts one")
+        echo(f"no sweeps below {folder}; vidcls sweep launch sweeps/late_fusion.yaml starts one")
 
 
 for command in sweep_state.COMMANDS:

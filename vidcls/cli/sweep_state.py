@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidcls.cli.common import AsJson, console, print_json, say, shown
+from vidcls.cli.common import AsJson, Force, console, echo, print_json, refuse_overwrite, say, shown
+from vidcls.text import printable
 
 if TYPE_CHECKING:
     from vidcls.launch.profile import AnyProfile
@@ -18,7 +19,9 @@ Folder = Annotated[Path, typer.Argument(help="Folder of the sweep, or of runs th
 Cluster = Annotated[
     str | None, typer.Option("--cluster", metavar="PROFILE", help="Instead of that of before.")
 ]
-Workers = Annotated[int | None, typer.Option(min=1, help="Tasks there should be; as before if unset.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, max=10_000, help="Tasks there should be; as before if unset.")
+]
 Wait = Annotated[float, typer.Option(help="Seconds to wait for workers to save.")]
 _RUNS = Path("runs")
 _EVERY_S = 2.0
@@ -72,9 +75,9 @@ def retry(
     sweep = SweepFolder.open(folder)
     numbers = actions.retry(sweep, trials or [])
     if not numbers:
-        typer.echo("no trial has failed")
+        echo("no trial has failed")
         return
-    typer.echo(f"tried again: {', '.join(map(str, numbers))}")
+    echo(f"tried again: {', '.join(map(str, numbers))}")
     _resume(sweep.path, cluster, workers)
 
 
@@ -99,7 +102,7 @@ def _stop(folder: Path, *, kind: str, wait: float) -> None:
             f"{sweep.path}: some workers are still saving", hint=f"vidcls sweep status {shown(sweep.path)}"
         )
     done = "paused" if kind == "pause" else "cancelled"
-    typer.echo(f"{done}; every trial is saved. next: vidcls sweep resume {shown(sweep.path)}")
+    echo(f"{done}; every trial is saved. next: vidcls sweep resume {shown(sweep.path)}")
 
 
 def resume(folder: Folder = _RUNS, cluster: Cluster = None, workers: Workers = None) -> None:
@@ -115,14 +118,14 @@ def _resume(path: Path, cluster: str | None, workers: int | None) -> None:
     from vidcls.sweep.folder import SweepFolder
 
     if not actions.has_work(SweepFolder(path)):
-        typer.echo(f"nothing is left to do; next: vidcls sweep best {shown(path)}")
+        echo(f"nothing is left to do; next: vidcls sweep best {shown(path)}")
         return
     profile = find_profile(cluster) if cluster else None
     if profile is not None:
         _refuse_what_the_queue_would(SweepFolder(path), profile)
     job = actions.resume(SweepFolder(path), profile=profile, num_workers=workers)
-    typer.echo(f"job {job}" if job else "enough workers are there")
-    typer.echo(f"next: vidcls sweep status {shown(path)} --watch")
+    echo(f"job {job}" if job else "enough workers are there")
+    echo(f"next: vidcls sweep status {shown(path)} --watch")
 
 
 def _refuse_what_the_queue_would(folder: SweepFolder, profile: AnyProfile) -> None:
@@ -136,10 +139,10 @@ def _refuse_what_the_queue_would(folder: SweepFolder, profile: AnyProfile) -> No
 
 
 def extend(
-    number: Annotated[int, typer.Argument(min=0, help="Trials beyond run_cap.")],
+    number: Annotated[int, typer.Argument(min=0, max=10**9, help="Trials beyond run_cap.")],
     folder: Folder = _RUNS,
-    hours: Annotated[float, typer.Option(min=0, help="Beyond --max-hours or --until.")] = 0.0,
-    gpu_hours: Annotated[float, typer.Option(min=0, help="Beyond --gpu-hours.")] = 0.0,
+    hours: Annotated[float, typer.Option(min=0, max=10**6, help="Beyond --max-hours or --until.")] = 0.0,
+    gpu_hours: Annotated[float, typer.Option(min=0, max=10**9, help="Beyond --gpu-hours.")] = 0.0,
     cluster: Cluster = None,
     workers: Workers = None,
 ) -> None:
@@ -152,17 +155,17 @@ def extend(
         raise UserError("extend by nothing", hint="vidcls sweep extend 50")
     sweep = SweepFolder.open(folder)
     for line in actions.extend(sweep, trials=number, hours=hours, gpu_hours=gpu_hours):
-        typer.echo(line)
+        echo(line)
     _resume(sweep.path, cluster, workers)
 
 
 def best(
     folder: Folder = _RUNS,
     out: Annotated[Path | None, typer.Option(help="File; experiments/SWEEP_best.yaml if unset.")] = None,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the winning configuration as an experiment file."""
-    from vidcls.errors import UserError
     from vidcls.files import write_text
     from vidcls.spec.show import to_yaml
     from vidcls.sweep import actions
@@ -180,20 +183,17 @@ def best(
     leaks = f"leak state: {winner.leak_state}"
     head = f"# {metric} {winner.value:.4f} {seeds}, {leaks}; trial {first.number} of {search.name}.\n"
     content = head + to_yaml(winner.spec)
-    if path.exists() and path.read_text() != content:
-        raise UserError(
-            f"{path}: is there already", hint=f"vidcls sweep best {shown(sweep.path)} --out OTHER.yaml"
-        )
+    refuse_overwrite(path, option="--out", force=force, content=content)
     write_text(path, content)
     if as_json:
         point = dict(first.point)
         found = {"metric": metric, "value": winner.value, "leak_state": winner.leak_state}
         print_json({"file": str(path), **found, "point": point, "runs": runs})
         return
-    typer.echo(f"{path}: {metric} {winner.value:.4f}, mean of {len(winner.trials)} seed(s), {leaks}")
+    echo(f"{path}: {metric} {winner.value:.4f}, mean of {len(winner.trials)} seed(s), {leaks}")
     for run in runs:
-        typer.echo(f"  trained as {shown(Path(run))}")
-    typer.echo(f"next: vidcls train {path}")
+        echo(f"  trained as {shown(Path(run))}")
+    echo(f"next: vidcls train {path}")
 
 
 def clean(
@@ -209,12 +209,12 @@ def clean(
     sweep = SweepFolder.open(folder)
     if everything:
         if not yes:
-            typer.confirm(f"remove {sweep.path} with all its runs?", abort=True)
+            typer.confirm(f"remove {printable(sweep.path)} with all its runs?", abort=True)
         actions.remove(sweep)
-        typer.echo(f"removed {sweep.path}")
+        echo(f"removed {sweep.path}")
         return
     freed = actions.clean(sweep, keep=sweep.options().keep if keep is None else keep)
-    typer.echo(f"{freed / 1e6:.0f} MB freed")
+    echo(f"{freed / 1e6:.0f} MB freed")
 
 
 COMMANDS = (status, retry, pause, resume, cancel, extend, best, clean)

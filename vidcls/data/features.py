@@ -32,7 +32,7 @@ from vidcls.data.decoding.workers import StageProgress
 from vidcls.errors import VidclsError
 from vidcls.files import atomic_file, disk_full, is_disk_full, nearest_folder, publish, write_json
 
-_VERSION = 1
+_VERSION = 2
 _BLOCK_VIEWS = 32
 """What a builder that is killed loses at most; about so many."""
 _SPARE_BYTES = 256 * 2**20

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,9 +14,9 @@ from vidcls.data.decoding.frame_folders import Files
 from vidcls.data.digests import Progress, digest_videos, pictures_left_out
 from vidcls.data.layouts import read_layout
 from vidcls.data.layouts.listing import LEFT_OUT_BY_SKIP, Entry, Listing, Problem
+from vidcls.data.layouts.table import Row, write_table
 from vidcls.data.val_cut import cut_val
 from vidcls.errors import UserError
-from vidcls.files import write_text
 from vidcls.spec.sections import DEFAULT_MAX_BAD, SPLITS, DataSection, Split
 
 __all__ = ["Manifest", "Problem", "Video", "load_manifest", "read_manifest"]
@@ -106,24 +103,22 @@ class Manifest:
     def write_csv(self, path: Path) -> None:
         """Write a CSV manifest that reads back to the same videos, labels, splits and groups.
 
-        Paths are written relative to `path`.
-
         Raises:
             OSError: If the file cannot be written.
+            UserError: If a name is one that a CSV in UTF-8 does not give back.
         """
-        folder = path.resolve().parent
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        apart = any(video.flows not in (None, video.path) for video in self.videos)
-        writer.writerow(["path", "label", "split", "group", "label_id", *["flows"][:apart]])
-
-        def written(place: Path) -> str:
-            return Path(os.path.relpath(place.absolute(), folder)).as_posix()
-
-        for video in self.videos:
-            row = [written(video.path), self.classes[video.label], video.split, video.group or ""]
-            writer.writerow([*row, video.label, *[written(video.flows or video.path)][:apart]])
-        write_text(path, text.getvalue())
+        rows = [
+            Row(
+                video.path,
+                self.classes[video.label],
+                video.split,
+                video.group or "",
+                video.label,
+                video.flows,
+            )
+            for video in self.videos
+        ]
+        write_table(path, rows)
 
 
 def load_manifest(section: DataSection, *, cache_dir: Path, progress: Progress | None = None) -> Manifest:
@@ -179,8 +174,10 @@ def read_manifest(
     Raises:
         UserError: If the root is unusable as a whole, or a setting has no effect there.
     """
-    root = Path(section.root).expanduser()
-    listing = read_layout(root, source=section.source, split_number=section.split_number)
+    root = Path(section.root)
+    listing = read_layout(
+        root, layout=section.layout, source=section.source, split_number=section.split_number
+    )
     if section.val_fraction is not None and any(entry.split == "val" for entry in listing.entries):
         raise UserError(
             f"data.val_fraction: {section.val_fraction} has no effect here: {root} has a val split",

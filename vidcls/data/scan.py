@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import av
 import numpy as np
 from PIL import Image
 
 from vidcls.data.decoding.animation import is_animated_file
+from vidcls.data.decoding.errors import DecodeError
 from vidcls.data.decoding.frame_folders import Files, look_into
 from vidcls.data.decoding.headers import promises
-from vidcls.data.decoding.readers import unlike_url
+from vidcls.data.decoding.pictures import read_as
+from vidcls.data.decoding.readers import VideoFile
 from vidcls.data.digests import Progress
 from vidcls.data.leaks.state import shares_by
 from vidcls.data.manifest import Manifest, Problem, Video, read_manifest
@@ -35,6 +36,7 @@ class Header:
         num_frames: As counted in the header; None where it does not say.
         fps: Frames per second; None for a folder of frames.
         duration_s: In seconds; None where the header does not say, and for a folder of frames.
+        remarks: What is done to its pictures, or not done, that a person should know.
     """
 
     height: int
@@ -42,6 +44,7 @@ class Header:
     num_frames: int | None
     fps: float | None
     duration_s: float | None
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,9 +153,10 @@ def scan(section: DataSection, *, cache_dir: Path | None = None, progress: Progr
             if isinstance(result, Header):
                 headers[video.id] = result
             else:
-                problems.append(Problem("unreadable", f"{video.id}: {video.path} cannot be opened: {result}"))
+                problems.append(Problem("unreadable", f"{video.id}: {video.path} {result}"))
             if progress is not None:
                 progress(len(videos) + done, 2 * len(videos))
+    problems += _remarks(headers)
     opened = tuple(video for video in videos if video.id in headers)
     return Scan(manifest=replace(manifest, videos=opened), headers=headers, problems=tuple(problems))
 
@@ -161,44 +165,51 @@ def read_header(path: Path) -> Header:
     """The header of a video file; for a folder of frames or fields their number and the size of the first.
 
     Raises:
-        OSError: If it cannot be opened (PIL's and PyAV's errors among them) or holds no video.
-        ValueError: If PyAV finds the data invalid.
-        av.error.FFmpegError: If PyAV finds anything else.
+        DecodeError: If it is no video that can be decoded.
+        OSError: If it cannot be opened (Pillow's errors among them).
+        ValueError: If NumPy cannot read a flow field.
     """
     if path.is_dir():
         found = look_into(path)
+        if (problem := found.problem(of_fields=False)) is not None:
+            raise DecodeError(problem)
         if found.only_fields:
             return _header_of_fields(found.fields)
+        if not found.frames:
+            raise DecodeError("holds no image")
         return _header_of_pictures(found.frames[0], num_frames=len(found.frames))
     if is_animated_file(path):
         return _header_of_pictures(path)
     with path.open("rb") as file:
         start = file.read(8)
-    with av.open(unlike_url(path)) as container:
-        if not container.streams.video:
-            raise OSError("it holds no video stream")
-        stream = container.streams.video[0]
+    with VideoFile.open(path) as video:
+        stream = video.stream
         if not stream.width or not stream.height:
-            raise OSError("its video stream has no size")
-        num_frames, duration_s = promises(container, stream, start)
+            raise DecodeError("has a video stream without a size")
+        num_frames, duration_s = promises(video.container, stream, start)
         return Header(
             height=stream.height,
             width=stream.width,
             num_frames=num_frames,
             fps=float(stream.average_rate) if stream.average_rate else None,
             duration_s=duration_s,
+            remarks=tuple(video.remarks()),
         )
 
 
 def _header_of_pictures(path: Path, *, num_frames: int | None = None) -> Header:
+    """The header of an animated picture, or of the first of a folder of `num_frames`."""
     with Image.open(path) as image:
-        return Header(image.height, image.width, num_frames or getattr(image, "n_frames", 1), None, None)
+        *_, remarks = read_as(image, path.name)
+        num_frames = num_frames or getattr(image, "n_frames", 1)
+        return Header(image.height, image.width, num_frames, fps=None, duration_s=None, remarks=remarks)
 
 
 def _header_of_fields(fields: Sequence[Sequence[Path]]) -> Header:
     first = fields[0]
     if len(first) > 1:
-        return _header_of_pictures(first[0], num_frames=len(fields))
+        with Image.open(first[0]) as image:
+            return Header(image.height, image.width, num_frames=len(fields), fps=None, duration_s=None)
     shape = np.load(first[0], mmap_mode="r").shape
     return Header(shape[1], shape[2], num_frames=len(fields), fps=None, duration_s=None)
 
@@ -210,8 +221,21 @@ def try_header(files: Files) -> Header | str:
             assert files.flows is not None, "a video is read from somewhere"
             return _header_of_fields(look_into(files.flows).fields)
         return read_header(files.frames)
-    except (OSError, ValueError, av.error.FFmpegError) as error:
-        return getattr(error, "strerror", None) or str(error)
+    except DecodeError as error:
+        return error.reason
+    except (OSError, ValueError) as error:
+        return f"cannot be opened: {getattr(error, 'strerror', None) or error}"
+
+
+def _remarks(headers: Mapping[str, Header]) -> Iterator[Problem]:
+    """A note for each thing that is done to pictures, with the videos that it is done to."""
+    said: dict[str, list[str]] = defaultdict(list)
+    for name, header in headers.items():
+        for remark in header.remarks:
+            said[remark].append(name)
+    for remark, names in said.items():
+        several = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        yield Problem("read_as", f"{names[0]}{several}: {remark}")
 
 
 def _groups(videos: Iterable[Video]) -> set[str]:

@@ -31,7 +31,7 @@ from vidcls.errors import VidclsError
 from vidcls.files import atomic_file, disk_full, is_disk_full, nearest_folder, publish, write_json
 from vidcls.spec.sections import Clip
 
-_VERSION = 2
+_VERSION = 3
 _SPARE_BYTES = 256 * 2**20
 
 

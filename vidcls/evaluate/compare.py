@@ -4,12 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-COLUMNS = {"top1": "top-1", "top5": "top-5", "mean_class_acc": "class acc", "macro_f1": "macro F1"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,36 +70,3 @@ def compare(evaluations: Sequence[Evaluation]) -> Comparison:
 def leak_states(comparison: Comparison) -> str:
     """The leak states of all rows, each once."""
     return ", ".join(dict.fromkeys(row.leak_state for row in comparison.rows))
-
-
-def comparison_table(comparison: Comparison) -> Table:
-    """The comparison for a terminal; the best are in bold, the verdict is the caption."""
-    from rich import box
-    from rich.table import Table
-
-    splits = ", ".join(dict.fromkeys(row.split for row in comparison.rows))
-    shows_val = splits == "val"
-    table = Table(
-        title=f"split: {splits}", caption=comparison.verdict, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
-    table.title_justify = table.caption_justify = "left"
-    table.add_column("run", overflow="fold")
-    for name in ("videos", "loss", *COLUMNS.values(), *(() if shows_val else ("val top-1",))):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("leak state", no_wrap=True)
-    for row in comparison.rows:
-        shares = [row.metrics[name] for name in COLUMNS] + ([] if shows_val else [row.val_top1])
-        style = "bold" if row.label in comparison.best else None
-        cells = (
-            row.label,
-            str(row.num_videos),
-            f"{row.metrics['loss']:.3f}",
-            *map(_percent, shares),
-            row.leak_state,
-        )
-        table.add_row(*cells, style=style)
-    return table
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.1%}"

@@ -1,4 +1,4 @@
-"""Pictures and tables of an evaluation: confusion matrix, comparison of runs."""
+"""Figures of an evaluation: confusion matrix, comparison of runs. Bounded in size, whatever they are of."""
 
 from __future__ import annotations
 
@@ -8,67 +8,145 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vidcls.evaluate.compare import leak_states
-from vidcls.files import atomic_file
+from vidcls.drawing import Say, class_names, drawable, drawn
+from vidcls.evaluate.compare import Evaluation, leak_states
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from vidcls.evaluate.compare import Comparison
 
 INK, GREY = "#22272e", "#5c6570"
 BARS = (("top1", "top-1", "#3b6fb6"), ("top5", "top-5", "#a9c4e6"), ("macro_f1", "macro F1", "#d1603d"))
+MAX_NAMED = 50
+"""Classes of a matrix whose rows a person can still read; of more, the most confused pairs are named."""
+MAX_NUMBERED = 30
+"""Classes up to which the cells have their numbers; the CSV has them for any."""
+MAX_PAIRS = 30
+MAX_RUNS = 40
 
 
-def draw_confusion(counts: np.ndarray, path: Path, *, classes: Sequence[str], title: str) -> None:
+def draw_confusion(counts: np.ndarray, path: Path, *, classes: Sequence[str], title: str, say: Say) -> None:
     """Draws a confusion matrix to a PNG: colours are shares of the true class, numbers are videos.
+
+    Of more than `MAX_NAMED` classes the rows have no names; the most frequent confusions are listed beside.
 
     Args:
         counts: int `[K true, K predicted]`.
         path: Where the picture goes.
         classes: Names in label order.
         title: Above the picture.
+        say: Told what went wrong, and which letters no font has.
     """
     num_classes = len(classes)
-    side = min(max(4.0, 0.42 * num_classes + 2.2), 24.0)
-    figure = _figure(side + 0.8, side)
-    axes = figure.subplots()
-    support = counts.sum(axis=1, keepdims=True)
-    shares = counts / np.maximum(support, 1)
+    side = 0.42 * num_classes + 2.2
+    size_in = (max(side, 4.0) + 0.8, max(side, 4.0)) if num_classes <= MAX_NAMED else (17.0, 8.0)
+    with drawn(path, size_in=size_in, texts=[*classes, title], say=say) as figure:
+        names = class_names(classes)
+        if num_classes <= MAX_NAMED:
+            axes = figure.subplots()
+            _named_matrix(figure, axes, counts, names)
+        else:
+            axes, beside = figure.subplots(1, 2, width_ratios=(1.0, 1.1))
+            _matrix(figure, axes, counts)
+            axes.tick_params(labelsize=8, colors=GREY)
+            axes.set_xlabel("predicted, by label", fontsize=9, color=GREY)
+            axes.set_ylabel("true, by label", fontsize=9, color=GREY)
+            _pairs(beside, counts, names)
+        heading = "\n".join(drawable(line, longest=90) for line in title.split("\n"))
+        figure.suptitle(heading, fontsize=10, color=INK)
+
+
+def draw_comparison(comparison: Comparison, path: Path, *, say: Say) -> None:
+    """Draws top-1, top-5 and macro F1 of several runs as bars to a PNG; the best by val is in bold.
+
+    Of more than `MAX_RUNS` runs those with the highest top-1 on val are drawn, and the title says so.
+    """
+    rows = comparison.rows[:]
+    left_out = ""
+    if len(rows) > MAX_RUNS:
+        kept = sorted(rows, key=_val_top1, reverse=True)[:MAX_RUNS]
+        left_out = f"\nthe {MAX_RUNS} of {len(rows)} runs with the highest top-1 on val"
+        rows = tuple(row for row in rows if row in kept)
+    texts = [comparison.verdict, *(row.label for row in rows)]
+    with drawn(path, size_in=(8.5, 1.3 + 0.62 * len(rows)), texts=texts, say=say) as figure:
+        axes = figure.subplots()
+        _bars(axes, rows, best=comparison.best)
+        title = f"{drawable(comparison.verdict, longest=110)}{left_out}\n"
+        title += f"leak state of the data: {drawable(leak_states(comparison), longest=90)}"
+        axes.set_title(title, fontsize=9, loc="left", color=INK)
+        figure.legend(loc="outside lower center", ncols=len(BARS), fontsize=8, frameon=False)
+
+
+def _val_top1(row: Evaluation) -> float:
+    return -1.0 if row.val_top1 is None else row.val_top1
+
+
+def _matrix(figure: Figure, axes: Axes, counts: np.ndarray) -> np.ndarray:
+    """Colours of a matrix; returns the shares of the true class, `[K true, K predicted]`."""
+    shares: np.ndarray = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     bar = figure.colorbar(image, ax=axes, shrink=0.8, format="{x:.0%}")
     bar.ax.tick_params(labelsize=7, colors=GREY)
     bar.outline.set_visible(False)
-    size = 8 if num_classes <= 30 else 4
-    axes.set_xticks(range(num_classes), classes, rotation=90, fontsize=size, color=INK)
-    axes.set_yticks(range(num_classes), classes, fontsize=size, color=INK)
-    axes.set_xlabel("predicted", fontsize=9, color=GREY)
-    axes.set_ylabel("true", fontsize=9, color=GREY)
-    axes.set_title(title, fontsize=10, color=INK)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    if num_classes <= 30:  # beyond that numbers do not fit their cells; the CSV has them
-        for true, predicted in np.argwhere(counts):
-            color = "white" if shares[true, predicted] > 0.55 else INK
-            text = str(counts[true, predicted])
-            axes.text(predicted, true, text, ha="center", va="center", fontsize=8, color=color)
-    _save(figure, path)
+    return shares
 
 
-def draw_comparison(comparison: Comparison, path: Path) -> None:
-    """Draws top-1, top-5 and macro F1 of several runs as bars to a PNG; the best by val is in bold."""
-    rows = comparison.rows
-    figure = _figure(8.5, 1.3 + 0.62 * len(rows))
-    axes = figure.subplots()
+def _named_matrix(figure: Figure, axes: Axes, counts: np.ndarray, names: Sequence[str]) -> None:
+    shares = _matrix(figure, axes, counts)
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=8, color=INK)
+    axes.set_yticks(range(len(names)), names, fontsize=8, color=INK)
+    axes.set_xlabel("predicted", fontsize=9, color=GREY)
+    axes.set_ylabel("true", fontsize=9, color=GREY)
+    if len(names) > MAX_NUMBERED:
+        return
+    for true, predicted in np.argwhere(counts):
+        color = "white" if shares[true, predicted] > 0.55 else INK
+        text = axes.text(predicted, true, str(counts[true, predicted]), fontsize=8, color=color)
+        text.set(ha="center", va="center", in_layout=False)
+
+
+def most_confused(counts: np.ndarray, *, num: int) -> list[tuple[int, int]]:
+    """The pairs (true, predicted) of different classes with the most videos, the most frequent first."""
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    pairs = np.argwhere(wrong)
+    order = np.argsort(-wrong[tuple(pairs.T)], kind="stable")[:num]
+    return [(int(true), int(predicted)) for true, predicted in pairs[order]]
+
+
+def _pairs(axes: Axes, counts: np.ndarray, names: Sequence[str]) -> None:
+    """Bars of the most frequent confusions."""
+    pairs = most_confused(counts, num=MAX_PAIRS)
+    values = [int(counts[pair]) for pair in pairs]
+    bars = axes.barh(range(len(pairs)), values, color=BARS[2][2])
+    support = counts.sum(axis=1)
+    texts = [f"{value} of {support[true]}" for (true, _), value in zip(pairs, values, strict=True)]
+    axes.bar_label(bars, texts, fontsize=8, color=GREY, padding=2)
+    labels = [f"{names[true]} → {names[predicted]}" for true, predicted in pairs]
+    axes.set_yticks(range(len(pairs)), labels, fontsize=8, color=INK)
+    axes.set_xlim(0, 1.2 * max(values, default=1))
+    axes.invert_yaxis()
+    axes.tick_params(axis="x", labelsize=8, colors=GREY)
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    heading = "most frequent confusions, true → predicted, in videos; all are in confusion.csv"
+    axes.set_title(heading if pairs else "no video was taken for another class", fontsize=10, color=INK)
+
+
+def _bars(axes: Axes, rows: Sequence[Evaluation], *, best: Sequence[str]) -> None:
     height = 0.8 / len(BARS)
     for offset, (metric, label, color) in enumerate(BARS):
         values = [row.metrics[metric] for row in rows]
         positions = [index + (offset - 1) * height for index in range(len(rows))]
         bars = axes.barh(positions, values, height=height * 0.9, color=color, label=label)
         axes.bar_label(bars, fmt="{:.1%}", fontsize=7, color=GREY, padding=2)
-    axes.set_yticks(range(len(rows)), [row.label for row in rows], fontsize=8, color=INK)
+    axes.set_yticks(range(len(rows)), [drawable(row.label) for row in rows], fontsize=8, color=INK)
     for text, row in zip(axes.get_yticklabels(), rows, strict=True):
-        text.set_fontweight("bold" if row.label in comparison.best else "normal")
+        text.set_fontweight("bold" if row.label in best else "normal")
     axes.invert_yaxis()
     axes.set_xlim(0, 1.08)
     axes.xaxis.set_major_formatter("{x:.0%}")
@@ -77,19 +155,3 @@ def draw_comparison(comparison: Comparison, path: Path) -> None:
     axes.grid(visible=True, axis="x", color="#e6e9ed", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    title = f"{comparison.verdict}\nleak state of the data: {leak_states(comparison)}"
-    axes.set_title(title, fontsize=9, loc="left", color=INK)
-    figure.legend(loc="outside lower center", ncols=len(BARS), fontsize=8, frameon=False)
-    _save(figure, path)
-
-
-def _figure(width_in: float, height_in: float) -> Figure:
-    # The object interface: pyplot keeps state of its own, and may pick a window system.
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width_in, height_in), dpi=120, layout="constrained")
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with atomic_file(path) as file:
-        figure.savefig(file, format="png")

@@ -19,6 +19,7 @@ from typing import Literal
 
 import numpy as np
 
+from vidcls.drawing import Say
 from vidcls.errors import UserError
 from vidcls.evaluate.leaks import leaks_of
 from vidcls.evaluate.ledger import ledger_of
@@ -100,12 +101,13 @@ class Fusion:
     unscored: Mapping[str, str] = field(default_factory=dict)
 
 
-def fuse(plan: Plan, *, folder: Path | None = None) -> Fusion:
+def fuse(plan: Plan, *, folder: Path | None = None, say: Say) -> Fusion:
     """Fuse runs and store the result. A fusion that is scored on test is written to its ledger first.
 
     Args:
         plan: What to fuse.
         folder: Where to store it; if unset `fused/` beside the runs, named by what is fused.
+        say: Told which table or figure could not be written.
 
     Raises:
         UserError: If logits are missing, saying what to type, the runs cannot be fused, or `folder` holds a
@@ -136,7 +138,7 @@ def fuse(plan: Plan, *, folder: Path | None = None) -> Fusion:
     fusion = Fusion(
         weights=tuple(weights),
         singles=tuple(each.metrics() for each in shown),
-        fused=write_report(fused, report, leak_state=leaks),
+        fused=write_report(fused, report, leak_state=leaks, say=say),
         seen=plain.metrics() if plan.flatters else None,
         equal=None if plan.how == "equal" else equal.metrics(),
         best=best,

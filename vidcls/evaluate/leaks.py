@@ -41,6 +41,7 @@ def _reading(spec: Spec) -> list[str]:
     """Options by which `vidcls data` reads the same videos, and keeps its verdict where runs look."""
     default = Spec.model_fields["store_dir"].default
     options = {
+        "--layout": None if spec.data.layout == "auto" else spec.data.layout,
         "--source": None if spec.data.source == "auto" else spec.data.source,
         "--split-number": spec.data.split_number,
         "--store-dir": None if spec.store_dir == default else spec.store_dir,
@@ -59,18 +60,7 @@ def leak_warning(state: LeakState, spec: Spec) -> str | None:
         return None
     shares = " and ".join(f"{num} of {total} {split}" for split, (num, total) in state.shares.items() if num)
     by = "group" if state.by == "group" else "content"
-    words = [
-        "vidcls",
-        "data",
-        "split",
-        spec.data.root,
-        "--by",
-        by,
-        "--sizes",
-        "0.8,0.2",
-        "--out",
-        "clean.csv",
-    ]
+    words = ["vidcls", "data", "split", spec.data.root, "--by", by, "--out", "clean.csv"]
     split = shlex.join([*words, *_reading(spec)])
     return (
         f"this data leaks: {shares} videos have a relative in train, so their accuracy says little about"

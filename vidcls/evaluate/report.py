@@ -8,19 +8,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 
+from vidcls.drawing import Say, optional
 from vidcls.evaluate.figures import draw_confusion
 from vidcls.evaluate.metrics import ClassMetrics, Metrics
 from vidcls.evaluate.predictions import Predictions
 from vidcls.files import write_json, write_text
+from vidcls.text import printable, spreadsheet_cell
 
 
-def write_report(predictions: Predictions, folder: Path, *, leak_state: str) -> Metrics:
+def write_report(predictions: Predictions, folder: Path, *, leak_state: str, say: Say) -> Metrics:
     """Writes `metrics.json`, `per_class.csv`, `confusion.csv` and `confusion.png`.
 
     Args:
         predictions: What to report on.
         folder: Made if need be; files of an earlier report are replaced.
         leak_state: Of the data, for the split.
+        say: Told which table or figure could not be written; that raises nothing.
 
     Raises:
         VidclsError: No video was scored, or logits are not finite.
@@ -29,16 +32,20 @@ def write_report(predictions: Predictions, folder: Path, *, leak_state: str) -> 
     split, classes = predictions.split, predictions.classes
     # The numbers come last: where they are, the report is complete.
     _write_csv(
-        folder / "per_class.csv", [f.name for f in fields(ClassMetrics)], map(astuple, metrics.per_class)
+        folder / "per_class.csv",
+        [f.name for f in fields(ClassMetrics)],
+        map(astuple, metrics.per_class),
+        say=say,
     )
     counts = ((name, *row) for name, row in zip(classes, metrics.confusion.tolist(), strict=True))
-    _write_csv(folder / "confusion.csv", ["true \\ predicted", *classes], counts)
+    _write_csv(folder / "confusion.csv", ["true \\ predicted", *classes], counts, say=say)
     draw_confusion(
         metrics.confusion,
         folder / "confusion.png",
         classes=classes,
         title=f"{split}, {predictions.checkpoint}: top-1 {metrics.top1:.1%} of {metrics.num_videos} videos\n"
         f"leak state of the data: {leak_state}",
+        say=say,
     )
     write_json(
         folder / "metrics.json",
@@ -55,9 +62,13 @@ def write_report(predictions: Predictions, folder: Path, *, leak_state: str) -> 
     return metrics
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]], *, say: Say) -> None:
+    with optional(path, say):
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows([_cell(content) for content in row] for row in (header, *rows))
+        write_text(path, text.getvalue())
+
+
+def _cell(content: object) -> object:
+    return spreadsheet_cell(printable(content)) if isinstance(content, str) else content

@@ -65,7 +65,9 @@ def evaluate(
     reading = Reading(spec, restored.clip, manifest, restored.model, device)
     with open_scored(reading, split, say=say, progress=progress) as clips:
         return {
-            which: evaluate_open(run, manifest=manifest, clips=clips, split=split, which=which, device=device)
+            which: evaluate_open(
+                run, manifest=manifest, clips=clips, split=split, which=which, device=device, say=say
+            )
             for which in checkpoints
         }
 
@@ -97,8 +99,11 @@ def evaluate_open(
     split: Split,
     which: Checkpoint,
     device: torch.device,
+    say: Callable[[str], None],
 ) -> Metrics:
     """Score a split with clips that are open already; store logits, write the report.
+
+    `say` is told which table or figure could not be written.
 
     Raises:
         UserError: If the checkpoint is missing.
@@ -120,4 +125,4 @@ def evaluate_open(
     )
     predictions.save(run.predictions_file(split, which))
     leak_state = leaks_of(run).of_split(split)
-    return write_report(predictions, run.report_dir(split, which), leak_state=leak_state)
+    return write_report(predictions, run.report_dir(split, which), leak_state=leak_state, say=say)

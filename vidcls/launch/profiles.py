@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from vidcls.errors import UserError
 from vidcls.launch import slurm
 from vidcls.launch.profile import AnyProfile, Gpus, LocalProfile, LsfProfile, Notify, Profile, SlurmProfile
-from vidcls.spec.explain import SpecError
+from vidcls.spec.explain import SpecError, shown
 from vidcls.spec.yaml import Mistake, Node, dotted, parse_file
 
 _QUEUES: dict[str, type[AnyProfile]] = {
@@ -87,7 +87,7 @@ def load_profile(path: Path) -> AnyProfile:
     named = tree.child("queue")
     section = _QUEUES.get(str(named.value)) if named else None
     if section is None:
-        got = f"unknown queue {named.value!r}" if named else "required, and not set"
+        got = f"unknown queue {shown(named.plain())}" if named else "required, and not set"
         place = named.place if named else tree.place
         raise SpecError([*mistakes, Mistake(place, "queue", f"{got}; allowed: {', '.join(_QUEUES)}")])
     try:
@@ -116,7 +116,7 @@ def _explain(row: dict[str, Any], tree: Node, section: type[Profile]) -> Mistake
         key, _, message = message.partition(": ")
         path = tuple(key.split("."))
     elif row["type"] != "value_error":
-        message += f", got {json.dumps(row['input'])}"
+        message += f", got {shown(row['input'])}"
     node = tree
     for part in path:
         node = node.child(part) or node

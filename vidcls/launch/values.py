@@ -11,8 +11,13 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
 
-_TIME = re.compile(r"(?:(?:(?P<days>\d+)-)?(?P<hours>\d{1,3}):(?P<minutes>[0-5]\d):(?P<seconds>[0-5]\d))")
-_MEMORY = re.compile(r"(\d+(?:\.\d+)?) ?(MB|GB)")
+from vidcls.files import expand_home
+
+_TIME = re.compile(
+    r"(?:(?P<days>[0-9]{1,3})-)?(?P<hours>[0-9]{1,3}):(?P<minutes>[0-5][0-9]):(?P<seconds>[0-5][0-9])"
+)
+_MINUTES = re.compile(r"[0-9]{1,7}")
+_MEMORY = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(MB|GB)")
 SECRET = "WANDB_API_KEY"  # noqa: S105 (the name of a variable, not a key)
 
 
@@ -21,7 +26,7 @@ def _as_text(value: Any) -> Any:
 
 
 def _time(text: str) -> str:
-    if not text.isdecimal() and not _TIME.fullmatch(text):
+    if not _MINUTES.fullmatch(text) and not _TIME.fullmatch(text):
         raise ValueError(f"write HH:MM:SS, D-HH:MM:SS or whole minutes, got {text!r}")
     if seconds(text) < 60:
         raise ValueError(f"queues count in minutes: at least 00:01:00, got {text!r}")
@@ -59,12 +64,18 @@ def _word(text: str) -> str:
 def _path(text: str) -> str:
     # Once, where the file is read: the login node knows $USER, a rendered script must not depend on it.
     known = {"USER": getpass.getuser()} | os.environ
-    full = str(Path(Template(text).safe_substitute(known)).expanduser())
+    full = expand_home(Template(text).safe_substitute(known))
     if "$" in full:
         raise ValueError(f"{text!r} names a variable that is not set here")
     if not Path(full).is_absolute():
         raise ValueError(f"an absolute path, such as /scratch/$USER/vidcls, got {text!r}")
     return full
+
+
+def _no_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("holds a NUL character, which no shell takes")
+    return text
 
 
 def _environment(values: dict[str, str]) -> dict[str, str]:
@@ -82,4 +93,7 @@ Time = Annotated[str, BeforeValidator(_as_text), AfterValidator(_time)]
 Memory = Annotated[str, AfterValidator(_memory)]
 Word = Annotated[str, BeforeValidator(_as_text), AfterValidator(_word)]
 FullPath = Annotated[str, AfterValidator(_path)]
-Environment = Annotated[dict[str, Annotated[str, BeforeValidator(_as_text)]], AfterValidator(_environment)]
+ShellText = Annotated[str, AfterValidator(_no_nul)]
+Environment = Annotated[
+    dict[str, Annotated[ShellText, BeforeValidator(_as_text)]], AfterValidator(_environment)
+]

@@ -1,4 +1,4 @@
-"""A shared 2D CNN a frame that keeps a small map; the frames' features are joined over time, then classified.
+"""One 2D CNN for all frames that keeps a small map; their features are joined over time, then classified.
 
     clip [B, C, T, H, W]
       |  frames as images

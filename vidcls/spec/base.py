@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from vidcls.files import expand_home
 
 NOT_IDENTITY = "not_identity"
 
@@ -21,13 +23,29 @@ def _integral(value: Any) -> Any:
     return value
 
 
-Int = Annotated[int, BeforeValidator(_integral)]
+def _countable(value: int) -> int:
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"a number of {len(str(abs(value)))} digits; counts are below 2**63")
+    return value
+
+
+Int = Annotated[int, BeforeValidator(_integral), AfterValidator(_countable)]
 PositiveInt = Annotated[Int, Field(ge=1)]
 NonNegativeInt = Annotated[Int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
-Text = Annotated[str, Field(min_length=1)]
+
+
+def _no_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("holds a NUL character, which no file and no program takes")
+    return text
+
+
+Text = Annotated[str, Field(min_length=1), AfterValidator(_no_nul)]
+PathText = Annotated[str, Field(min_length=1), AfterValidator(expand_home)]
+"""A path of a file or a folder; `~` is the home folder."""
 
 
 class Section(BaseModel):

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from vidcls.spec.base import NonNegativeInt, Section, not_identity
+from vidcls.spec.base import NonNegativeInt, PathText, Section, not_identity
 from vidcls.spec.model import EnsembleSection, ModelSection
 from vidcls.spec.optim import AdamWSection, OptimSection
 from vidcls.spec.sections import (
@@ -32,9 +32,9 @@ class Spec(Section):
     optim: OptimSection = AdamWSection()
     train: TrainSection = TrainSection()
     tracking: TrackingSection = not_identity(TrackingSection())
-    runs_dir: Annotated[str, Field(min_length=1)] = not_identity("runs")
+    runs_dir: PathText = not_identity("runs")
     """Folder of all runs; may live on scratch."""
-    store_dir: Annotated[str, Field(min_length=1)] = not_identity("store")
+    store_dir: PathText = not_identity("store")
     """Folder of decoded clips and caches, shared by all runs; may live on scratch."""
 
     @property

@@ -11,9 +11,10 @@ from pydantic import ValidationError
 from vidcls.errors import UserError
 from vidcls.spec.experiment import Spec
 from vidcls.spec.keys import explain_unknown, kind_of, sections_at
-from vidcls.spec.yaml import Mistake, Node, dotted
+from vidcls.spec.yaml import Mistake, Node, dotted, in_short
 
 Loc = tuple[str | int, ...]
+_MOST = 50  # mistakes that a person is shown at once
 
 _WANTED = {
     "float_type": "expected a number",
@@ -38,7 +39,10 @@ class SpecError(UserError):
     """
 
     def __init__(self, mistakes: list[Mistake]) -> None:
-        super().__init__("\n".join(str(mistake) for mistake in mistakes))
+        lines = [str(mistake) for mistake in mistakes[:_MOST]]
+        if len(mistakes) > _MOST:
+            lines.append("and more; mend these first")
+        super().__init__("\n".join(lines))
         self.mistakes = tuple(mistakes)
 
 
@@ -76,6 +80,8 @@ def validate(tree: Node) -> tuple[Spec | None, list[Mistake]]:
                 at = (*path, "kind")
             mistakes.append(Mistake(_place(at, tree), dotted(at), message))
             removed |= _remove(plain, path)
+            if len(mistakes) > _MOST:
+                return None, mistakes
         if len(removed) == num_removed:
             return None, mistakes
 
@@ -134,7 +140,7 @@ def _split(path: Loc, message: str) -> tuple[Loc, str]:
 
 def _message(row: Mapping[str, Any], path: Loc, tree: Node) -> str:
     kind, context = row["type"], row.get("ctx", {})
-    got = f", got {_shown(row.get('input'))}"
+    got = f", got {shown(row.get('input'))}"
     if kind == "extra_forbidden":
         return explain_unknown(path, tree)
     if kind == "missing":
@@ -164,9 +170,9 @@ def _choices(context: Mapping[str, Any], row: Mapping[str, Any], path: Loc) -> s
     what = "unknown kind" if (path and path[-1] == "kind") or "tag" in context else "unknown value"
     near = get_close_matches(str(value), choices, n=1)
     guess = f"; did you mean {near[0]}?" if near else ""
-    return f"{what} {_shown(value)}; allowed: {', '.join(choices)}{guess}"
+    return f"{what} {shown(value)}; allowed: {', '.join(choices)}{guess}"
 
 
-def _shown(value: Any) -> str:
-    text = json.dumps(value) if not isinstance(value, str) else repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def shown(value: Any) -> str:
+    """A value of a spec for a message."""
+    return in_short(json.dumps(value) if not isinstance(value, str) else repr(value))

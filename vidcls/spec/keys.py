@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import Annotated, Any, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -44,6 +45,43 @@ def sections_at(path: tuple[str | int, ...], tree: Node) -> list[type[BaseModel]
         if not isinstance(node.value if node else None, list):
             sections = _selected_first(sections, node)
     return _selected_first(sections, node)
+
+
+def annotation_at(path: tuple[str | int, ...], tree: Node) -> Any:
+    """The type of the setting at a path, of an item that of its list or mapping; None for an unknown key."""
+    *parents, leaf = path
+    sections = sections_at(tuple(parents), tree)
+    if sections and isinstance(leaf, str):
+        field = sections[0].model_fields.get(leaf)
+        return field.annotation if field else None
+    container = annotation_at(tuple(parents), tree) if parents else None
+    items = [item for kind in _alternatives(container) for item in get_args(kind)[-2:] if item is not ...]
+    return items[-1] if items else None
+
+
+def is_text(annotation: Any) -> bool:
+    """Whether a setting takes any text, and nothing else but null."""
+    return {str} == {kind for kind in _alternatives(annotation) if kind is not NoneType}
+
+
+def holds_text(annotation: Any) -> bool:
+    """Whether a setting is a list of texts, or a mapping to texts."""
+    items = [get_args(kind) for kind in _alternatives(annotation) if get_origin(kind) in (tuple, dict)]
+    return bool(items) and all(is_text(item) for item in items[0] if item is not ...)
+
+
+def is_optional(annotation: Any) -> bool:
+    """Whether a setting may be null."""
+    return NoneType in _alternatives(annotation)
+
+
+def _alternatives(annotation: Any) -> list[Any]:
+    """The types that a union admits, without what `Annotated` adds to them."""
+    if get_origin(annotation) is Annotated:
+        return _alternatives(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [kind for argument in get_args(annotation) for kind in _alternatives(argument)]
+    return [annotation]
 
 
 def _selected_first(sections: list[type[BaseModel]], node: Node | None) -> list[type[BaseModel]]:

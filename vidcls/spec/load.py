@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidcls.errors import UserError
+from vidcls.files import expand_home
 from vidcls.spec.experiment import Spec
 from vidcls.spec.explain import SpecError, validate
-from vidcls.spec.yaml import Mistake, Node, dotted, parse_file, parse_text
+from vidcls.spec.overrides import override
+from vidcls.spec.yaml import Mistake, Node, in_short, parse_file
 
-COMMAND_LINE = "command line"
 _KEY = re.compile(r"[a-z]+(?:\.\w+)+")
-_OVERRIDE = re.compile(r"(?P<key>[A-Za-z_]\w*(?:\.\w+)*)=(?P<value>.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class LoadedSpec:
     def _place(self, key: str) -> str:
         node = self.tree
         for part in key.split("."):
-            node = node.child(int(part) if part.isdigit() else part) or node
+            node = node.child(node.step(part)) or node
         return node.place
 
 
@@ -58,7 +58,7 @@ def load_spec(path: Path, overrides: Sequence[str] = (), *, data_file: Path | No
 
     Args:
         path: The YAML file.
-        overrides: `key=value` texts with dotted keys; values follow YAML 1.2.
+        overrides: `key=value` texts with dotted keys, see `vidcls.spec.overrides`.
         data_file: A YAML file whose `data` section replaces the spec's.
 
     Raises:
@@ -69,12 +69,7 @@ def load_spec(path: Path, overrides: Sequence[str] = (), *, data_file: Path | No
         raise SpecError(mistakes)
     if data_file is not None:
         mistakes += _swap_data(tree, data_file)
-    parsed = [_parse_override(text) for text in overrides]
-    mistakes += [item for item in parsed if isinstance(item, Mistake)]
-    settings = [item for item in parsed if not isinstance(item, Mistake)]
-    # A changed kind replaces its section, so it goes first: the other overrides are meant for the new one.
-    for keys, node in sorted(settings, key=lambda item: (item[0][-1] != "kind", len(item[0]))):
-        mistakes += _override(tree, keys, node)
+    mistakes += override(tree, overrides)
     spec, found = validate(tree)
     mistakes += found
     if spec is None or mistakes:
@@ -95,11 +90,17 @@ def _read_with_parent(path: Path) -> tuple[Node | None, list[Mistake]]:
     if not isinstance(extends.value, str):
         wrong = Mistake(extends.place, "extends", "expected the path of one YAML file, relative to this one")
         return tree, [*mistakes, wrong]
-    parent_path = path.parent / extends.value
+    try:
+        parent_path = path.parent / expand_home(extends.value)
+    except ValueError as error:
+        return tree, [*mistakes, Mistake(extends.place, "extends", str(error))]
     parent, more = parse_file(parent_path)
     if parent is None:
         reasons = "; ".join(mistake.message for mistake in more)
-        return tree, [*mistakes, Mistake(extends.place, "extends", f"{parent_path}: {reasons}")]
+        return tree, [
+            *mistakes,
+            Mistake(extends.place, "extends", f"{in_short(str(parent_path), 200)}: {reasons}"),
+        ]
     if further := parent.child("extends"):
         message = f"the parent {parent_path} extends a file itself; one level is allowed"
         more.append(Mistake(extends.place, "extends", f"{message} ({further.place})"))
@@ -133,40 +134,3 @@ def _swap_data(tree: Node, data_file: Path) -> list[Mistake]:
     else:
         tree.value["data"] = other.value["data"]
     return mistakes
-
-
-def _parse_override(text: str) -> tuple[list[str], Node] | Mistake:
-    match = _OVERRIDE.fullmatch(text)
-    if match is None:
-        return Mistake(COMMAND_LINE, "", f"{text!r} is no override; write key=value, such as optim.lr=3e-4")
-    key, value = match["key"], match["value"]
-    if not value.strip():
-        return Mistake(COMMAND_LINE, key, f"no value; write {key}=VALUE, or {key}=null for none")
-    node, mistakes = parse_text(value, "")
-    if node is None or mistakes:
-        reason = mistakes[0].message if mistakes else "cannot be read"
-        return Mistake(COMMAND_LINE, key, f"{value!r}: {reason}")
-    return key.split("."), node
-
-
-def _override(tree: Node, keys: list[str], value: Node) -> list[Mistake]:
-    node = tree
-    for depth, key in enumerate(keys[:-1]):
-        child = node.child(int(key) if key.isdigit() and isinstance(node.value, list) else key)
-        if child is None and isinstance(node.value, dict):
-            child = node.value[key] = Node({}, COMMAND_LINE)
-        if child is None or not isinstance(child.value, dict | list):
-            where = dotted(tuple(keys[: depth + 1]))
-            return [Mistake(COMMAND_LINE, ".".join(keys), f"{where} holds no settings of its own")]
-        node = child
-    leaf = keys[-1]
-    if isinstance(node.value, list):
-        if not leaf.isdigit() or int(leaf) >= len(node.value):
-            return [Mistake(COMMAND_LINE, ".".join(keys), f"the list has items 0 to {len(node.value) - 1}")]
-        node.value[int(leaf)] = value
-    elif isinstance(node.value, dict):
-        old = node.value.get("kind")
-        if leaf == "kind" and (old is None or old.value != value.value):
-            node.value.clear()
-        node.value[leaf] = value
-    return []

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from vidcls.files import expand_home
 from vidcls.spec.base import PositiveInt, Probability, Section, Text
 
 _WEIGHT_FILES = (".pt", ".pth", ".safetensors")
@@ -33,6 +34,13 @@ class SingleModelSection(Section):
     (TSN, arXiv:1608.00859): all but the first."""
     dropout: Probability = 0.0
     """Before the last linear layer."""
+
+    @field_validator("weights")
+    @classmethod
+    def _is_usable(cls, weights: str | None) -> str | None:
+        if weights is not None and is_weights_file(weights):
+            expand_home(weights)  # only tried: the fingerprint has the path as it was written
+        return weights
 
     @model_validator(mode="after")
     def _check_norms(self) -> Self:
@@ -66,7 +74,7 @@ class CNN3DSection(SingleModelSection):
 
 
 class FrameAverageSection(SingleModelSection):
-    """A 2D CNN a frame; its logits are joined over time."""
+    """A 2D CNN for each frame; its logits are joined over time."""
 
     kind: Literal["frame_average"]
     aggregate: Literal["mean", "max"] = "mean"
@@ -74,7 +82,7 @@ class FrameAverageSection(SingleModelSection):
 
 
 class FrameStatisticsSection(SingleModelSection):
-    """A 2D CNN a frame; mean and spread of its features over time, standardised, then classified."""
+    """A 2D CNN for each frame; mean and spread of its features over time, standardised, then classified."""
 
     kind: Literal["frame_statistics"]
 
@@ -91,7 +99,7 @@ class EarlyFusionSection(SingleModelSection):
 
 
 class LateFusionSection(SingleModelSection):
-    """A shared 2D CNN a frame that keeps a small spatial map; features joined over time, then classified."""
+    """One 2D CNN for all frames that keeps a small map; features joined over time, then classified."""
 
     kind: Literal["late_fusion"]
     join: Literal["mean", "max", "concat", "gru", "attention"] = "concat"
@@ -99,7 +107,7 @@ class LateFusionSection(SingleModelSection):
     map_size: Annotated[PositiveInt, Field(le=14)] = 4
     """Side of the spatial map kept of each frame; 1 is global pooling, which cannot see motion."""
     hidden: PositiveInt = 256
-    """Features a frame."""
+    """Features of each frame."""
 
 
 StreamSection = Annotated[

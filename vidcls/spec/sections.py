@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from vidcls.spec.base import (
     NonNegativeInt,
+    PathText,
     PositiveFloat,
     PositiveInt,
     Probability,
@@ -16,12 +17,25 @@ from vidcls.spec.base import (
     Text,
     not_identity,
 )
+from vidcls.spec.wandb_names import Entity, Project, Tag
 
 Auto = Literal["auto"]
 Split = Literal["train", "val", "test"]
 Residency = Literal["device", "memory", "mapped", "streamed"]
 Precision = Literal["fp32", "bf16", "fp16"]
 Source = Literal["auto", "videos", "frames", "flows", "videos+flows", "frames+flows"]
+Layout = Literal[
+    "auto",
+    "course",
+    "csv",
+    "ucf101",
+    "hmdb51",
+    "kinetics",
+    "ssv2",
+    "lists",
+    "split/class/video",
+    "class/video",
+]
 FlowMethod = Literal["dis", "farneback"]
 Modality = Literal["rgb", "flow", "difference", "rgb+flow", "rgb+difference"]
 Side = Annotated[PositiveInt, Field(ge=8)]
@@ -63,15 +77,18 @@ _PARTS: dict[str, tuple[int, float, float]] = {
 class DataSection(Section):
     """Where the videos are and how their files are read."""
 
-    root: Text = not_identity("data/motion10")
-    """Folder with the videos, or a CSV manifest `path,label,split[,group]`."""
+    root: PathText = not_identity("data/motion10")
+    """Folder with the videos, a CSV manifest `path,label[,split][,group]`, or a text list `path label`."""
+    layout: Layout = not_identity("auto")
+    """How the folder is read; `auto` finds out, and asks for this where two readings are possible."""
     source: Source = "auto"
     """Which to read where the data holds several; `auto` takes videos, else frames, else flows. `flows` are
     fields of optical flow that were computed before, for clip.modality: flow; `videos+flows` and
     `frames+flows` are for clip.modality: rgb+flow. Of videos, n fields are those between n + 1 frames spread
     evenly over the video, as the course made them."""
     split_number: Annotated[PositiveInt, Field(le=3)] | None = None
-    """Which of the official UCF101 lists (1 to 3); only for that layout, there 1 if unset."""
+    """Which of the numbered lists of UCF101 or HMDB51 (1 to 3); only where lists have numbers, there 1 if
+    unset."""
     val_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share of train cut off as val, by group, where the data has no val; 0.2 if unset."""
     flip_labels: dict[str, str] | None = None
@@ -131,8 +148,8 @@ class ClipSection(Section):
     flow: FlowMethod | None = None
     """How OpenCV computes the flow of videos; `dis` if unset."""
     frames: PositiveInt = 10
-    """Sampled frames a clip (T), or flow fields, or differences. A shorter video repeats them, each as evenly
-    as can be."""
+    """Sampled frames in each clip (T), or flow fields, or differences. A shorter video repeats them, each as
+    evenly as can be."""
     size: Size | None = None
     """Height and width in pixels, `[H, W]`, or the side of a square; if unset those that `model.weights` were
     trained with, [112, 112] without weights."""
@@ -185,7 +202,7 @@ class ClipSection(Section):
         for name, values in (("mean", self.mean), ("std", self.std)):
             if values is not None and len(values) != self.num_channels:
                 raise ValueError(
-                    f"{name}: expected {self.num_channels} numbers, one a channel of modality: "
+                    f"{name}: expected {self.num_channels} numbers, one for each channel of modality: "
                     f"{self.modality}, got {len(values)}"
                 )
         if self.unit == "frame" and self.sampling != "uniform":
@@ -207,7 +224,7 @@ class Clip(ClipSection):
 
 
 class AugmentSection(Section):
-    """What training does to a clip, one draw a clip. Evaluation never augments."""
+    """What training does to a clip, one draw for each clip. Evaluation never augments."""
 
     flip: Probability = 0.0
     """Probability of a left-right mirror."""
@@ -244,7 +261,7 @@ class TrainSection(Section):
 
     epochs: PositiveInt = 30
     batch_size: PositiveInt = 16
-    """Clips a step; a last batch of one clip joins the batch before it."""
+    """Clips in each step; a last batch of one clip joins the batch before it."""
     precision: Auto | Precision = "auto"
     """`auto`: bf16 where the device computes it natively, else fp16 on CUDA and fp32 on the CPU."""
     channels_last: bool = True
@@ -268,11 +285,11 @@ class TrackingSection(Section):
 
     mode: Literal["auto", "online", "offline", "disabled"] = "auto"
     """`auto`: online with credentials, else offline; never asks."""
-    project: Text = "vidcls"
-    entity: Text | None = None
+    project: Project = "vidcls"
+    entity: Entity | None = None
     group: Text | None = None
     """Runs with one group are shown together; the name of the spec if unset."""
-    tags: tuple[Text, ...] = ()
+    tags: tuple[Tag, ...] = ()
     notes: Text | None = None
     previews: NonNegativeInt = 8
     """Validation clips shown with their predictions."""

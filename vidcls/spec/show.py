@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel
 
 from vidcls.spec.experiment import Spec
+from vidcls.spec.scalars import scalar
 
 
 def plain(section: BaseModel) -> dict[str, Any]:
@@ -26,7 +27,14 @@ def _list(dumper: yaml.SafeDumper, value: list[Any]) -> yaml.Node:
     return dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=flow)
 
 
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
+    # PyYAML quotes what YAML 1.1 reads as something else; `1e3` and `0o7` are numbers under 1.2 alone.
+    is_other = not isinstance(scalar(value), str)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="'" if is_other else None)
+
+
 _Dumper.add_representer(list, _list)
+_Dumper.add_representer(str, _text)
 
 
 def yaml_text(value: Any) -> str:

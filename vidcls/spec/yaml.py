@@ -2,12 +2,14 @@
 
 Scalars follow the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema), so `3e-4` is a
 number and `on` is text; `None` counts as null besides, because Python programs write it. Tags and
-duplicate keys are refused.
+duplicate keys are refused, and so is what no spec needs and a reader would choke on: large files, devices,
+values that aliases multiply, deep nesting, numbers of many digits.
 """
 
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +17,17 @@ from typing import Any
 
 import yaml
 
-_NULL = re.compile(r"(?:null|Null|NULL|None|~|)$")
-_BOOL = re.compile(r"(?:true|True|TRUE|false|False|FALSE)$")
-_INT = re.compile(r"[-+]?[0-9]+$")
-_BASED = re.compile(r"0(?:o[0-7]+|x[0-9a-fA-F]+)$")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$")
-_INFINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)$|\.(?:nan|NaN|NAN)$")
-_PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map")}
-_MAX_DEPTH = 32
+from vidcls.spec.scalars import Scalar, has_surrogate, is_long_number, scalar
 
-Scalar = str | int | float | bool | None
+COMMAND_LINE = "command line"
+_PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map")}
+_INDEX = re.compile(r"[0-9]{1,6}")
+MAX_DEPTH = 32
+_MAX_BYTES = 2**18
+_MAX_VALUES = 50_000
+_MAX_SHOWN = 60  # characters of a foreign text in a message
+_MAX_MESSAGE = 400
+
 Path_ = tuple[str | int, ...]
 
 
@@ -43,7 +46,8 @@ class Mistake:
     message: str
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.place, self.key, self.message) if part)
+        message = in_short(self.message, _MAX_MESSAGE)
+        return ": ".join(part for part in (self.place, in_short(self.key), message) if part)
 
 
 @dataclass
@@ -74,22 +78,16 @@ class Node:
             return self.value[part]
         return None
 
+    def step(self, part: str) -> str | int:
+        """The part of a dotted key as this node takes it: an index where it is a list, else a key."""
+        return int(part) if isinstance(self.value, list) and _INDEX.fullmatch(part) else part
 
-def scalar(text: str) -> Scalar:
-    """What a plain scalar means under YAML 1.2."""
-    if _NULL.match(text):
-        return None
-    if _BOOL.match(text):
-        return text.lower() == "true"
-    if _INT.match(text):
-        return int(text)
-    if _BASED.match(text):
-        return int(text, 0)
-    if _FLOAT.match(text):
-        return float(text)
-    if _INFINITE.match(text):
-        return float(text.replace(".", ""))
-    return text
+
+def in_short(text: str, longest: int = _MAX_SHOWN) -> str:
+    """A foreign text for a message: in one line, and cut in its middle where it is long."""
+    if len(text) > longest:
+        text = f"{text[: longest - 20]}...{text[-15:]}"
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def parse_text(text: str, name: str) -> tuple[Node | None, list[Mistake]]:
@@ -97,40 +95,97 @@ def parse_text(text: str, name: str) -> tuple[Node | None, list[Mistake]]:
 
     Args:
         text: The document.
-        name: What stands before the line in places: a file name, or empty for text without lines.
+        name: What stands before the line in places: a file name.
 
     Returns:
         The tree, None where the text could not be parsed, and every mistake found.
     """
-    try:
-        root = yaml.compose(text, Loader=yaml.BaseLoader)
-    except RecursionError:
-        return None, [Mistake(name, "", "nested too deep")]
-    except yaml.MarkedYAMLError as error:
-        return None, [_syntax_mistake(error, text, name)]
-    except yaml.YAMLError as error:
-        return None, [Mistake(name, "", f"not a text file that YAML allows: {' '.join(str(error).split())}")]
+    root = _compose(text, name)
+    if isinstance(root, Mistake):
+        return None, [root]
     if root is None:
         return None, [Mistake(name, "", "empty file; a spec needs at least `name` and `model`")]
-    mistakes: list[Mistake] = []
-    return _convert(root, name, (), mistakes), mistakes
+    converter = _Converter(name)
+    try:
+        return converter.convert(root, ()), converter.mistakes
+    except _TooManyError as error:
+        return None, [Mistake(name, "", str(error))]
+
+
+def parse_value(text: str, *, items_are_text: bool = False) -> Node | str:
+    """Parse a list or a mapping in YAML's flow style, such as `[a, b]`, from the command line.
+
+    Args:
+        text: Begins with a bracket.
+        items_are_text: Take plain scalars as they are written, `2024` and `true` too.
+
+    Returns:
+        The value, or what is wrong.
+    """
+    root = _compose(text, "")
+    if not isinstance(root, yaml.Node):
+        return root.message if root else "cannot be read"
+    if rest := text[root.end_mark.index :].strip():
+        return f"nothing may follow the closing bracket, found {in_short(repr(rest))}"
+    converter = _Converter("", plain_is_text=items_are_text)
+    try:
+        node = converter.convert(root, ())
+    except _TooManyError as error:
+        return str(error)
+    return converter.mistakes[0].message if converter.mistakes else node
 
 
 def parse_file(path: Path) -> tuple[Node | None, list[Mistake]]:
     """Parse a YAML file that must hold a mapping; what cannot be read is a mistake, never an exception."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = _read(path)
     except FileNotFoundError:
         return None, [Mistake(str(path), "", f"no such file{_nearby(path)}")]
     except UnicodeDecodeError:
         return None, [Mistake(str(path), "", "binary file; expected a YAML spec in UTF-8 text")]
     except OSError as error:
-        return None, [Mistake(str(path), "", f"cannot be read: {error.strerror}")]
+        return None, [Mistake(in_short(str(path)), "", f"cannot be read: {error.strerror}")]
+    except ValueError as error:
+        return None, [Mistake(in_short(str(path)), "", str(error))]
     node, mistakes = parse_text(text, str(path))
     if node is not None and not isinstance(node.value, dict):
         got = "a list" if isinstance(node.value, list) else f"the text {str(node.value)[:40]!r}"
         return None, [*mistakes, Mistake(node.place, "", f"expected `key: value` lines, found {got}")]
     return node, mistakes
+
+
+def _read(path: Path) -> str:
+    if "\0" in str(path):
+        raise ValueError("a path holds no NUL character")
+    mode = path.stat().st_mode
+    # Asked first: a pipe without a writer is waited for as it is opened, and a device may never end.
+    if not stat.S_ISREG(mode):
+        raise ValueError(
+            f"{'a folder' if stat.S_ISDIR(mode) else 'a device or a pipe'}; expected a YAML file"
+        )
+    with path.open("rb") as file:
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise ValueError(f"larger than {_MAX_BYTES // 1024} KB; expected a YAML file written by hand")
+    return content.decode("utf-8-sig")
+
+
+def _compose(text: str, name: str) -> yaml.Node | Mistake | None:
+    try:
+        return yaml.compose(text, Loader=yaml.BaseLoader)
+    except RecursionError:
+        return Mistake(name, "", "nested too deep")
+    except yaml.MarkedYAMLError as error:
+        return _syntax_mistake(error, text, name)
+    except yaml.YAMLError as error:
+        return Mistake(name, "", f"not a text file that YAML allows: {' '.join(str(error).split())}")
+    except (
+        ValueError,
+        OverflowError,
+    ):  # PyYAML's, of a code point or a version that is no number of Python's
+        return Mistake(
+            name, "", "not valid YAML: an escape such as \\U or a %YAML line with a number too large"
+        )
 
 
 def _nearby(path: Path) -> str:
@@ -154,46 +209,84 @@ def _syntax_mistake(error: yaml.MarkedYAMLError, text: str, name: str) -> Mistak
     place = f"{name}:{line + 1}" if name else ""
     if "\t" in content[: len(content) - len(content.lstrip())] or "'\\t'" in str(error.problem):
         return Mistake(place, "", "a tab; YAML indents with spaces only")
-    return Mistake(place, "", f"not valid YAML: {error.problem or error.context}")
+    return Mistake(place, "", f"not valid YAML: {in_short(str(error.problem or error.context))}")
 
 
-def _convert(node: yaml.Node, name: str, path: Path_, mistakes: list[Mistake]) -> Node:
-    place = f"{name}:{node.start_mark.line + 1}" if name else "command line"
-    key = dotted(path)
-    if len(path) > _MAX_DEPTH:
-        mistakes.append(Mistake(place, key, "nested too deep, or an alias that holds itself"))
-        return Node(None, place)
-    if node.tag not in _PLAIN_TAGS:
-        shown = node.tag.replace("tag:yaml.org,2002:", "!!")
-        mistakes.append(Mistake(place, key, f"YAML tag {shown} is not allowed; write the plain value"))
-    if isinstance(node, yaml.ScalarNode):
-        return Node(scalar(node.value) if node.style is None else node.value, place)
-    if isinstance(node, yaml.SequenceNode):
-        items = [_convert(item, name, (*path, i), mistakes) for i, item in enumerate(node.value)]
-        return Node(items, place)
-    assert isinstance(node, yaml.MappingNode)
-    return Node(dict(_pairs(node, name, path, mistakes)), place)
+class _TooManyError(Exception):
+    """More values than memory should hold; what was read of them is of no use."""
 
 
-def _pairs(
-    node: yaml.MappingNode, name: str, path: Path_, mistakes: list[Mistake]
-) -> Iterator[tuple[str, Node]]:
-    first: dict[str, int] = {}
-    for key_node, value_node in node.value:
-        line = key_node.start_mark.line + 1
-        place = f"{name}:{line}" if name else "command line"
-        if not isinstance(key_node, yaml.ScalarNode):
-            mistakes.append(Mistake(place, dotted(path), "a key must be plain text"))
-            continue
-        key = key_node.value
-        if key in first:
-            where = f"first on line {first[key]}"
-            mistakes.append(Mistake(place, dotted((*path, key)), f"duplicate key, {where}"))
-            continue
-        first[key] = line
-        child = _convert(value_node, name, (*path, key), mistakes)
-        # A section's place is its key, where an editor's cursor belongs, not its first child.
-        yield key, Node(child.value, place)
+class _Converter:
+    """Makes nodes of PyYAML's, and collects what is wrong.
+
+    Args:
+        name: Of the file; empty for the command line.
+        plain_is_text: Whether a scalar without quotes is text, whatever it looks like.
+    """
+
+    def __init__(self, name: str, *, plain_is_text: bool = False) -> None:
+        self.mistakes: list[Mistake] = []
+        self._name = name
+        self._plain_is_text = plain_is_text
+        self._num_values = 0
+
+    def convert(self, node: yaml.Node, path: Path_) -> Node:
+        """The tree below a node; an alias is its anchor's value once more."""
+        place = self._place(node)
+        self._num_values += 1
+        if self._num_values > _MAX_VALUES:
+            raise _TooManyError(
+                f"more than {_MAX_VALUES:,} values, an alias counted as all that it stands for"
+            )
+        if len(path) > MAX_DEPTH:
+            self._wrong(place, path, "nested too deep, or an alias that holds itself")
+            return Node(None, place)
+        if node.tag not in _PLAIN_TAGS:
+            shown = in_short(node.tag.replace("tag:yaml.org,2002:", "!!"))
+            self._wrong(place, path, f"YAML tag {shown} is not allowed; write the plain value")
+        if isinstance(node, yaml.ScalarNode):
+            return Node(self._scalar(node, place, path), place)
+        if isinstance(node, yaml.SequenceNode):
+            return Node([self.convert(item, (*path, i)) for i, item in enumerate(node.value)], place)
+        assert isinstance(node, yaml.MappingNode)
+        return Node(dict(self._pairs(node, path)), place)
+
+    def _scalar(self, node: yaml.ScalarNode, place: str, path: Path_) -> Scalar:
+        text: str = node.value
+        if has_surrogate(text):
+            self._wrong(place, path, "a character that UTF-8 cannot hold")
+            return None
+        if node.style is not None or self._plain_is_text:
+            return text
+        if is_long_number(text):
+            self._wrong(place, path, f"a number of {len(text):,} digits; put it in quotes if it is text")
+            return None
+        return scalar(text)
+
+    def _pairs(self, node: yaml.MappingNode, path: Path_) -> Iterator[tuple[str, Node]]:
+        first: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            place = self._place(key_node)
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._wrong(place, path, "a key must be plain text")
+                continue
+            key = key_node.value
+            if has_surrogate(key):
+                self._wrong(place, path, "a key with a character that UTF-8 cannot hold")
+                continue
+            if key in first:
+                self._wrong(place, (*path, key), f"duplicate key, first on line {first[key]}")
+                continue
+            first[key] = key_node.start_mark.line + 1
+            child = self.convert(value_node, (*path, key))
+            # A section's place is its key, where an editor's cursor belongs, not its first child.
+            yield key, Node(child.value, place)
+
+    def _place(self, node: yaml.Node) -> str:
+        return f"{self._name}:{node.start_mark.line + 1}" if self._name else COMMAND_LINE
+
+    def _wrong(self, place: str, path: Path_, message: str) -> None:
+        self.mistakes.append(Mistake(place, dotted(path), message))
 
 
 def dotted(path: Path_) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from vidcls.spec.explain import SpecError
-from vidcls.spec.load import COMMAND_LINE, LoadedSpec, load_spec
-from vidcls.spec.yaml import Mistake
+from vidcls.spec.load import LoadedSpec, load_spec
+from vidcls.spec.show import flatten, plain
+from vidcls.spec.yaml import COMMAND_LINE, Mistake, in_short
 from vidcls.sweep.command import unset_variables
-from vidcls.sweep.distributions import TAIL, Real
-from vidcls.sweep.file import SweepFile
+from vidcls.sweep.distributions import TAIL, IntUniform, LogNormal, Real
+from vidcls.sweep.file import Metric, SweepFile
 from vidcls.sweep.hyperband import bands
 from vidcls.sweep.space import Point, overrides
 
@@ -86,6 +88,7 @@ def check_points(sweep: SweepFile) -> tuple[LoadedSpec | None, list[Mistake]]:
                 break  # the experiment is wrong by itself
         else:
             loaded = loaded or here
+            mistakes += _retyped(sweep, here, point)
     return loaded, _first_of_each(mistakes)
 
 
@@ -111,9 +114,16 @@ def check_metric(sweep: SweepFile, loaded: LoadedSpec | None) -> list[Mistake]:
         mistakes.append(Mistake(place, "metric.name", f"{message}{metric.name.replace('test/', 'val/')}?"))
     elif metric.name not in METRICS:
         mistakes.append(Mistake(place, "metric.name", _never_logged(metric.name)))
-    elif not metric.name.endswith("loss") and "metric.goal" not in sweep.places:
+    elif not _is_loss(metric) and "metric.goal" not in sweep.places:
         message = f"not given, and W&B then minimises {metric.name}; write goal: maximize"
         mistakes.append(Mistake(place, "metric.goal", message))
+    elif _is_loss(metric) == (metric.goal == "maximize"):
+        better = "the smaller the better" if _is_loss(metric) else "the larger the better"
+        message = f"{metric.goal} looks for the worst model, for of {metric.name} {better}; write goal: "
+        message += "minimize" if _is_loss(metric) else "maximize"
+        mistakes.append(Mistake(sweep.place("metric.goal"), "metric.goal", message))
+    elif message := _never_reached(metric):
+        mistakes.append(Mistake(sweep.place("metric.target"), "metric.target", message))
     rule = sweep.early_terminate
     if rule is not None and loaded is not None and "train.epochs" not in sweep.space.parameters:
         first, epochs = bands(rule)[0], loaded.spec.train.epochs
@@ -123,12 +133,56 @@ def check_metric(sweep: SweepFile, loaded: LoadedSpec | None) -> list[Mistake]:
     return mistakes
 
 
+def check_rates(sweep: SweepFile) -> list[Mistake]:
+    """Refuse ranges of learning rates that go above 1: so far out, a bound was meant in another way."""
+    mistakes = []
+    for name in sweep.space.searched:
+        distribution = sweep.space.parameters[name]
+        if name.rpartition(".")[2] != "lr" or not isinstance(distribution, Real | IntUniform):
+            continue
+        # Of a distribution without ends the half is looked at: its tail may go anywhere.
+        has_ends = isinstance(distribution, IntUniform) or distribution.shape.ends is not None
+        largest = distribution.examples()[-1] if has_ends else distribution.value(0.5)
+        if largest > 1:
+            what = (
+                f"learning rates up to {largest:.4g}"
+                if has_ends
+                else f"half of its rates above {largest:.4g}"
+            )
+            message = f"draws {what}; "
+            if isinstance(distribution, Real) and isinstance(distribution.shape, LogNormal):
+                message += "mu and sigma are those of log x: rates around 0.001 have mu: -6.9. "
+            message += "Where rates above 1 are meant, list them: values: [0.5, 1.0, 2.0]"
+            mistakes.append(Mistake(sweep.place(f"parameters.{name}"), f"parameters.{name}", message))
+    return mistakes
+
+
+def _is_loss(metric: Metric) -> bool:
+    return metric.name.endswith("loss")
+
+
+def _never_reached(metric: Metric) -> str:
+    """Why no trial can reach the target; empty where one can."""
+    target = metric.target
+    if target is None:
+        return ""
+    if _is_loss(metric):
+        return "" if target > 0 else f"{target:g} is never reached: a loss is above 0"
+    if target <= 1:
+        return ""
+    guess = f"; for {target:g} % write target: {target / 100:g}" if target <= 100 else ""
+    return f"{target:g} is never reached: {metric.name} is a share from 0 to 1{guess}"
+
+
 def _not_there(sweep: SweepFile) -> str:
     for name in unset_variables([str(sweep.spec_path), str(sweep.data_file), *sweep.overrides]):
         return f"the environment variable {name} is not set"
     for path in (sweep.spec_path, sweep.data_file):
-        if path is not None and not path.is_file():
-            return f"{path}: no such file; its path counts from the folder in which you are"
+        try:
+            if path is not None and not path.is_file():
+                return f"{path}: no such file; its path counts from the folder in which you are"
+        except OSError as error:
+            return f"{in_short(str(path))}: {error.strerror}"
     return ""
 
 
@@ -138,7 +192,7 @@ def _never_logged(name: str) -> str:
         return f"is no curve but a summary; a trial's value is its best epoch anyway: write {plain}"
     near = get_close_matches(name, METRICS, n=1) or [m for m in METRICS if m.endswith(f"/{name}")][-1:]
     guess = f"did you mean {near[0]}? " if near else ""
-    return f"{name} is never logged; {guess}Logged are {', '.join(METRICS)}"
+    return f"{in_short(name)} is never logged; {guess}Logged are {', '.join(METRICS)}"
 
 
 def _without_effect(sweep: SweepFile) -> list[Mistake]:
@@ -173,6 +227,22 @@ def _points(sweep: SweepFile) -> Iterator[tuple[Point, tuple[str, ...]]]:
 def _load(sweep: SweepFile, point: Point, settings: Sequence[str] = ()) -> LoadedSpec:
     asked = (*sweep.overrides, *settings, *overrides(point))
     return load_spec(sweep.spec_path, asked, data_file=sweep.data_file)
+
+
+def _retyped(sweep: SweepFile, loaded: LoadedSpec, point: Point) -> Iterator[Mistake]:
+    """Values that are text in the file and none in the experiment, or the other way about."""
+    settings = flatten(plain(loaded.spec))
+    for key, value in point.items():
+        got = settings.get(key, value)
+        if isinstance(value, str) != isinstance(got, str):
+            place = sweep.place(f"parameters.{key}")
+            if isinstance(value, str):
+                message = (
+                    f"the text {value!r} becomes {json.dumps(got)} in the training; write it without quotes"
+                )
+            else:
+                message = f"expected text, got {json.dumps(value)}; put it in quotes"
+            yield Mistake(place, key, message)
 
 
 def _placed(sweep: SweepFile, mistake: Mistake, point: Point, varied: tuple[str, ...]) -> Mistake:

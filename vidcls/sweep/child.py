@@ -34,6 +34,7 @@ from vidcls.runs import Run
 from vidcls.signals import StoppedError
 from vidcls.spec.load import load_spec
 from vidcls.sweep.messages import Epoch, Order, Outcome
+from vidcls.text import printable_lines
 from vidcls.tracking.jsonl import Row, read_rows
 from vidcls.train.loop import DivergedError, Loop, Metrics
 from vidcls.train.start import Options, train
@@ -54,7 +55,7 @@ class _Trial:
         self.epoch_number = 0
 
     def say(self, text: str) -> None:
-        print(text, flush=True)  # noqa: T201  (stdout is the trial's log)
+        print(printable_lines(text), flush=True)  # noqa: T201  (stdout is the trial's log)
 
     def stage(self, name: str, done: int, total: int) -> None:
         if done == total:
@@ -90,13 +91,17 @@ def run_trial(order: Order, worker: Connection, alive: Connection) -> None:
     # What the forkserver imported stays for good: a collection would copy all of its pages to look at them.
     gc.freeze()
     threading.Thread(target=_end_with, args=(alive,), name="vidcls-worker", daemon=True).start()
-    with order.log_file.open("a", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
+    with (
+        order.log_file.open("a", buffering=1, encoding="utf-8", errors="backslashreplace") as log,
+        redirect_stdout(log),
+        redirect_stderr(log),
+    ):
         # Whatever writes past Python, a decoder or the driver, goes to the log too.
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
         outcome = _train(order, _Trial(worker, patience_s=order.patience_s))
         if outcome.message:
-            print(f"{outcome.kind}: {outcome.message}")  # noqa: T201
+            print(printable_lines(f"{outcome.kind}: {outcome.message}"))  # noqa: T201
         sys.stdout.flush()
     worker.send(outcome)
     worker.close()

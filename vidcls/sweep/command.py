@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal
 
-from vidcls.spec.yaml import Node
+from vidcls.files import expand_home
+from vidcls.spec.yaml import Node, in_short
 from vidcls.sweep.reading import Reader, shown
 
 Engine = Literal["serverless", "wandb"]
@@ -123,7 +124,7 @@ def _read_arguments(reader: Reader, node: Node, words: list[str], engine: Engine
             reader.wrong(node, "command", f"{word}: {reason}; write ${{args}}")
         elif word == "--data" or word.startswith("--data="):
             file = next(rest, "") if word == "--data" else word.removeprefix("--data=")
-            data_file = Path(file)
+            data_file = _path(reader, node, file)
             if not file:
                 reader.wrong(node, "command", "--data needs a file")
         elif _SETTING.fullmatch(word) and not word.startswith(("--device=", "--restart=")):
@@ -140,7 +141,15 @@ def _read_arguments(reader: Reader, node: Node, words: list[str], engine: Engine
         named = ", ".join(specs) or "none"
         reader.wrong(node, "command", f"`vidcls train` takes one spec file, got {named}")
         return None
-    return Command(Path(specs[0]), tuple(overrides), data_file)
+    return Command(_path(reader, node, specs[0]), tuple(overrides), data_file)
+
+
+def _path(reader: Reader, node: Node, word: str) -> Path:
+    try:
+        return Path(expand_home(word))
+    except ValueError as error:
+        reader.wrong(node, "command", f"{in_short(word)}: {error}")
+        return Path(word)
 
 
 def _check_option(reader: Reader, node: Node, word: str, engine: Engine) -> None:

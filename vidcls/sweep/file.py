@@ -14,6 +14,7 @@ from typing import Literal
 
 from vidcls.spec.explain import SpecError
 from vidcls.spec.load import LoadedSpec
+from vidcls.spec.wandb_names import entity_mistake, project_mistake
 from vidcls.spec.yaml import Mistake, Node, parse_file
 from vidcls.sweep.command import EXAMPLE, Engine, read_command
 from vidcls.sweep.distributions import Constant, Distribution
@@ -149,10 +150,10 @@ def check_against_spec(sweep: SweepFile) -> LoadedSpec:
     Raises:
         SpecError: Naming every mistake by file, line and key.
     """
-    from vidcls.sweep.check import check_metric, check_points
+    from vidcls.sweep.check import check_metric, check_points, check_rates
 
     loaded, mistakes = check_points(sweep)
-    mistakes += check_metric(sweep, loaded)
+    mistakes += check_metric(sweep, loaded) + check_rates(sweep)
     if loaded is None or mistakes:
         raise SpecError(sorted(set(mistakes), key=_by_line))
     return loaded
@@ -170,6 +171,9 @@ def _read(reader: Reader, tree: Node, path: Path, text: str, engine: Engine) -> 
     allowed = _KEYS if engine == "serverless" else (*_KEYS, "controller")
     given = reader.section(tree, "", allowed, refused=refused)
     texts = {key: reader.text(given[key], key) for key in _TEXTS if key in given}
+    for key, mistake_in in (("project", project_mistake), ("entity", entity_mistake)):
+        if (name := texts.get(key)) and (mistake := mistake_in(name)):
+            reader.wrong(given[key], key, mistake)
     method = _read_method(reader, tree, given)
     metric = _read_metric(reader, given["metric"], method) if "metric" in given else None
     rule = read_hyperband(reader, given["early_terminate"]) if "early_terminate" in given else None

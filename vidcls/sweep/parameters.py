@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from vidcls.spec.yaml import Node
+from vidcls.spec.yaml import Node, in_short
 from vidcls.sweep.distributions import (
     Beta,
     Categorical,
@@ -71,9 +71,10 @@ def read_parameters(reader: Reader, node: Node, *, nested_reason: str = "") -> d
         if distribution := _Parameter(reader, leaf, f"parameters.{name}").read():
             found[path] = distribution
     for name in first:
-        inside = [other for other in first if other.startswith(f"{name}.")]
-        if inside:
-            reader.wrong(first[name], f"parameters.{name}", f"replaces the section that {inside[0]} sets")
+        parts = name.split(".")
+        for above in (".".join(parts[:k]) for k in range(1, len(parts))):
+            if above in first:
+                reader.wrong(first[above], f"parameters.{above}", f"replaces the section that {name} sets")
     return {".".join(path): found[path] for path in sorted(found)}
 
 
@@ -167,11 +168,13 @@ class _Parameter:
         values = [item.plain() for item in node.value]
         if not self._is_json("values", values):
             return None
-        texts = [_canonical(value) for value in values]
-        for k, text in enumerate(texts):
-            if text in texts[:k]:
-                self._reader.wrong(node.value[k], f"{self._key}.values", f"{text} is given twice")
+        seen: set[str] = set()
+        for item, value in zip(node.value, values, strict=True):
+            text = _canonical(value)
+            if text in seen:
+                self._reader.wrong(item, f"{self._key}.values", f"{in_short(text)} is given twice")
                 return None
+            seen.add(text)
         if not weighted:
             return Categorical(tuple(values))
         shares = self._probabilities(len(values))
@@ -190,7 +193,9 @@ class _Parameter:
         node = self._child("probabilities")
         items = node.value if isinstance(node.value, list) else []
         if len(items) != num_values:
-            self._reader.wrong(node, key, f"expected {num_values} numbers, one a value, got {shown(node)}")
+            self._reader.wrong(
+                node, key, f"expected {num_values} numbers, one for each value, got {shown(node)}"
+            )
             return None
         found = [self._reader.number(item, key) for item in items]
         shares = tuple(share for share in found if share is not None)
@@ -234,7 +239,23 @@ class _Parameter:
             self._wrong("max", advice)
             return None
         low, high = pair if family == "log_uniform" else (-pair[1], -pair[0])
-        return LogUniform(math.exp(low), math.exp(high))
+        shape = LogUniform(math.exp(low), math.exp(high))
+        return None if self._could_be_values(kind, *pair, shape=shape) else shape
+
+    def _could_be_values(self, kind: str, low: float, high: float, *, shape: LogUniform) -> bool:
+        """Refuse bounds that are exponents to W&B, and to most people the values themselves."""
+        # Exponents of 1 / x are above 0 for all x below 1, so of those only small ones are odd.
+        is_odd = low >= 0 and high <= 1 if kind.startswith("inv") else low > 0 or (low == 0 and high <= 1)
+        if is_odd:
+            other = f"{kind.removeprefix('inv_')}_values"
+            values = f"min: {low:g}, max: {high:g}" if low > 0 else "min (above 0) and max"
+            self._wrong(
+                "",
+                f"{kind} takes exponents of e: this draws from {shape.low:.4g} to {shape.high:.4g}. For "
+                f"values from {low:g} to {high:g} write distribution: {other}, {values}; for those draws, "
+                f"distribution: {other}, min: {shape.low:.6g}, max: {shape.high:.6g}",
+            )
+        return is_odd
 
     def _q(self) -> float | None:
         found = self._numbers("q", "q", q=1)

@@ -154,9 +154,11 @@ def end_of(*, until: str | None, max_hours: float | None) -> float | None:
                 at += timedelta(days=at <= now)
             else:
                 at = datetime.fromisoformat(until)
-        except ValueError:
+            ends.append(at.timestamp())
+        except (ValueError, OverflowError):
             raise UserError(f"--until {until}: no time", hint="write 23:30, or 2026-12-24T18:00") from None
-        ends.append(at.timestamp())
+        if ends[-1] <= 0:
+            raise UserError(f"--until {until}: long ago", hint="write 23:30, or 2026-12-24T18:00")
     return min(ends, default=None)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from vidcls.spec.yaml import Mistake, Node, Path_, dotted, scalar
+from vidcls.spec.scalars import is_long_number, scalar
+from vidcls.spec.yaml import Mistake, Node, Path_, dotted, in_short
 
 _EXPONENT = re.compile(r"(?P<sign>[-+]?)(?P<digits>[0-9.]+)[eE](?P<exponent>[-+]?[0-9]+)")
 
@@ -94,8 +95,7 @@ class Reader:
 def shown(node: Node) -> str:
     """A value for a message."""
     value = node.plain()
-    text = "nothing" if value is None else repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return "nothing" if value is None else in_short(repr(value))
 
 
 def misread_by_wandb(text: str, name: str) -> list[Mistake]:
@@ -105,10 +105,12 @@ def misread_by_wandb(text: str, name: str) -> list[Mistake]:
     """
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, RecursionError):
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
         return []  # reported by whoever parses the file
     mistakes = []
     for path, node in _scalars(root, (), set()) if root else ():
+        if is_long_number(node.value):
+            continue  # reported by whoever parses the file
         theirs, ours = _as_pyyaml(node), scalar(node.value)
         if node.style is None and repr(theirs) != repr(ours):
             what = "text" if isinstance(theirs, str) else str(theirs)
@@ -138,7 +140,7 @@ def _scalars(node: yaml.Node, path: Path_, seen: set[int]) -> Iterator[tuple[Pat
 def _as_pyyaml(node: yaml.ScalarNode) -> Any:
     try:
         return yaml.SafeLoader("").construct_object(node)
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, OverflowError):
         return node.value
 
 

@@ -6,18 +6,22 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 
+from vidcls.sockets import use_short_socket_paths
 from vidcls.sweep.messages import Epoch, Order, Outcome, enter
 from vidcls.sweep.trials import Lease, Trial
 
 _QUEUE_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT)
 _LEAVING_S = 10.0
 """A child that has said its last word has so long to end by itself."""
+ChildMain = Callable[[Order, Connection, Connection], None]
+"""First function of a child; it gets what to do, a pipe to the worker, and one that closes with it."""
 
 
 @dataclass
@@ -99,9 +103,15 @@ class Slot:
 
 
 class Crew:
-    """Starts children: of one forkserver, which has imported torch and computed nothing."""
+    """Starts children: of one forkserver, which has imported torch and computed nothing.
 
-    def __init__(self) -> None:
+    Args:
+        main: First function of a child. Tests of the rules of a search bring one that follows a script.
+    """
+
+    def __init__(self, main: ChildMain = enter) -> None:
+        self._main = main
+        use_short_socket_paths()
         self._context: ForkServerContext = get_context("forkserver")
         self._context.set_forkserver_preload(["vidcls.sweep.child"])
 
@@ -109,7 +119,7 @@ class Crew:
         """Train a trial in a new child."""
         pipe, theirs = self._context.Pipe()
         alive_theirs, alive = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=enter, args=(order, theirs, alive_theirs))
+        process = self._context.Process(target=self._main, args=(order, theirs, alive_theirs))
         # A queue signals all processes of a job. The forkserver, which the first child starts, never hears;
         # its children inherit that, and what comes before they listen waits for them.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, _QUEUE_SIGNALS)

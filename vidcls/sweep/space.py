@@ -67,11 +67,14 @@ class Space:
 
 
 def overrides(point: Point) -> tuple[str, ...]:
-    """A point as overrides of a spec that mean exactly its values: `optim.lr=0.001`, `model.join="gru"`."""
-    return tuple(f"{key}={_yaml(value)}" for key, value in point.items())
+    """A point as overrides of a spec that mean its values: `optim.lr=0.001`, `model.join=gru`."""
+    return tuple(f"{key}={_written(value)}" for key, value in point.items())
 
 
-def _yaml(value: Any) -> str:
-    """A JSON value as YAML in one line: its escapes for rare characters are not those of JSON."""
+def _written(value: Any) -> str:
+    """A JSON value as an override takes it: text as it is, the rest as YAML in one line."""
+    if isinstance(value, str):
+        return value
     text = json.dumps(value, ensure_ascii=False)
+    # The escapes of YAML for rare characters are not those of JSON.
     return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in text)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import re
 import signal
@@ -21,10 +20,14 @@ from pathlib import Path
 import psutil
 
 from vidcls.errors import ExitCode, UserError, VidclsError
+from vidcls.sweep.space import overrides
+from vidcls.tracking.limits import SERVICE, limit_s
+from vidcls.tracking.patient_client import wait_for_sessions
 
 _WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
 _ENDS = (signal.SIGTERM, signal.SIGINT)
 _CREATED = re.compile(r"wandb agent (\S+/\S+/\S+)")
+_CLIENT = (sys.executable, "-m", "vidcls.tracking.patient_client")
 _SWEEP = re.compile(r"[\w.-]+/[\w.-]+/[\w-]+")
 
 
@@ -43,7 +46,7 @@ def create_sweep(file: Path, *, project: str | None = None, entity: str | None =
         VidclsError: If the server cannot be reached or refuses it, with its own words.
     """
     where = [f"--{name}={value}" for name, value in (("project", project), ("entity", entity)) if value]
-    command = [sys.executable, "-m", "wandb", "sweep", *where, str(file)]
+    command = [*_CLIENT, "sweep", *where, str(file)]
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=_environment(), check=False
     )
@@ -84,7 +87,7 @@ def run_agent(sweep: str, *, count: int | None = None) -> ExitCode:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # A training hears pending warnings as soon as it listens; while it still starts they would kill it.
     signal.pthread_sigmask(signal.SIG_BLOCK, _WARNINGS)
-    command = [sys.executable, "-m", "wandb", "agent", *limit, sweep]
+    command = [*_CLIENT, "agent", *limit, sweep]
     agent = subprocess.Popen(command, env=_environment())
     awaited = (*_WARNINGS, *_ENDS, signal.SIGCHLD)
     signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
@@ -125,6 +128,7 @@ def _hand_back(sweep: str, run_id: str) -> None:
     os.environ.update(place, WANDB_RUN_ID=run_id)
     import wandb
 
+    wait_for_sessions()
     try:
         state = wandb.Api().run(f"{entity}/{project}/{run_id}").state
     except (ValueError, wandb.errors.CommError):  # it was never begun
@@ -149,16 +153,17 @@ def point_overrides() -> list[str]:
         raise UserError("no point of a sweep: this is for a function that `wandb.agent` runs")
     import yaml
 
-    content: Mapping[str, object] = yaml.safe_load(Path(path).read_text())
-    points = {key: entry["value"] for key, entry in content.items() if isinstance(entry, dict)}
-    return [f"{key}={json.dumps(value)}" for key, value in points.items()]
+    content: Mapping[str, object] = yaml.safe_load(Path(path).read_bytes())
+    point = {key: entry["value"] for key, entry in content.items() if isinstance(entry, dict)}
+    return list(overrides(point))
 
 
 def _environment() -> dict[str, str]:
     """This one, with the `vidcls` and `python` of this installation first: a sweep's command names them."""
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
     # A service of another client, which may be gone.
-    return {name: v for name, v in os.environ.items() if name != "WANDB_SERVICE"} | {"PATH": path}
+    kept = {name: v for name, v in os.environ.items() if name != "WANDB_SERVICE"}
+    return {SERVICE: f"{limit_s(SERVICE):g}", **kept, "PATH": path}
 
 
 def _main() -> int:

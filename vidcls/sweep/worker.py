@@ -67,7 +67,7 @@ class Leaving:
 class SweepWorker:
     """Trains trials until there are none, or until it has to go."""
 
-    def __init__(self, folder: SweepFolder, place: Place) -> None:
+    def __init__(self, folder: SweepFolder, place: Place, *, crew: Crew | None = None) -> None:
         self._folder, self._place = folder, place
         options = folder.options()
         self._me = Worker(folder.shelf, num_gpus=place.num_gpus, job=place.job)
@@ -80,7 +80,7 @@ class SweepWorker:
         self._control = folder.control()
         self._budget = Budget(options, self._control, self._workers, place, load_spec(folder.base_file).spec)
         self._keeper = Keeper(keep=options.keep, goal=self._supply.goal)
-        self._crew = Crew()
+        self._crew = crew or Crew()
         self._slots: list[Slot] = []
         self._num_slots = options.per_gpu
         self._lease_s = options.lease_s

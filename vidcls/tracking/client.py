@@ -17,7 +17,9 @@ import numpy as np
 
 from vidcls.files import write_json
 from vidcls.spec.sections import TrackingSection
+from vidcls.text import printable
 from vidcls.tracking.jsonl import Row
+from vidcls.tracking.limits import INIT, SERVICE, limit_s
 from vidcls.tracking.mode import Mode
 from vidcls.tracking.previews import encode_clip
 from vidcls.tracking.tracker import Preview
@@ -25,8 +27,8 @@ from vidcls.tracking.tracker import Preview
 if TYPE_CHECKING:
     import wandb
 
-INIT_TIMEOUT_S = 20.0
-"""How long the server may take to answer at the start, two seconds being usual."""
+MAX_CELLS = 10_000
+"""Rows of a table that W&B shows; it drops the others without a word."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ class Start:
             config={**self.spec, "leak_state": self.leak_state},
             dir=str(self.run_dir),
             settings=wandb.Settings(
-                init_timeout=INIT_TIMEOUT_S,
+                # Offline there is no server to wait for, only this machine.
+                init_timeout=limit_s(INIT if mode == "online" else SERVICE),
                 finish_timeout=finish_timeout_s,
                 finish_timeout_raises=True,
                 console="off",
@@ -156,20 +159,31 @@ def log_confusion(run: wandb.Run, number: int, counts: np.ndarray, classes: Sequ
     if number < run.starting_step:
         return
 
-    # Empty cells are left out, since a table shows 10,000 rows; the diagonal names every class.
-    cells = [
-        [classes[true], classes[predicted], int(counts[true, predicted])]
-        for true, predicted in np.ndindex(*counts.shape)
-        if true == predicted or counts[true, predicted]
-    ]
+    cells = confusion_cells(counts, classes)
+    title = "Confusion matrix (val)"
+    if len(cells) == MAX_CELLS:
+        title += f": its {MAX_CELLS:,} largest cells; report/val-best/confusion.csv has all"
     columns: list[str | int] = ["Actual", "Predicted", "nPredictions"]
     chart = wandb.plot_table(
         "wandb/confusion_matrix/v1",
         wandb.Table(columns=columns, data=cells),
         fields={str(column): column for column in columns},
-        string_fields={"title": "Confusion matrix (val)"},
+        string_fields={"title": title},
     )
     run.log({"val/confusion": chart}, step=number, commit=False)
+
+
+def confusion_cells(counts: np.ndarray, classes: Sequence[str]) -> list[list[str | int]]:
+    """The cells of a confusion matrix that a table of W&B has room for: true class, predicted class, videos.
+
+    Empty cells are left out, but for the diagonal, which names every class; the largest come first.
+    """
+    # The diagonal is kept where it is empty; of the rest only what was counted.
+    weights = counts + np.eye(len(counts)) / 2
+    at = np.argwhere(weights)
+    order = np.argsort(-weights[tuple(at.T)], kind="stable")[:MAX_CELLS]
+    names = [printable(name) for name in classes]
+    return [[names[true], names[predicted], int(counts[true, predicted])] for true, predicted in at[order]]
 
 
 def upload_checkpoint(run: wandb.Run, path: Path, metrics: Mapping[str, float], *, timeout_s: float) -> None:

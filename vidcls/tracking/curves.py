@@ -6,27 +6,30 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidcls.files import atomic_file
+from vidcls.drawing import Say, drawable, drawn
 from vidcls.tracking.jsonl import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 TRAIN, VAL, GREY = "#3b6fb6", "#d1603d", "#5c6570"
 
 
-def draw_curves(rows: Sequence[Row], path: Path, *, title: str) -> None:
-    """Draws the rows of `metrics.jsonl` to a PNG.
+def draw_curves(rows: Sequence[Row], path: Path, *, title: str, say: Say) -> None:
+    """Draws the rows of `metrics.jsonl` to a PNG; where it cannot, it says so.
 
     Args:
         rows: As `read_rows` gives them; those with a `step` are drawn.
         path: Where the picture goes.
         title: Names the run.
+        say: Told what went wrong.
     """
-    # The object interface: pyplot keeps state of its own, and may pick a window system.
-    from matplotlib.figure import Figure
+    with drawn(path, size_in=(11, 3.4), texts=[title], say=say) as figure:
+        _draw(figure, rows, title=drawable(title, longest=110))
 
-    figure = Figure(figsize=(11, 3.4), dpi=120, layout="constrained")
+
+def _draw(figure: Figure, rows: Sequence[Row], *, title: str) -> None:
     loss, top1, lr = figure.subplots(1, 3)
     figure.suptitle(title, fontsize=11, fontweight="bold", color="#22272e")
     _line(loss, rows, "train/step_loss", color=TRAIN, linewidth=0.8, alpha=0.3, marker=None)
@@ -40,8 +43,6 @@ def draw_curves(rows: Sequence[Row], path: Path, *, title: str) -> None:
     top1.set_ylim(0, 1.02)
     top1.yaxis.set_major_formatter("{x:.0%}")
     _mark_best(top1, rows)
-    with atomic_file(path) as file:
-        figure.savefig(file, format="png")
 
 
 def _points(rows: Sequence[Row], key: str) -> tuple[list[float], list[float]]:

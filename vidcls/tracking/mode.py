@@ -8,28 +8,91 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
+from pydantic import ValidationError
+
+from vidcls.errors import UserError, reason_of
+from vidcls.tracking.limits import SERVICE, limit_s
+
 if TYPE_CHECKING:
     import wandb
 
 Mode = Literal["online", "offline", "disabled"]
+_ENVIRONMENT: dict[str, Mode] = {"offline": "offline", "dryrun": "offline", "disabled": "disabled"}
+"""Values of `WANDB_MODE` that are not online."""
+_YES, _NO = ("true", "1", "yes", "on", "y", "t"), ("", "false", "0", "no", "off", "n", "f")
 
 
 def load_settings() -> wandb.Settings:
-    """Settings from the environment and the client's files, with its own messages off."""
+    """Settings from the environment and the client's files, with its own messages off.
+
+    Raises:
+        UserError: If the client refuses one, naming the environment variable that is at fault.
+    """
     import wandb
 
-    return wandb.setup(wandb.Settings(silent=True, console="off")).settings
+    try:
+        patient = wandb.Settings(silent=True, console="off", x_service_wait=limit_s(SERVICE))
+        return wandb.setup(patient).settings
+    except (ValueError, wandb.Error) as error:
+        raise UserError(_refused(error), hint="set it right, or unset it") from error
+
+
+def _refused(error: Exception) -> str:
+    """What the client refused, by the name of its environment variable where it is from there."""
+    found = {
+        (name, what)
+        for what, value in _refused_values(error)
+        for name, given in os.environ.items()
+        if name.startswith("WANDB_") and given and given == value
+    }
+    if not found:
+        return f"the settings of Weights & Biases cannot be used: {reason_of(error)}"
+    return "; ".join(
+        f"{name}={'...' if 'KEY' in name else os.environ[name]}: {what}" for name, what in sorted(found)
+    )
+
+
+def _refused_values(error: Exception) -> list[tuple[str, object]]:
+    """What is wrong, and with which value."""
+    if isinstance(error, ValidationError):
+        return [(entry["msg"], entry["input"]) for entry in error.errors()]
+    if "API key" in str(error):  # of which the client's message holds nothing
+        return [(reason_of(error), os.environ.get("WANDB_API_KEY"))]
+    return [(reason_of(error), value) for value in os.environ.values() if value and repr(value) in str(error)]
+
+
+def is_disabled_by_environment() -> bool:
+    """Whether `WANDB_DISABLED` says so. The client itself knows it no more; other libraries and users do.
+
+    Raises:
+        UserError: If it is neither yes nor no.
+    """
+    value = os.environ.get("WANDB_DISABLED", "")
+    if value.lower() not in (*_YES, *_NO):
+        raise UserError(
+            f"WANDB_DISABLED={value}: expected true or false",
+            hint="WANDB_MODE=offline records without a network; tracking.mode has the same values",
+        )
+    return value.lower() in _YES
 
 
 def choose_mode(asked: Literal["auto", "online", "offline"], *, warn: Callable[[str], None]) -> Mode:
-    """What tracking becomes under a spec's mode; `warn` is told where that is not what was asked for."""
+    """What tracking becomes under a spec's mode; `warn` is told where that is not what was asked for.
+
+    Raises:
+        UserError: If an environment variable or a file of the client holds what cannot be used.
+    """
+    settings = load_settings()
+    is_disabled = is_disabled_by_environment()
+    environment = "disabled" if is_disabled else _ENVIRONMENT.get(settings.mode, "online")
+    if asked != "auto":
+        variable = "WANDB_DISABLED" if is_disabled else "WANDB_MODE"
+        if os.environ.get(variable) and environment != asked:
+            warn(f"{variable}={os.environ[variable]} has no effect: tracking.mode is {asked}")
+    elif environment != "online":
+        return environment
     if asked == "offline":
         return "offline"
-    settings = load_settings()
-    if asked == "auto" and settings.mode in ("offline", "dryrun"):
-        return "offline"
-    if asked == "auto" and settings.mode == "disabled":
-        return "disabled"
     if has_credentials(settings):
         return "online"
     # Asked for online without a key the client would prompt, and a queued job would wait for ever.

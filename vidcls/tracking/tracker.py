@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from vidcls.text import printable
 from vidcls.tracking.jsonl import Row
 
 
@@ -33,7 +34,8 @@ class Preview:
     @property
     def caption(self) -> str:
         """One line under the clip."""
-        return f"{self.video}: {self.prediction} ({self.probability:.0%}), truth: {self.label}"
+        text = f"{self.video}: {self.prediction} ({self.probability:.0%}), truth: {self.label}"
+        return printable(text)
 
 
 class Tracker(Protocol):

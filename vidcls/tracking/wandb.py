@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vidcls.errors import reason_of
 from vidcls.spec.sections import TrackingSection
 from vidcls.tracking.client import (
     Start,
@@ -30,15 +31,13 @@ from vidcls.tracking.client import (
     upload_checkpoint,
 )
 from vidcls.tracking.jsonl import Row
+from vidcls.tracking.limits import FINISH, INIT, limit_s, unreachable
 from vidcls.tracking.mode import Mode, choose_mode, load_settings
 from vidcls.tracking.tracker import NullTracker, Preview, Tracker
 
 if TYPE_CHECKING:
     import wandb
 
-FINISH_TIMEOUT_S = 15.0
-"""How long the end may wait for what is not uploaded yet; shorter than the 30 s from TERM to KILL of a queue.
-What is left is in the run's folder for `vidcls sync`."""
 UPLOAD_TIMEOUT_S = 60.0
 """How long the end of a finished run may wait for the upload of its checkpoint."""
 
@@ -75,12 +74,18 @@ def open_tracker(
     try:
         import wandb  # noqa: F401
     except ImportError:
-        warn("Weights & Biases is not installed: the run is recorded in metrics.jsonl only")
+        warn(
+            "Weights & Biases is not installed: the run is recorded in metrics.jsonl only; after"
+            f" pip install wandb, send it with: vidcls sync {run_dir}"
+        )
         return NullTracker()
     try:
         mode = choose_mode(section.mode, warn=warn)
     except Exception as error:  # the client's own settings files may be broken
-        warn(f"Weights & Biases cannot start ({_reason(error)}): the run is recorded in metrics.jsonl only")
+        warn(
+            f"Weights & Biases cannot start ({reason_of(error)}): the run is recorded in metrics.jsonl only;"
+            f" once that is mended, send it with: vidcls sync {run_dir}"
+        )
         return NullTracker()
     if mode == "disabled":
         return NullTracker()
@@ -96,14 +101,6 @@ def open_tracker(
         leak_state=leak_state,
     )
     return WandbTracker(start, mode=mode, history=history, warn=warn)
-
-
-def default_mode() -> Mode:
-    """What `mode: auto` comes to on this machine, `disabled` where the client is not installed or broken."""
-    try:
-        return choose_mode("auto", warn=lambda _: None)
-    except Exception:  # absent, or its settings files cannot be read
-        return "disabled"
 
 
 class WandbTracker:
@@ -151,7 +148,7 @@ class WandbTracker:
         self._put(lambda run: run.summary.update(dict(values)))
 
     def finish(self, *, exit_code: int, preempted: bool = False) -> None:
-        """Ends the record, waiting at most for the two time limits above, or the first when preempted."""
+        """Ends the record. A queue that wants the machine back is not made to wait for a late server."""
 
         def job(run: wandb.Run) -> None:
             if preempted:
@@ -160,7 +157,9 @@ class WandbTracker:
 
         self._put(job)
         self._jobs.put(None)
-        self._thread.join(FINISH_TIMEOUT_S + (0 if preempted else UPLOAD_TIMEOUT_S))
+        # A training may be over before the client has begun.
+        unhurried_s = 0.0 if preempted else limit_s(INIT) + UPLOAD_TIMEOUT_S
+        self._thread.join(limit_s(FINISH) + unhurried_s)
         if self._thread.is_alive():
             self._complain("it did not finish in time")
         self._ended = True
@@ -173,30 +172,32 @@ class WandbTracker:
         try:
             run = self._begin(mode)
         except Exception as error:  # whatever the client raises, training goes on
-            self._complain(_reason(error))
+            self._complain(reason_of(error))
             self._ended = True
             return
         while (job := self._jobs.get()) is not None:
             try:
                 job(run)
             except Exception as error:  # one preview that fails must not cost the metrics after it
-                self._complain(_reason(error))
+                self._complain(reason_of(error))
 
     def _begin(self, mode: Mode) -> wandb.Run:
         import wandb
 
         if mode == "online":
             try:
-                return self._start("online", finish_timeout_s=FINISH_TIMEOUT_S)
+                if reason := unreachable(load_settings().base_url):
+                    raise ConnectionError(reason)
+                return self._start("online", finish_timeout_s=limit_s(FINISH))
             except Exception as error:  # no network, a refused key, a server in trouble
                 self._warn(
-                    f"Weights & Biases cannot be reached ({_reason(error)}): recorded offline;"
+                    f"Weights & Biases cannot be reached ({reason_of(error)}): recorded offline;"
                     f" send it with: vidcls sync {self._start.run_dir}"
                 )
             # Its service process still holds the id of the failed attempt.
             wandb.teardown()
             load_settings()
-        return self._start("offline", finish_timeout_s=FINISH_TIMEOUT_S)
+        return self._start("offline", finish_timeout_s=limit_s(FINISH))
 
     def _complain(self, reason: str) -> None:
         if not self._complained:
@@ -205,8 +206,3 @@ class WandbTracker:
                 f"Weights & Biases did not record all ({reason}); metrics.jsonl holds everything:"
                 f" vidcls sync {self._start.run_dir}"
             )
-
-
-def _reason(error: Exception) -> str:
-    """The first line of what went wrong."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -16,6 +16,7 @@ from vidcls.data.feature_clips import FeatureClips
 from vidcls.data.leaks.state import leak_state
 from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.data.views import flip_map
+from vidcls.drawing import optional
 from vidcls.errors import ExitCode, UserError, VidclsError
 from vidcls.evaluate.inputs import Reading, open_inputs
 from vidcls.evaluate.leaks import leak_warning, leaks_of
@@ -215,7 +216,7 @@ def _fit(session: Session, plan: _Plan, display: Display) -> None:
     session.track(tracker)
     try:
         session.fit()
-        _conclude(plan, session.loop, tracker)
+        _conclude(plan, session.loop, tracker, display)
         session.finish()
     except BaseException as error:
         code = error.exit_code if isinstance(error, VidclsError) else ExitCode.FAILED
@@ -247,21 +248,23 @@ def _replay(run: Run, spec: Spec, display: Display) -> None:
     tracker.finish(exit_code=0)
 
 
-def _conclude(plan: _Plan, loop: Loop, tracker: Tracker) -> None:
-    """Evaluate the best checkpoint, draw the curves, and show what came out."""
-    run, manifest = plan.run, plan.manifest
+def _conclude(plan: _Plan, loop: Loop, tracker: Tracker, display: Display) -> None:
+    """Evaluate the best checkpoint, draw the curves, and show what came out. Showing cannot fail a run."""
+    run, manifest, clips, say = plan.run, plan.manifest, loop.data.clips, display.say
     scored: list[Checkpoint] = ["last", "best"] if plan.spec.train.keep_last else ["best"]
     for which in scored:
         metrics = evaluate_open(
-            run, manifest=manifest, clips=loop.data.clips, split="val", which=which, device=loop.device
+            run, manifest=manifest, clips=clips, split="val", which=which, device=loop.device, say=say
         )
     draw_curves(
         read_rows(run.metrics_file),
         run.curves_file,
         title=f"{run.folder.parent.name}  {run.folder.name}  leak state: {leaks_of(run)}",
+        say=say,
     )
-    predictions = load_predictions(run.predictions_file("val", "best"))
-    tracker.log_previews(_previews(plan, loop, predictions))
+    with optional("previews of videos for Weights & Biases", say):
+        predictions = load_predictions(run.predictions_file("val", "best"))
+        tracker.log_previews(_previews(plan, loop, predictions))
     tracker.log_confusion(metrics.confusion, manifest.classes)
     tracker.summarise({f"best/{name}": value for name, value in metrics.named("val").items()})
     tracker.log_checkpoint(run.checkpoint_file("best"), metrics=metrics.named("val"))

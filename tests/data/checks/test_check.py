@@ -17,6 +17,7 @@ from tests.support.encodings import Encoding
 from tests.support.roots import Clip, build
 from tests.support.video import moving_square, write_clip, write_frames
 from tests.support.videos import open_cpu, video
+from tests.support.waiting import PATIENCE_S
 from vidcls.cli.data import app
 from vidcls.data.checks.check import check
 from vidcls.data.checks.findings import findings
@@ -49,7 +50,7 @@ def kinds_of(found: dict[str, Any]) -> dict[str, set[str]]:
 
 @pytest.fixture
 def decoders() -> Iterator[Decoders]:
-    pool = Decoders(workers=2, timeout_s=60)
+    pool = Decoders(workers=2, timeout_s=PATIENCE_S)
     yield pool
     pool.close()
 

@@ -19,7 +19,7 @@ from vidcls.data.store import Store
 from vidcls.spec.sections import Clip
 
 Rng = np.random.Generator
-TIMEOUT_S = 20.0
+TIMEOUT_S = 120.0
 ENCODINGS = (
     Encoding("mpeg4", "avi", {"bf": "2"}),
     Encoding("libx264", "mp4", {"bf": "3", "g": "12"}),
@@ -153,7 +153,6 @@ def test_random_corruptions(tmp_path: Path, contents: dict[str, bytes], decoders
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", range(1, 5))
 def test_a_thousand_random_corruptions(
     tmp_path: Path, contents: dict[str, bytes], decoders: Decoders, seed: int

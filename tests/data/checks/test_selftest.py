@@ -12,9 +12,12 @@ from tests.support.encodings import Encoding
 from tests.support.video import moving_square, write_clip, write_frames
 from vidcls.cli.data import app
 from vidcls.data.checks.selftest import Verdict, compare, ways
-from vidcls.data.decoding.readers import DecodeError, decord_is_there
+from vidcls.data.decoding.errors import DecodeError
+from vidcls.data.decoding.readers import decord_is_there
 
-needs_decord = pytest.mark.skipif(not decord_is_there(), reason="decord has no wheel for this machine")
+needs_decord = pytest.mark.skipif(
+    not decord_is_there(), reason="decord has no wheel for this machine: run on x86-64 Linux"
+)
 FRAMES = moving_square(40, 48, 64, dx=5, dy=3)
 
 

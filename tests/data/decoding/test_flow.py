@@ -16,6 +16,7 @@ from hypothesis.extra.numpy import arrays
 
 from tests.support.video import write_clip, write_frames
 from vidcls.data.decoding.decode import Probe, decode
+from vidcls.data.decoding.errors import DecodeError
 from vidcls.data.decoding.flow import (
     STEP_PX,
     STILL,
@@ -26,7 +27,7 @@ from vidcls.data.decoding.flow import (
     quantised,
     resized,
 )
-from vidcls.data.decoding.readers import DecodeError, Pixels
+from vidcls.data.decoding.pictures import Pixels
 
 METHODS: tuple[Literal["dis", "farneback"], ...] = ("dis", "farneback")
 SIZE = (72, 96)  # of the demo data

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from tests.support.encodings import ENCODINGS, Encoding, truth
 from tests.support.video import Frames, moving_square
 from tests.support.videos import read_from
+from tests.support.waiting import PATIENCE_S
 from vidcls.data.checks.inspect import AGREE_LEVELS, inspect
 from vidcls.data.checks.probe import probe_files
 from vidcls.data.decoding.decode import Probe, decode
-from vidcls.data.decoding.readers import DecodeError
+from vidcls.data.decoding.errors import DecodeError
 from vidcls.data.decoding.workers import Decoders
 from vidcls.data.store import Store
 from vidcls.spec.sections import Clip
@@ -31,7 +32,7 @@ NUM_FRAMES, HEIGHT, WIDTH = 23, 48, 64
 
 @pytest.fixture(scope="module")
 def decoders() -> Iterator[Decoders]:
-    pool = Decoders(workers=2, timeout_s=60)
+    pool = Decoders(workers=2, timeout_s=PATIENCE_S)
     yield pool
     pool.close()
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from tests.support.video import Frames, write_clip
+from tests.support.waiting import PATIENCE_S
 from vidcls.data.decoding.workers import Decoders
 from vidcls.data.leaks.audit import AskedBy, Audit, Relations, audit, relate
 from vidcls.data.leaks.contact_sheet import write_sheet
@@ -74,7 +75,7 @@ def store_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def decoders() -> Iterator[Decoders]:
-    pool = Decoders(workers=2, timeout_s=60)
+    pool = Decoders(workers=2, timeout_s=PATIENCE_S)
     yield pool
     pool.close()
 

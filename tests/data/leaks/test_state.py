@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vidcls.data.layouts.listing import group_of
+from vidcls.data.layouts.groups import group_of
 from vidcls.data.leaks.state import LeakState, leak_state, remember
 from vidcls.data.manifest import Manifest, Video
 

@@ -16,6 +16,8 @@ import psutil
 from tests.support.lsf.options import parse
 
 _POLL_S = 0.05
+_GRACE_S = 10.0
+"""Between the signals that end a job, as LSF's own JOB_TERMINATE_INTERVAL."""
 # bkill, and a job that goes on after its limit: INT, then TERM, then KILL.
 _KILL = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 
@@ -42,8 +44,6 @@ class Runner:
         self.script = folder / "script"
         self.options = parse(self.script.read_text(errors="surrogateescape"))
         self.environment = json.loads((folder / "env.json").read_text())
-        self.minute_s = float(self.environment.get("LSF_STAND_IN_MINUTE_S", "60"))
-        self.grace_s = 0.05 * self.minute_s
         last = self.options.last
         self.elements = [Element(n) for n in ([0] if last is None else range(1, last + 1))]
 
@@ -106,7 +106,7 @@ class Runner:
         if element.kill_at is not None and time.monotonic() >= element.kill_at:
             self._signal(element, _KILL[min(element.kills, 2)])
             element.kills += 1
-            element.kill_at = time.monotonic() + max(self.grace_s, 1.0)
+            element.kill_at = time.monotonic() + _GRACE_S
 
     def _limit(self, element: Element) -> None:
         limit_min, warning = self.options.limit_min, self.options.warn_signal
@@ -114,15 +114,15 @@ class Runner:
             return
         if (jump := self.folder / f"jump-{element.number}").exists():
             jump.unlink()
-            element.started = time.monotonic() - (limit_min - self.options.warn_min) * self.minute_s
-        ran_min = (time.monotonic() - element.started) / self.minute_s
+            element.started = time.monotonic() - (limit_min - self.options.warn_min) * 60
+        ran_min = (time.monotonic() - element.started) / 60
         if warning is not None and not element.warned and ran_min >= limit_min - self.options.warn_min:
             element.warned = True
             self._signal(element, signal.Signals[f"SIG{warning}"])
         if not element.over and ran_min >= limit_min:
             element.over = True
             self._signal(element, signal.SIGUSR2)
-            element.kill_at = time.monotonic() + self.grace_s
+            element.kill_at = time.monotonic() + _GRACE_S
 
     def _memory(self, element: Element) -> None:
         """Memory counts per core: the job may use that of all its cores together."""

@@ -14,6 +14,7 @@ import psutil
 from vidcls.campaign.preflight.finding import Asked, Finding, gb
 from vidcls.campaign.preflight.trials import Tried
 from vidcls.data.outlook import Outlook
+from vidcls.errors import reason_of
 from vidcls.files import nearest_folder
 from vidcls.launch.values import SECRET
 from vidcls.sweep.plan import copies_at_once
@@ -149,8 +150,8 @@ def _credentials(*, is_queued: bool) -> str | None:
         from vidcls.tracking.mode import has_credentials, load_settings
 
         settings = load_settings()
-    except Exception as error:  # absent, or its settings files cannot be read
-        return f"its client cannot start ({type(error).__name__})"
+    except Exception as error:  # absent, or its settings cannot be used
+        return f"its client cannot start ({reason_of(error)})"
     if not has_credentials(settings):
         return f"there are no credentials for {settings.base_url}"
     if (

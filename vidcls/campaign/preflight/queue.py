@@ -134,8 +134,8 @@ def check_features(asked: Asked, tried: Tried, manifests: Manifests) -> Iterator
         return
     num_videos = len(manifests[spec.data].training)
     takes = tried.step_s / tried.full_batch_size * num_videos * spec.num_stored_views
-    found = f"of the frozen backbone, {num_videos} videos x {spec.num_stored_views} views: computed once and stored"
-    found += f", unless they are there; about {_clock(takes)} on this CPU"
+    found = f"of the frozen backbone, {num_videos} videos x {spec.num_stored_views} views: computed once"
+    found += f" and stored, unless they are there; about {_clock(takes)} on this CPU"
     yield Finding("features", "ok", found)
 
 

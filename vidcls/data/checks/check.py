@@ -74,8 +74,12 @@ class Check:
 
     @property
     def good_files(self) -> dict[str, Path]:
-        """The video files that can be decoded, by digest; folders of frames are none."""
-        return {video.digest: video.path for video in self.good if video.path.is_file()}
+        """The video files that FFmpeg can decode, by digest; folders of frames are none."""
+        return {
+            video.digest: video.path
+            for video in self.good
+            if isinstance(seen := self.outcomes[video.digest], Inspection) and seen.probe.decoder == "pyav"
+        }
 
     def counts(self) -> dict[Severity, int]:
         """How many findings there are of each severity."""

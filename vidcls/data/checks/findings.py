@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vidcls.data.checks.inspect import Inspection
+from vidcls.data.decoding.orientation import Orientation
 from vidcls.data.decoding.workers import Failure
 
 Severity = Literal["error", "warning", "note"]
@@ -31,6 +32,7 @@ Kind = Literal[
     "no_timestamps",
     "variable_rate",
     "rotated",
+    "read_as",  # what was done to its pictures
     "odd_size",
     "one_frame",
 ]
@@ -55,7 +57,8 @@ ADVICE: dict[Kind, str] = {
     "duplicate": "keep one of them, or put them into one group: vidcls data split",
     "no_timestamps": "nothing: frames are read in order; tools that seek take wrong ones",
     "variable_rate": "nothing, if frames are meant to be taken by number and not by time",
-    "rotated": "nothing: frames are turned as the file says; some tools do not",
+    "rotated": "nothing: frames are turned and mirrored as the file says; some tools do not",
+    "read_as": "look at it, if you did not know",
     "odd_size": "nothing: frames are scaled; some encoders refuse such sizes",
     "one_frame": "leave it out if motion counts",
 }
@@ -145,8 +148,11 @@ def _about_its_form(video: str, seen: Inspection) -> Iterator[Finding]:
         yield Finding("no_timestamps", "note", video, message)
     if seen.has_variable_rate and seen.stopped is None:  # what is missing leaves gaps
         yield Finding("variable_rate", "note", video, "frames are shown for unequal times")
-    if seen.rotation:
-        yield Finding("rotated", "note", video, f"turned by {seen.rotation} degrees")
+    orientation = Orientation(seen.rotation // 90, seen.is_mirrored)
+    if orientation != Orientation():
+        yield Finding("rotated", "note", video, str(orientation))
+    for remark in seen.remarks:
+        yield Finding("read_as", "note", video, remark)
     height, width = seen.probe.height, seen.probe.width
     if seen.codec not in ("images", "fields") and (height % 2 or width % 2):
         yield Finding("odd_size", "note", video, f"{width} x {height} px")

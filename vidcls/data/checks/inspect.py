@@ -7,7 +7,8 @@ none is converted to RGB unless decord is asked to serve the file and must be co
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -18,20 +19,14 @@ import numpy as np
 from vidcls.data.checks.watch import Complaints, Watch, complaints_of_ffmpeg, first_of, luma_of
 from vidcls.data.decoding.animation import is_animated_file
 from vidcls.data.decoding.decode import Probe, SeekPoints
+from vidcls.data.decoding.errors import DecodeError
 from vidcls.data.decoding.flow import probe_fields
 from vidcls.data.decoding.frame_folders import Files, look_into, number_of
 from vidcls.data.decoding.headers import promises, riff_bytes
-from vidcls.data.decoding.readers import (
-    DecodeError,
-    Frames,
-    Pixels,
-    VideoFile,
-    decord_is_there,
-    open_decord,
-    read,
-    read_decord,
-)
+from vidcls.data.decoding.pictures import Frames, Pixels, read_described
+from vidcls.data.decoding.readers import VideoFile, decord_is_there, has_alpha, open_decord, read_decord
 
+_DECORD_CONTAINERS = {"mp4", "matroska", "avi"}  # told by their first bytes, in every release of FFmpeg
 _TS_PACKET_BYTES = (188, 192, 204)  # a transport stream has no header, but packets of one size
 
 AGREE_LEVELS = 2
@@ -47,6 +42,8 @@ class Inspection:
         codec: FFmpeg's name of the codec; `images` or `fields` for a folder of frames or of flow fields.
         pixel_format: FFmpeg's name, such as `yuv420p`; empty for a folder.
         rotation: Degrees anticlockwise by which frames are turned, 0 to 359.
+        is_mirrored: Whether left and right of frames change places before they are turned.
+        remarks: What else was done to its frames that a person should know.
         header_frames: What the header promises, None where it does not say.
         header_duration_s: As the header says, in seconds, None where it does not.
         duration_s: From the first frame to behind the last, in seconds; None without timestamps.
@@ -67,6 +64,8 @@ class Inspection:
     codec: str
     pixel_format: str = ""
     rotation: int = 0
+    is_mirrored: bool = False
+    remarks: tuple[str, ...] = ()
     header_frames: int | None = None
     header_duration_s: float | None = None
     duration_s: float | None = None
@@ -128,7 +127,8 @@ def inspect(path: Path, decoder: Literal["decord", "pyav"]) -> Inspection:
 
     Args:
         path: A video file, an animated picture, or a folder of frames.
-        decoder: `decord` serves the file if its count, first, middle and last frame agree with PyAV.
+        decoder: `decord` serves the file if its count, first, middle and last frame agree with PyAV, and
+            nothing is in it that decord is known to read in another way.
 
     Raises:
         DecodeError: If nothing, or not all of it, can be decoded.
@@ -137,7 +137,7 @@ def inspect(path: Path, decoder: Literal["decord", "pyav"]) -> Inspection:
     if path.is_dir() or is_animated_file(path):
         return _inspect_pictures(path)
     reader = None
-    if decoder == "decord" and decord_is_there():
+    if decoder == "decord" and decord_is_there() and _suits_decord(path):
         with contextlib.suppress(DecodeError):
             reader = open_decord(path)
     # The truth first: decord can hang on frames that the header promises and the file does not hold.
@@ -150,7 +150,9 @@ def inspect(path: Path, decoder: Literal["decord", "pyav"]) -> Inspection:
         except DecodeError as error:
             said = watch.container_complaint or watch.complaint or first_of(complaints)
             raise DecodeError(f"{error.reason} ({said})" if said else error.reason, error.kind) from None
-    if reader is not None and claimed == watch.num_frames and _agrees(read_decord(reader), marked):
+    is_plain = not (inspection.is_mirrored or watch.num_other_orientation or has_alpha(watch.pixel_format))
+    is_counted = reader is not None and claimed == watch.num_frames
+    if is_plain and is_counted and _agrees(read_decord(reader), marked):
         return replace(inspection, probe=replace(inspection.probe, decoder="decord"))
     if seek_points := watch.seek_points():
         proven = _proves(path, seek_points, watch.sums)
@@ -179,8 +181,7 @@ def _described(video: VideoFile, watch: Watch, path: Path) -> Inspection:
     if watch.num_frames == 0:
         raise DecodeError("holds no frame that can be decoded")
     stream = video.stream
-    is_turned = watch.rotation % 180 == 90
-    height, width = (watch.size[1], watch.size[0]) if is_turned else watch.size
+    height, width = watch.size[::-1] if watch.orientation.swaps_sides else watch.size
     with path.open("rb") as file:
         start = file.read(8)
     promised_frames, promised_s = promises(video.container, stream, start)
@@ -189,7 +190,9 @@ def _described(video: VideoFile, watch: Watch, path: Path) -> Inspection:
         probe=Probe(watch.num_frames, height, width, float(rate) if rate else None, "pyav"),
         codec=stream.codec_context.name,
         pixel_format=watch.pixel_format,
-        rotation=watch.rotation,
+        rotation=90 * watch.orientation.quarter_turns,
+        is_mirrored=watch.orientation.is_mirrored,
+        remarks=tuple(_remarks(video, watch)),
         header_frames=promised_frames,
         header_duration_s=promised_s,
         duration_s=watch.num_ticks() * float(stream.time_base or 0) or None,
@@ -205,6 +208,18 @@ def _described(video: VideoFile, watch: Watch, path: Path) -> Inspection:
     )
 
 
+def _remarks(video: VideoFile, watch: Watch) -> Iterator[str]:
+    """What was done to the frames of a file that its picture does not show."""
+    yield from video.remarks()
+    if watch.num_other_orientation:
+        yield f"{watch.num_other_orientation} frames are turned or mirrored otherwise than the first"
+    if watch.matrix_is_void:
+        yield "its display matrix is all zeros: frames are taken as they are stored"
+    if has_alpha(watch.pixel_format):
+        alpha = f"has an alpha channel ({watch.pixel_format})"
+        yield f"{alpha}: what is transparent is black, unless a whole frame is"
+
+
 def _missing_bytes(video: VideoFile, path: Path, start: bytes) -> str | None:
     """What the container says lies behind the end of the file."""
     size = path.stat().st_size
@@ -217,12 +232,26 @@ def _missing_bytes(video: VideoFile, path: Path, start: bytes) -> str | None:
     return f"{missing} bytes that its index names are not there" if missing > 0 else None
 
 
+def _suits_decord(path: Path) -> bool:
+    """Whether PyAV accepts a file, as one that every FFmpeg opens as the same container with one picture."""
+    try:
+        with VideoFile.open(path) as video:
+            is_known = not _DECORD_CONTAINERS.isdisjoint(video.container.format.name.split(","))
+            return is_known and len(video.container.streams.video) == 1
+    except DecodeError:
+        return False
+
+
 def _inspect_pictures(path: Path) -> Inspection:
+    """Look at every picture of a folder, or of an animated file; or at the flow fields of a folder."""
     if path.is_dir() and look_into(path).only_fields:
         return Inspection(probe=Probe(*probe_fields(path), None, "fields"), codec="fields")
     watch = Watch()
-    for load in read(path, "images"):  # all are loaded: each may be broken
-        watch.see_luma(np.asarray(cv2.cvtColor(load(), cv2.COLOR_RGB2GRAY), dtype=np.uint8))
+    said: Counter[str] = Counter()
+    for load in read_described(path):  # all are loaded: each may be broken
+        pixels, what_was_done = load()
+        said.update(what_was_done)
+        watch.see_luma(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8))
     if watch.num_frames == 0:
         raise DecodeError("holds no image")
     return Inspection(
@@ -231,6 +260,7 @@ def _inspect_pictures(path: Path) -> Inspection:
         num_black=watch.num_black,
         num_frozen=watch.num_frozen,
         num_other_size=watch.num_other_size,
+        remarks=tuple(f"{count} of {watch.num_frames} pictures: {what}" for what, count in said.items()),
     )
 
 

@@ -16,17 +16,11 @@ import numpy as np
 
 from vidcls.data.checks.inspect import AGREE_LEVELS
 from vidcls.data.checks.watch import Watch
+from vidcls.data.decoding.containers import unlike_url
 from vidcls.data.decoding.decode import decode
-from vidcls.data.decoding.readers import (
-    DecodeError,
-    Pixels,
-    VideoFile,
-    decord_is_there,
-    open_decord,
-    read,
-    read_decord,
-    unlike_url,
-)
+from vidcls.data.decoding.errors import DecodeError
+from vidcls.data.decoding.pictures import Pixels
+from vidcls.data.decoding.readers import VideoFile, decord_is_there, open_decord, read, read_decord
 
 Way = Literal["pyav random", "decord in order", "decord random", "opencv in order", "opencv random"]
 Given = Iterator[tuple[int, Pixels | None]]
@@ -159,9 +153,8 @@ def _pyav_random(path: Path, truth: _Truth) -> Given:
     points = truth.watch.key_points()
     if not points:
         raise DecodeError("no timestamps in order: never sought")
-    height, width = truth.watch.size
-    if truth.watch.rotation % 180 == 90:
-        height, width = width, height
+    size = truth.watch.size
+    height, width = size[::-1] if truth.watch.orientation.swaps_sides else size
     for index in truth.asked:
         found = decode(path, [index], size=(height, width), decoder="pyav", seek_points=points)
         yield index, found[0]

@@ -11,7 +11,7 @@ from vidcls.data.checks.cache import ContentCache, versions
 from vidcls.data.checks.selftest import Verdict, Way, compare, ways
 from vidcls.data.decoding.workers import Decoders, Failure, StageProgress
 
-_VERSION = 1
+_VERSION = 2
 _PACKAGES = ("av", "decord", "decord2", "opencv-python-headless", "opencv-python")
 _AHEAD = 256
 _VERDICTS: TypeAdapter[dict[Way, Verdict]] = TypeAdapter(dict[Way, Verdict])

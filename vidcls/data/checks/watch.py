@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidcls.data.decoding.decode import SeekPoints
-from vidcls.data.decoding.readers import Pixels, VideoFile
+from vidcls.data.decoding.orientation import Orientation, is_void, matrix_of
+from vidcls.data.decoding.pictures import Pixels
+from vidcls.data.decoding.readers import VideoFile
 
 Complaints = list[tuple[int, str, str]]
 """Level, source and text of what FFmpeg logs."""
@@ -25,10 +27,11 @@ class Watch:
 
     def __init__(self) -> None:
         self.size = (0, 0)
-        self.rotation = 0
+        self.orientation = Orientation()
+        self.matrix_is_void = False
         self.pixel_format = ""
         self.num_frames = self.num_black = self.num_frozen = self.num_other_size = self.num_b_frames = 0
-        self.num_damaged = 0
+        self.num_damaged = self.num_other_orientation = 0
         self.complaint: str | None = None
         self.container_complaint: str | None = None
         self.sums: list[int] = []
@@ -38,12 +41,20 @@ class Watch:
         self._previous: Pixels | None = None
 
     def see(self, frame: av.VideoFrame) -> None:
-        """Look at the next frame of a file."""
+        """Look at the next frame of a file.
+
+        Raises:
+            DecodeError: If it cannot be brought upright, see `Orientation`.
+        """
+        matrix = matrix_of(frame)
+        orientation = Orientation() if matrix is None else Orientation.of_matrix(matrix)
         if self.num_frames == 0:
-            self.rotation = frame.rotation % 360
+            self.orientation = orientation
+            self.matrix_is_void = matrix is not None and is_void(matrix)
             self.pixel_format = frame.format.name
         if frame.key_frame:
             self._keys.append(self.num_frames)
+        self.num_other_orientation += orientation != self.orientation
         self.num_b_frames += frame.pict_type == av.video.frame.PictureType.B
         self.timestamps.append(frame.pts)
         self.see_luma(luma_of(frame))
@@ -128,8 +139,9 @@ def complaints_of_ffmpeg() -> Iterator[Complaints]:
 
 
 def first_of(complaints: Complaints) -> str | None:
-    """The text of the first complaint, if there is one."""
-    return complaints[0][2].strip() if complaints else None
+    """The text of the first complaint, if there is one; what is not on our list, our errors say better."""
+    texts = (text.strip() for *_, text in complaints)
+    return next((text for text in texts if not text.startswith("Format not on whitelist")), None)
 
 
 def luma_of(frame: av.VideoFrame) -> Pixels:

@@ -5,17 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-import av
-
 from vidcls.data.decoding.animation import is_animated_file
-from vidcls.data.decoding.readers import DecodeError, VideoFile
-
-_PICTURES = (
-    "apng",
-    "gif",
-    "image2",
-    "tty",
-)  # FFmpeg's names of what makes a video of one picture or of a text
+from vidcls.data.decoding.errors import DecodeError
+from vidcls.data.decoding.readers import VideoFile
 
 
 def holds_video(path: Path) -> bool:
@@ -36,11 +28,6 @@ def _holds_video(path: Path, size: int, _changed: int) -> bool:
         return True
     try:
         with VideoFile.open(path) as video:
-            name = video.container.format.name
-            if name.startswith(_PICTURES) or name.endswith("_pipe"):
-                return False
-            if video.stream.disposition & av.stream.Disposition.attached_pic:
-                return False
             return next(video.frames(), None) is not None
-    except (DecodeError, OSError):
+    except DecodeError:
         return False

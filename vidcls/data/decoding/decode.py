@@ -14,7 +14,9 @@ import av
 import cv2
 import numpy as np
 
-from vidcls.data.decoding.readers import DecodeError, Decoder, Pixels, VideoFile, read
+from vidcls.data.decoding.errors import DecodeError
+from vidcls.data.decoding.pictures import Pixels
+from vidcls.data.decoding.readers import Decoder, VideoFile, read
 
 SeekPoints = tuple[tuple[int, int], ...]
 """(frame index, presentation timestamp in the stream's time base) of frames that decoding may start at."""

@@ -33,8 +33,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vidcls.data.decoding.decode import Probe, frames_at
+from vidcls.data.decoding.errors import DecodeError
 from vidcls.data.decoding.frame_folders import look_into
-from vidcls.data.decoding.readers import DecodeError, Pixels
+from vidcls.data.decoding.pictures import Pixels
 from vidcls.spec.sections import FlowMethod
 
 Field = NDArray[np.float32]

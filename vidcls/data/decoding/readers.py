@@ -1,8 +1,8 @@
 """Decoders -> frames of one file, in order or from a seek point. Runs in worker processes: no torch here.
 
-The truth is PyAV in order from the first frame, rotation applied. A folder of frames is read with Pillow in
-the order of their numbers, and so is an animated picture. decord is read in order too, because its seeks
-return wrong frames in files whose header count or timestamps are off.
+The truth is PyAV in order from the first frame, upright as the file says. A folder of frames, and an animated
+picture, are read with Pillow. decord is read in order too, because its seeks return wrong frames in files
+whose header count or timestamps are off.
 
 A file that merely stops early is served up to where it stops. One that has data behind a decode error is bad:
 what follows the error cannot be trusted, and how much is missing is unknown.
@@ -11,49 +11,34 @@ what follows the error cannot be trusted, and how much is missing is unknown.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
-from numpy.typing import NDArray
-from PIL import Image
 
-from vidcls.data.decoding.animation import animation_frames, is_animation
-from vidcls.data.decoding.frame_folders import look_into
+from vidcls.data.decoding.containers import (
+    moving_streams,
+    opened,
+    refuse_text,
+    unlike_url,
+    video_stream,
+)
+from vidcls.data.decoding.errors import DecodeError
+from vidcls.data.decoding.orientation import Orientation
+from vidcls.data.decoding.pictures import Frames, Pixels, on_black, read_pictures
 
 Decoder = Literal["decord", "pyav", "images", "fields"]
-Pixels = NDArray[np.uint8]
-Load = Callable[[], Pixels]
-"""Gives one decoded frame `[H, W, 3]`; a frame that nobody loads is never converted to RGB."""
-Frames = Generator[Load, None, None]
-"""Frames of a file in order, decoded one after the other."""
+"""`images` reads a folder of pictures, or an animated picture, with Pillow."""
 
 _MAX_PIXELS = 2**26
 """Of a frame, twice 8K: a damaged header must not take all memory."""
 
-
-class DecodeError(Exception):
-    """What is wrong inside a file, for a person; the same each time the file is read.
-
-    Attributes:
-        reason: For a person.
-        kind: `unreadable`: no container or no frame; `no_video`: other streams only; `corrupt`: breaks
-            midway.
-    """
-
-    def __init__(
-        self, reason: str, kind: Literal["unreadable", "no_video", "corrupt"] = "unreadable"
-    ) -> None:
-        super().__init__(reason, kind)
-        self.reason = reason
-        self.kind = kind
-
-    def __str__(self) -> str:
-        return self.reason
+_SQUARE_TOLERANCE = 0.02  # encoders round the ratio of 320 to 240: no eye sees it
 
 
 class VideoFile:
@@ -61,27 +46,19 @@ class VideoFile:
 
     Attributes:
         container: PyAV's.
-        stream: The best of its video streams; the other streams are not read.
+        stream: One of its video streams, see `video_stream`; the other streams are not read.
         stopped: Why the container ended early, if it said so.
     """
 
     def __init__(self, container: av.container.InputContainer) -> None:
-        stream = container.streams.best("video")
-        if not isinstance(stream, av.VideoStream):
-            kinds = sorted({stream.type for stream in container.streams if stream.type})
-            if not kinds:
-                raise DecodeError("holds no stream that FFmpeg knows")
-            raise DecodeError(f"holds no video stream, only {', '.join(kinds)}", "no_video")
-        if stream.codec_context is None:
-            raise DecodeError("is coded in a way that FFmpeg does not know")
         self.container = container
-        self.stream = stream
+        self.stream = video_stream(container)
         self.stopped: str | None = None
         self._reformatter = VideoReformatter()
-        stream.codec_context.thread_count = 1
-        stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
+        self.stream.codec_context.thread_count = 1
+        self.stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
         for other in container.streams:
-            if other.index != stream.index:
+            if other.index != self.stream.index:
                 other.discard = av.stream.Discard.all
 
     @classmethod
@@ -94,15 +71,8 @@ class VideoFile:
             OSError: If the file cannot be read.
             MemoryError: If there is not enough memory, which says nothing about the file.
         """
-        try:
-            with av.open(unlike_url(path), metadata_errors="replace") as container:
-                yield cls(container)
-        except av.error.MemoryError as error:
-            raise MemoryError(error.strerror) from None  # PyAV's own does not pass between processes
-        except av.error.FFmpegError as error:
-            if isinstance(error, OSError) and not _is_its_content(path):
-                raise
-            raise DecodeError(f"is no video that can be decoded: {error.strerror}") from None
+        with opened(path) as container:
+            yield cls(container)
 
     def frames(self) -> Generator[av.VideoFrame, None, None]:
         """The frames that follow, in order of presentation.
@@ -151,12 +121,29 @@ class VideoFile:
             raise DecodeError(f"a seek to timestamp {stamp} did not find its frame", "corrupt")
 
     def rgb(self, frame: av.VideoFrame) -> Pixels:
-        """A frame as `[H, W, 3]`, turned as the file says."""
+        """A frame as `[H, W, 3]`, upright as the file says; what is transparent is black.
+
+        Raises:
+            DecodeError: If the file says something that cannot be done, see `Orientation`.
+        """
         # One for all frames, which takes long to set up, and one thread: several wait for each other.
-        converted = self._reformatter.reformat(frame, format="rgb24", threads=1)
-        pixels: Pixels = np.asarray(converted.to_ndarray(), dtype=np.uint8)
-        quarter_turns = round(frame.rotation / 90)
-        return np.ascontiguousarray(np.rot90(pixels, quarter_turns)) if quarter_turns else pixels
+        if not has_alpha(frame.format.name):
+            converted = self._reformatter.reformat(frame, format="rgb24", threads=1)
+            pixels: Pixels = np.asarray(converted.to_ndarray(), dtype=np.uint8)
+        else:
+            converted = self._reformatter.reformat(frame, format="rgba", threads=1)
+            pixels = on_black(np.asarray(converted.to_ndarray(), dtype=np.uint8))
+        return Orientation.of_frame(frame).upright(pixels)
+
+    def remarks(self) -> Iterator[str]:
+        """What of the file is not shown, or not as it says."""
+        streams = moving_streams(self.container)
+        if len(streams) > 1:
+            others = ", ".join(str(other.index) for other in streams if other.index != self.stream.index)
+            yield f"has {len(streams)} video streams: number {self.stream.index} is read, not {others}"
+        ratio = self.stream.sample_aspect_ratio
+        if ratio is not None and ratio > 0 and abs(ratio - 1) > _SQUARE_TOLERANCE:
+            yield f"its pixels are {ratio} times as wide as high: frames are taken as they are stored"
 
     def _packets(self) -> Iterator[av.Packet[Any] | None]:
         """The packets of the stream, then None, which makes the codec hand out the frames it holds back."""
@@ -174,20 +161,11 @@ class VideoFile:
         yield None
 
 
-def unlike_url(path: Path) -> str:
-    """The absolute path: FFmpeg takes one such as `run:1/a.mp4` for an address."""
-    return str(path.absolute())
-
-
-def _is_its_content(path: Path) -> bool:
-    """Whether the file itself can be read: FFmpeg calls an input error what lies in the content, too."""
-    try:
-        with path.open("rb") as file:
-            while file.read(2**20):
-                pass
-    except OSError:
-        return False
-    return True
+@functools.cache
+def has_alpha(pixel_format: str) -> bool:
+    """Whether frames of a pixel format, by FFmpeg's name, may be transparent."""
+    found = av.VideoFormat(pixel_format)
+    return found.has_palette or any(component.is_alpha for component in found.components)
 
 
 def read(path: Path, decoder: Decoder) -> Frames:
@@ -198,7 +176,7 @@ def read(path: Path, decoder: Decoder) -> Frames:
     """
     match decoder:
         case "images":
-            return _images(path)
+            return read_pictures(path)
         case "pyav":
             return _pyav(path)
         case "decord":
@@ -213,36 +191,6 @@ def _pyav(path: Path) -> Frames:
             yield lambda frame=frame: video.rgb(frame)  # type: ignore[misc]
 
 
-def _images(path: Path) -> Frames:
-    if path.is_file():
-        for number, frame in enumerate(animation_frames(path), start=1):
-            yield lambda frame=frame, number=number: _of_animation(frame, number)  # type: ignore[misc]
-        return
-    found = look_into(path)
-    if (problem := found.problem(of_fields=False)) is not None:
-        raise DecodeError(problem)
-
-    def load(file: Path) -> Pixels:
-        try:
-            with Image.open(file) as image:
-                if is_animation(image):
-                    reason = f"{file.name} is an animated picture, a video of its own, not one frame"
-                    raise DecodeError(reason, "corrupt")
-                return np.asarray(image.convert("RGB"), dtype=np.uint8)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise DecodeError(f"{file.name} cannot be decoded: {error}", "corrupt") from None
-
-    for file in found.frames:
-        yield lambda file=file: load(file)  # type: ignore[misc]
-
-
-def _of_animation(load: Load, number: int) -> Pixels:
-    try:
-        return load()
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise DecodeError(f"frame {number} cannot be decoded: {error}", "corrupt") from None
-
-
 def decord_is_there() -> bool:
     """Whether decord is installed; it has no wheels for arm and mac."""
     return importlib.util.find_spec("decord") is not None
@@ -252,10 +200,11 @@ def open_decord(path: Path) -> Any:
     """A `decord.VideoReader` on one thread.
 
     Raises:
-        DecodeError: If decord cannot open the file.
+        DecodeError: If decord cannot open the file, or must not.
     """
     import decord
 
+    refuse_text(path)  # its FFmpeg is an older one: it opens playlists under any name
     decord.logging.set_level(decord.logging.QUIET)
     try:
         return decord.VideoReader(unlike_url(path), ctx=decord.cpu(0), num_threads=1)

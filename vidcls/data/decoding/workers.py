@@ -24,7 +24,8 @@ from typing import Any, Literal, ParamSpec, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from vidcls.data.decoding.decode import quiet_worker
-from vidcls.data.decoding.readers import DecodeError
+from vidcls.data.decoding.errors import DecodeError
+from vidcls.sockets import use_short_socket_paths
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -171,6 +172,7 @@ def _start_forkserver(context: ForkServerContext) -> None:
 
     The signals are for the parent: it saves, and may need one more batch for that.
     """
+    use_short_socket_paths()
     context.set_forkserver_preload(["vidcls.data.checks.inspect"])
     resource_tracker.ensure_running()  # on its own first: it changes the signal mask
     with contextlib.ExitStack() as undo:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -10,44 +12,73 @@ from vidcls.data.layouts.course import is_course, read_course
 from vidcls.data.layouts.files import counted, find_videos
 from vidcls.data.layouts.flow_folders import with_flows
 from vidcls.data.layouts.folders import (
+    folders_like_splits,
     is_class_folders,
     is_split_folders,
     read_class_folders,
     read_split_folders,
 )
-from vidcls.data.layouts.listing import Listing, with_others
-from vidcls.data.layouts.table import read_table
+from vidcls.data.layouts.groups import with_groups
+from vidcls.data.layouts.hmdb51 import is_hmdb51, read_hmdb51
+from vidcls.data.layouts.kinetics import is_kinetics, read_kinetics
+from vidcls.data.layouts.labels import alike_labels
+from vidcls.data.layouts.listing import Listing, Problem, with_others
+from vidcls.data.layouts.lists import has_split_numbers, is_lists, read_lists
+from vidcls.data.layouts.rows import has_columns
+from vidcls.data.layouts.ssv2 import is_ssv2, read_ssv2
+from vidcls.data.layouts.table import COLUMNS, read_table
 from vidcls.data.layouts.ucf101 import is_ucf101, read_ucf101
 from vidcls.errors import UserError
-from vidcls.spec.sections import Source
+from vidcls.spec.sections import Layout, Source
 
-_LOOKED_FOR = """looked for
-    a CSV file with the columns path,label,split[,group]
-    metadata/{train,val,test}.csv with videos/, frames/ or flows/ (the course)
-    classInd.txt, here or in ucfTrainTestlist/ (official UCF101 lists)
-    {train,val,test}/CLASS/VIDEO
-    CLASS/VIDEO
-  where VIDEO is a video file or a folder of images"""
-
+# What each layout looks like; VIDEO is a video file or a folder of images.
+_LOOKS: dict[Layout, str] = {
+    "csv": "a CSV file with the columns path,label[,split][,group]: data.root=FILE.csv",
+    "course": "metadata/{train,val,test}.csv with videos/, frames/ or flows/",
+    "ucf101": "classInd.txt with trainlist01.txt and testlist01.txt, here or in ucfTrainTestlist/",
+    "hmdb51": "CLASS_test_split1.txt, here or in a folder called for lists",
+    "kinetics": "*.csv with the columns label,youtube_id,time_start,time_end,split",
+    "ssv2": "train.json, validation.json, ... with id and template",
+    "lists": "train*.txt, val*.txt, ... with lines `path label`",
+    "split/class/video": "{train,val,test}/CLASS/VIDEO",
+    "class/video": "CLASS/VIDEO",
+}
 
 _NO_ROOT = "set data.root=FOLDER, or make the demo data: vidcls data demo data/motion10"
+
+# Layouts that have their own files of labels; a folder that holds those of two is not read unasked.
+_TELLTALES: dict[Layout, Callable[[Path], bool]] = {
+    "course": is_course,
+    "ucf101": is_ucf101,
+    "hmdb51": is_hmdb51,
+    "kinetics": is_kinetics,
+    "ssv2": is_ssv2,
+}
 
 
 class UnknownLayoutError(UserError):
     """The root is there, but nothing says which classes and splits its videos have."""
 
 
-def read_layout(root: Path, *, source: Source = "auto", split_number: int | None = None) -> Listing:
+def read_layout(
+    root: Path, *, layout: Layout = "auto", source: Source = "auto", split_number: int | None = None
+) -> Listing:
     """Look at `root`, decide which layout it is, and list its videos.
 
     Raises:
-        UserError: If there is no data, no known layout, or a setting that has no effect in this layout.
+        UserError: If there is no data, no known layout, two that are possible, or a setting that has no
+            effect in this layout.
     """
     try:
-        listing = _read_layout(root, source=source, split_number=split_number)
-        if root.is_dir() and is_course(root):
-            return listing
-        return with_flows(listing, root=root, source=source)
+        if not root.exists():
+            raise UserError(f"data.root: {root} does not exist{_nearby(root)}", hint=_NO_ROOT)
+        listing = _read_layout(root, layout, source=source, split_number=split_number)
+        entries, doubts = with_groups(listing.entries)
+        alike = alike_labels(listing.classes, entries)
+        problems = (*listing.problems, *alike, *doubts)
+        listing = replace(listing, entries=tuple(entries), problems=problems)
+        is_course = listing.layout.startswith("course")
+        return listing if is_course else with_flows(listing, root=root, source=source)
     except OSError as error:
         raise UserError(f"data.root: cannot read {error.filename or root}: {error.strerror}") from error
 
@@ -58,39 +89,137 @@ def _nearby(root: Path) -> str:
     return f"; did you mean {root.with_name(near[0])}?" if near else ""
 
 
-def _read_layout(root: Path, *, source: Source, split_number: int | None) -> Listing:
-    if not root.exists():
-        raise UserError(f"data.root: {root} does not exist{_nearby(root)}", hint=_NO_ROOT)
-    if root.is_dir() and is_course(root):
-        _refuse(split_number=split_number)
-        return read_course(root, source=source)
-    if root.is_dir() and is_ucf101(root):
-        return read_ucf101(root, split_number=split_number or 1)
-    _refuse(split_number=split_number)
-    if root.suffix.lower() == ".csv" and root.is_file():
-        return read_table(root)
+def _read_layout(root: Path, layout: Layout, *, source: Source, split_number: int | None) -> Listing:
+    if layout == "auto":
+        kind = _file_layout(root) if root.is_file() else _folder_layout(root)
+    else:
+        kind = layout
+        _refuse_absent(root, layout)
+    has_numbers = kind in ("ucf101", "hmdb51") or (kind == "lists" and has_split_numbers(root))
+    if split_number is not None and not has_numbers:
+        raise UserError(
+            f"data.split_number: {split_number} has no effect here: only the lists of UCF101 and HMDB51, and "
+            "lists named split_1, have numbers",
+            hint="leave data.split_number out",
+        )
+    match kind:
+        case "course":
+            return read_course(root, source=source)
+        case "ucf101":
+            return read_ucf101(root, split_number=split_number or 1)
+        case "hmdb51":
+            return read_hmdb51(root, split_number=split_number or 1)
+        case "kinetics":
+            return read_kinetics(root)
+        case "ssv2":
+            return read_ssv2(root)
+        case "lists":
+            return read_lists(root, split_number=split_number)
+        case "csv":
+            return read_table(root)
     others: list[Path] = []
-    videos = [path.relative_to(root) for path in find_videos(root, others=others)] if root.is_dir() else []
+    videos = _videos(root, others)
+    listing = (read_split_folders if kind == "split/class/video" else read_class_folders)(root, videos)
+    listing = with_others(listing, others, root=root)
+    return replace(listing, problems=(*listing.problems, *_tables_beside(root)))
+
+
+def _file_layout(root: Path) -> Layout:
+    """The layout of a root that is a file: a table or a list."""
+    if has_columns(root, COLUMNS):
+        return "csv"
+    if is_lists(root):
+        return "lists"
+    if root.suffix.lower() in (".csv", ".tsv"):
+        return "csv"  # which says what is wrong with it
+    raise _unknown(root)
+
+
+def _folder_layout(root: Path) -> Layout:
+    fitting = [layout for layout, fits in _TELLTALES.items() if fits(root)]
+    if len(fitting) > 1:
+        raise UserError(
+            f"data.root: {root} has the files of {len(fitting)} layouts: {' and '.join(fitting)}",
+            hint=" or ".join(f"data.layout={layout}" for layout in fitting),
+        )
+    if fitting:
+        return fitting[0]
+    if is_lists(root):
+        return "lists"
+    videos = _videos(root)
     if is_split_folders(videos):
-        return with_others(read_split_folders(root, videos), others, root=root)
+        _refuse_two_readings(root, videos, layout="split/class/video")
+        return "split/class/video"
     if is_class_folders(videos):
-        return with_others(read_class_folders(root, videos), others, root=root)
-    raise UnknownLayoutError(
-        f"data.root: {root} is no layout known here: {_LOOKED_FOR}\n  found {_found(root, videos, others)}"
+        _refuse_two_readings(root, videos, layout="class/video")
+        return "class/video"
+    raise _unknown(root)
+
+
+def _unknown(root: Path) -> UnknownLayoutError:
+    looked_for = "\n".join(f"    {looks} ({layout})" for layout, looks in _LOOKS.items())
+    return UnknownLayoutError(
+        f"data.root: {root} is no layout known here: looked for\n{looked_for}\n"
+        f"  where VIDEO is a video file or a folder of images\n  found {_found(root)}",
+        hint=" or ".join(f"data.root={table}" for table in _tables(root)[:3]) or None,
     )
 
 
-def _refuse(*, split_number: int | None) -> None:
-    if split_number is not None:
+def _refuse_absent(root: Path, layout: Layout) -> None:
+    """Refuse a layout that was asked for and is not there."""
+    if layout == "csv":
+        fits = root.is_file()
+    elif layout == "lists":
+        fits = is_lists(root)
+    elif layout in _TELLTALES:
+        fits = root.is_dir() and _TELLTALES[layout](root)
+    else:
+        parts = layout.count("/") + 1
+        fits = root.is_dir() and any(len(video.parts) == parts for video in _videos(root))
+    if not fits:
         raise UserError(
-            f"data.split_number: {split_number} has no effect here: only official UCF101 lists have numbers",
-            hint="leave data.split_number out",
+            f"data.layout: {layout}, but {root} is not such a layout, which is {_LOOKS[layout]}",
+            hint="leave data.layout out",
         )
 
 
-def _found(root: Path, videos: list[Path], others: list[Path]) -> str:
+def _refuse_two_readings(root: Path, videos: list[Path], *, layout: Layout) -> None:
+    folders = folders_like_splits(videos, layout=layout)
+    if not folders:
+        return
+    raise UnknownLayoutError(
+        f"data.root: {root}: {', '.join(f'{folder}/' for folder in folders)} may be splits, whose videos "
+        f"have no class here, or classes (such as {videos[0].as_posix()})",
+        hint="if they are splits, write a table with the columns path,label,split and set "
+        f"data.root=FILE.csv, or put the data set's own files of labels into {root}; if they are classes, "
+        f"set data.layout={layout}",
+    )
+
+
+def _tables_beside(root: Path) -> Iterator[Problem]:
+    """A note for each table in a root whose folders were read: it may say other things."""
+    for table in _tables(root):
+        yield Problem("not_read", f"{table.name} lists videos too; data.root={table} reads it")
+    if (root / "classInd.txt").is_file():
+        yield Problem("not_read", "classInd.txt: there are no lists beside it; classes are sorted by name")
+
+
+def _tables(root: Path) -> list[Path]:
+    if not root.is_dir():
+        return []
+    tables = (path for path in sorted(root.iterdir()) if path.suffix.lower() in (".csv", ".tsv"))
+    return [path for path in tables if path.is_file() and has_columns(path, COLUMNS)]
+
+
+def _videos(root: Path, others: list[Path] | None = None) -> list[Path]:
+    return [path.relative_to(root) for path in find_videos(root, others=others)]
+
+
+def _found(root: Path) -> str:
     if not root.is_dir():
         return f"a file ending in {root.suffix or 'nothing'}"
+    others: list[Path] = []
+    videos = _videos(root, others)
     names = sorted(path.name for path in root.iterdir())
     shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
     depths = Counter(len(path.parts) for path in videos)

@@ -5,7 +5,8 @@
     frames/{split}/{action}/{video_name}/    frame_1.jpg, frame_2.jpg, ...
     flows/{split}/{action}/{video_name}/     flow_1_2.npy, flow_2_3.npy, ...: floats (2, H, W)
 
-Label ids come from the tables: they are not in alphabetic order.
+Label ids come from the tables: they are not in alphabetic order. A video is known by `video_path` without its
+ending.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from vidcls.data.decoding.frame_folders import look_into
-from vidcls.data.layouts.listing import ClassIds, Disk, Entry, Listing, Problem, group_of, read_rows
+from vidcls.data.layouts.disk import Disk
+from vidcls.data.layouts.files import without_video_suffix
+from vidcls.data.layouts.labels import ClassIds
+from vidcls.data.layouts.listing import Entry, Listing, Problem
+from vidcls.data.layouts.rows import read_rows
 from vidcls.errors import UserError
 from vidcls.spec.sections import SPLITS, Source
 
@@ -45,15 +50,16 @@ def read_course(root: Path, *, source: Source) -> Listing:
         table = root / "metadata" / f"{split}.csv"
         if not table.is_file():
             continue
-        for line, row in read_rows(table, _COLUMNS):
+        for line, row in read_rows(table, _COLUMNS, problems):
             where = f"metadata/{split}.csv:{line}"
             name, action = row["video_name"], row["action"]
-            written = row["video_path"].lstrip("/") if "videos" in disks else f"{action}/{name}"
+            path = row["video_path"].lstrip("/")
+            written = path if "videos" in disks else f"{action}/{name}"
             if not name or not written:
                 problems.append(Problem("table", f"{where}: no video_name or no video_path"))
                 continue
             paths = {
-                of: disk.take(f"{split}/{written if of == 'videos' else f'{action}/{name}'}")
+                of: disk.take(f"{split}/{written if of == 'videos' else f'{action}/{name}'}", where=where)
                 for of, disk in disks.items()
             }
             if "flows" in paths:
@@ -62,21 +68,21 @@ def read_course(root: Path, *, source: Source) -> Listing:
             if problem is not None:
                 problems.append(problem)
                 continue
-            group = group_of(name, action)
             entries.append(
                 Entry(
-                    id=name,
+                    # Equal for the video, its frames and its flow; names alone may repeat in another class.
+                    id=without_video_suffix(path or written),
                     path=next(iter(paths.values())),
                     label=action,
                     split=split,
-                    group=group,
+                    group=None,
                     where=where,
                     flows=paths.get("flows"),
                     has_frames=kind != "flows",
                 )
             )
     for disk in disks.values():
-        problems += disk.extras(root)
+        problems += disk.problems(root)
     return Listing(f"course ({kind})", ids.ordered(), tuple(entries), tuple(problems))
 
 

@@ -1,14 +1,20 @@
 """Folders that speak for themselves: `split/class/video` and `class/video`.
 
-Class order is that of the sorted folder names. `class/video` knows no splits: all of it is train.
+Class order is that of the sorted folder names. `class/video` knows no splits: all of it is train. Folders
+called train, val and test that hold videos and no classes may be either, and are not read unasked.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from vidcls.data.layouts.listing import SPLIT_NAMES, Entry, Listing, Problem, group_of, sorted_classes
+from vidcls.data.layouts.labels import sorted_classes
+from vidcls.data.layouts.listing import SPLIT_NAMES, Entry, Listing, Problem
+
+# What names of splits hold beside the split: `videos_train`, `val_256`.
+_BESIDE = frozenset({"videos", "video", "frames", "rawframes", "clips", "set", "split", "data", "images"})
 
 
 def is_split_folders(videos: Sequence[Path]) -> bool:
@@ -20,6 +26,26 @@ def is_split_folders(videos: Sequence[Path]) -> bool:
 def is_class_folders(videos: Sequence[Path]) -> bool:
     """Whether most of `videos` (relative to the root) are `class/video`."""
     return 2 * sum(len(path.parts) == 2 for path in videos) > len(videos)
+
+
+def folders_like_splits(videos: Sequence[Path], *, layout: str) -> list[str]:
+    """The class folders of `layout` that may be splits without classes as well: empty if it is clear.
+
+    One class may be called as a split is (a train is a vehicle, too); all of them, or in `class/video` two
+    that name different splits, may not. `train/train/video` is how some archives unpack.
+    """
+    num_parts = layout.count("/") + 1
+    folders = sorted({path.parts[-2] for path in videos if len(path.parts) == num_parts})
+    split_of = {folder: split for folder in folders if (split := _named_split(folder)) is not None}
+    several = num_parts == 2 and len(set(split_of.values())) > 1
+    return list(split_of) if len(split_of) == len(folders) or several else []
+
+
+def _named_split(folder: str) -> str | None:
+    words = [word for word in re.split(r"[^a-z]+", folder.lower()) if word and word not in _BESIDE]
+    if len(words) != 1:
+        return None
+    return SPLIT_NAMES.get(words[0]) or {"dev": "val", "eval": "test", "evaluation": "test"}.get(words[0])
 
 
 def read_split_folders(root: Path, videos: Sequence[Path]) -> Listing:
@@ -41,9 +67,7 @@ def _read(root: Path, videos: Sequence[Path], *, layout: str) -> Listing:
         if len(video.parts) != num_parts or split is None:
             problems.append(Problem("extra", f"{video.as_posix()} is not at {layout}"))
             continue
-        label = video.parts[-2]
-        group = group_of(video.name, label)
-        key = video.as_posix()
-        entries.append(Entry(id=key, path=root / video, label=label, split=split, group=group, where=key))
-    classes = sorted_classes({entry.label for entry in entries})
+        label, key = video.parts[-2], video.as_posix()
+        entries.append(Entry(id=key, path=root / video, label=label, split=split, group=None, where=key))
+    classes = sorted_classes(entry.label for entry in entries)
     return Listing(layout, classes, tuple(entries), tuple(problems))

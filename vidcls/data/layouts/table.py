@@ -1,29 +1,33 @@
-"""A CSV manifest `path,label,split[,group][,label_id][,flows]`. Paths are relative to the CSV.
+"""A CSV manifest `path,label[,split][,group][,label_id][,flows]`. Paths are relative to the CSV.
 
-`label` is the name of the class. `label_id` settles the order of the classes where that is not the sorted
-order of their names; `vidcls data scan --write-manifest` writes it so that labels survive. `flows` is the
-folder of the flow fields of a video, where that is not its path.
+`label` is the name of the class. Without the column `split` all videos are train. `label_id` settles the
+order of the classes where that is not the sorted order of their names; `vidcls data scan --write-manifest`
+writes it so that labels survive. `flows` is the folder of the flow fields of a video, where that is not its
+path. The delimiter may be a comma, a semicolon, a tab or `|`.
 """
 
 from __future__ import annotations
 
+import csv
+import io
+import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from vidcls.data.layouts.disk import NearPaths
 from vidcls.data.layouts.files import find_videos
-from vidcls.data.layouts.listing import (
-    SPLIT_NAMES,
-    ClassIds,
-    Entry,
-    Listing,
-    Problem,
-    group_of,
-    read_rows,
-    sorted_classes,
-)
+from vidcls.data.layouts.labels import ClassIds, group_problem, label_problem, sorted_classes
+from vidcls.data.layouts.listing import SPLIT_NAMES, Entry, Listing, Problem
+from vidcls.data.layouts.rows import read_rows
+from vidcls.errors import UserError
+from vidcls.files import write_text
+from vidcls.spec.sections import Split
+from vidcls.text import csv_path, from_spreadsheet_cell, is_unicode, printable, spreadsheet_cell
 
-COLUMNS = ("path", "label", "split")
+COLUMNS = ("path", "label")
+_MAX_SHOWN = 10
 
 
 def read_table(path: Path) -> Listing:
@@ -33,38 +37,49 @@ def read_table(path: Path) -> Listing:
         UserError: If the file is no CSV or lacks a column.
     """
     ids = ClassIds()
+    near = NearPaths(path.parent)
     entries: list[Entry] = []
     problems: list[Problem] = []
     has_ids = False
-    for line, row in read_rows(path, COLUMNS):
+    for line, row in read_rows(path, COLUMNS, problems):
         where = f"{path.name}:{line}"
-        split = SPLIT_NAMES.get(row["split"].lower())
+        row |= {name: from_spreadsheet_cell(row[name]) for name in ("label", "group") if name in row}
         has_ids = "label_id" in row
-        problem = ids.add(row["label"], row["label_id"], where=where) if has_ids else None
-        if not row["path"]:
-            problem = Problem("table", f"{where}: no path")
-        elif not row["label"]:
-            problem = Problem("label", f"{where}: no label")
-        elif split is None:
-            problem = Problem("split", f"{where}: split {row['split']!r} is not train, val or test")
-        if problem is not None or split is None:
-            problems += [problem] if problem is not None else []
-            continue
-        video = path.parent / row["path"]
-        group = row.get("group") or group_of(video.name, row["label"])
-        entries.append(
-            Entry(
-                id=row["path"],
-                path=video,
-                label=row["label"],
-                split=split,
-                group=group,
-                where=where,
-                flows=path.parent / row["flows"] if row.get("flows") else None,
-            )
-        )
-    classes = ids.ordered() if has_ids else sorted_classes({entry.label for entry in entries})
+        entry = _entry(row, path.parent, where=where)
+        if isinstance(entry, Entry) and has_ids:
+            entry = ids.add(row["label"], row["label_id"], where=where) or entry
+        if isinstance(entry, Entry) and not entry.path.exists():
+            entry = _misspelt(row["path"], near, where=where) or entry
+        if isinstance(entry, Entry):
+            entries.append(entry)
+        else:
+            problems.append(entry)
+    classes = ids.ordered() if has_ids else sorted_classes(entry.label for entry in entries)
     return Listing("csv", classes, tuple(entries), (*problems, *_unlisted(entries)))
+
+
+def _entry(row: Mapping[str, str], folder: Path, *, where: str) -> Entry | Problem:
+    label, group = row["label"], row.get("group", "")
+    split = SPLIT_NAMES.get(row["split"].lower()) if "split" in row else "train"
+    if not row["path"]:
+        return Problem("table", f"{where}: no path")
+    if (problem := label_problem(label, where=where) or group_problem(group, where=where)) is not None:
+        return problem
+    if split is None:
+        return Problem("split", f"{where}: split {row['split']!r} is not train, val or test")
+    written = Path(row["path"])
+    flows = folder / row["flows"] if row.get("flows") else None
+    return Entry(written.as_posix(), folder / written, label, split, group or None, where, flows)
+
+
+def _misspelt(written: str, near: NearPaths, *, where: str) -> Problem | None:
+    found = near.find(written)
+    if found is None:
+        return None
+    path, difference = found
+    return Problem(
+        "missing", f"{where}: {written} is not there; {path} is, which differs in {difference}: write that"
+    )
 
 
 def _unlisted(entries: list[Entry]) -> Iterator[Problem]:
@@ -81,3 +96,63 @@ def _unlisted(entries: list[Entry]) -> Iterator[Problem]:
             yield Problem(
                 "unlisted", f"{folder}: {len(absent)} of {len(others)} videos are not listed: {shown}"
             )
+
+
+class Row(NamedTuple):
+    """A video as a manifest lists it.
+
+    Attributes:
+        path: A file or a folder of frames.
+        label: Name of its class.
+        split: The part of the data it belongs to.
+        group: The source it was cut from; empty where that is not known.
+        label_id: Label of the class.
+        flows: The folder of its flow fields; None where it has none of its own.
+    """
+
+    path: Path
+    label: str
+    split: Split
+    group: str
+    label_id: int
+    flows: Path | None = None
+
+
+def write_table(path: Path, videos: Sequence[Row]) -> None:
+    """Write a CSV manifest, paths relative to it, and no cell so that a spreadsheet would run it.
+
+    Raises:
+        OSError: If the file cannot be written.
+        UserError: If a name is one that a CSV in UTF-8 does not give back.
+    """
+    _refuse_names_that_csv_changes(path, [name for video in videos if (name := _changed_by_csv(video))])
+    folder = path.resolve().parent
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    are_apart = any(video.flows not in (None, video.path) for video in videos)
+    writer.writerow([*COLUMNS, "split", "group", "label_id", *(["flows"] if are_apart else [])])
+
+    def written(place: Path) -> str:
+        return csv_path(os.path.relpath(place.absolute(), folder))
+
+    for video in videos:
+        names = (spreadsheet_cell(video.label), video.split, spreadsheet_cell(video.group))
+        flows = [written(video.flows or video.path)] if are_apart else []
+        writer.writerow([written(video.path), *names, video.label_id, *flows])
+    write_text(path, text.getvalue())
+
+
+def _changed_by_csv(video: Row) -> str | None:
+    """The first of a video's paths, class and group that a CSV file in UTF-8 would not give back."""
+    names = map(str, (video.path, video.flows or "", video.label, video.split, video.group))
+    return next((name for name in names if name != name.strip() or not is_unicode(name)), None)
+
+
+def _refuse_names_that_csv_changes(path: Path, bad: Sequence[str]) -> None:
+    if bad:
+        shown = [f"  {printable(name)}" for name in bad[:_MAX_SHOWN]]
+        more = [f"  and {len(bad) - _MAX_SHOWN} more"] if len(bad) > _MAX_SHOWN else []
+        what = "a CSV file cannot hold these names: they are not UTF-8, or begin or end with a blank"
+        raise UserError(
+            "\n".join([f"{path}: {what}", *shown, *more]), hint="rename those files or folders first"
+        )

@@ -13,7 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from vidcls.data.layouts.listing import ClassIds, Disk, Entry, Listing, Problem, group_of
+from vidcls.data.layouts.disk import Disk
+from vidcls.data.layouts.labels import ClassIds
+from vidcls.data.layouts.listing import Entry, Listing, Problem
+from vidcls.data.layouts.rows import refuse_pipe
 from vidcls.errors import UserError
 from vidcls.spec.sections import Split
 
@@ -46,7 +49,7 @@ def read_ucf101(root: Path, *, split_number: int) -> Listing:
     for split, name in _files(split_number):
         for where, line in _lines(lists / name):
             written, _, number = line.partition(" ")
-            path = disk.take(written)
+            path = disk.take(written, where=where)
             label = by_name.get(written.partition("/")[0].casefold())
             problem = None
             if label is None:
@@ -56,14 +59,14 @@ def read_ucf101(root: Path, *, split_number: int) -> Listing:
             if problem is not None or label is None:
                 problems += [problem] if problem is not None else []
                 continue
-            group = group_of(Path(written).name, label)
-            entries.append(Entry(id=written, path=path, label=label, split=split, group=group, where=where))
-    problems += disk.extras(root)
+            entries.append(Entry(id=written, path=path, label=label, split=split, group=None, where=where))
+    problems += disk.problems(root)
     return Listing(f"ucf101 (split {split_number})", ids.ordered(), tuple(entries), tuple(problems))
 
 
 def _lists(root: Path) -> Path | None:
-    return next((root / name for name in _LIST_FOLDERS if (root / name / "classInd.txt").is_file()), None)
+    folders = (root / name for name in _LIST_FOLDERS if (root / name / "classInd.txt").is_file())
+    return next((folder for folder in folders if any(folder.glob("t*list0[1-3].txt"))), None)
 
 
 def _files(split_number: int) -> tuple[tuple[Split, str], ...]:
@@ -71,6 +74,7 @@ def _files(split_number: int) -> tuple[tuple[Split, str], ...]:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
+    refuse_pipe(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

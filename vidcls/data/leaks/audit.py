@@ -5,9 +5,8 @@ Pixels of the test split are looked at here, labels of it are not: an audit open
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidcls.data.decoding.workers import Decoders, StageProgress
-from vidcls.data.layouts.listing import group_of
+from vidcls.data.layouts.groups import groups_by_name
 from vidcls.data.leaks.looks import Looks, Network, look_at
 from vidcls.data.leaks.relatives import Link, content_links, key_links
 from vidcls.data.leaks.state import HELD_OUT, UNKNOWN, By, LeakState, remember
@@ -161,7 +160,7 @@ def relate(
         VidclsError: If the disk is full.
     """
     videos = manifest.videos
-    name_group = partial(_name_group, manifest)
+    name_group = _name_groups(manifest)
     num_groups = sum(video.group is not None for video in videos)
     num_names = sum(name_group(video) is not None for video in videos)
     links = key_links(videos, lambda video: video.digest, "bytes")
@@ -187,8 +186,13 @@ def relate(
     return Relations(manifest, _once(links), "content", len(not_read), not_read)
 
 
-def _name_group(manifest: Manifest, video: Video) -> str | None:
-    return group_of(video.path.name, manifest.classes[video.label])
+def _name_groups(manifest: Manifest) -> Callable[[Video], str | None]:
+    """What gives the group of a video by its file name, where it can be believed."""
+    videos = manifest.videos
+    labels = [manifest.classes[video.label] for video in videos]
+    groups, _ = groups_by_name([video.path.name for video in videos], labels)
+    of_video = {video.id: group for video, group in zip(videos, groups, strict=True)}
+    return lambda video: of_video[video.id]
 
 
 def _content(videos: Sequence[Video], looks: Looks) -> Iterator[Link]:

@@ -9,11 +9,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from vidcls.data.decoding.decode import Probe, decode
-from vidcls.data.decoding.readers import Pixels
+from vidcls.data.decoding.pictures import Pixels
 from vidcls.data.decoding.workers import Decoders, Failure, StageProgress
 from vidcls.data.leaks.audit import Pair
 from vidcls.data.leaks.descriptors import spread
 from vidcls.data.leaks.looks import probe_all
+from vidcls.text import printable
 
 _MAX_ROWS = 200
 """A JPEG ends at 65,500 pixels, and a person well before."""
@@ -84,7 +85,7 @@ def _draw(pairs: Sequence[Pair], strips: dict[str, Pixels]) -> Image.Image:
         )
         for side, (video, text) in enumerate(sides):
             left = _GAP_PX + side * (strip_width + _GAP_PX)
-            pen.text((left, top), text, fill=_INK, font=font)
+            pen.text((left, top), printable(text), fill=_INK, font=font)
             if (strip := strips.get(video.digest)) is not None:
                 sheet.paste(Image.fromarray(strip), (left, top + _TEXT_PX))
     return sheet

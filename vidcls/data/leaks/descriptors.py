@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vidcls.data.decoding.decode import Probe, decode
-from vidcls.data.decoding.readers import Pixels
+from vidcls.data.decoding.pictures import Pixels
 
-VERSION = 2
+VERSION = 3
 """Raised when descriptors change, so that stored ones are not taken for new ones."""
 NUM_FRAMES = 8
 Floats = NDArray[np.float32]

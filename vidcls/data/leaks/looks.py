@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vidcls.data.checks.probe import probe_files
 from vidcls.data.decoding.decode import Probe, decode
-from vidcls.data.decoding.readers import Pixels
+from vidcls.data.decoding.pictures import Pixels
 from vidcls.data.decoding.workers import Decoders, Failure, StageProgress
 from vidcls.data.leaks.descriptors import PARTS, VERSION, describe_file, spread
 from vidcls.data.manifest import Video

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from vidcls.data.leaks.audit import Relations
@@ -38,18 +38,80 @@ def resplit(
     return _with(relations, groups, group_split(labels, groups, sizes=sizes, seed=seed, keep=kept))
 
 
+def resplit_as_before(relations: Relations, *, seed: int) -> Manifest:
+    """As `resplit`, with the splits that the data has of itself and their sizes.
+
+    Test stays where no video of train and val is related to one of it; else as many videos are drawn anew.
+    Data of one split becomes train and val, 80 % and 20 %.
+
+    Raises:
+        UserError: If there are fewer groups than splits.
+    """
+    groups = joined_groups(relations)
+    places = _outside_test(relations, groups, seed=seed)
+    sizes = own_sizes(relations.manifest)
+    shares: dict[Split, float] = {"train": 0.8, "val": 0.2}
+    if len(sizes) > 1:
+        total = sum(number for split, number in sizes.items() if split != "test")
+        shares = {split: number / total for split, number in sizes.items() if split != "test"}
+    labels, names = _labels(relations, places), [groups[place] for place in places]
+    drawn = group_split(labels, names, sizes=shares, seed=seed)
+    return _with(relations, groups, _beside_test(places, drawn, num_videos=len(groups)))
+
+
 def resplit_folds(relations: Relations, *, num_folds: int, seed: int) -> list[Manifest]:
-    """One manifest a fold, each video in val once and in train otherwise.
+    """One manifest a fold: each video is in val once and in train otherwise.
+
+    Test is the same in all of them, and as `resplit_as_before` has it.
 
     Raises:
         UserError: If there are fewer groups than folds.
     """
-    videos, groups = relations.manifest.videos, joined_groups(relations)
-    fold_of = group_folds([video.label for video in videos], groups, num_folds=num_folds, seed=seed)
-    return [
-        _with(relations, groups, ["val" if fold == number else "train" for fold in fold_of])
-        for number in range(num_folds)
-    ]
+    groups = joined_groups(relations)
+    places = _outside_test(relations, groups, seed=seed)
+    labels, names = _labels(relations, places), [groups[place] for place in places]
+    fold_of = group_folds(labels, names, num_folds=num_folds, seed=seed)
+    made = []
+    for number in range(num_folds):
+        drawn: list[Split] = ["val" if fold == number else "train" for fold in fold_of]
+        made.append(_with(relations, groups, _beside_test(places, drawn, num_videos=len(groups))))
+    return made
+
+
+def own_sizes(manifest: Manifest) -> dict[Split, int]:
+    """Videos of each split that the data has of itself: a val that was cut from train is train."""
+    counts = Counter(
+        "train" if manifest.val_is_cut and video.split == "val" else video.split for video in manifest.videos
+    )
+    return {split: counts[split] for split in SPLITS if counts[split]}
+
+
+def num_test_related(relations: Relations) -> int:
+    """Test videos that have a relative in train or val."""
+    groups = joined_groups(relations)
+    splits = [video.split for video in relations.manifest.videos]
+    others = {group for group, split in zip(groups, splits, strict=True) if split != "test"}
+    return sum(split == "test" and group in others for group, split in zip(groups, splits, strict=True))
+
+
+def _outside_test(relations: Relations, groups: Sequence[str], *, seed: int) -> list[int]:
+    """The places of the videos that are not test, of which no relative is test."""
+    splits = [video.split for video in relations.manifest.videos]
+    if num_test_related(relations):
+        num_test = splits.count("test")
+        sizes: dict[Split, int] = {"train": len(splits) - num_test, "test": num_test}
+        splits = group_split(_labels(relations, range(len(splits))), groups, sizes=sizes, seed=seed)
+    return [place for place, split in enumerate(splits) if split != "test"]
+
+
+def _labels(relations: Relations, places: Iterable[int]) -> list[int]:
+    return [relations.manifest.videos[place].label for place in places]
+
+
+def _beside_test(places: Sequence[int], drawn: Sequence[Split], *, num_videos: int) -> list[Split]:
+    """The split of each video: what was drawn for some places, and test for the others."""
+    split_of = dict(zip(places, drawn, strict=True))
+    return [split_of.get(place, "test") for place in range(num_videos)]
 
 
 def joined_groups(relations: Relations) -> list[str]:

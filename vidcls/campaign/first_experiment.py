@@ -1,0 +1,219 @@
+"""The first experiment on a user's own videos: a shipped recipe, its settings as the data needs them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import yaml
+
+from vidcls.data.decoding.frame_folders import look_into
+from vidcls.data.leaks.state import LeakState
+from vidcls.data.scan import Scan
+from vidcls.data.views import flip_map
+from vidcls.errors import UserError
+from vidcls.evaluate.leaks import audit_command, leak_warning
+from vidcls.models.weights import resolve, weights_dir_of
+from vidcls.spec.experiment import Spec
+from vidcls.spec.load import load_spec
+from vidcls.spec.sections import SPLITS
+
+Recipe = Literal["few_videos", "few_videos_finetune"]
+_MAX_SHORT = 0.05
+"""Share of the videos that may be too short for the clip, so that their frames are repeated."""
+_STEPS_EACH_EPOCH = 4
+"""At least, where there are few videos: fewer steps would make the epochs of the recipe too few."""
+_MAX_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class FirstExperiment:
+    """An experiment file that is not written yet.
+
+    Attributes:
+        text: Its YAML.
+        remarks: What a person should know of it, in lines.
+        missing_weights: Pretrained weights that are not here, as `vidcls weights fetch` calls them.
+    """
+
+    text: str
+    remarks: tuple[str, ...]
+    missing_weights: tuple[str, ...]
+
+
+def first_experiment(
+    scan: Scan, *, name: str, recipe: Recipe, shipped: Path, leaks: LeakState, store_dir: Path
+) -> FirstExperiment:
+    """Make an experiment of a recipe that runs on the data as it is.
+
+    Args:
+        scan: The data; the place of its root is written in full, so it holds from any folder.
+        name: Of the experiment.
+        recipe: Which of the shipped experiments.
+        shipped: Folder of the shipped experiments.
+        leaks: What is known of the leaks of the data.
+        store_dir: Where stores and weights of the experiment will be.
+
+    Raises:
+        UserError: If the data cannot be trained on as it is, or what the recipe needs is not installed.
+    """
+    root = str(scan.manifest.root.expanduser().absolute())
+    _refuse_unusable(scan, root)
+    file = shipped / f"{recipe}.yaml"
+    base = load_spec(file).spec
+    spec = base.model_copy(update={"name": name, "data": base.data.model_copy(update={"root": root})})
+    settings = {"name": _scalar(name), "root": _scalar(root)}
+    remarks = [_about(scan)]
+    frames, remark = _frames(scan, spec)
+    settings["frames"] = str(frames)
+    remarks += remark
+    batch_size = _batch_size(len(scan.manifest.split("train")), largest=spec.train.batch_size)
+    settings["batch_size"] = str(batch_size)
+    if spec.augment.flip and (sided := _is_sided(scan, spec)):
+        settings["flip"] = "0.0"
+        remarks.append(f"no mirrored clips: {sided}")
+    remarks += _listed([str(problem) for problem in scan.problems])
+    remarks += _leaks(leaks, spec)
+    text = _with(file.read_text(encoding="utf-8"), settings)
+    return FirstExperiment(
+        text=_with_head(text, [f"Written by `vidcls init` of the recipe {recipe} for {root}", *remarks]),
+        remarks=tuple(remarks),
+        missing_weights=_missing_weights(spec, store_dir),
+    )
+
+
+def _refuse_unusable(scan: Scan, root: str) -> None:
+    manifest = scan.manifest
+    try:
+        root.encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"--data: {root!r} is not UTF-8, which a YAML file is", hint="give the folder another name"
+        ) from None
+    if fatal := [problem for problem in scan.problems if problem.fatal]:
+        raise UserError(
+            "\n  ".join([f"--data: {root} cannot be trained on as it is:", *_listed(list(map(str, fatal)))]),
+            hint=f"`vidcls data scan {shlex.quote(root)}` shows all; with --write-manifest usable.csv it "
+            "lists the usable videos for --data usable.csv",
+        )
+    first = manifest.videos[0].path
+    if first.is_dir() and look_into(first).only_fields:
+        raise UserError(
+            f"--data: {root} holds fields of optical flow and no frames, for which there is no recipe",
+            hint="begin with early_fusion_flow.yaml (vidcls init DIR writes it) and data.source=flows",
+        )
+
+
+def _listed(lines: Sequence[str]) -> list[str]:
+    """The first few of many lines."""
+    more = [f"and {len(lines) - _MAX_SHOWN} more, shown by `vidcls data scan`"]
+    return [*lines[:_MAX_SHOWN], *(more if len(lines) > _MAX_SHOWN else [])]
+
+
+def _about(scan: Scan) -> str:
+    """The data in one line."""
+    manifest = scan.manifest
+    counts = {split: len(manifest.split(split)) for split in SPLITS}
+    splits = ", ".join(f"{number} {split}" for split, number in counts.items() if number)
+    parts = [f"{manifest.num_classes} classes", f"{len(manifest.videos)} videos ({splits})"]
+    sizes = list(scan.sizes())
+    parts.append(sizes[0] + (f" and {len(sizes) - 1} other sizes" if len(sizes) > 1 else ""))
+    if (lengths := scan.ranges().get("num_frames")) is not None:
+        reach = f"{lengths.min:g} to {lengths.max:g} frames (median {lengths.median:g})"
+        parts.append(reach if lengths.num_distinct > 1 else f"{lengths.min:g} frames each")
+    return f"{manifest.layout}: {', '.join(parts)}"
+
+
+def _frames(scan: Scan, spec: Spec) -> tuple[int, list[str]]:
+    """`clip.frames`, and what to say of it: the recipe's where nearly all videos have so many frames."""
+    wanted, motion = spec.clip.frames, int(spec.clip.has_motion)
+    known = {name: h.num_frames - motion for name, h in scan.headers.items() if h.num_frames is not None}
+    if too_short := sorted(name for name, number in known.items() if number < 1):
+        raise UserError(
+            f"--data: {_videos(len(too_short), 'holds', 'hold')} one frame, such as {too_short[0]}",
+            hint="leave them out: a CSV `path,label,split` lists the others",
+        )
+    if not known:
+        return wanted, []
+    lengths = list(known.values())
+    frames = min(wanted, max(2, int(np.quantile(lengths, _MAX_SHORT, method="lower"))))
+    remarks = []
+    if frames < wanted:
+        have = "differences" if motion else "frames"
+        remarks.append(
+            f"clip.frames is {frames}, not {wanted} as in the recipe: short videos have no more {have}"
+        )
+    if num_short := sum(length < frames for length in lengths):
+        remarks.append(
+            f"{_videos(num_short, 'is', 'are')} too short for clip.frames {frames}: frames are repeated"
+        )
+    return frames, remarks
+
+
+def _videos(number: int, one: str, many: str) -> str:
+    return f"1 video {one}" if number == 1 else f"{number} videos {many}"
+
+
+def _batch_size(num_train: int, *, largest: int) -> int:
+    """Halved until an epoch has a few steps; heads standardise over a batch, so that it stays at 16 clips."""
+    size = largest
+    while size > 16 and size * _STEPS_EACH_EPOCH > num_train:
+        size //= 2
+    return max(2, min(size, num_train))
+
+
+def _is_sided(scan: Scan, spec: Spec) -> str | None:
+    try:
+        flip_map(spec.augment, flip_labels=None, classes=scan.manifest.classes)
+    except UserError as error:
+        return f"{error.message.partition(': ')[2]}; {error.hint}"
+    return None
+
+
+def _leaks(leaks: LeakState, spec: Spec) -> Sequence[str]:
+    if (warning := leak_warning(leaks, spec)) is not None:
+        return warning.splitlines()
+    if leaks.kind == "unknown":
+        found = "it is not known whether videos of train have relatives in val or test"
+        return (f"{found}; `{audit_command(spec)}` looks for them",)
+    return ("no video of val or test has a relative in train",)
+
+
+def _missing_weights(spec: Spec, store_dir: Path) -> tuple[str, ...]:
+    missing = []
+    for single in spec.model.singles():
+        if single.weights is not None:
+            weights = resolve(single.backbone, single.weights)
+            if not weights.file(weights_dir_of(store_dir)).is_file():
+                missing.append(weights.label)
+    return tuple(dict.fromkeys(missing))
+
+
+def _scalar(text: str) -> str:
+    """Text as YAML reads it back."""
+    return yaml.safe_dump(text, allow_unicode=True, width=10**6).removesuffix("\n").removesuffix("\n...")
+
+
+def _with(text: str, settings: Mapping[str, str]) -> str:
+    """YAML text with other settings, each on the one line of its key; a comment there goes."""
+    lines, found = [], []
+    for line in text.splitlines():
+        key = re.match(r"( *)(\w+):", line)
+        if key is not None and key[2] in settings:
+            found.append(key[2])
+            line = f"{key[1]}{key[2]}: {settings[key[2]]}"
+        lines.append(line)
+    assert sorted(found) == sorted(settings), found
+    return "\n".join([*lines, ""])
+
+
+def _with_head(text: str, lines: Sequence[str]) -> str:
+    """YAML text with comments after its first line, which tells editors the schema."""
+    schema, _, rest = text.partition("\n")
+    plain = ("".join(char if char.isprintable() else "?" for char in line) for line in lines)
+    return "\n".join([schema, *(f"# {line}" for line in plain), "#", rest])

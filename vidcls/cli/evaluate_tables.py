@@ -1,0 +1,56 @@
+"""The tables of `vidcls evaluate`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+
+from vidcls.cli.screen import Table
+
+if TYPE_CHECKING:
+    from vidcls.evaluate.compare import Comparison
+    from vidcls.evaluate.metrics import Metrics
+
+_COLUMNS = {"top1": "top-1", "top5": "top-5", "mean_class_acc": "class acc", "macro_f1": "macro F1"}
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """The comparison for a terminal; the best are in bold, the verdict is the caption."""
+    splits = ", ".join(dict.fromkeys(row.split for row in comparison.rows))
+    shows_val = splits == "val"
+    table = Table(
+        title=f"split: {splits}", caption=comparison.verdict, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    table.title_justify = table.caption_justify = "left"
+    table.add_column("run", overflow="fold")
+    for name in ("videos", "loss", *_COLUMNS.values(), *(() if shows_val else ("val top-1",))):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("leak state", no_wrap=True)
+    for row in comparison.rows:
+        shares = [row.metrics[name] for name in _COLUMNS] + ([] if shows_val else [row.val_top1])
+        style = "bold" if row.label in comparison.best else None
+        cells = (
+            row.label,
+            str(row.num_videos),
+            f"{row.metrics['loss']:.3f}",
+            *map(_percent, shares),
+            row.leak_state,
+        )
+        table.add_row(*cells, style=style)
+    return table
+
+
+def class_table(metrics: Metrics, *, leak_state: str) -> Table:
+    """Support, precision, recall and F1 of each class."""
+    table = Table("class", box=None, title=f"leak state: {leak_state}", title_justify="left")
+    for name in ("videos", "precision", "recall", "F1"):
+        table.add_column(name, justify="right")
+    for row in metrics.per_class:
+        values = (row.precision, row.recall, row.f1)
+        table.add_row(row.name, str(row.support), *(_percent(value) for value in values))
+    return table
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"

@@ -1,0 +1,180 @@
+"""Which files are videos: one self-contained file in a container of this list.
+
+FFmpeg also opens texts that name other files (playlists, `ffconcat` scripts, manifests), patterns of pictures
+(`img%03d.png`), addresses and devices. None of them is a video here: what a file shows must lie in its bytes,
+since its digest identifies it, and a file that shows another one would pass for a new video.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+from av.stream import Disposition
+from PIL import Image
+
+from vidcls.data.decoding.animation import is_animated_file
+from vidcls.data.decoding.errors import DecodeError
+
+_VIDEO_DEMUXERS = (
+    "mov", "matroska", "avi", "asf", "asf_o", "flv", "live_flv", "mpeg", "mpegts", "mxf", "gxf", "ogg",
+    "rm", "nut", "nsv", "wtv", "dv", "dhav", "yuv4mpegpipe",
+)  # fmt: skip
+_STREAM_DEMUXERS = (
+    "h261", "h263", "h264", "hevc", "vvc", "av1", "obu", "ivf", "m4v", "mpegvideo", "mjpeg", "vc1", "vc1test",
+)  # fmt: skip
+_SOUND_DEMUXERS = ("aac", "ac3", "aiff", "amr", "flac", "mp3", "wav")  # accepted to say that they are sound
+_OPTIONS = {
+    "format_whitelist": ",".join((*_VIDEO_DEMUXERS, *_STREAM_DEMUXERS, *_SOUND_DEMUXERS)),
+    "protocol_whitelist": "file",
+}
+_ACCEPTED = (
+    "MP4, MOV, 3GP, Matroska, WebM, AVI, WMV, FLV, MPEG, MPEG-TS, MXF, Ogg and others, and bare streams such "
+    "as H.264"
+)
+
+_START_BYTES = 4096
+_CONTROL = frozenset(range(32)) - frozenset(b"\t\n\f\r\x1b")
+_TEXTS_OF_VIDEOS = (b"YUV4MPEG2 ", b"nut/multimedia container")
+_PLAYLISTS = ("#extm3u", "ffconcat", "[playlist]", "v=0", "<asx", "<smil", "<mpd", "rtsptext", "[reference]")
+_STILL_BRANDS = frozenset({"avif", "mif1", "heic", "heix"})
+
+
+def why_refused(path: Path) -> str | None:
+    """Why a file is no video for vidcls, whatever its name is; None if it is one. No frame is decoded.
+
+    An animated picture is one, which Pillow reads.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
+    if is_animated_file(path):
+        return None
+    try:
+        with opened(path) as container:
+            video_stream(container)
+            return None
+    except DecodeError as error:
+        return error.reason
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[av.container.InputContainer]:
+    """A file opened by PyAV, if it is a container of the list; it reads nothing but this file.
+
+    Raises:
+        DecodeError: If it is no video that can be decoded, here and while it is read.
+        OSError: If the file cannot be read.
+        MemoryError: If there is not enough memory, which says nothing about the file.
+    """
+    refuse_text(path)
+    try:
+        with av.open(unlike_url(path), container_options=_OPTIONS, metadata_errors="replace") as container:
+            brand = container.metadata.get("major_brand", "").strip()
+            if brand in _STILL_BRANDS:
+                raise DecodeError(f"is no video, it is a picture ({brand.upper()})", "no_video")
+            yield container
+    except av.error.MemoryError as error:
+        raise MemoryError(error.strerror) from None  # PyAV's own does not pass between processes
+    except av.error.FFmpegError as error:
+        if isinstance(error, OSError) and not _is_its_content(path):
+            raise
+        if picture := _picture(path):
+            raise DecodeError(f"is no video, it is a picture ({picture})", "no_video") from None
+        is_refused = isinstance(error, av.error.ArgumentError)  # how FFmpeg calls what is not on the list
+        why = f"it is none of {_ACCEPTED}" if is_refused else error.strerror
+        raise DecodeError(f"is no video that can be decoded: {why}") from None
+
+
+def video_stream(container: av.container.InputContainer) -> av.VideoStream:
+    """The stream that is read: of several the one marked as default, else the best as FFmpeg ranks them.
+
+    Raises:
+        DecodeError: If there is none, or it is coded in a way that FFmpeg does not know.
+    """
+    candidates = moving_streams(container)
+    if not candidates:
+        kinds = sorted({stream.type for stream in container.streams if stream.type})
+        if not kinds:
+            raise DecodeError("holds no stream that FFmpeg knows")
+        cover = " and a cover picture" if container.streams.video else ""
+        kinds = [kind for kind in kinds if kind != "video"]
+        raise DecodeError(f"holds no video stream, only {', '.join(kinds)}{cover}", "no_video")
+    default = [stream for stream in candidates if stream.disposition & Disposition.default]
+    best = container.streams.best("video")
+    stream = next((stream for stream in default or candidates if stream == best), (default or candidates)[0])
+    if stream.codec_context is None:
+        raise DecodeError("is coded in a way that FFmpeg does not know")
+    return stream
+
+
+def moving_streams(container: av.container.InputContainer) -> list[av.VideoStream]:
+    """The video streams that are not a cover picture or thumbnails."""
+    still = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+    return [stream for stream in container.streams.video if not stream.disposition & still]
+
+
+def refuse_text(path: Path) -> None:
+    """Make sure that a file is no text, nor begins like a playlist.
+
+    Raises:
+        DecodeError: If it does, saying what it looks like.
+        OSError: If the file cannot be read.
+    """
+    with path.open("rb") as file:
+        start = file.read(_START_BYTES)
+    if not start or start.startswith(_TEXTS_OF_VIDEOS):
+        return
+    text = _decoded(start).lstrip("\ufeff \t\r\n")
+    lowered = text[:200].lower()
+    if lowered.startswith(_PLAYLISTS):
+        raise DecodeError(
+            f"is no video, it is a playlist that names other files (it begins {_first_line(text)}): a video "
+            "is one self-contained file"
+        )
+    if not _CONTROL.isdisjoint(start) and not start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return
+    if lowered.startswith("version https://git-lfs"):
+        raise DecodeError("is no video, it is a Git LFS pointer to one: fetch it with: git lfs pull")
+    kind = "a web page" if lowered.startswith(("<!doctype html", "<html")) else "a text file"
+    raise DecodeError(f"is no video, it is {kind} that begins {_first_line(text)}")
+
+
+def unlike_url(path: Path) -> str:
+    """The absolute path: FFmpeg takes one such as `run:1/a.mp4` for an address."""
+    return str(path.absolute())
+
+
+def _picture(path: Path) -> str | None:
+    """The format of a picture; None where it is none that Pillow knows."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                return image.format
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+
+
+def _is_its_content(path: Path) -> bool:
+    """Whether the file itself can be read: FFmpeg calls an input error what lies in the content, too."""
+    try:
+        with path.open("rb") as file:
+            while file.read(2**20):
+                pass
+    except OSError:
+        return False
+    return True
+
+
+def _decoded(start: bytes) -> str:
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return start[: len(start) // 2 * 2].decode("utf-16", errors="replace")
+    return start.decode("utf-8", errors="replace")
+
+
+def _first_line(text: str) -> str:
+    return repr(text.partition("\n")[0].strip()[:40])

@@ -1,0 +1,134 @@
+"""Pictures -> RGB frames, by Pillow: a folder of them in the order of their numbers, or an animated one.
+
+A picture is shown as a viewer shows it: turned as its Exif tag says, and what is transparent is black. More
+than 8 bits a channel are cut to the upper 8. Numbers whose range a file does not tell (32 bits, floats) are
+refused: they may count from 0 to 1, to 255 or to anything else.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageSequence, TiffImagePlugin
+
+from vidcls.data.decoding.animation import BROKEN, is_animation
+from vidcls.data.decoding.errors import DecodeError
+from vidcls.data.decoding.frame_folders import look_into
+from vidcls.data.decoding.orientation import Orientation
+
+Pixels = NDArray[np.uint8]
+Load = Callable[[], Pixels]
+"""Gives one decoded frame `[H, W, 3]`; a frame that nobody loads is never converted to RGB."""
+Frames = Generator[Load, None, None]
+"""Frames of a file in order, decoded one after the other."""
+
+Described = tuple[Pixels, tuple[str, ...]]
+"""A frame `[H, W, 3]`, and what was done to it that a person should know."""
+
+
+def read_pictures(path: Path) -> Frames:
+    """The frames of a folder of pictures, or of one animated file, see `read_described`.
+
+    Raises:
+        DecodeError: If one cannot be decoded, or does not tell how bright it is; its message names the file.
+    """
+    for load in read_described(path):
+        yield lambda load=load: load()[0]  # type: ignore[misc]
+
+
+def read_described(path: Path) -> Generator[Callable[[], Described], None, None]:
+    """As `read_pictures`, each frame with what was done to it; load one before the next one is asked for.
+
+    Raises:
+        DecodeError: If one cannot be decoded, or does not tell how bright it is; its message names the file.
+    """
+    if path.is_dir():
+        found = look_into(path)
+        if (problem := found.problem(of_fields=False)) is not None:
+            raise DecodeError(problem)
+        for file in found.frames:
+            yield lambda file=file: _load(file)  # type: ignore[misc]
+        return
+    try:
+        with Image.open(path) as image:
+            for number, frame in enumerate(ImageSequence.Iterator(image), start=1):
+                yield lambda frame=frame, number=number: _rgb(frame, f"picture {number}")  # type: ignore[misc]
+    except BROKEN as error:
+        raise DecodeError(f"cannot be decoded: {error}", "corrupt") from None
+
+
+def _load(file: Path) -> Described:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(file) as image:
+                if is_animation(image):
+                    raise DecodeError(
+                        f"{file.name} is an animated picture, a video of its own, not one frame", "corrupt"
+                    )
+                others = getattr(image, "n_frames", 1) - 1
+                pixels, said = _rgb(image, file.name)
+                return pixels, (*said, f"the first of its {others + 1} pictures") if others else said
+    except BROKEN as error:
+        raise DecodeError(f"{file.name} cannot be decoded: {error}", "corrupt") from None
+
+
+def on_black(rgba: Pixels) -> Pixels:
+    """A frame `[H, W, 4]` drawn on black: `[H, W, 3]`.
+
+    Where nothing at all is opaque, its colours are given: some programs leave the channel unused, at zero.
+    """
+    rgb, alpha = rgba[..., :3], rgba[..., 3:]
+    if alpha.min() == 255 or not alpha.any():
+        return np.ascontiguousarray(rgb)
+    return ((rgb.astype(np.uint16) * alpha + 127) // 255).astype(np.uint8)
+
+
+def read_as(image: Image.Image, name: str) -> tuple[Orientation, int, tuple[str, ...]]:
+    """How a picture that was opened and not loaded is to be read: bits a channel, and both in words.
+
+    Raises:
+        DecodeError: If it does not tell how bright it is.
+    """
+    num_bits = max([8, *(int(found) for found in re.findall(r";(12|16)", str(getattr(image, "tile", ()))))])
+    orientation = Orientation.of_exif(image.getexif().get(ExifTags.Base.Orientation, 1))
+    if image.mode in ("I", "F"):
+        kind = "floats" if image.mode == "F" else "numbers of 32 bits, or with a sign"
+        raise DecodeError(
+            f"{name} holds {kind}, and does not tell which of them is black and which white: write it anew "
+            "with 8 or 16 bits a channel, without a sign"
+        )
+    said = [] if orientation == Orientation() else [str(orientation)]
+    if num_bits > 8:
+        said.append(f"cut from {num_bits} bits a channel to the upper 8")
+    return orientation, num_bits, tuple(said)
+
+
+def _rgb(image: Image.Image, name: str) -> Described:
+    """A picture as it is to be seen, and what was done to it."""
+    orientation, num_bits, said = read_as(image, name)
+    if image.mode.startswith("I;16"):
+        pixels = _upper_bits(image, num_bits)
+    elif image.has_transparency_data:
+        rgba = np.asarray(image.convert("RGBA"), dtype=np.uint8)
+        if rgba[..., 3].min() < 255:
+            said = (*said, "drawn on black where it is transparent")
+        pixels = on_black(rgba)
+    else:
+        pixels = np.asarray(image.convert("RGB"), dtype=np.uint8)
+    is_upright = image.format == "TIFF"  # Pillow turns those, and no others, when it loads them
+    return pixels if is_upright else orientation.upright(pixels), said
+
+
+def _upper_bits(image: Image.Image, num_bits: int) -> Pixels:
+    """The upper 8 bits of a grey picture of more, in each of three channels."""
+    grey = (np.asarray(image) >> (num_bits - 8)).astype(np.uint8)
+    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+    if tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0:  # white is zero
+        grey = 255 - grey
+    return np.repeat(grey[..., None], 3, axis=-1)

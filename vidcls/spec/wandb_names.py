@@ -1,0 +1,53 @@
+"""Names that Weights & Biases takes, by the rules of its client, which refuses others when a run begins."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+_MAX_PROJECT, _MAX_TAG = 128, 64
+_FORBIDDEN = "/\\#?%:"
+"""What its client forbids in a project, since it stands in an address; the entity stands there too."""
+
+
+def project_mistake(name: str) -> str:
+    """What W&B would refuse about the name of a project; empty where nothing."""
+    if len(name) > _MAX_PROJECT:
+        return f"W&B takes at most {_MAX_PROJECT} characters, got {len(name)}"
+    return _in_an_address(name)
+
+
+def entity_mistake(name: str) -> str:
+    """What W&B would refuse about the name of an entity, a user or a team; empty where nothing."""
+    if "/" in name:
+        return f"W&B takes the name of a user or a team alone, got {name!r}; the project has a key of its own"
+    return _in_an_address(name) or ("W&B takes no blanks in it" if any(map(str.isspace, name)) else "")
+
+
+def _in_an_address(name: str) -> str:
+    bad = sorted(set(name) & set(_FORBIDDEN))
+    if bad:
+        return f"W&B takes none of {' '.join(_FORBIDDEN)}, got {' '.join(bad)} in {name!r}"
+    if name != name.strip() or not name.isprintable():
+        return f"W&B takes no blanks at the ends and no characters that cannot be seen, got {name!r}"
+    return ""
+
+
+def _project(name: str) -> str:
+    return _refused(name, project_mistake(name))
+
+
+def _entity(name: str) -> str:
+    return _refused(name, entity_mistake(name))
+
+
+def _refused(name: str, mistake: str) -> str:
+    if mistake:
+        raise ValueError(mistake)
+    return name
+
+
+Project = Annotated[str, Field(min_length=1), AfterValidator(_project)]
+Entity = Annotated[str, Field(min_length=1), AfterValidator(_entity)]
+Tag = Annotated[str, Field(min_length=1, max_length=_MAX_TAG)]
