@@ -34,6 +34,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ("test_docs" not in item.nodeid, item.get_closest_marker("long") is None))
 
 
+@pytest.fixture(autouse=True)
+def _beside_others() -> Iterator[None]:
+    """A test leaves its process as it found it: what becomes a real-time one stops the tests beside it."""
+    yield
+    assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder with the real videos (VIDCLS_SHARED, or `shared` beside the repository); skips where absent."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,20 @@ import numpy as np
 from tests.support.video import Frames
 
 os.environ.setdefault("SVT_LOG", "0")  # the AV1 encoder prints its settings otherwise
+
+
+@contextmanager
+def without_real_time() -> Iterator[None]:
+    """Keep this thread's place in the scheduler.
+
+    For root, the SVT-AV1 encoder makes the thread that calls it a real-time one. What that starts later would
+    inherit it: a single process that is busy then stops everything else on a core.
+    """
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
 
 
 @dataclass(frozen=True)
@@ -45,7 +60,7 @@ class Encoding:
     def write(self, path: Path, frames: Frames) -> Path:
         """Encode `frames` `[T, H, W, 3]` into `path` plus the ending."""
         path = path.with_name(f"{path.name}.{self.suffix}")
-        with av.open(str(path), "w") as container:
+        with without_real_time(), av.open(str(path), "w") as container:
             stream = container.add_stream(self.codec, rate=25, options=dict(self.options))
             assert isinstance(stream, av.VideoStream)
             stream.height, stream.width = frames.shape[1:3]

@@ -12,6 +12,7 @@ from av.stream import Disposition
 from PIL import Image
 
 from tests.support.boxes import refer_to
+from tests.support.encodings import without_real_time
 from tests.support.video import Frames, moving_square, write_clip
 from tests.support.videos import open_cpu, video
 from vidcls.data.checks.findings import findings
@@ -57,7 +58,7 @@ OPTIONS = {"265": {"x265-params": "log-level=none:pools=none:frame-threads=1"}, 
 
 def encoded(path: Path, ending: str, frames: Frames) -> Path:
     container_format, codec = FORMATS[ending]
-    with av.open(str(path), "w", format=container_format) as container:
+    with without_real_time(), av.open(str(path), "w", format=container_format) as container:
         stream = container.add_stream(codec, rate=25, options=OPTIONS.get(ending, {}))
         assert isinstance(stream, av.VideoStream)
         stream.height, stream.width = frames.shape[1:3]
