@@ -30,7 +30,6 @@ from vidcls.errors import UserError
 from vidcls.spec.sections import DataSection
 
 Clips = tuple[Clip, ...]
-HOW_READ = ("val_cut", "not_a_video")
 TABLED = [layout for layout in LAYOUTS if layout.startswith(WITH_TABLE)]
 
 
@@ -117,6 +116,18 @@ class TestEveryLayout:
         assert len(manifest.videos) == len(clips) - 1
 
 
+@pytest.mark.parametrize("layout", [layout for layout in TABLED if not layout.startswith("csv")])
+def test_counts_what_is_no_video_and_no_table_of_the_layout(
+    layout: str, clips: Clips, tmp_path: Path
+) -> None:
+    root = build(layout, tmp_path / "root", clips)
+    folder = read(root).videos[0].path.parent
+    assert [problem for problem in read(root).problems if problem.kind == "not_a_video"] == []
+    (folder / "notes.md").write_text("words")
+    (note,) = [problem for problem in read(root).problems if problem.kind == "not_a_video"]
+    assert note.message == "1 file is no video: 1 .md"
+
+
 @pytest.mark.parametrize("layout", TABLED)
 def test_names_missing_and_extra_videos(layout: str, clips: Clips, tmp_path: Path) -> None:
     root = build(layout, tmp_path / "root", clips)
@@ -125,7 +136,7 @@ def test_names_missing_and_extra_videos(layout: str, clips: Clips, tmp_path: Pat
     victim.path.rename(victim.path.with_name("surprise" + victim.path.suffix))
     manifest = read(root)
 
-    kinds = {problem.kind: problem.message for problem in manifest.problems if problem.kind not in HOW_READ}
+    kinds = {problem.kind: problem.message for problem in manifest.problems if problem.kind != "val_cut"}
     assert set(kinds) == {"missing", "unlisted" if layout.startswith("csv") else "extra"}
     assert victim.path.stem in kinds.pop("missing")
     assert "surprise" in kinds.popitem()[1]
