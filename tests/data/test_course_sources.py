@@ -103,7 +103,7 @@ def test_from_runs_on_frames_and_on_flows_to_their_fusion(root: Path, experiment
     ]  # fmt: skip
     assert [run.provenance()["decoders"] for run in runs] == [{"images": 12}, {"fields": 12}, {"pyav": 12}]
     plan = Plan(runs=tuple(runs), checkpoint="best", split="val", how="equal")
-    fusion = fuse(plan, folder=experiment.folder / "fused")
+    fusion = fuse(plan, folder=experiment.folder / "fused", say=print)
     assert fusion.unit == "groups"
     assert [metrics.num_videos for metrics in fusion.singles] == [6, 6, 6]
     assert np.isclose(sum(fusion.weights), 1)
