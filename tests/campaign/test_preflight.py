@@ -220,6 +220,17 @@ def test_earlier_runs_are_looked_at(here: Experiment, tmp_path: Path, demo: Path
     assert "no longer the data" in data_finding.found
 
 
+def test_clips_longer_than_videos_are_a_warning(here: Experiment) -> None:
+    spec = here.spec(clip__frames=200, clip__size=8)
+    finding = found(ask(spec))["frames"]
+    assert finding.state == "warning"
+    assert finding.found.startswith("clip.frames: 200, but 40 of 40 videos have fewer frames (the fewest: ")
+    result = vidcls("train", spec, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "warning: clip.frames: 200, but 40 of 40 videos have fewer frames" in result.output
+    assert "frames" not in found(ask(here.spec()))
+
+
 def test_leaks_are_a_warning(here: Experiment) -> None:
     manifest = read_manifest(DataSection(root=str(here.data)), cache_dir=None)
     leaky = replace(manifest, videos=tuple(replace(v, group="one") for v in manifest.videos))

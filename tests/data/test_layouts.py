@@ -23,7 +23,8 @@ from tests.support.roots import (
     write_course_table,
     write_csv,
 )
-from vidcls.data.layouts.files import find_videos, frame_files, natural_key
+from vidcls.data.decoding.frame_folders import frame_files, natural_key
+from vidcls.data.layouts.files import find_videos
 from vidcls.data.manifest import Manifest, read_manifest
 from vidcls.errors import UserError
 from vidcls.spec.sections import DataSection
@@ -113,6 +114,18 @@ class TestEveryLayout:
         (problem,) = [problem for problem in manifest.problems if problem.kind == "empty"]
         assert str(victim.path) in problem.message
         assert len(manifest.videos) == len(clips) - 1
+
+
+@pytest.mark.parametrize("layout", [layout for layout in TABLED if not layout.startswith("csv")])
+def test_counts_what_is_no_video_and_no_table_of_the_layout(
+    layout: str, clips: Clips, tmp_path: Path
+) -> None:
+    root = build(layout, tmp_path / "root", clips)
+    folder = read(root).videos[0].path.parent
+    assert [problem for problem in read(root).problems if problem.kind == "not_a_video"] == []
+    (folder / "notes.md").write_text("words")
+    (note,) = [problem for problem in read(root).problems if problem.kind == "not_a_video"]
+    assert note.message == "1 file is no video: 1 .md"
 
 
 @pytest.mark.parametrize("layout", TABLED)

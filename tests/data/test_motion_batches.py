@@ -138,13 +138,13 @@ def test_a_difference_is_the_next_frame_less_the_sampled_one(batch: Way) -> None
 def test_moments_stay_within_the_video(num_frames: int, frames: int, sampling: Any, seed: int) -> None:
     for modality in ("flow", "difference"):
         clip = Clip(modality=modality, frames=frames, sampling=sampling)
-        num = num_moments(num_frames + 1, clip, is_flow=False)
+        num = num_moments(Probe(num_frames + 1, 8, 8, None, "pyav"), clip)
         assert num == num_frames
         moments = frame_indices(num, clip, rng=generator(seed))
         needed = needed_frames(moments, clip)
         assert needed.max() <= (num_frames if modality == "difference" else num_frames - 1)
         assert np.isin(needed, reachable_frames(num, clip)).all()
-    assert num_moments(9, Clip(modality="flow"), is_flow=True) == 9
+    assert num_moments(Probe(9, 8, 8, None, "fields"), Clip(modality="flow")) == 9
 
 
 def test_a_clip_holds_the_moments_of_the_truth(tmp_path: Path) -> None:

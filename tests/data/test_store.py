@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.support.video import moving_square, write_clip, write_frames
+from tests.support.videos import read_from
 from tests.support.waiting import PATIENCE_S
 from vidcls.data.checks.probe import probe_files
 from vidcls.data.decoding.decode import Form, Probe, decode
@@ -30,6 +31,7 @@ import json, os, signal, sys
 from pathlib import Path
 import psutil
 from vidcls.data.decoding.decode import Probe
+from vidcls.data.decoding.frame_folders import Files
 from vidcls.data.store import Store
 from vidcls.data.decoding.workers import Decoders
 from vidcls.spec.sections import Clip
@@ -48,7 +50,7 @@ def progress(stage, done, total):
 
 store = Store(store_dir, probes=probes, clip=Clip(frames=4, size=(16, 16)))
 decoders = Decoders(workers=2, timeout_s=900)
-store.build(dict.fromkeys(digests, file), decoders=decoders, progress=progress)
+store.build(dict.fromkeys(digests, Files(file)), decoders=decoders, progress=progress)
 decoders.close()
 assert "torch" not in sys.modules
 decoded = [done for stage, done in stages if stage == "decode"]
@@ -102,11 +104,11 @@ def test_the_store_holds_the_reachable_frames(
         "bb": write_clip(tmp_path / "b.avi", moving_square(9, 64, 36, seed=1), codec="mpeg4"),
         "cc": write_frames(tmp_path / "c", moving_square(3, 31, 45)),
     }
-    found = probe_files(files, decoder="decord", store_dir=tmp_path, decoders=decoders)
+    found = probe_files(read_from(files), decoder="decord", store_dir=tmp_path, decoders=decoders)
     probes = {digest: probe for digest, probe in found.items() if isinstance(probe, Probe)}
     clip = Clip(frames=5, size=(16, 20), fit=fit, sampling=sampling)
     store = Store(tmp_path, probes=probes, clip=clip)
-    store.build(files, decoders=decoders)
+    store.build(read_from(files), decoders=decoders)
     for digest, probe in probes.items():
         stored = frames_of(store, digest)
         indices = list(range(probe.num_frames))
@@ -175,7 +177,7 @@ def test_file_systems_without_locks(
 
     monkeypatch.setattr("fcntl.flock", no_locks)
     store, files = small(tmp_path)
-    store.build(files, decoders=decoders)
+    store.build(read_from(files), decoders=decoders)
     assert store.is_published()
     assert len(list(store.path.parent.iterdir())) == 2  # the store and the lock file
 
@@ -186,7 +188,7 @@ def test_a_disk_that_is_too_small_is_seen_before(
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=5))
     store, files = small(tmp_path)
     with pytest.raises(VidclsError, match=r"the store needs 0\.00 GB.*\n.*streamed"):
-        store.build(files, decoders=decoders)
+        store.build(read_from(files), decoders=decoders)
 
 
 def test_a_disk_that_fills_up_is_said(
@@ -198,9 +200,9 @@ def test_a_disk_that_fills_up_is_said(
     store, files = small(tmp_path)
     monkeypatch.setattr("vidcls.files.os.fsync", full)
     with pytest.raises(VidclsError, match=r"the disk or the quota is full.*the finished shards are kept"):
-        store.build(files, decoders=decoders)
+        store.build(read_from(files), decoders=decoders)
     monkeypatch.undo()
-    store.build(files, decoders=decoders)
+    store.build(read_from(files), decoders=decoders)
     assert store.is_published()
 
 
@@ -208,13 +210,13 @@ def test_a_video_that_cannot_be_read_any_more_is_named(tmp_path: Path, decoders:
     store, files = small(tmp_path)
     files["a"].write_bytes(b"gone")
     with pytest.raises(VidclsError, match=r"a\.mp4: is no video"):
-        store.build(files, decoders=decoders)
+        store.build(read_from(files), decoders=decoders)
     assert not store.is_published()
 
 
 def test_a_damaged_store_is_named(tmp_path: Path, decoders: Decoders) -> None:
     store, files = small(tmp_path)
-    store.build(files, decoders=decoders)
+    store.build(read_from(files), decoders=decoders)
     store.shard(0).write_bytes(b"short")
     with pytest.raises(VidclsError, match=r"shard-00000\.bin: damaged(.|\n)*rm -r"):
-        store.build(files, decoders=decoders)
+        store.build(read_from(files), decoders=decoders)

@@ -126,6 +126,17 @@ def test_test_is_scored_with_the_weights_of_val_and_written_down(
     assert [opening.run for opening in ledger.entries()] == [str(fusion.folder)]
 
 
+def test_runs_are_matched_by_video_and_not_by_what_they_read(runs: tuple[Run, Run], tmp_path: Path) -> None:
+    first, second = runs
+    same = fuse(plan(first, second))
+    flows = make_run(tmp_path, name="flows", manifest_hash="def")
+    order = np.random.default_rng(1).permutation(40)
+    said = load_predictions(second.predictions_file("val", "best")).logits
+    store_logits(flows, said[order], LABELS[order].tolist(), ids=[f"v{n}" for n in order])
+    found = fuse(plan(first, flows))
+    assert found.fused.named("val") == same.fused.named("val")
+
+
 def test_what_cannot_be_fused_is_refused(runs: tuple[Run, Run], tmp_path: Path) -> None:
     def refuses(
         message: str, *found: Run, hint: str = "", split: FusedSplit = "val", out: Path | None = None
@@ -146,7 +157,12 @@ def test_what_cannot_be_fused_is_refused(runs: tuple[Run, Run], tmp_path: Path) 
     store_logits(third, HALVES[0][1:], LABELS[1:].tolist(), ids=[f"v{n}" for n in range(1, 40)])
     refuses("1 differ, v0 among them", first, third, hint="--split val")
     store_logits(third, HALVES[0], LABELS.tolist(), classes=("a", "b", "c", "d"))
-    refuses("not trained on the data", first, third)
+    refuses("not trained on the classes", first, third)
+    other = make_run(tmp_path, name="other", manifest_hash="def")
+    store_logits(other, HALVES[0], LABELS.tolist(), ids=[f"w{n}" for n in range(40)])
+    refuses("not trained on the data of .*: the videos in val differ, v0 among them", first, other)
+    store_logits(other, HALVES[0], [*LABELS[:-1].tolist(), 0])
+    refuses("not trained on the data of .*: v39 is of another class there", first, other)
     store_logits(third, np.where(HALVES[0] > 0, np.inf, 0), LABELS.tolist())
     refuses("not finite", first, third)
     store_logits(third, np.zeros((0, 4)), [])

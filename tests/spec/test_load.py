@@ -38,6 +38,20 @@ def mistakes(load, tmp_path: Path):
     return mistakes
 
 
+def test_a_square_may_be_written_by_its_side(load, mistakes) -> None:
+    for written in ("112", "112x112", "112 X 112", "'112'", "[112, 112]", "112.0"):
+        assert load(MINIMAL + f"clip: {{size: {written}}}\n").spec.clip.size == (112, 112), written
+        assert load(MINIMAL, f"clip.size={written}").spec.clip.size == (112, 112), written
+    assert load(MINIMAL, "clip.size=[96, 128]").spec.clip.size == (96, 128)
+    (said,) = mistakes(MINIMAL, "clip.size=96x128")
+    assert said.endswith(
+        "clip.size: 96x128 may mean height x width or width x height; write [HEIGHT, WIDTH], such as [96, 128]"
+    )
+    assert len(mistakes(MINIMAL, "clip.size=4")) == 2
+    for written in ("large", "true", "112x", "-112", "[112]"):
+        assert mistakes(MINIMAL, f"clip.size={written}")
+
+
 def test_numbers_follow_yaml_1_2_in_files_and_overrides(load) -> None:
     spec = load(MINIMAL + "optim: {lr: 3e-4, weight_decay: 1e-05}\n", "train.epochs=1e1", "seed=0x10").spec
     assert (spec.optim.lr, spec.optim.weight_decay, spec.train.epochs, spec.seed) == (3e-4, 1e-5, 10, 16)
@@ -118,7 +132,7 @@ data:
         (MINIMAL + "seed: !evil 3\n", "x.yaml:3: seed: YAML tag !evil is not allowed; write the plain value"),
         (MINIMAL + "train: {epochs: 1.5}\n", "x.yaml:3: train.epochs: expected a whole number, got 1.5"),
         (MINIMAL + "optim: {lr: .inf}\n", "x.yaml:3: optim.lr: expected a finite number, got Infinity"),
-        (MINIMAL + "clip: {size: 112}\n", "x.yaml:3: clip.size: expected a list such as [a, b], got 112"),
+        (MINIMAL + "clip: {size: large}\n", "x.yaml:3: clip.size: expected a list such as [a, b], got 'large'"),
         ("name: x\n", "x.yaml:1: model: required, and not set"),
         ("name: ../x\nmodel: {kind: cnn3d}\n",
          "x.yaml:1: name: only letters, digits, `.`, `_` and `-`, first a letter or digit, got '../x'"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from vidcls.data.batches import Clips, open_clips
+from vidcls.data.decoding.frame_folders import Files
 from vidcls.data.manifest import Video
 from vidcls.spec.sections import Clip, DataSection
 
@@ -18,6 +19,11 @@ def video(path: Path, *, label: int = 0, name: str | None = None) -> Video:
     """A training video with the digest of its file; a folder, or an unreadable file, is named by its path."""
     content = path.read_bytes() if path.is_file() else str(path).encode()
     return Video(name or path.stem, path, label, "train", None, hashlib.sha256(content).hexdigest()[:32])
+
+
+def read_from(files: Mapping[str, Path]) -> dict[str, Files]:
+    """Video files and folders of frames, none with flow fields."""
+    return {digest: Files(path) for digest, path in files.items()}
 
 
 def open_cpu(videos: Sequence[Video], store_dir: Path, **options: Any) -> Clips:

@@ -30,7 +30,6 @@ from vidcls.train.start import Options, train
 
 _PLAIN_DATA = (
     "data.layout=auto",
-    "data.source=auto",
     "data.split_number=null",
     "data.val_fraction=null",
     "train.keep_last=true",
@@ -124,7 +123,8 @@ def cross_validate(
                 say(f"{spec.name}: fold {fold + 1} of {num_folds}, fold seed {fold_seed}")
                 name = f"{key}-{num_folds}-f{fold_seed}-{fold}"
                 table = _write_fold(spec, manifest, folds, fold=fold, name=name)
-                own = [f"data.root={table}", f"name={spec.name}-cv", *_PLAIN_DATA]
+                source = f"data.source={spec.data.table_source}"
+                own = [f"data.root={table}", source, f"name={spec.name}-cv", *_PLAIN_DATA]
                 loaded = load_spec(file, (*overrides, *own))
                 with display() as shown:
                     run = train(loaded, options=options, display=shown).run

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import yaml
 
-from vidcls.data.layouts.files import frame_files, is_flow_file
+from vidcls.data.decoding.frame_folders import look_into
 from vidcls.data.leaks.state import LeakState
 from vidcls.data.scan import Scan
 from vidcls.data.views import flip_map
@@ -102,7 +102,7 @@ def _refuse_unusable(scan: Scan, root: str) -> None:
             "lists the usable videos for --data usable.csv",
         )
     first = manifest.videos[0].path
-    if first.is_dir() and is_flow_file(frame_files(first)[0].name):
+    if first.is_dir() and look_into(first).only_fields:
         raise UserError(
             f"--data: {root} holds fields of optical flow and no frames, for which there is no recipe",
             hint="begin with early_fusion_flow.yaml (vidcls init DIR writes it) and data.source=flows",

@@ -112,7 +112,12 @@ def measure_leak(
     manifest = replace(with_root, videos=with_root.training)
     _refuse_unknown_groups(manifest)
     folder = Path(spec.runs_dir) / f"{spec.name}-leak"
-    plain_data = ("data.layout=auto", "data.source=auto", "data.split_number=null", "data.val_fraction=null")
+    plain_data = (
+        "data.layout=auto",
+        f"data.source={spec.data.table_source}",
+        "data.split_number=null",
+        "data.val_fraction=null",
+    )
     pairs: list[Pair] = []
     arms = [arms_of(manifest, seed=seed) for seed in seeds]
     for seed, both in zip(seeds, arms, strict=True):

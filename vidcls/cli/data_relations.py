@@ -39,9 +39,10 @@ LayoutName = Literal[
     "class/video",
 ]
 LayoutArg = Annotated[LayoutName, typer.Option(help="How the folder is read; auto finds out.")]
+SourceName = Literal["auto", "videos", "frames", "flows", "videos+flows", "frames+flows"]
 SourceArg = Annotated[
-    Literal["auto", "videos", "frames", "flows"],
-    typer.Option(help="Which to read where a course layout holds several; auto takes videos."),
+    SourceName,
+    typer.Option(help="Which to read where the data holds several; auto takes videos, else frames."),
 ]
 TIMEOUT_S = 120.0  # for one file
 
@@ -52,7 +53,7 @@ def read_root(
     store_dir: Path,
     layout: LayoutName = "auto",
     split_number: int | None = None,
-    source: Literal["auto", "videos", "frames", "flows"] = "auto",
+    source: SourceName = "auto",
     val_fraction: float | None = None,
 ) -> Manifest:
     """The manifest of a root; problems are counted, and looked up with `vidcls data scan`.

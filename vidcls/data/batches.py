@@ -53,7 +53,7 @@ def open_clips(
     decoders = Decoders(workers=workers, timeout_s=data.timeout_s)
     with contextlib.ExitStack() as on_error:
         on_error.callback(decoders.close)
-        files = {video.digest: video.path for video in videos}
+        files = {video.digest: video.files for video in videos}
         outcomes = probe_files(
             files, decoder=data.decoder, store_dir=store_dir, decoders=decoders, progress=progress
         )
@@ -91,7 +91,7 @@ def _sort_out(outcomes: Mapping[str, Probe | Failure], clip: Clip) -> tuple[dict
     for digest, outcome in outcomes.items():
         if isinstance(outcome, Failure):
             reasons[digest] = outcome.reason
-        elif (why := unfit(outcome.num_frames, clip, is_flow=outcome.decoder == "fields")) is not None:
+        elif (why := unfit(outcome, clip)) is not None:
             reasons[digest] = why
         else:
             probes[digest] = outcome

@@ -97,10 +97,7 @@ class Clips:
         self._bad = bad
         form = Form(clip.fit, clip.size)
         self._stored = {digest: form.scaled(probe.height, probe.width) for digest, probe in probes.items()}
-        self._num_moments = {
-            digest: num_moments(probe.num_frames, clip, is_flow=probe.decoder == "fields")
-            for digest, probe in probes.items()
-        }
+        self._num_moments = {digest: num_moments(probe, clip) for digest, probe in probes.items()}
         self._data = data
         self._clip = clip
         self._classes = classes

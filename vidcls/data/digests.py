@@ -7,16 +7,17 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vidcls.data.layouts.files import frame_files
-from vidcls.data.layouts.listing import Kind
+from vidcls.data.decoding.frame_folders import Files, FrameFolder, look_into
+from vidcls.data.layouts.listing import Kind, Problem
 
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
+_Cache = dict[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -24,71 +25,115 @@ class Digest:
     """The digest of a video's content, or why there is none.
 
     Attributes:
-        hex: BLAKE2b of 128 bits; for a frame folder over names and contents in order. Empty on failure.
+        hex: BLAKE2b of 128 bits; for a frame folder over names and contents in order, for frames and flow
+            fields over both digests. Empty on failure.
         failure: The kind of problem, None if there is none.
         reason: What went wrong, for a person.
+        place: The file or folder that it went wrong with; None on success.
+        left_out: Names of pictures in a frame folder that are no frames.
     """
 
     hex: str = ""
     failure: Kind | None = None
     reason: str = ""
+    place: Path | None = None
+    left_out: tuple[str, ...] = ()
 
 
 def digest_videos(
-    paths: Sequence[Path], *, cache_dir: Path | None, progress: Progress | None = None
+    files: Sequence[Files], *, cache_dir: Path | None, progress: Progress | None = None
 ) -> list[Digest]:
-    """The digest of each of `paths`, in order, computed in threads.
+    """The digest of each video, in order, computed in threads.
 
     Args:
-        paths: Video files and folders of frames.
+        files: Where each is read from.
         cache_dir: Folder of the cache; None keeps none. A cache that cannot be used only costs time.
         progress: Told after each video.
     """
     cache_file = cache_dir / "digests.json" if cache_dir is not None else None
     cache = _read_cache(cache_file)
-    fresh: dict[str, list[str]] = {}
+    fresh: _Cache = {}
     digests: list[Digest] = []
     with ThreadPoolExecutor(max_workers=min(8, 2 * (os.cpu_count() or 1))) as pool:
-        results = pool.map(lambda path: _digest(path, cache), paths)
-        for path, (digest, stamp) in zip(paths, results, strict=True):
+        for digest, found in pool.map(lambda each: _both(each, cache), files):
             digests.append(digest)
-            key = str(path.absolute())
-            if digest.hex and cache.get(key) != [stamp, digest.hex]:
-                fresh[key] = [stamp, digest.hex]
+            fresh.update({key: value for key, value in found.items() if cache.get(key) != value})
             if progress is not None:
-                progress(len(digests), len(paths))
+                progress(len(digests), len(files))
     if cache_file is not None and fresh:
         _write_cache(cache_file, fresh)
     return digests
 
 
-def _digest(path: Path, cache: dict[str, list[str]]) -> tuple[Digest, str]:
+def pictures_left_out(ids: Sequence[str], digests: Sequence[Digest]) -> Iterator[Problem]:
+    """A note on the pictures that lie beside frames and are none, of videos by their ids."""
+    pairs = zip(ids, digests, strict=True)
+    names = [f"{key}: {name}" for key, digest in pairs for name in digest.left_out]
+    if names:
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        found = f"{len(names)} pictures are not named like the frames beside them, and are not read: {shown}"
+        yield Problem("left_out", found)
+
+
+def _both(files: Files, cache: _Cache) -> tuple[Digest, _Cache]:
+    """The digest of a video, and what the cache should hold of it."""
+    fresh: _Cache = {}
+    parts: list[Digest] = []
+    for path, of_fields in ((files.frames, False), (files.flows, True)):
+        if path is None:
+            continue
+        digest, stamp = _digest(path, cache, of_fields=of_fields)
+        if digest.failure is not None:
+            return replace(digest, place=path), {}
+        fresh[_key(path, of_fields=of_fields)] = [stamp, digest.hex]
+        parts.append(digest)
+    if len(parts) == 1:
+        return parts[0], fresh
+    joined = _blake(" ".join(part.hex for part in parts).encode())
+    return replace(parts[0], hex=joined), fresh
+
+
+def _key(path: Path, *, of_fields: bool) -> str:
+    """A folder may hold both frames and flow fields."""
+    return f"{path.absolute()}{os.sep if of_fields else ''}"
+
+
+def _digest(path: Path, cache: _Cache, *, of_fields: bool) -> tuple[Digest, str]:
     try:
-        is_folder = path.is_dir()
-        files = frame_files(path) if is_folder else [path]
+        folder = look_into(path) if path.is_dir() else None
+        if folder is not None and (problem := folder.problem(of_fields=of_fields)) is not None:
+            return Digest(failure="unreadable", reason=problem), ""
+        files = [path] if folder is None else _chosen(folder, of_fields=of_fields)
         if not files:
-            return Digest(failure="empty", reason="holds no images"), ""
+            return Digest(failure="empty", reason=f"holds no {'flow fields' if of_fields else 'images'}"), ""
         stats = [file.stat() for file in files]
         for file, stat in zip(files, stats, strict=True):
             if stat.st_size == 0:
-                name = f"{file.name} has" if is_folder else "has"
+                name = f"{file.name} has" if folder is not None else "has"
                 return Digest(failure="empty", reason=f"{name} 0 bytes"), ""
         lines = [
             f"{file.name} {stat.st_size} {stat.st_mtime_ns}" for file, stat in zip(files, stats, strict=True)
         ]
         stamp = _blake("\n".join(lines).encode(errors="surrogateescape"))
-        known = cache.get(str(path.absolute()))
+        left_out = () if folder is None or of_fields else folder.others
+        known = cache.get(_key(path, of_fields=of_fields))
         if known is not None and known[0] == stamp:
-            return Digest(known[1]), stamp
+            return Digest(known[1], left_out=left_out), stamp
         contents = [_file_digest(file) for file in files]
-        if not is_folder:
+        if folder is None:
             return Digest(contents[0]), stamp
         named = "\n".join(f"{file.name} {content}" for file, content in zip(files, contents, strict=True))
-        return Digest(_blake(named.encode(errors="surrogateescape"))), stamp
+        return Digest(_blake(named.encode(errors="surrogateescape")), left_out=left_out), stamp
     except FileNotFoundError:
         return Digest(failure="missing", reason="is not there"), ""
     except OSError as error:
         return Digest(failure="unreadable", reason=f"cannot be read: {error.strerror}"), ""
+
+
+def _chosen(folder: FrameFolder, *, of_fields: bool) -> list[Path]:
+    if of_fields or folder.only_fields:
+        return [file for field in folder.fields for file in field]
+    return list(folder.frames)
 
 
 def _blake(data: bytes) -> str:
@@ -100,7 +145,7 @@ def _file_digest(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def _read_cache(path: Path | None) -> dict[str, list[str]]:
+def _read_cache(path: Path | None) -> _Cache:
     if path is None:
         return {}
     try:
@@ -112,7 +157,7 @@ def _read_cache(path: Path | None) -> dict[str, list[str]]:
     return {key: value for key, value in cache.items() if isinstance(value, list) and len(value) == 2}
 
 
-def _write_cache(path: Path, fresh: dict[str, list[str]]) -> None:
+def _write_cache(path: Path, fresh: _Cache) -> None:
     # Two writers at once: one update is lost and computed again later, but no file is ever half written.
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from vidcls.data.decoding.decode import Form, Probe, decode
 from vidcls.data.decoding.flow import compute_fields, read_fields
+from vidcls.data.decoding.frame_folders import Files
 from vidcls.data.decoding.pictures import Pixels
-from vidcls.data.sampling import num_moments, reachable_frames
+from vidcls.data.sampling import frames_before, num_moments, reachable_frames
 from vidcls.spec.sections import Clip, FlowMethod
 
 _FLOW_CHANNELS = 2
@@ -64,7 +64,7 @@ def lay_out(probes: Mapping[str, Probe], clip: Clip) -> dict[str, Entry]:
     for digest, probe in probes.items():
         if num_videos == _SHARD_VIDEOS or offset >= _SHARD_BYTES:
             shard, offset, num_videos = shard + 1, 0, 0
-        moments = num_moments(probe.num_frames, clip, is_flow=probe.decoder == "fields")
+        moments = num_moments(probe, clip)
         frames = reachable_frames(moments, clip)
         num_all = moments if "flow" in clip.parts else probe.num_frames
         chosen = None if len(frames) == num_all else tuple(frames.tolist())
@@ -76,16 +76,16 @@ def lay_out(probes: Mapping[str, Probe], clip: Clip) -> dict[str, Entry]:
     return entries
 
 
-def decode_stored(path: Path, entry: Entry, probe: Probe, flow: FlowMethod | None) -> bytes:
+def decode_stored(files: Files, entry: Entry, probe: Probe, flow: FlowMethod | None) -> bytes:
     """The bytes of one entry; runs in a worker process."""
     size = (entry.height, entry.width)
     with_frames = flow is not None and entry.num_channels > _FLOW_CHANNELS
-    pixels = decode_as(path, entry.frame_indices, size=size, probe=probe, flow=flow, with_frames=with_frames)
+    pixels = decode_as(files, entry.frame_indices, size=size, probe=probe, flow=flow, with_frames=with_frames)
     return pixels.tobytes()
 
 
 def decode_as(
-    path: Path,
+    files: Files,
     frame_indices: Sequence[int] | None,
     *,
     size: tuple[int, int],
@@ -96,23 +96,31 @@ def decode_as(
     """What a store holds of a file, `[n, H, W, C]`: frames, flow fields, or both; runs in a worker process.
 
     Args:
-        path: A video file, a folder of frames, or one of flow fields.
+        files: Where the video is read from.
         frame_indices: Which of them; None is all.
         size: Height and width to give.
         probe: Of the file.
-        flow: How flow is computed; None gives frames.
+        flow: How flow is computed where no fields are read; None gives frames.
         with_frames: Give the frame before each field: red, green, blue, u, v.
 
     Raises:
         DecodeError: If one cannot be decoded or is not there.
     """
-    if probe.decoder == "fields":
-        return read_fields(path, frame_indices, size=size)
+    if files.frames is None or probe.decoder == "fields":
+        folder = files.flows or files.frames
+        assert folder is not None, "a video is read from somewhere"
+        return read_fields(folder, frame_indices, size=size)
+    path = files.frames
     if flow is not None:
-        fields = compute_fields(path, frame_indices, size=size, probe=probe, method=flow)
+        if files.flows is not None:
+            fields = read_fields(files.flows, frame_indices, size=size)
+        else:
+            fields = compute_fields(path, frame_indices, size=size, probe=probe, method=flow)
         if not with_frames:
             return fields
-        indices = range(len(fields)) if frame_indices is None else frame_indices
+        indices: Sequence[int] = range(len(fields)) if frame_indices is None else frame_indices
+        if files.flows is not None:
+            indices = frames_before(indices, probe)
         frames = decode(path, indices, size=size, decoder=probe.decoder, seek_points=probe.seek_points)
         return np.concatenate([frames, fields], axis=-1)
     return decode(path, frame_indices, size=size, decoder=probe.decoder, seek_points=probe.seek_points)

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from vidcls.data.digests import Progress, digest_videos
+from vidcls.data.decoding.frame_folders import Files
+from vidcls.data.digests import Progress, digest_videos, pictures_left_out
 from vidcls.data.layouts import read_layout
 from vidcls.data.layouts.listing import LEFT_OUT_BY_SKIP, Entry, Listing, Problem
-from vidcls.data.layouts.table import write_table
+from vidcls.data.layouts.table import Row, write_table
 from vidcls.data.val_cut import cut_val
 from vidcls.errors import UserError
 from vidcls.spec.sections import DEFAULT_MAX_BAD, SPLITS, DataSection, Split
@@ -35,6 +36,8 @@ class Video:
         split: The part of the data it belongs to.
         group: The source it was cut from, if that is known.
         digest: Of its content.
+        flows: The folder of its flow fields, where `data.source` reads them.
+        has_frames: Whether `path` is read; False where flow fields alone are.
     """
 
     id: str
@@ -43,6 +46,13 @@ class Video:
     split: Split
     group: str | None
     digest: str
+    flows: Path | None = None
+    has_frames: bool = True
+
+    @property
+    def files(self) -> Files:
+        """Where it is read from."""
+        return Files(self.path if self.has_frames else None, self.flows)
 
 
 @dataclass(frozen=True)
@@ -97,11 +107,18 @@ class Manifest:
             OSError: If the file cannot be written.
             UserError: If a name is one that a CSV in UTF-8 does not give back.
         """
-        rows = (
-            (video.path, self.classes[video.label], video.split, video.group or "", video.label)
+        rows = [
+            Row(
+                video.path,
+                self.classes[video.label],
+                video.split,
+                video.group or "",
+                video.label,
+                video.flows,
+            )
             for video in self.videos
-        )
-        write_table(path, list(rows))
+        ]
+        write_table(path, rows)
 
 
 def load_manifest(section: DataSection, *, cache_dir: Path, progress: Progress | None = None) -> Manifest:
@@ -211,15 +228,17 @@ def _digested(
     progress: Progress | None,
 ) -> list[Video]:
     label_of = {name: label for label, name in enumerate(listing.classes)}
-    digests = digest_videos([entry.path for entry in entries], cache_dir=cache_dir, progress=progress)
+    digests = digest_videos([entry.files for entry in entries], cache_dir=cache_dir, progress=progress)
+    problems += pictures_left_out([entry.id for entry in entries], digests)
     videos: list[Video] = []
     for entry, digest in zip(entries, digests, strict=True):
         if digest.failure is not None:
             source = f" ({entry.where})" if entry.where != entry.id else ""
-            problems.append(Problem(digest.failure, f"{entry.id}{source}: {entry.path} {digest.reason}"))
+            problems.append(Problem(digest.failure, f"{entry.id}{source}: {digest.place} {digest.reason}"))
             continue
         label = label_of[entry.label]
-        videos.append(Video(entry.id, entry.path, label, entry.split, entry.group, digest.hex))
+        shared = (entry.path, label, entry.split, entry.group, digest.hex, entry.flows, entry.has_frames)
+        videos.append(Video(entry.id, *shared))
     return videos
 
 
@@ -235,8 +254,10 @@ def _same_content(videos: Sequence[Video]) -> Iterator[Problem]:
 
 def _with_val(videos: list[Video], fraction: float, problems: list[Problem]) -> list[Video]:
     train = [video for video in videos if video.split == "train"]
-    # Without a group a video stands for itself, together with its exact copies.
-    groups = {video.id: f"group {video.group}" if video.group else video.digest for video in train}
+    # Without a group a video stands for itself, together with its exact copies; by its id, so that the cut is
+    # the same whether its frames are read or its flow.
+    first = {video.digest: video.id for video in sorted(train, key=lambda video: video.id, reverse=True)}
+    groups = {v.id: f"group {v.group}" if v.group else f"video {first[v.digest]}" for v in train}
     chosen = cut_val([video.label for video in train], list(groups.values()), fraction=fraction)
     cut = {video.id for video in train if groups[video.id] in chosen}
     if cut:

@@ -51,8 +51,7 @@ def outlook(
     good = {
         digest: probe
         for digest, probe in known.items()
-        if not isinstance(probe, Failure)
-        and unfit(probe.num_frames, clip, is_flow=probe.decoder == "fields") is None
+        if not isinstance(probe, Failure) and unfit(probe, clip) is None
     }
     store = Store(store_dir, probes=good, clip=clip)
     num_unknown = len(digests) - len(known)

@@ -107,7 +107,7 @@ class Streamed:
         needed, places = np.unique(frame_indices, return_inverse=True)
         future = self._decoders.submit(
             decode_as,
-            video.path,
+            video.files,
             needed.tolist(),
             size=size,
             probe=probe,

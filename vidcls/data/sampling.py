@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vidcls.spec.sections import Clip
+
+if TYPE_CHECKING:
+    from vidcls.data.decoding.decode import Probe
 
 Indices = NDArray[np.int64]
 
@@ -23,22 +28,37 @@ def generator(*key: int | str) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
 
 
-def num_moments(num_frames: int, clip: Clip, *, is_flow: bool) -> int:
+def num_moments(probe: Probe, clip: Clip) -> int:
     """How many moments a video has to sample from (n).
 
     Args:
-        num_frames: Its frames, or flow fields.
+        probe: Of the video.
         clip: Says what a moment is.
-        is_flow: Whether the data holds flow fields in place of frames.
     """
-    return num_frames if is_flow else num_frames - clip.has_motion
+    if probe.decoder == "fields":
+        return probe.num_frames
+    if probe.num_fields is not None and "flow" in clip.parts:
+        return probe.num_fields
+    return probe.num_frames - clip.has_motion
 
 
-def unfit(num_frames: int, clip: Clip, *, is_flow: bool) -> str | None:
+def frames_before(fields: Sequence[int], probe: Probe) -> list[int]:
+    """The frame that each flow field starts at, where both are read.
+
+    As many fields as frames, or one less, are those of each frame. Of a video file with more frames the
+    fields are taken to lie between frames spread evenly from the first to the last, as the course made them.
+    """
+    assert probe.num_fields is not None, "fields are read beside the frames"
+    if probe.num_frames - probe.num_fields in (0, 1):
+        return list(fields)
+    return [k * (probe.num_frames - 1) // probe.num_fields for k in fields]
+
+
+def unfit(probe: Probe, clip: Clip) -> str | None:
     """Why no clip can be made of a video; None where one can."""
-    if is_flow and clip.modality != "flow":
+    if probe.decoder == "fields" and clip.modality != "flow":
         return "holds flow fields, not frames: set clip.modality=flow"
-    if num_moments(num_frames, clip, is_flow=is_flow) < 1:
+    if num_moments(probe, clip) < 1:
         return f"holds one frame, and clip.modality: {clip.modality} needs two"
     return None
 

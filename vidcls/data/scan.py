@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vidcls.data.decoding.containers import is_animated_webp
+from vidcls.data.decoding.animation import is_animated_file
 from vidcls.data.decoding.errors import DecodeError
+from vidcls.data.decoding.frame_folders import Files, look_into
 from vidcls.data.decoding.headers import promises
 from vidcls.data.decoding.pictures import read_as
 from vidcls.data.decoding.readers import VideoFile
 from vidcls.data.digests import Progress
-from vidcls.data.layouts.files import frame_files, is_flow_file
 from vidcls.data.leaks.state import shares_by
 from vidcls.data.manifest import Manifest, Problem, Video, read_manifest
 from vidcls.spec.sections import SPLITS, DataSection, Split
@@ -148,7 +148,7 @@ def scan(section: DataSection, *, cache_dir: Path | None = None, progress: Progr
     headers: dict[str, Header] = {}
     problems = list(manifest.problems)
     with ThreadPoolExecutor(max_workers=min(8, 2 * (os.cpu_count() or 1))) as pool:
-        results = pool.map(_try_header, [video.path for video in videos])
+        results = pool.map(try_header, [video.files for video in videos])
         for done, (video, result) in enumerate(zip(videos, results, strict=True), start=1):
             if isinstance(result, Header):
                 headers[video.id] = result
@@ -170,13 +170,16 @@ def read_header(path: Path) -> Header:
         ValueError: If NumPy cannot read a flow field.
     """
     if path.is_dir():
-        frames = frame_files(path)
-        if is_flow_file(frames[0].name):
-            field = np.load(frames[0], mmap_mode="r")
-            return Header(field.shape[1], field.shape[2], num_frames=len(frames), fps=None, duration_s=None)
-        return _picture_header(frames[0], len(frames))
-    if is_animated_webp(path):
-        return _picture_header(path, None)
+        found = look_into(path)
+        if (problem := found.problem(of_fields=False)) is not None:
+            raise DecodeError(problem)
+        if found.only_fields:
+            return _header_of_fields(found.fields)
+        if not found.frames:
+            raise DecodeError("holds no image")
+        return _header_of_pictures(found.frames[0], num_frames=len(found.frames))
+    if is_animated_file(path):
+        return _header_of_pictures(path)
     with path.open("rb") as file:
         start = file.read(8)
     with VideoFile.open(path) as video:
@@ -194,7 +197,7 @@ def read_header(path: Path) -> Header:
         )
 
 
-def _picture_header(path: Path, num_frames: int | None) -> Header:
+def _header_of_pictures(path: Path, *, num_frames: int | None = None) -> Header:
     """The header of an animated picture, or of the first of a folder of `num_frames`."""
     with Image.open(path) as image:
         *_, remarks = read_as(image, path.name)
@@ -202,9 +205,22 @@ def _picture_header(path: Path, num_frames: int | None) -> Header:
         return Header(image.height, image.width, num_frames, fps=None, duration_s=None, remarks=remarks)
 
 
-def _try_header(path: Path) -> Header | str:
+def _header_of_fields(fields: Sequence[Sequence[Path]]) -> Header:
+    first = fields[0]
+    if len(first) > 1:
+        with Image.open(first[0]) as image:
+            return Header(image.height, image.width, num_frames=len(fields), fps=None, duration_s=None)
+    shape = np.load(first[0], mmap_mode="r").shape
+    return Header(shape[1], shape[2], num_frames=len(fields), fps=None, duration_s=None)
+
+
+def try_header(files: Files) -> Header | str:
+    """The header of a video, or why it cannot be opened."""
     try:
-        return read_header(path)
+        if files.frames is None:
+            assert files.flows is not None, "a video is read from somewhere"
+            return _header_of_fields(look_into(files.flows).fields)
+        return read_header(files.frames)
     except DecodeError as error:
         return error.reason
     except (OSError, ValueError) as error:

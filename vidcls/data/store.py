@@ -24,6 +24,7 @@ from pathlib import Path
 
 from vidcls.data.alone import alone
 from vidcls.data.decoding.decode import Form, Probe
+from vidcls.data.decoding.frame_folders import Files
 from vidcls.data.decoding.workers import Decoders, Failure, StageProgress
 from vidcls.data.entries import Entry, choice, decode_stored, lay_out
 from vidcls.errors import VidclsError
@@ -89,12 +90,12 @@ class Store:
         return not missing or missing + _SPARE_BYTES <= _free_bytes(self.path)
 
     def build(
-        self, files: Mapping[str, Path], *, decoders: Decoders, progress: StageProgress | None = None
+        self, files: Mapping[str, Files], *, decoders: Decoders, progress: StageProgress | None = None
     ) -> None:
         """Decode what is missing and publish the store; of several processes one builds and the others wait.
 
         Args:
-            files: The video files and frame folders by digest.
+            files: Where each video is read from, by digest.
             decoders: Does the work.
             progress: Told about the stages `decode`, or `flow`, and `wait for another process that builds the
                 store`.
@@ -142,7 +143,7 @@ class Store:
     def _write_shards(
         self,
         folder: Path,
-        files: Mapping[str, Path],
+        files: Mapping[str, Files],
         *,
         decoders: Decoders,
         progress: StageProgress | None,
@@ -168,7 +169,7 @@ class Store:
                 for digest in digests:
                     outcome = next(outcomes)
                     if isinstance(outcome, Failure):
-                        failures.append(f"  {files[digest]}: {outcome.reason}")
+                        failures.append(f"  {files[digest].frames or files[digest].flows}: {outcome.reason}")
                     else:
                         file.write(outcome)
                     done += 1

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from vidcls.data.batches import open_clips
+from vidcls.data.decoding.frame_folders import Files, look_into
 from vidcls.data.digests import digest_videos
 from vidcls.data.layouts.files import find_videos as videos_below
 from vidcls.data.manifest import Video
@@ -19,6 +20,7 @@ from vidcls.evaluate.score import score
 from vidcls.models.device import pick_device, pin
 from vidcls.models.video_model import VideoModel
 from vidcls.runs import Checkpoint, Run
+from vidcls.spec.sections import Source
 
 Progress = Callable[[str, int, int], None]
 
@@ -95,13 +97,14 @@ class Predictor:
         self, files: Sequence[Path], progress: Progress | None
     ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         spec = self._restored.spec
-        digests = digest_videos(files, cache_dir=self._store_dir)
+        read_from = [_files(path, spec.data.source) for path in files]
+        digests = digest_videos(read_from, cache_dir=self._store_dir)
         errors = {
             str(path): digest.reason for path, digest in zip(files, digests, strict=True) if digest.failure
         }
         videos = [
-            Video(str(path), path, label=0, split="test", group=None, digest=digest.hex)
-            for path, digest in zip(files, digests, strict=True)
+            Video(str(path), path, 0, "test", None, digest.hex, each.flows, each.frames is not None)
+            for path, each, digest in zip(files, read_from, digests, strict=True)
             if not digest.failure
         ]
         with open_clips(
@@ -126,6 +129,13 @@ class Predictor:
             probabilities=tuple(float(probabilities[i]) for i in order),
             logits=logits,
         )
+
+
+def _files(path: Path, source: Source) -> Files:
+    """What is read of a path: flow that lies there where the run was trained on such, else it is computed."""
+    if "flows" not in source or not path.is_dir() or not look_into(path).fields:
+        return Files(path)
+    return Files(None if source == "flows" else path, path)
 
 
 def find_videos(paths: Sequence[str | Path]) -> list[Path]:

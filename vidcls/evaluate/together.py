@@ -16,10 +16,14 @@ from vidcls.runs import Checkpoint, Run
 from vidcls.spec.sections import Split
 
 Unit = Literal["groups", "videos"]
+_SAME_DATA = "name runs of the same videos and splits; vidcls runs show RUN tells them"
 
 
 def load_together(runs: Sequence[Run], split: Split, *, checkpoint: Checkpoint) -> list[Predictions]:
     """What each run said of a split, with the videos in the order of the first run.
+
+    Videos are matched by id, split and label, not by the content that was read: one run may have seen the
+    frames and another one the flow of the same videos.
 
     Args:
         runs: One or more.
@@ -46,10 +50,14 @@ def _refuse_other_videos(each: Predictions, first: Predictions, *, names: tuple[
     name, other = names
     if not each.ids:
         raise UserError(f"{name}: none of its {each.split} videos could be scored")
-    if (each.manifest_hash, each.classes) != (first.manifest_hash, first.classes):
+    if each.classes != first.classes:
+        raise UserError(f"{name}: was not trained on the classes of {other}", hint=_SAME_DATA)
+    differing = sorted(_listed(each) ^ _listed(first))
+    if differing and each.manifest_hash != first.manifest_hash:
         raise UserError(
-            f"{name}: was not trained on the data of {other}: their videos, splits or classes differ",
-            hint="name runs of one and the same data; vidcls runs show RUN tells it",
+            f"{name}: was not trained on the data of {other}: the videos in {each.split} differ,"
+            f" {differing[0]} among them",
+            hint=_SAME_DATA,
         )
     if differing := sorted(set(each.ids) ^ set(first.ids)):
         raise UserError(
@@ -57,8 +65,21 @@ def _refuse_other_videos(each: Predictions, first: Predictions, *, names: tuple[
             f" {differing[0]} among them",
             hint=f"vidcls evaluate {name} {other} --split {each.split} scores both anew, and says why",
         )
+    labels = dict(zip(first.ids, first.labels.tolist(), strict=True))
+    if differing := sorted(
+        key for key, label in zip(each.ids, each.labels, strict=True) if labels[key] != label
+    ):
+        raise UserError(
+            f"{name}: was not trained on the data of {other}: {differing[0]} is of another class there",
+            hint=_SAME_DATA,
+        )
     if not np.isfinite(each.logits).all():
         raise VidclsError(f"{name}: its {each.split} logits are not finite: it diverged", hint="leave it out")
+
+
+def _listed(predictions: Predictions) -> set[str]:
+    """The videos of a split, whether they could be scored or not."""
+    return {*predictions.ids, *predictions.unscored}
 
 
 def _ordered(predictions: Predictions, ids: tuple[str, ...]) -> Predictions:

@@ -68,10 +68,7 @@ class Spec(Section):
             raise ValueError(
                 "clip.unit: frame needs a model that scores one frame alone: model.kind: frame_average"
             )
-        if self.data.source == "flows" and self.clip.modality != "flow":
-            raise ValueError("data.source: flows are fields of optical flow; set clip.modality: flow")
-        if self.data.source == "flows" and self.clip.flow is not None:
-            raise ValueError("clip.flow: has no effect under data.source: flows, which were computed before")
+        self._check_flows()
         if self.clip.frames < 2 and kinds - {"frame_average"}:
             raise ValueError(f"clip.frames: model.kind: {self.model.kind} joins frames; give it 2 or more")
         if self.augment.crop == "random" and self.clip.fit == "squeeze":
@@ -88,6 +85,22 @@ class Spec(Section):
         if self.optim.warmup_epochs >= self.train.epochs and self.optim.warmup_epochs > 1:
             raise ValueError("optim.warmup_epochs: must end before train.epochs")
         return self
+
+    def _check_flows(self) -> None:
+        source, modality = self.data.source, self.clip.modality
+        if source == "flows" and modality == "rgb+flow":
+            raise ValueError(
+                "data.source: flows holds no frames, which clip.modality: rgb+flow needs too; set"
+                " frames+flows (a folder of frames) or videos+flows (a video file)"
+            )
+        if source == "flows" and modality != "flow":
+            raise ValueError("data.source: flows are fields of optical flow; set clip.modality: flow")
+        if "+" in source and modality != "rgb+flow":
+            raise ValueError(f"data.source: {source} is for clip.modality: rgb+flow; set that")
+        if self.data.reads_flows and self.clip.flow is not None:
+            raise ValueError(
+                f"clip.flow: has no effect under data.source: {source}, which were computed before"
+            )
 
     def _check_unfreezing(self) -> None:
         every = self.train.unfreeze_every

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from vidcls.spec.base import (
     NonNegativeInt,
@@ -22,7 +23,7 @@ Auto = Literal["auto"]
 Split = Literal["train", "val", "test"]
 Residency = Literal["device", "memory", "mapped", "streamed"]
 Precision = Literal["fp32", "bf16", "fp16"]
-Source = Literal["auto", "videos", "frames", "flows"]
+Source = Literal["auto", "videos", "frames", "flows", "videos+flows", "frames+flows"]
 Layout = Literal[
     "auto",
     "course",
@@ -38,7 +39,31 @@ Layout = Literal[
 FlowMethod = Literal["dis", "farneback"]
 Modality = Literal["rgb", "flow", "difference", "rgb+flow", "rgb+difference"]
 Side = Annotated[PositiveInt, Field(ge=8)]
-Size = tuple[Side, Side]
+
+
+def _pair(value: Any) -> Any:
+    """A square may be written by its side, `112`, or as `112x112`; with two sides the order must be seen."""
+    if isinstance(value, str) and (
+        match := re.fullmatch(r"\s*([0-9]{1,9})\s*[xX×]\s*([0-9]{1,9})\s*", value)
+    ):
+        if int(match[1]) != int(match[2]):
+            raise ValueError(
+                f"{value} may mean height x width or width x height; write [HEIGHT, WIDTH], such as"
+                f" [{match[1]}, {match[2]}]"
+            )
+        value = int(match[1])
+    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,9}\s*", value):
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value, value
+    return tuple(value) if isinstance(value, list) else value
+
+
+Size = Annotated[
+    tuple[Side, Side], BeforeValidator(_pair, json_schema_input_type=Side | str | tuple[Side, Side])
+]
 DEFAULT_MAX_BAD = 10
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 # Channels, mean and standard deviation of each.
@@ -57,8 +82,10 @@ class DataSection(Section):
     layout: Layout = not_identity("auto")
     """How the folder is read; `auto` finds out, and asks for this where two readings are possible."""
     source: Source = "auto"
-    """Which to read where a course layout holds several; `auto` takes videos, else frames, else flows.
-    `flows` are fields of optical flow, for clip.modality: flow."""
+    """Which to read where the data holds several; `auto` takes videos, else frames, else flows. `flows` are
+    fields of optical flow that were computed before, for clip.modality: flow; `videos+flows` and
+    `frames+flows` are for clip.modality: rgb+flow. Of videos, n fields are those between n + 1 frames spread
+    evenly over the video, as the course made them."""
     split_number: Annotated[PositiveInt, Field(le=3)] | None = None
     """Which of the numbered lists of UCF101 or HMDB51 (1 to 3); only where lists have numbers, there 1 if
     unset."""
@@ -90,6 +117,16 @@ class DataSection(Section):
         return value
 
     @property
+    def reads_flows(self) -> bool:
+        """Whether flow that was computed before is read."""
+        return "flows" in self.source
+
+    @property
+    def table_source(self) -> Source:
+        """What `source` must be to read the same of a CSV manifest that lists these videos."""
+        return self.source if self.reads_flows else "auto"
+
+    @property
     def num_bad_allowed(self) -> int:
         """The most videos that may be left out."""
         return 0 if self.bad_videos == "error" else self.max_bad or DEFAULT_MAX_BAD
@@ -114,8 +151,8 @@ class ClipSection(Section):
     """Sampled frames in each clip (T), or flow fields, or differences. A shorter video repeats them, each as
     evenly as can be."""
     size: Size | None = None
-    """Height and width in pixels, `[H, W]`; if unset those that `model.weights` were trained with, [112, 112]
-    without weights."""
+    """Height and width in pixels, `[H, W]`, or the side of a square; if unset those that `model.weights` were
+    trained with, [112, 112] without weights."""
     fit: Literal["squeeze", "crop"] = "squeeze"
     """`squeeze` ignores the aspect ratio; `crop` keeps it, resizes to 8/7 of the size and crops."""
     sampling: Literal["uniform", "segment"] = "uniform"

@@ -13,6 +13,7 @@ import torch
 from vidcls.data.batches import open_clips
 from vidcls.data.decoding.workers import usable_cores
 from vidcls.data.manifest import Manifest, load_manifest
+from vidcls.data.short_videos import frame_counts, repeats
 from vidcls.data.views import flip_map
 from vidcls.errors import VidclsError
 from vidcls.evaluate.restore import FORMAT, read_checkpoint
@@ -71,8 +72,11 @@ def dry_run(loaded: LoadedSpec, *, device: str | None, display: Display) -> list
     with loaded.placed():
         manifest = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
         done = rehearse(spec, manifest=manifest, device=place, display=display)
+        counts = frame_counts(manifest.training, data=spec.data, store_dir=Path(spec.store_dir))
+    short = repeats(counts, input_clip(spec.model, spec.clip))
     return [
         f"data: {_count(manifest)}, {manifest.num_classes} classes",
+        *([] if short is None else [f"warning: {short}"]),
         f"step: {done.num_videos} videos, {done.device}, {done.precision}, loss {done.loss:.3f},"
         f" {done.step_s:.2f} s",
         f"validation: {done.num_val} videos, logits {[done.num_val, done.num_classes]}",

@@ -13,6 +13,7 @@ from tests.support.video import moving_square
 from vidcls.data.checks.check import Check, check
 from vidcls.data.checks.inspect import Inspection
 from vidcls.data.decoding.decode import Probe
+from vidcls.data.decoding.frame_folders import Files
 from vidcls.data.decoding.workers import Decoders, Failure
 from vidcls.data.store import Store
 from vidcls.spec.sections import Clip
@@ -136,9 +137,9 @@ def check_broken(folder: Path, store_dir: Path, decoders: Decoders) -> Check:
     }
     clip = Clip(frames=5, size=(24, 32))
     store = Store(store_dir, probes=probes, clip=clip)
-    store.build({video.digest: video.path for video in result.videos}, decoders=decoders)
+    store.build({video.digest: Files(video.path) for video in result.videos}, decoders=decoders)
     alone = Store(store_dir, probes={video.digest: probes[video.digest] for video in good}, clip=clip)
-    alone.build({video.digest: video.path for video in good}, decoders=decoders)
+    alone.build({video.digest: Files(video.path) for video in good}, decoders=decoders)
     for video in good:
         assert frames_of(store, video.digest) == frames_of(alone, video.digest)
     return result

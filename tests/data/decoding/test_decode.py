@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.support.video import Frames, moving_square, write_clip, write_frames
+from tests.support.videos import read_from
 from tests.support.waiting import PATIENCE_S
 from vidcls.data.checks.inspect import AGREE_LEVELS, inspect
 from vidcls.data.checks.probe import probe_files
@@ -178,7 +179,7 @@ def test_workers_name_what_killed_them_and_go_on(tmp_path: Path) -> None:
     files = {"t": tmp_path / "text.avi", "g": good}
 
     def probe(files: dict[str, Path], decoders: Decoders) -> Mapping[str, Probe | Failure]:
-        return probe_files(files, decoder="pyav", store_dir=tmp_path / "s", decoders=decoders)
+        return probe_files(read_from(files), decoder="pyav", store_dir=tmp_path / "s", decoders=decoders)
 
     hurried = Decoders(workers=1, timeout_s=1.0)
     try:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.support.encodings import ENCODINGS, Encoding, truth
 from tests.support.video import Frames, moving_square
+from tests.support.videos import read_from
 from tests.support.waiting import PATIENCE_S
 from vidcls.data.checks.inspect import AGREE_LEVELS, inspect
 from vidcls.data.checks.probe import probe_files
@@ -40,11 +41,11 @@ def stored(
     files: Mapping[str, Path], store_dir: Path, clip: Clip, *, asked: AskedDecoder, decoders: Decoders
 ) -> dict[str, tuple[Probe, list[int], Frames]]:
     """For each file: its probe, and the frames that the store holds of it with their indices."""
-    found = probe_files(files, decoder=asked, store_dir=store_dir, decoders=decoders)
+    found = probe_files(read_from(files), decoder=asked, store_dir=store_dir, decoders=decoders)
     probes = {key: probe for key, probe in found.items() if isinstance(probe, Probe)}
     assert probes.keys() == files.keys()
     store = Store(store_dir, probes=probes, clip=clip)
-    store.build(files, decoders=decoders)
+    store.build(read_from(files), decoders=decoders)
     held = {}
     for key, entry in store.entries.items():
         data = np.fromfile(store.shard(entry.shard), np.uint8)[entry.offset :][: entry.num_bytes]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from vidcls.campaign.preflight.data import (
     check_earlier,
     check_leaks,
+    check_lengths,
     check_stores,
     load_manifests,
     outlooks,
@@ -84,6 +85,7 @@ def preflight(asked: Asked, *, display: Display) -> list[Finding]:
     findings += [*_space(asked), *check_writable(asked), *check_weights(asked)]
     if not has_errors(findings):
         findings += [*check_earlier(asked, manifests), *check_leaks(asked, manifests)]
+        findings += check_lengths(asked, manifests)
         tried, more = try_trials(asked, manifests, display=display)
         findings += [*more, *check_metric(asked, tried)]
         try:

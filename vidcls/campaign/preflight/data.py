@@ -13,12 +13,13 @@ from vidcls.data.decoding.workers import Failure, StageProgress, usable_cores
 from vidcls.data.leaks.state import leak_state
 from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.data.outlook import Outlook, outlook
+from vidcls.data.short_videos import frame_counts, repeats
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.leaks import audit_command, leak_warning
 from vidcls.models.inputs import input_clip
 from vidcls.runs import Run, find_runs
 from vidcls.spec.fingerprint import fingerprint
-from vidcls.spec.sections import DEFAULT_MAX_BAD, DataSection
+from vidcls.spec.sections import DEFAULT_MAX_BAD, Clip, DataSection
 
 Manifests = Mapping[DataSection, Manifest]
 
@@ -48,6 +49,24 @@ def load_manifests(
         found = f"{manifest.root}: {counts} videos, {manifest.num_classes} classes"
         findings.append(Finding("data", "ok", found))
     return manifests, findings
+
+
+def check_lengths(asked: Asked, manifests: Manifests) -> Iterator[Finding]:
+    """Whether clips take more frames than videos have; of a sweep the clip that takes most."""
+    clips: dict[DataSection, Clip] = {}
+    for candidate in asked.candidates:
+        spec = candidate.spec
+        clip = input_clip(spec.model, spec.clip)
+        if spec.data not in clips or clip.frames > clips[spec.data].frames:
+            clips[spec.data] = clip
+    for data, clip in clips.items():
+        if data not in manifests:
+            continue
+        store_dir = Path(asked.first.store_dir)
+        counts = frame_counts(manifests[data].training, data=data, store_dir=store_dir)
+        if (found := repeats(counts, clip)) is not None:
+            todo = "a smaller clip.frames repeats less; vidcls data scan shows how many frames videos have"
+            yield Finding("frames", "warning", found, todo)
 
 
 def check_leaks(asked: Asked, manifests: Manifests) -> Iterator[Finding]:

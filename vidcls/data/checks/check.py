@@ -12,6 +12,7 @@ from typing import Any
 from vidcls.data.checks.findings import SEVERITIES, Finding, Severity, findings
 from vidcls.data.checks.inspect import Inspection
 from vidcls.data.checks.probe import inspect_files
+from vidcls.data.decoding.frame_folders import Files
 from vidcls.data.decoding.workers import Decoders, Failure, StageProgress
 from vidcls.data.digests import digest_videos
 from vidcls.data.layouts import UnknownLayoutError
@@ -126,7 +127,7 @@ def check(root: Path, *, store_dir: Path, decoders: Decoders, progress: StagePro
             raise
         layout = "files"
         videos, found = _bare(root, paths, cache_dir=store_dir, progress=digested)
-    files = {video.digest: video.path for video in videos}
+    files = {video.digest: Files(video.path) for video in videos}
     outcomes = inspect_files(files, decoder="pyav", store_dir=store_dir, decoders=decoders, progress=progress)
     for video in videos:
         found += findings(video.id, outcomes[video.digest])
@@ -143,7 +144,7 @@ def _bare(
     root: Path, paths: Sequence[Path], *, cache_dir: Path, progress: Any
 ) -> tuple[list[Checked], list[Finding]]:
     """The videos of a root that has no layout, and what is wrong with the others."""
-    digests = digest_videos(paths, cache_dir=cache_dir, progress=progress)
+    digests = digest_videos([Files(path) for path in paths], cache_dir=cache_dir, progress=progress)
     videos: list[Checked] = []
     found: list[Finding] = []
     for path, digest in zip(paths, digests, strict=True):

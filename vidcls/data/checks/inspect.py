@@ -17,10 +17,11 @@ import cv2
 import numpy as np
 
 from vidcls.data.checks.watch import Complaints, Watch, complaints_of_ffmpeg, first_of, luma_of
-from vidcls.data.decoding.containers import is_animated_webp
+from vidcls.data.decoding.animation import is_animated_file
 from vidcls.data.decoding.decode import Probe, SeekPoints
 from vidcls.data.decoding.errors import DecodeError
-from vidcls.data.decoding.flow import holds_fields, probe_fields
+from vidcls.data.decoding.flow import probe_fields
+from vidcls.data.decoding.frame_folders import Files, look_into, number_of
 from vidcls.data.decoding.headers import promises, riff_bytes
 from vidcls.data.decoding.pictures import Frames, Pixels, read_described
 from vidcls.data.decoding.readers import VideoFile, decord_is_there, has_alpha, open_decord, read_decord
@@ -80,11 +81,52 @@ class Inspection:
     random_access: bool | None = None
 
 
+def inspect_all(files: Files, decoder: Literal["decord", "pyav"]) -> Inspection:
+    """Look at all that is read of a video: its frames, its flow fields, or both.
+
+    Args:
+        files: Where it is read from.
+        decoder: See `inspect`.
+
+    Raises:
+        DecodeError: As `inspect`, or if frames and fields do not go together.
+        OSError: If a file cannot be read.
+    """
+    if files.frames is None:
+        assert files.flows is not None, "a video is read from somewhere"
+        return Inspection(probe=Probe(*probe_fields(files.flows), None, "fields"), codec="fields")
+    seen = inspect(files.frames, decoder)
+    if files.flows is None:
+        return seen
+    num_fields, *_ = probe_fields(files.flows)
+    if seen.probe.decoder == "fields":
+        raise DecodeError("holds flow fields and no frames: set data.source=flows clip.modality=flow")
+    if files.frames.is_dir():
+        _refuse_odd_pairs(files.frames, files.flows)
+    return replace(seen, probe=replace(seen.probe, num_fields=num_fields))
+
+
+def _refuse_odd_pairs(frames: Path, flows: Path) -> None:
+    """Refuse frames and flow fields of which it cannot be told which field starts at which frame."""
+    pictures, fields = look_into(frames).frames, look_into(flows).fields
+    if len(pictures) - len(fields) not in (0, 1):
+        raise DecodeError(
+            f"{len(pictures)} frames and {len(fields)} flow fields do not go together: expected as many"
+            " fields as frames, or one less"
+        )
+    if frames == flows:
+        for picture, field in zip(pictures, fields, strict=False):
+            # Of `flow_1_2.npy` the first number is that of the frame, of `flow_x_00001.jpg` the last one.
+            number = number_of(field[0].name)[0 if len(field) == 1 else -1]
+            if number_of(picture.name)[-1:] != (number,):
+                raise DecodeError(f"{picture.name} and {field[0].name} do not go together: other numbers")
+
+
 def inspect(path: Path, decoder: Literal["decord", "pyav"]) -> Inspection:
     """Decode a whole file or folder in order, and choose who serves it.
 
     Args:
-        path: A video file, or a folder of frames.
+        path: A video file, an animated picture, or a folder of frames.
         decoder: `decord` serves the file if its count, first, middle and last frame agree with PyAV, and
             nothing is in it that decord is known to read in another way.
 
@@ -92,7 +134,7 @@ def inspect(path: Path, decoder: Literal["decord", "pyav"]) -> Inspection:
         DecodeError: If nothing, or not all of it, can be decoded.
         OSError: If it cannot be read.
     """
-    if path.is_dir() or is_animated_webp(path):
+    if path.is_dir() or is_animated_file(path):
         return _inspect_pictures(path)
     reader = None
     if decoder == "decord" and decord_is_there() and _suits_decord(path):
@@ -202,7 +244,7 @@ def _suits_decord(path: Path) -> bool:
 
 def _inspect_pictures(path: Path) -> Inspection:
     """Look at every picture of a folder, or of an animated file; or at the flow fields of a folder."""
-    if path.is_dir() and holds_fields(path):
+    if path.is_dir() and look_into(path).only_fields:
         return Inspection(probe=Probe(*probe_fields(path), None, "fields"), codec="fields")
     watch = Watch()
     said: Counter[str] = Counter()

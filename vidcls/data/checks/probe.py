@@ -9,8 +9,9 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from vidcls.data.checks.cache import ContentCache, versions
-from vidcls.data.checks.inspect import Inspection, inspect
+from vidcls.data.checks.inspect import Inspection, inspect_all
 from vidcls.data.decoding.decode import Probe
+from vidcls.data.decoding.frame_folders import Files
 from vidcls.data.decoding.workers import Decoders, Failure, StageProgress
 
 _VERSION = 5
@@ -19,7 +20,7 @@ _OUTCOME: TypeAdapter[Inspection | Failure] = TypeAdapter(Inspection | Failure)
 
 
 def probe_files(
-    files: Mapping[str, Path],
+    files: Mapping[str, Files],
     *,
     decoder: Literal["decord", "pyav"],
     store_dir: Path,
@@ -37,7 +38,7 @@ def probe_files(
 
 
 def inspect_files(
-    files: Mapping[str, Path],
+    files: Mapping[str, Files],
     *,
     decoder: Literal["decord", "pyav"],
     store_dir: Path,
@@ -49,7 +50,7 @@ def inspect_files(
     What lies in the file itself is remembered under `store_dir/probes`; a time limit or a dead worker is not.
 
     Args:
-        files: Video files and folders of frames by digest of their content.
+        files: Where each video is read from, by digest of its content.
         decoder: Who is asked to serve them, see `inspect`.
         store_dir: Folder of stores and caches.
         decoders: Does the work.
@@ -65,11 +66,11 @@ def inspect_files(
         if remembered is not None:
             found[digest] = remembered
     missing = [digest for digest in files if digest not in found]
-    outcomes = decoders.in_order(inspect, ((files[digest], decoder) for digest in missing), ahead=_AHEAD)
+    outcomes = decoders.in_order(inspect_all, ((files[digest], decoder) for digest in missing), ahead=_AHEAD)
     for done, (digest, outcome) in enumerate(zip(missing, outcomes, strict=True), start=1):
         if isinstance(outcome, Failure) and not outcome.lasting and decoder == "decord":
             # decord can hang or crash on a file that PyAV reads well.
-            outcome = decoders.outcome(decoders.submit(inspect, files[digest], "pyav"))
+            outcome = decoders.outcome(decoders.submit(inspect_all, files[digest], "pyav"))
         if isinstance(outcome, Inspection) or outcome.lasting:
             cache.put(digest, outcome)
         found[digest] = outcome

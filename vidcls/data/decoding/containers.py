@@ -16,11 +16,12 @@ import av
 from av.stream import Disposition
 from PIL import Image
 
+from vidcls.data.decoding.animation import is_animated_file
 from vidcls.data.decoding.errors import DecodeError
 
 _VIDEO_DEMUXERS = (
     "mov", "matroska", "avi", "asf", "asf_o", "flv", "live_flv", "mpeg", "mpegts", "mxf", "gxf", "ogg",
-    "rm", "nut", "nsv", "wtv", "dv", "dhav", "gif", "apng", "yuv4mpegpipe",
+    "rm", "nut", "nsv", "wtv", "dv", "dhav", "yuv4mpegpipe",
 )  # fmt: skip
 _STREAM_DEMUXERS = (
     "h261", "h263", "h264", "hevc", "vvc", "av1", "obu", "ivf", "m4v", "mpegvideo", "mjpeg", "vc1", "vc1test",
@@ -45,12 +46,12 @@ _STILL_BRANDS = frozenset({"avif", "mif1", "heic", "heix"})
 def why_refused(path: Path) -> str | None:
     """Why a file is no video for vidcls, whatever its name is; None if it is one. No frame is decoded.
 
-    An animated WebP is one, though FFmpeg cannot open it.
+    An animated picture is one, which Pillow reads.
 
     Raises:
         OSError: If the file cannot be read.
     """
-    if is_animated_webp(path):
+    if is_animated_file(path):
         return None
     try:
         with opened(path) as container:
@@ -140,21 +141,6 @@ def refuse_text(path: Path) -> None:
         raise DecodeError("is no video, it is a Git LFS pointer to one: fetch it with: git lfs pull")
     kind = "a web page" if lowered.startswith(("<!doctype html", "<html")) else "a text file"
     raise DecodeError(f"is no video, it is {kind} that begins {_first_line(text)}")
-
-
-def is_animated_webp(path: Path) -> bool:
-    """Whether a file is a WebP of several frames, which FFmpeg cannot decode and Pillow can.
-
-    Raises:
-        OSError: If the file cannot be read.
-    """
-    if path.is_dir():
-        return False
-    with path.open("rb") as file:
-        start = file.read(21)
-    # The second lowest bit of the flags of VP8X (WebP Container Specification).
-    is_extended_webp = start[:4] == b"RIFF" and start[8:16] == b"WEBPVP8X"
-    return is_extended_webp and len(start) == 21 and bool(start[20] & 2)
 
 
 def unlike_url(path: Path) -> str:

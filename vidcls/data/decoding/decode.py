@@ -34,6 +34,8 @@ class Probe:
         decoder: Who serves the file.
         seek_points: Where decoding may start other than at the first frame; empty where that is not proven
             to give the same frames, or saves nothing.
+        num_fields: Flow fields that are read beside the frames; None where none are. Where fields alone are
+            read, `num_frames` counts them.
     """
 
     num_frames: int
@@ -42,6 +44,7 @@ class Probe:
     fps: float | None
     decoder: Decoder
     seek_points: SeekPoints = ()
+    num_fields: int | None = None
 
 
 @dataclass(frozen=True)

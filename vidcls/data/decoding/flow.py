@@ -11,23 +11,31 @@ saturates. On 60 videos of UCF101 at 112 px, where u and v spread by 0.3 and 0.7
 (RMS), and one pixel in a million saturates between neighbouring frames (99.9 % are slower than 7 px); between
 ten frames spread over a whole video, as the course took them, 0.4 % do.
 
-A folder of `flow_1_2.npy`, `flow_2_3.npy`, ... (the course) holds fields `(2, H, W)` computed before.
+Fields that were computed before are read from a folder:
+
+    flow_1_2.npy, flow_2_3.npy, ...         the course: floats (2, H, W) in pixels
+    flow_x_00001.jpg, flow_y_00001.jpg      TSN and mmaction: grey levels of u and of v
+
+The pictures are those of dense_flow, which writes the level round(255 (u + 20) / 40), cut to 0 to 255, for a
+bound of 20 px (`convertFlowToImage` in its common.cpp; TSN, arXiv:1608.00859, and mmaction call it with that
+bound, which no file records). No motion gives level 128, which TSN takes for zero, and so is done here:
+u = (level - 128) 40 / 255.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from vidcls.data.decoding.decode import Probe, frames_at
 from vidcls.data.decoding.errors import DecodeError
+from vidcls.data.decoding.frame_folders import look_into
 from vidcls.data.decoding.pictures import Pixels
-from vidcls.data.layouts.files import FLOW_NAME, frame_files, is_flow_file, is_image_file
 from vidcls.spec.sections import FlowMethod
 
 Field = NDArray[np.float32]
@@ -36,6 +44,8 @@ Field = NDArray[np.float32]
 STEP_PX = 1 / 8
 STILL = 128
 """The byte that stands for no motion."""
+PICTURE_BOUND_PX = 20
+"""The motion that the highest level of a `flow_x` or `flow_y` picture stands for."""
 _REACH = 127
 _SMALLEST_PX = 32  # DIS needs some pixels to make its pyramid of
 
@@ -115,20 +125,17 @@ def quantised(field: Field) -> Pixels:
     return np.asarray(steps, np.uint8)
 
 
-def holds_fields(folder: Path) -> bool:
-    """Whether a folder holds flow fields."""
-    return any(is_flow_file(file.name) for file in frame_files(folder))
-
-
 def probe_fields(folder: Path) -> tuple[int, int, int]:
     """Read all fields of a folder: their number, height and width.
 
     Raises:
-        DecodeError: If one is missing among the others, is no field, or differs in size from the first.
+        DecodeError: If there is none, one is missing among the others, is no field, or differs in size from
+            the first.
     """
     shape: tuple[int, ...] = ()
     num_fields = 0
-    for field in _read_all(folder):
+    for files in _field_files(folder):
+        field = _load(files)
         shape = shape or field.shape
         if field.shape != shape:
             raise DecodeError(f"field {num_fields + 1} is {field.shape[:2]} and the first one {shape[:2]}")
@@ -140,18 +147,18 @@ def read_fields(folder: Path, indices: Sequence[int] | None, *, size: tuple[int,
     """Flow fields of a folder as bytes, `[n, H, W, 2]`.
 
     Args:
-        folder: Holds `flow_1_2.npy` and so on.
+        folder: Holds `flow_1_2.npy` and so on, or `flow_x_00001.jpg` with `flow_y_00001.jpg` and so on.
         indices: Which fields, repeats allowed; None is all.
         size: Height and width to give, in pixels.
 
     Raises:
         DecodeError: If a field cannot be read.
     """
-    files = _field_files(folder)
-    chosen = range(len(files)) if indices is None else indices
+    fields = _field_files(folder)
+    chosen = range(len(fields)) if indices is None else indices
     wanted = set(chosen)
-    fields = {k: quantised(resized(_load(file), size)) for k, file in enumerate(files) if k in wanted}
-    return _stacked(fields, chosen)
+    found = {k: quantised(resized(_load(files), size)) for k, files in enumerate(fields) if k in wanted}
+    return _stacked(found, chosen)
 
 
 def _stacked(fields: dict[int, Pixels], indices: Sequence[int]) -> Pixels:
@@ -161,29 +168,41 @@ def _stacked(fields: dict[int, Pixels], indices: Sequence[int]) -> Pixels:
     return np.stack([fields[index] for index in indices])
 
 
-def _read_all(folder: Path) -> Iterator[Field]:
-    for file in _field_files(folder):
-        yield _load(file)
+def _field_files(folder: Path) -> tuple[tuple[Path, ...], ...]:
+    found = look_into(folder)
+    if (problem := found.problem(of_fields=True)) is not None:
+        raise DecodeError(problem)
+    if not found.fields:
+        raise DecodeError("holds no flow fields")
+    return found.fields
 
 
-def _field_files(folder: Path) -> list[Path]:
-    files = frame_files(folder)
-    pictures = [file.name for file in files if is_image_file(file.name)]
-    if pictures:
-        raise DecodeError(f"holds pictures beside its flow fields, such as {pictures[0]}")
-    number = None
-    for file in files:
-        match = re.fullmatch(FLOW_NAME, file.name)
-        assert match is not None, "frame_files gives images and flow fields"
-        first, second = int(match[1]), int(match[2])
-        expected = min(first, 1) if number is None else number  # the course counts from 1, others from 0
-        if second != first + 1 or first != expected:
-            raise DecodeError(f"flow_{expected}_{expected + 1}.npy is missing: found {file.name} there")
-        number = second
-    return files
+def _load(files: tuple[Path, ...]) -> Field:
+    if len(files) == 1:
+        return _stored(files[0])
+    u, v = (_component(file) for file in files)
+    if u.shape != v.shape:
+        raise DecodeError(f"{files[0].name} is {u.shape} and {files[1].name} {v.shape}")
+    return np.stack([u, v], axis=-1)
 
 
-def _load(file: Path) -> Field:
+def _component(file: Path) -> NDArray[np.float32]:
+    """A picture of u or v, `[H, W]` in pixels."""
+    try:
+        with Image.open(file) as image:
+            levels = np.asarray(image)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DecodeError(f"{file.name} cannot be read: {error}") from None
+    if image.mode not in ("L", "RGB"):
+        raise DecodeError(f"{file.name} is a picture of mode {image.mode}, not of 8-bit grey levels")
+    if levels.ndim == 3:  # some programs write grey three times
+        if (levels != levels[..., :1]).any():
+            raise DecodeError(f"{file.name} is a colour picture, not one component of flow")
+        levels = levels[..., 0]
+    return (levels.astype(np.float32) - STILL) * np.float32(2 * PICTURE_BOUND_PX / 255)
+
+
+def _stored(file: Path) -> Field:
     try:
         field = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

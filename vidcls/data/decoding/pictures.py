@@ -1,4 +1,4 @@
-"""Pictures -> RGB frames, by Pillow: a folder of them in natural order, or an animated WebP.
+"""Pictures -> RGB frames, by Pillow: a folder of them in the order of their numbers, or an animated one.
 
 A picture is shown as a viewer shows it: turned as its Exif tag says, and what is transparent is black. More
 than 8 bits a channel are cut to the upper 8. Numbers whose range a file does not tell (32 bits, floats) are
@@ -8,7 +8,6 @@ refused: they may count from 0 to 1, to 255 or to anything else.
 from __future__ import annotations
 
 import re
-import struct
 import warnings
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -17,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageSequence, TiffImagePlugin
 
+from vidcls.data.decoding.animation import BROKEN, is_animation
 from vidcls.data.decoding.errors import DecodeError
+from vidcls.data.decoding.frame_folders import look_into
 from vidcls.data.decoding.orientation import Orientation
-from vidcls.data.layouts.files import frame_files
 
 Pixels = NDArray[np.uint8]
 Load = Callable[[], Pixels]
@@ -29,8 +29,6 @@ Frames = Generator[Load, None, None]
 
 Described = tuple[Pixels, tuple[str, ...]]
 """A frame `[H, W, 3]`, and what was done to it that a person should know."""
-
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
 
 
 def read_pictures(path: Path) -> Frames:
@@ -50,14 +48,17 @@ def read_described(path: Path) -> Generator[Callable[[], Described], None, None]
         DecodeError: If one cannot be decoded, or does not tell how bright it is; its message names the file.
     """
     if path.is_dir():
-        for file in frame_files(path):
+        found = look_into(path)
+        if (problem := found.problem(of_fields=False)) is not None:
+            raise DecodeError(problem)
+        for file in found.frames:
             yield lambda file=file: _load(file)  # type: ignore[misc]
         return
     try:
         with Image.open(path) as image:
             for number, frame in enumerate(ImageSequence.Iterator(image), start=1):
                 yield lambda frame=frame, number=number: _rgb(frame, f"picture {number}")  # type: ignore[misc]
-    except _BROKEN as error:
+    except BROKEN as error:
         raise DecodeError(f"cannot be decoded: {error}", "corrupt") from None
 
 
@@ -66,10 +67,14 @@ def _load(file: Path) -> Described:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(file) as image:
+                if is_animation(image):
+                    raise DecodeError(
+                        f"{file.name} is an animated picture, a video of its own, not one frame", "corrupt"
+                    )
                 others = getattr(image, "n_frames", 1) - 1
                 pixels, said = _rgb(image, file.name)
                 return pixels, (*said, f"the first of its {others + 1} pictures") if others else said
-    except _BROKEN as error:
+    except BROKEN as error:
         raise DecodeError(f"{file.name} cannot be decoded: {error}", "corrupt") from None
 
 

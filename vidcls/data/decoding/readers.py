@@ -1,8 +1,8 @@
 """Decoders -> frames of one file, in order or from a seek point. Runs in worker processes: no torch here.
 
-The truth is PyAV in order from the first frame, upright as the file says. A folder of frames is read with
-Pillow in natural order. decord is read in order too, because its seeks return wrong frames in files whose
-header count or timestamps are off.
+The truth is PyAV in order from the first frame, upright as the file says. A folder of frames, and an animated
+picture, are read with Pillow. decord is read in order too, because its seeks return wrong frames in files
+whose header count or timestamps are off.
 
 A file that merely stops early is served up to where it stops. One that has data behind a decode error is bad:
 what follows the error cannot be trusted, and how much is missing is unknown.
@@ -33,7 +33,7 @@ from vidcls.data.decoding.orientation import Orientation
 from vidcls.data.decoding.pictures import Frames, Pixels, on_black, read_pictures
 
 Decoder = Literal["decord", "pyav", "images", "fields"]
-"""`images` reads a folder of pictures, or an animated WebP, with Pillow."""
+"""`images` reads a folder of pictures, or an animated picture, with Pillow."""
 
 _MAX_PIXELS = 2**26
 """Of a frame, twice 8K: a damaged header must not take all memory."""

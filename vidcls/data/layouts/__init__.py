@@ -9,7 +9,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from vidcls.data.layouts.course import is_course, read_course
-from vidcls.data.layouts.files import find_videos
+from vidcls.data.layouts.files import counted, find_videos
+from vidcls.data.layouts.flow_folders import with_flows
 from vidcls.data.layouts.folders import (
     folders_like_splits,
     is_class_folders,
@@ -21,7 +22,7 @@ from vidcls.data.layouts.groups import with_groups
 from vidcls.data.layouts.hmdb51 import is_hmdb51, read_hmdb51
 from vidcls.data.layouts.kinetics import is_kinetics, read_kinetics
 from vidcls.data.layouts.labels import alike_labels
-from vidcls.data.layouts.listing import Listing, Problem
+from vidcls.data.layouts.listing import Listing, Problem, with_others
 from vidcls.data.layouts.lists import has_split_numbers, is_lists, read_lists
 from vidcls.data.layouts.rows import has_columns
 from vidcls.data.layouts.ssv2 import is_ssv2, read_ssv2
@@ -72,11 +73,14 @@ def read_layout(
         if not root.exists():
             raise UserError(f"data.root: {root} does not exist{_nearby(root)}", hint=_NO_ROOT)
         listing = _read_layout(root, layout, source=source, split_number=split_number)
+        entries, doubts = with_groups(listing.entries)
+        alike = alike_labels(listing.classes, entries)
+        problems = (*listing.problems, *alike, *doubts)
+        listing = replace(listing, entries=tuple(entries), problems=problems)
+        is_course = listing.layout.startswith("course")
+        return listing if is_course else with_flows(listing, root=root, source=source)
     except OSError as error:
         raise UserError(f"data.root: cannot read {error.filename or root}: {error.strerror}") from error
-    entries, doubts = with_groups(listing.entries)
-    alike = alike_labels(listing.classes, entries)
-    return replace(listing, entries=tuple(entries), problems=(*listing.problems, *alike, *doubts))
 
 
 def _nearby(root: Path) -> str:
@@ -91,10 +95,13 @@ def _read_layout(root: Path, layout: Layout, *, source: Source, split_number: in
     else:
         kind = layout
         _refuse_absent(root, layout)
-    if kind != "course":
-        _refuse(source=None if source == "auto" else source)
-    if kind not in ("ucf101", "hmdb51") and not (kind == "lists" and has_split_numbers(root)):
-        _refuse(split_number=split_number)
+    has_numbers = kind in ("ucf101", "hmdb51") or (kind == "lists" and has_split_numbers(root))
+    if split_number is not None and not has_numbers:
+        raise UserError(
+            f"data.split_number: {split_number} has no effect here: only the lists of UCF101 and HMDB51, and "
+            "lists named split_1, have numbers",
+            hint="leave data.split_number out",
+        )
     match kind:
         case "course":
             return read_course(root, source=source)
@@ -110,8 +117,10 @@ def _read_layout(root: Path, layout: Layout, *, source: Source, split_number: in
             return read_lists(root, split_number=split_number)
         case "csv":
             return read_table(root)
-    videos = _videos(root)
+    others: list[Path] = []
+    videos = _videos(root, others)
     listing = (read_split_folders if kind == "split/class/video" else read_class_folders)(root, videos)
+    listing = with_others(listing, others, root=root)
     return replace(listing, problems=(*listing.problems, *_tables_beside(root)))
 
 
@@ -123,7 +132,7 @@ def _file_layout(root: Path) -> Layout:
         return "lists"
     if root.suffix.lower() in (".csv", ".tsv"):
         return "csv"  # which says what is wrong with it
-    raise _unknown(root, [])
+    raise _unknown(root)
 
 
 def _folder_layout(root: Path) -> Layout:
@@ -144,14 +153,14 @@ def _folder_layout(root: Path) -> Layout:
     if is_class_folders(videos):
         _refuse_two_readings(root, videos, layout="class/video")
         return "class/video"
-    raise _unknown(root, videos)
+    raise _unknown(root)
 
 
-def _unknown(root: Path, videos: list[Path]) -> UnknownLayoutError:
+def _unknown(root: Path) -> UnknownLayoutError:
     looked_for = "\n".join(f"    {looks} ({layout})" for layout, looks in _LOOKS.items())
     return UnknownLayoutError(
         f"data.root: {root} is no layout known here: looked for\n{looked_for}\n"
-        f"  where VIDEO is a video file or a folder of images\n  found {_found(root, videos)}",
+        f"  where VIDEO is a video file or a folder of images\n  found {_found(root)}",
         hint=" or ".join(f"data.root={table}" for table in _tables(root)[:3]) or None,
     )
 
@@ -202,30 +211,21 @@ def _tables(root: Path) -> list[Path]:
     return [path for path in tables if path.is_file() and has_columns(path, COLUMNS)]
 
 
-def _refuse(*, source: str | None = None, split_number: int | None = None) -> None:
-    if source is not None:
-        raise UserError(
-            f"data.source: {source} has no effect here: only the course layout can hold several",
-            hint="leave data.source out",
-        )
-    if split_number is not None:
-        raise UserError(
-            f"data.split_number: {split_number} has no effect here: only the lists of UCF101 and HMDB51, and "
-            "lists named split_1, have numbers",
-            hint="leave data.split_number out",
-        )
+def _videos(root: Path, others: list[Path] | None = None) -> list[Path]:
+    return [path.relative_to(root) for path in find_videos(root, others=others)]
 
 
-def _videos(root: Path) -> list[Path]:
-    return [path.relative_to(root) for path in find_videos(root)]
-
-
-def _found(root: Path, videos: list[Path]) -> str:
+def _found(root: Path) -> str:
     if not root.is_dir():
         return f"a file ending in {root.suffix or 'nothing'}"
+    others: list[Path] = []
+    videos = _videos(root, others)
     names = sorted(path.name for path in root.iterdir())
     shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
     depths = Counter(len(path.parts) for path in videos)
     where = "; ".join(f"{count} videos at depth {depth}" for depth, count in sorted(depths.items()))
     example = f", such as {videos[0].as_posix()}" if videos else ""
-    return f"{len(names)} entries ({shown}); {where or 'no video at all'}{example}" if names else "nothing"
+    if not names:
+        return "nothing"
+    rest = f"; {counted(others, root=root)}" if others else ""
+    return f"{len(names)} entries ({shown}); {where or 'no video at all'}{example}{rest}"

@@ -13,15 +13,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vidcls.data.decoding.frame_folders import look_into
 from vidcls.data.layouts.disk import Disk
-from vidcls.data.layouts.files import frame_files, is_image_file, without_video_suffix
+from vidcls.data.layouts.files import without_video_suffix
 from vidcls.data.layouts.labels import ClassIds
 from vidcls.data.layouts.listing import Entry, Listing, Problem
 from vidcls.data.layouts.rows import read_rows
 from vidcls.errors import UserError
 from vidcls.spec.sections import SPLITS, Source
 
-_KINDS: tuple[Source, ...] = ("videos", "frames", "flows")  # in the order in which `auto` takes them
+_KINDS = ("videos", "frames", "flows")  # in the order in which `auto` takes them
 _NO_VECTORS = "a colour wheel is made for the eye, (u, v) cannot be told from it"
 _COMPUTE = "name the root with flows/*.npy, or have the flow computed: data.source=videos clip.modality=flow"
 _COLUMNS = ("video_name", "video_path", "action", "label")
@@ -40,7 +41,8 @@ def read_course(root: Path, *, source: Source) -> Listing:
             table cannot be read.
     """
     kind = _source(root, source)
-    disk = Disk(root / kind)
+    # `videos+flows`: each video is looked up in both folders.
+    disks = {name: Disk(root / name) for name in kind.split("+")}
     ids = ClassIds()
     entries: list[Entry] = []
     problems: list[Problem] = []
@@ -51,33 +53,49 @@ def read_course(root: Path, *, source: Source) -> Listing:
         for line, row in read_rows(table, _COLUMNS, problems):
             where = f"metadata/{split}.csv:{line}"
             name, action = row["video_name"], row["action"]
-            written = row["video_path"].lstrip("/") if kind == "videos" else f"{action}/{name}"
+            path = row["video_path"].lstrip("/")
+            written = path if "videos" in disks else f"{action}/{name}"
             if not name or not written:
                 problems.append(Problem("table", f"{where}: no video_name or no video_path"))
                 continue
-            path = disk.take(f"{split}/{written}", where=where)
-            if kind == "flows":
-                _refuse_pictures(path)
+            paths = {
+                of: disk.take(f"{split}/{written if of == 'videos' else f'{action}/{name}'}", where=where)
+                for of, disk in disks.items()
+            }
+            if "flows" in paths:
+                _refuse_pictures(paths["flows"])
             problem = ids.add(action, row["label"], where=where)
             if problem is not None:
                 problems.append(problem)
                 continue
-            # Equal for the video, its frames and its flow; names alone may repeat in another class.
-            key = without_video_suffix(written)
-            entries.append(Entry(id=key, path=path, label=action, split=split, group=None, where=where))
-    problems += disk.problems(root)
+            entries.append(
+                Entry(
+                    # Equal for the video, its frames and its flow; names alone may repeat in another class.
+                    id=without_video_suffix(path or written),
+                    path=next(iter(paths.values())),
+                    label=action,
+                    split=split,
+                    group=None,
+                    where=where,
+                    flows=paths.get("flows"),
+                    has_frames=kind != "flows",
+                )
+            )
+    for disk in disks.values():
+        problems += disk.problems(root)
     return Listing(f"course ({kind})", ids.ordered(), tuple(entries), tuple(problems))
 
 
-def _source(root: Path, source: Source) -> Source:
+def _source(root: Path, source: Source) -> str:
     there = [kind for kind in _KINDS if (root / kind).is_dir()]
-    if source == "flows" and "flows" not in there and (root / "flows_png").is_dir():
+    asked = [] if source == "auto" else source.split("+")
+    if "flows" in asked and "flows" not in there and (root / "flows_png").is_dir():
         raise UserError(
-            f"data.source: flows: of {root} flows_png/ alone is there: {_NO_VECTORS}", hint=_COMPUTE
+            f"data.source: {source}: of {root} flows_png/ alone is there: {_NO_VECTORS}", hint=_COMPUTE
         )
     if not there:
         raise UserError(f"data.root: {root} has metadata/ but none of videos/, frames/ and flows/")
-    if source not in ("auto", *there):
+    if not set(asked) <= set(there):
         raise UserError(
             f"data.source: {source}, but {root} has only {' and '.join(f'{kind}/' for kind in there)}",
             hint=f"data.source={there[0]}, or leave it out",
@@ -86,9 +104,10 @@ def _source(root: Path, source: Source) -> Source:
 
 
 def _refuse_pictures(folder: Path) -> None:
-    pictures = (
-        [file.name for file in frame_files(folder) if is_image_file(file.name)] if folder.is_dir() else []
-    )
+    if not folder.is_dir():
+        return
+    found = look_into(folder)
+    pictures = [*(file.name for file in found.frames), *found.others]
     if pictures:
         raise UserError(
             f"data.source: flows: {folder} holds {pictures[0]}, a picture: {_NO_VECTORS}", hint=_COMPUTE

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 
-from vidcls.data.layouts.files import find_videos, without_video_suffix
+from vidcls.data.layouts.files import counted, find_videos, without_video_suffix
 from vidcls.data.layouts.listing import SPLIT_NAMES, Problem
 from vidcls.spec.sections import Split
 
@@ -24,7 +24,9 @@ class Disk:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._found = {path.relative_to(folder).as_posix(): path for path in find_videos(folder)}
+        self._others: list[Path] = []
+        videos = find_videos(folder, others=self._others)
+        self._found = {path.relative_to(folder).as_posix(): path for path in videos}
         self._loose: dict[str, list[str]] = defaultdict(list)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         for name in self._found:
@@ -90,8 +92,13 @@ class Disk:
             self._respelt.append(f"{written} ({where}) is {name}")
         return path
 
-    def problems(self, root: Path) -> Iterator[Problem]:
-        """A warning for each video that no row named, and a note of those found under another spelling."""
+    def problems(self, root: Path, *, tables: Collection[Path] = ()) -> Iterator[Problem]:
+        """A warning for each video that no row named, notes on other spellings and on what is no video.
+
+        Args:
+            root: What paths in messages are relative to.
+            tables: The files that list the videos: of them nothing is said.
+        """
         if self._respelt:
             shown = "; ".join(self._respelt[:_MAX_SHOWN]) + (
                 "; ..." if len(self._respelt) > _MAX_SHOWN else ""
@@ -103,6 +110,8 @@ class Disk:
         for name, path in self._found.items():
             if name not in self._taken:
                 yield Problem("extra", f"{path.relative_to(root).as_posix()} is on disk but not listed")
+        if others := [path for path in self._others if path not in tables]:
+            yield Problem("not_a_video", counted(others, root=root))
 
 
 def _loose(name: str) -> str:

@@ -1,26 +1,32 @@
-"""What a video is on disk: a file with a known ending, or a folder that holds images or flow fields."""
+"""What a video is on disk: a file, or a folder that holds images or flow fields; and what is none."""
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from vidcls.data.decoding.animation import ANIMATED_SUFFIXES
+from vidcls.data.decoding.content import holds_video
+from vidcls.data.decoding.frame_folders import is_frame_file
+
 VIDEO_SUFFIXES = frozenset(
-    {".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"}
-    | {".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".vob", ".webm", ".wmv"}
+    {".264", ".265", ".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".h264", ".h265"}
+    | {".hevc", ".ivf", ".m1v", ".m2t", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4"}
+    | {".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".obu", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".ts"}
+    | {".vob", ".webm", ".wmv", ".wtv", ".xvid", ".y4m"}
 )
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-FLOW_NAME = r"flow_([0-9]+)_([0-9]+)\.npy"
+# What is never a video is not opened to find out: data sets come with thousands of such files.
+_OTHER_SUFFIXES = frozenset(
+    {".csv", ".htm", ".html", ".ini", ".json", ".jsonl", ".log", ".md", ".py", ".rst", ".sh", ".srt", ".tsv"}
+    | {".txt", ".vtt", ".xls", ".xlsx", ".xml", ".yaml", ".yml", ".pdf", ".db", ".ds_store", ".lnk", ".url"}
+    | {".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip", ".zst", ".7z"}
+    | {".h5", ".hdf5", ".lmdb", ".mat", ".npy", ".npz", ".parquet", ".pickle", ".pkl", ".pt", ".pth"}
+    | {".aac", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma"}
+)
 _MAX_DEPTH = 6  # below a root; also what ends a cycle of links
-
-
-def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key under which `frame_2` comes before `frame_10`; the name itself settles ties (`01`, `1`)."""
-    runs = (run for run in re.split(r"([0-9]+)", name) if run)
-    key = tuple((0, int(run), "") if run[0] in "0123456789" else (1, 0, run) for run in runs)
-    return (*key, (-1, 0, name))
+_NAMED = 3
 
 
 def is_video_file(name: str) -> bool:
@@ -28,61 +34,69 @@ def is_video_file(name: str) -> bool:
     return not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES
 
 
-def is_image_file(name: str) -> bool:
-    """Whether a name says that the file is an image: a known ending, and not hidden."""
-    return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
-
-
-def is_flow_file(name: str) -> bool:
-    """Whether a name says that the file is a flow field of the course: `flow_1_2.npy`."""
-    return re.fullmatch(FLOW_NAME, name) is not None
-
-
-def frame_files(folder: Path) -> list[Path]:
-    """The images or flow fields that `folder` directly holds, in natural order: the frames of one video.
-
-    Raises:
-        OSError: If the folder cannot be read.
-    """
-    names = [entry.name for entry in os.scandir(folder) if _is_frame(entry.name) and entry.is_file()]
-    return [folder / name for name in sorted(names, key=natural_key)]
-
-
-def find_videos(folder: Path, *, depth: int = _MAX_DEPTH) -> Iterator[Path]:
+def find_videos(folder: Path, *, depth: int = _MAX_DEPTH, others: list[Path] | None = None) -> Iterator[Path]:
     """All videos below `folder`, sorted by name in each folder; hidden files and folders are ignored.
 
-    A folder counts as a video when it holds images or flow fields and neither videos nor folders: a stray
-    thumbnail beside real videos does not hide them.
+    A file is a video by a known ending, or else by its content. A folder counts as one when it holds images
+    or flow fields and neither videos nor folders: a stray thumbnail beside real videos does not hide them.
+
+    Args:
+        folder: Where to look.
+        depth: How many folders deep.
+        others: Takes up the files that are no videos and no frames of one.
 
     Raises:
         OSError: If a folder cannot be read.
     """
     folders: list[Path] = []
     videos: list[Path] = []
-    holds_frames = False
+    frames: list[Path] = []
+    rest: list[Path] = []
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        path = folder / entry.name
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            folders.append(folder / entry.name)
-        elif is_video_file(entry.name):
-            videos.append(folder / entry.name)
+            folders.append(path)
+        elif is_video_file(entry.name) or _is_video_by_content(path):
+            videos.append(path)
+        elif is_frame_file(entry.name):
+            frames.append(path)
         else:
-            holds_frames = holds_frames or _is_frame(entry.name)
-    if holds_frames and not folders and not videos:
+            rest.append(path)
+    is_one_video = bool(frames) and not folders and not videos
+    if others is not None:
+        others += rest if is_one_video else [*frames, *rest]
+    if is_one_video:
         yield folder
         return
     yield from videos
     if depth > 0:
         for inner in folders:
-            yield from find_videos(inner, depth=depth - 1)
+            yield from find_videos(inner, depth=depth - 1, others=others)
 
 
-def _is_frame(name: str) -> bool:
-    return is_image_file(name) or is_flow_file(name)
+def _is_video_by_content(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    if suffix in _OTHER_SUFFIXES or (is_frame_file(path.name) and suffix not in ANIMATED_SUFFIXES):
+        return False
+    return holds_video(path)
+
+
+def counted(others: Sequence[Path], *, root: Path) -> str:
+    """Files that are no videos, by their endings; those that had to be opened to tell are named."""
+    endings = Counter(path.suffix.lower() for path in others)
+    opened = [path for path in others if path.suffix.lower() not in _OTHER_SUFFIXES]
+    opened = [path for path in opened if not is_frame_file(path.name)]
+    counts = ", ".join(f"{count} {ending or 'without an ending'}" for ending, count in endings.most_common())
+    names = ", ".join(path.relative_to(root).as_posix() for path in opened[:_NAMED])
+    more = f" and {len(opened) - _NAMED} more" if len(opened) > _NAMED else ""
+    tried = f"; no video can be decoded from {names}{more}" if opened else ""
+    what = "1 file is no video" if len(others) == 1 else f"{len(others)} files are no videos"
+    return f"{what}: {counts}{tried}"
 
 
 def without_video_suffix(path: str) -> str:
     """`a/b.avi` -> `a/b`; other endings are part of the name."""
     suffix = Path(path).suffix
-    return path.removesuffix(suffix) if suffix.lower() in VIDEO_SUFFIXES else path
+    return path.removesuffix(suffix) if suffix.lower() in VIDEO_SUFFIXES | ANIMATED_SUFFIXES else path

@@ -65,7 +65,7 @@ def read_hmdb51(root: Path, *, split_number: int) -> Listing:
                 entries.append(Entry(f"{label}/{name}", found, label, _SPLITS[value], None, where))
     if num_unused:
         problems.append(Problem("unused", f"{num_unused} videos are in no split (0 in the lists)"))
-    problems += disk.problems(root)
+    problems += disk.problems(root, tables=lists.values())
     classes = sorted_classes(of_number)
     return Listing(f"hmdb51 (split {split_number})", classes, tuple(entries), tuple(problems))
 

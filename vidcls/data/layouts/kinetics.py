@@ -62,7 +62,7 @@ def read_kinetics(root: Path) -> Listing:
                     f"{table.name}: {without_label} clips are not read: the table has no column label",
                 )
             )
-    problems += disk.problems(root)
+    problems += disk.problems(root, tables=_tables(root))
     classes = sorted_classes(entry.label for entry in entries)
     return Listing("kinetics", classes, tuple(entries), tuple(problems))
 

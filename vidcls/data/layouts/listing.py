@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from vidcls.data.decoding.frame_folders import Files
+from vidcls.data.layouts.files import counted
 from vidcls.spec.sections import Split
 
 Kind = Literal[
@@ -32,13 +35,27 @@ Kind = Literal[
     "class_without_videos",
     "val_cut",
     "read_as",  # what is done to the pictures of a video
+    "left_out",  # a picture beside frames that is none of them
+    "not_a_video",  # a file that is no video
+    "flow",  # how flow is read
 ]
 LEFT_OUT_BY_SKIP: frozenset[Kind] = frozenset({"missing", "empty", "unreadable"})
 _WARNINGS: frozenset[Kind] = frozenset(
     {"extra", "same_content", "alike_labels", "group_doubted", "unlabelled"}
 )
 _NOTES: frozenset[Kind] = frozenset(
-    {"spelling", "unused", "not_read", "unlisted", "class_without_videos", "val_cut", "read_as"}
+    {
+        "spelling",
+        "unused",
+        "not_read",
+        "unlisted",
+        "class_without_videos",
+        "val_cut",
+        "read_as",
+        "left_out",
+        "not_a_video",
+        "flow",
+    }
 )
 
 # What data sets call their splits, in any case of letters.
@@ -86,6 +103,8 @@ class Entry:
         split: The part of the data it belongs to.
         group: The source it was cut from, if the layout itself tells it; file names are asked afterwards.
         where: What lists it, `file:line` or its own path: for messages.
+        flows: The folder of its flow fields, where these are read.
+        has_frames: Whether `path` is read; False where flow fields alone are.
     """
 
     id: str
@@ -94,6 +113,13 @@ class Entry:
     split: Split
     group: str | None
     where: str
+    flows: Path | None = None
+    has_frames: bool = True
+
+    @property
+    def files(self) -> Files:
+        """Where it is read from."""
+        return Files(self.path if self.has_frames else None, self.flows)
 
 
 @dataclass(frozen=True)
@@ -104,3 +130,11 @@ class Listing:
     classes: tuple[str, ...]
     entries: tuple[Entry, ...]
     problems: tuple[Problem, ...] = ()
+
+
+def with_others(listing: Listing, others: Sequence[Path], *, root: Path) -> Listing:
+    """The listing with a note on the files beside its videos that are none."""
+    if not others:
+        return listing
+    note = Problem("not_a_video", counted(others, root=root))
+    return replace(listing, problems=(*listing.problems, note))

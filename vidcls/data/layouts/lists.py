@@ -74,7 +74,8 @@ def read_lists(root: Path, *, split_number: int | None) -> Listing:
             else:
                 problems.append(entry)
     if root.is_dir():
-        problems += disk.problems(folder)
+        tables = [*_all_lists(root), *([] if lists.classes is None else [lists.classes])]
+        problems += disk.problems(folder, tables=tables)
     classes = ids.ordered() if ids is not None else sorted_classes(entry.label for entry in entries)
     return Listing(f"lists{_numbered(lists)}", classes, tuple(entries), tuple(problems))
 

@@ -39,7 +39,8 @@ def read_ssv2(root: Path) -> Listing:
     """
     files = _label_files(root)
     problems: list[Problem] = []
-    ids = _ids(next(iter(files.values())).parent, problems)
+    names = _names_file(next(iter(files.values())).parent)
+    ids = _ids(names, problems) if names is not None else None
     disk = Disk(root)
     entries: list[Entry] = []
     for split, file in files.items():
@@ -63,7 +64,8 @@ def read_ssv2(root: Path) -> Listing:
             problems.append(
                 Problem("unlabelled", f"{file.name}: {without_label} clips are not read: no template")
             )
-    problems += disk.problems(root)
+    tables = [*files.values(), *([] if names is None else [names])]
+    problems += disk.problems(root, tables=tables)
     classes = ids.ordered() if ids is not None else sorted_classes(entry.label for entry in entries)
     return Listing("ssv2", classes, tuple(entries), tuple(problems))
 
@@ -106,18 +108,20 @@ def _looks_right(path: Path) -> bool:
     return re.match(rb'\s*\[\s*\{[^{}]*"id"\s*:', start) is not None
 
 
-def _ids(folder: Path, problems: list[Problem]) -> ClassIds | None:
-    files = [
+def _names_file(folder: Path) -> Path | None:
+    files = (
         path for path in sorted(folder.glob("*.json")) if re.fullmatch(_PREFIX + r"labels\.json", path.name)
-    ]
-    if not files:
-        return None
-    content = _json(files[0])
+    )
+    return next(files, None)
+
+
+def _ids(path: Path, problems: list[Problem]) -> ClassIds:
+    content = _json(path)
     if not isinstance(content, dict):
-        raise UserError(f"{files[0]}: expected an object of class names and their ids")
+        raise UserError(f"{path}: expected an object of class names and their ids")
     ids = ClassIds()
     for name, number in content.items():
-        if (problem := ids.add(name, str(number), where=files[0].name)) is not None:
+        if (problem := ids.add(name, str(number), where=path.name)) is not None:
             problems.append(problem)
     return ids
 

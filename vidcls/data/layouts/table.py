@@ -1,8 +1,9 @@
-"""A CSV manifest `path,label[,split][,group][,label_id]`. Paths are relative to the CSV.
+"""A CSV manifest `path,label[,split][,group][,label_id][,flows]`. Paths are relative to the CSV.
 
 `label` is the name of the class. Without the column `split` all videos are train. `label_id` settles the
 order of the classes where that is not the sorted order of their names; `vidcls data scan --write-manifest`
-writes it so that labels survive. The delimiter may be a comma, a semicolon, a tab or `|`.
+writes it so that labels survive. `flows` is the folder of the flow fields of a video, where that is not its
+path. The delimiter may be a comma, a semicolon, a tab or `|`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from vidcls.data.layouts.disk import NearPaths
 from vidcls.data.layouts.files import find_videos
@@ -21,6 +23,7 @@ from vidcls.data.layouts.listing import SPLIT_NAMES, Entry, Listing, Problem
 from vidcls.data.layouts.rows import read_rows
 from vidcls.errors import UserError
 from vidcls.files import write_text
+from vidcls.spec.sections import Split
 from vidcls.text import csv_path, from_spreadsheet_cell, is_unicode, printable, spreadsheet_cell
 
 COLUMNS = ("path", "label")
@@ -65,7 +68,8 @@ def _entry(row: Mapping[str, str], folder: Path, *, where: str) -> Entry | Probl
     if split is None:
         return Problem("split", f"{where}: split {row['split']!r} is not train, val or test")
     written = Path(row["path"])
-    return Entry(written.as_posix(), folder / written, label, split, group or None, where)
+    flows = folder / row["flows"] if row.get("flows") else None
+    return Entry(written.as_posix(), folder / written, label, split, group or None, where, flows)
 
 
 def _misspelt(written: str, near: NearPaths, *, where: str) -> Problem | None:
@@ -94,12 +98,28 @@ def _unlisted(entries: list[Entry]) -> Iterator[Problem]:
             )
 
 
-def write_table(path: Path, videos: Sequence[tuple[Path, str, str, str, int]]) -> None:
-    """Write a CSV manifest, paths relative to it, and no cell so that a spreadsheet would run it.
+class Row(NamedTuple):
+    """A video as a manifest lists it.
 
-    Args:
-        path: The file.
-        videos: Path, name of the class, split, group or empty text, and label of each.
+    Attributes:
+        path: A file or a folder of frames.
+        label: Name of its class.
+        split: The part of the data it belongs to.
+        group: The source it was cut from; empty where that is not known.
+        label_id: Label of the class.
+        flows: The folder of its flow fields; None where it has none of its own.
+    """
+
+    path: Path
+    label: str
+    split: Split
+    group: str
+    label_id: int
+    flows: Path | None = None
+
+
+def write_table(path: Path, videos: Sequence[Row]) -> None:
+    """Write a CSV manifest, paths relative to it, and no cell so that a spreadsheet would run it.
 
     Raises:
         OSError: If the file cannot be written.
@@ -109,16 +129,22 @@ def write_table(path: Path, videos: Sequence[tuple[Path, str, str, str, int]]) -
     folder = path.resolve().parent
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*COLUMNS, "split", "group", "label_id"])
-    for video, label, split, group, number in videos:
-        written = csv_path(os.path.relpath(video.absolute(), folder))
-        writer.writerow([written, spreadsheet_cell(label), split, spreadsheet_cell(group), number])
+    are_apart = any(video.flows not in (None, video.path) for video in videos)
+    writer.writerow([*COLUMNS, "split", "group", "label_id", *(["flows"] if are_apart else [])])
+
+    def written(place: Path) -> str:
+        return csv_path(os.path.relpath(place.absolute(), folder))
+
+    for video in videos:
+        names = (spreadsheet_cell(video.label), video.split, spreadsheet_cell(video.group))
+        flows = [written(video.flows or video.path)] if are_apart else []
+        writer.writerow([written(video.path), *names, video.label_id, *flows])
     write_text(path, text.getvalue())
 
 
-def _changed_by_csv(video: tuple[Path, str, str, str, int]) -> str | None:
-    """The first of a video's path, class and group that a CSV file in UTF-8 would not give back."""
-    names = map(str, video[:4])
+def _changed_by_csv(video: Row) -> str | None:
+    """The first of a video's paths, class and group that a CSV file in UTF-8 would not give back."""
+    names = map(str, (video.path, video.flows or "", video.label, video.split, video.group))
     return next((name for name in names if name != name.strip() or not is_unicode(name)), None)
 
 

@@ -60,7 +60,7 @@ def read_ucf101(root: Path, *, split_number: int) -> Listing:
                 problems += [problem] if problem is not None else []
                 continue
             entries.append(Entry(id=written, path=path, label=label, split=split, group=None, where=where))
-    problems += disk.problems(root)
+    problems += disk.problems(root, tables=[lists / "classInd.txt", *lists.glob("t*list0[1-3].txt")])
     return Listing(f"ucf101 (split {split_number})", ids.ordered(), tuple(entries), tuple(problems))
 
 

@@ -109,7 +109,7 @@ def probe_all(
 ) -> tuple[dict[str, Probe], dict[str, Failure]]:
     """What reading each video needs, and why those that are bad are so, by digest."""
     outcomes = probe_files(
-        {video.digest: video.path for video in videos},
+        {video.digest: video.files for video in videos},
         decoder="pyav",
         store_dir=store_dir,
         decoders=decoders,

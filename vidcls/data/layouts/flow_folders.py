@@ -1,0 +1,78 @@
+"""Flow fields that lie beside the frames, in any layout but that of the course: `data.source` asks for them.
+
+    root/train/Lunges/video_1/img_00001.jpg flow_x_00001.jpg flow_y_00001.jpg ...
+
+A CSV manifest may name the folder of the fields in a column `flows`, where it is another one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from vidcls.data.decoding.flow import PICTURE_BOUND_PX
+from vidcls.data.decoding.frame_folders import FrameFolder, look_into
+from vidcls.data.layouts.listing import Entry, Listing, Problem
+from vidcls.errors import UserError
+from vidcls.spec.sections import Source
+
+_NO_FLOW = (
+    "no video comes with flow fields (flow_x_00001.jpg and flow_y_00001.jpg, or flow_1_2.npy, in its folder)"
+)
+
+
+def with_flows(listing: Listing, *, root: Path, source: Source) -> Listing:
+    """The listing with what `source` asks for, and a note on how it is read.
+
+    Raises:
+        UserError: If `source` has no effect, or asks for what is not there.
+    """
+    found = next(filter(None, map(_flow_of, listing.entries)), None)
+    if source == "auto":
+        # Where flow alone is there, it is what the folder holds: nothing was chosen.
+        return listing if found is None else _noted(listing, *found, source=source)
+    if found is None or source == "videos":
+        raise UserError(
+            f"data.source: {source} has no effect here: {_NO_FLOW if found is None else 'nothing to choose'}",
+            hint="leave data.source out; clip.modality=flow computes flow",
+        )
+    are_folders = any(entry.path.is_dir() for entry in listing.entries)
+    if source in ("videos+flows", "frames+flows") and source.startswith("videos") == are_folders:
+        right = "frames+flows" if are_folders else "videos+flows"
+        raise UserError(f"data.source: {source}, but {root} has no such", hint=f"data.source={right}")
+    if source != "frames":
+        entries = tuple(_reading(entry, with_frames=source != "flows") for entry in listing.entries)
+        listing = replace(listing, layout=f"{listing.layout} ({source})", entries=entries)
+    return _noted(listing, *found, source=source)
+
+
+def _flow_of(entry: Entry) -> tuple[Path, FrameFolder] | None:
+    folder = entry.flows or entry.path
+    if not folder.is_dir():
+        return None
+    found = look_into(folder)
+    return (folder, found) if found.fields else None
+
+
+def _reading(entry: Entry, *, with_frames: bool) -> Entry:
+    folder = entry.flows or entry.path
+    path = entry.path if with_frames else folder
+    return replace(entry, path=path, flows=folder, has_frames=with_frames)
+
+
+def _noted(listing: Listing, folder: Path, found: FrameFolder, *, source: Source) -> Listing:
+    is_picture = len(found.fields[0]) > 1
+    reads_flow = "flows" in source or (source == "auto" and found.only_fields)
+    if reads_flow and not is_picture:
+        return listing
+    scale = (
+        f"grey levels of flow_x and flow_y pictures are (level - 128) x {2 * PICTURE_BOUND_PX} / 255 px: the"
+        f" bound of {PICTURE_BOUND_PX} px of TSN and mmaction; if yours were made with another one,"
+        " clip.std scales them"
+    )
+    unread = (
+        f"{folder} and perhaps others hold flow fields, which are not read; data.source=flows"
+        " clip.modality=flow reads them, data.source=frames+flows clip.modality=rgb+flow both"
+    )
+    note = Problem("flow", scale if reads_flow else unread)
+    return replace(listing, problems=(*listing.problems, note))
