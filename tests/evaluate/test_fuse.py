@@ -128,12 +128,12 @@ def test_test_is_scored_with_the_weights_of_val_and_written_down(
 
 def test_runs_are_matched_by_video_and_not_by_what_they_read(runs: tuple[Run, Run], tmp_path: Path) -> None:
     first, second = runs
-    same = fuse(plan(first, second))
+    same = fuse(plan(first, second), say=print)
     flows = make_run(tmp_path, name="flows", manifest_hash="def")
     order = np.random.default_rng(1).permutation(40)
     said = load_predictions(second.predictions_file("val", "best")).logits
     store_logits(flows, said[order], LABELS[order].tolist(), ids=[f"v{n}" for n in order])
-    found = fuse(plan(first, flows))
+    found = fuse(plan(first, flows), say=print)
     assert found.fused.named("val") == same.fused.named("val")
 
 
