@@ -17,6 +17,7 @@ from unittest.mock import patch
 import yaml
 
 from vidcls.runs import Run, find_runs
+from vidcls.sockets import use_short_socket_paths
 
 STRATEGIES: dict[str, dict[str, Any]] = {
     "cnn3d": {"kind": "cnn3d", "dropout": 0.2},
@@ -115,6 +116,7 @@ _SERVER.set_forkserver_preload(["tests.support.preload"])
 @contextmanager
 def started_warm() -> Iterator[None]:
     """Children that this process starts by a forkserver have imported all that trains."""
+    use_short_socket_paths()  # wherever TMPDIR is
     with patch.object(forkserver, "connect_to_new_process", _SERVER.connect_to_new_process):
         yield
 
