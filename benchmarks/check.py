@@ -21,7 +21,8 @@ import torch
 from benchmarks.common import Result, finish, fresh, manifest_of, ratio_text, videos
 from vidcls.data.batches import open_clips
 from vidcls.data.checks.check import check
-from vidcls.data.decoding.readers import DecodeError, decord_is_there, read
+from vidcls.data.decoding.errors import DecodeError
+from vidcls.data.decoding.readers import decord_is_there, read
 from vidcls.data.decoding.workers import Decoders, usable_cores
 from vidcls.data.manifest import Manifest
 from vidcls.spec.sections import Clip, DataSection
