@@ -9,6 +9,7 @@ import typer
 
 from vidcls.cli.common import say
 from vidcls.errors import UserError
+from vidcls.spec.sections import Layout, Source
 
 if TYPE_CHECKING:
     from vidcls.data.leaks.audit import AskedBy, Relations
@@ -26,22 +27,9 @@ StoreDirArg = Annotated[Path, typer.Option(help="Folder of the caches, that of t
 SplitNumberArg = Annotated[
     int | None, typer.Option(min=1, max=3, help="Which of the lists of UCF101 or HMDB51; 1 if unset.")
 ]
-LayoutName = Literal[
-    "auto",
-    "course",
-    "csv",
-    "ucf101",
-    "hmdb51",
-    "kinetics",
-    "ssv2",
-    "lists",
-    "split/class/video",
-    "class/video",
-]
-LayoutArg = Annotated[LayoutName, typer.Option(help="How the folder is read; auto finds out.")]
-SourceName = Literal["auto", "videos", "frames", "flows", "videos+flows", "frames+flows"]
+LayoutArg = Annotated[Layout, typer.Option(help="How the folder is read; auto finds out.")]
 SourceArg = Annotated[
-    SourceName,
+    Source,
     typer.Option(help="Which to read where the data holds several; auto takes videos, else frames."),
 ]
 TIMEOUT_S = 120.0  # for one file
@@ -51,9 +39,9 @@ def read_root(
     root: Path,
     *,
     store_dir: Path,
-    layout: LayoutName = "auto",
+    layout: Layout = "auto",
     split_number: int | None = None,
-    source: SourceName = "auto",
+    source: Source = "auto",
     val_fraction: float | None = None,
 ) -> Manifest:
     """The manifest of a root; problems are counted, and looked up with `vidcls data scan`.

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from tests.data.layouts.reading import put, read, said, splits, write
-from vidcls.cli.data_relations import LayoutName
 from vidcls.errors import UserError
-from vidcls.spec.sections import Layout
 
 
 @pytest.mark.parametrize(
@@ -100,7 +97,3 @@ def test_a_folder_with_the_files_of_two_layouts_is_not_read_unasked(tmp_path: Pa
 def test_a_layout_that_is_not_there_is_refused(layout: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=rf"data\.layout: {layout}, but .* is not such a layout"):
         read(put(tmp_path, "a/1.mp4", "b/2.mp4"), layout=layout)
-
-
-def test_commands_know_the_layouts_that_specs_know() -> None:
-    assert get_args(LayoutName) == get_args(Layout)
