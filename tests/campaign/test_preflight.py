@@ -70,7 +70,8 @@ def test_a_right_spec_passes_and_the_second_time_without_a_batch(here: Experimen
     again = found(ask(here.spec(), profile=queued()))
     assert found(ask(here.spec(), "train.precision=fp16"))["model"].state == "ok", "fp16 is for GPUs"
     assert "seen before" in again["model"].found
-    assert again | {"model": first["model"]} == first | {"store": again["store"]}
+    assert again["disk"].state == "ok"  # what is free changes with what others write
+    assert again | {"model": first["model"]} == first | {name: again[name] for name in ("store", "disk")}
     assert "seen before" not in found(ask(here.spec(), "clip.frames=5", profile=queued()))["model"].found
     assert not (here.folder / "runs").exists()
 

@@ -107,6 +107,13 @@ def ended(trial: Trial) -> Mapping[str, Any]:
     return trial.end
 
 
+def run_of(folder: SweepFolder, trial: Trial) -> Run:
+    """The run of a trial that began one."""
+    run = folder.run_of(trial)
+    assert run is not None, trial
+    return run
+
+
 def results(folder: SweepFolder) -> dict[int, tuple[str, float | None, Mapping[str, float]]]:
     """State, value and metrics of every trial."""
     return {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -14,10 +13,9 @@ import pytest
 from tests.support.chaos import Chaos
 from tests.support.clusters import launched, profile_file
 from tests.support.slurm import Slurm
-from tests.support.sweeps import Search, ended, undisturbed
+from tests.support.sweeps import Search, ended, run_of, undisturbed
 from tests.support.training import Experiment, assert_same
 from tests.support.waiting import wait_for
-from vidcls.runs import Run
 from vidcls.sweep.folder import SweepFolder
 
 EPOCHS = 20
@@ -61,7 +59,7 @@ def check(search: Search, folder: SweepFolder) -> None:
         assert status is not None
         end = ended(trial)
         assert (end["metrics"], end["best_epoch"]) == (status.metrics, status.best_epoch)
-        assert_same(Run(Path(end["run"])), alone)
+        assert_same(run_of(folder, trial), alone)
         # One lease at a time; what was trained twice is at most the epoch in which a holder died.
         times = [
             (place / f"{kind}-{n:03d}.json").stat().st_mtime_ns

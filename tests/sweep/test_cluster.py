@@ -11,10 +11,10 @@ import pytest
 from tests.support.clusters import launched, profile_file, said, vidcls, wait_until_finished
 from tests.support.lsf.fixture import Lsf
 from tests.support.slurm import Slurm
-from tests.support.sweeps import Search, ended, undisturbed
+from tests.support.sweeps import Search, ended, run_of, undisturbed
 from tests.support.training import Experiment, assert_same
 from tests.support.waiting import wait_for
-from vidcls.runs import Run
+from vidcls.sweep.folder import SweepFolder
 from vidcls.sweep.trials import Trial
 from vidcls.sweep.workers import Workers
 
@@ -31,7 +31,7 @@ def search(experiment: Experiment) -> Search:
     return Search(experiment)
 
 
-def assert_undisturbed(search: Search, trials: Sequence[Trial], name: str) -> None:
+def assert_undisturbed(search: Search, folder: SweepFolder, trials: Sequence[Trial], name: str) -> None:
     """Each trial came to what training it alone does, weights and all."""
     for trial in trials:
         assert trial.state == "finished"
@@ -39,7 +39,7 @@ def assert_undisturbed(search: Search, trials: Sequence[Trial], name: str) -> No
         status = alone.status()
         assert status is not None
         assert ended(trial)["metrics"] == status.metrics
-        assert_same(Run(Path(ended(trial)["run"])), alone)
+        assert_same(run_of(folder, trial), alone)
 
 
 def num_epochs(folder: Path) -> int:
@@ -61,7 +61,7 @@ def test_sweeps_are_arrays_of_a_real_slurm(search: Search, slurm: Slurm) -> None
         assert status["counts"] == {"finished": 4 if method == "grid" else 3}
         trials = folder.trials().refresh()
         assert [trial.token for trial in trials] == [1] * sum(status["counts"].values())
-        assert_undisturbed(search, trials, method)
+        assert_undisturbed(search, folder, trials, method)
     seen = Workers(folders["grid"].shelf).refresh()
     assert {report.job for report in seen} <= {f"{job['job']}_0", f"{job['job']}_1"}
     again = vidcls("sweep", "resume", folders["grid"].path)
@@ -85,5 +85,5 @@ def test_a_sweep_outlives_the_time_limits_of_lsf(search: Search, lsf: Lsf) -> No
         for n in range(1, t.token)
     ]
     assert {end["kind"] for end in kinds if end} == {"released"}
-    assert_undisturbed(search, trials[1:], "lsf")
+    assert_undisturbed(search, folder, trials[1:], "lsf")
     wait_for(lambda: said("sweep", "status", folder.path)["workers"] == [], what="workers to leave")

@@ -18,6 +18,7 @@ from tests.support.sweeps import (
     Search,
     ended,
     results,
+    run_of,
     start_worker,
     states,
     undisturbed,
@@ -26,8 +27,6 @@ from tests.support.sweeps import (
 from tests.support.training import Experiment, assert_same
 from tests.support.waiting import PATIENCE_S, wait_for
 from vidcls.errors import ExitCode
-from vidcls.runs import Run
-from vidcls.spec.load import load_spec
 from vidcls.sweep.budget import Budget
 from vidcls.sweep.folder import SweepFolder
 from vidcls.sweep.worker import Place
@@ -49,7 +48,7 @@ def test_a_grid_is_worked_off_once_and_every_trial_is_what_training_it_alone_giv
     trials = folder.trials().refresh()
     assert [trial.state for trial in trials] == ["finished"] * 4
     assert len({json.dumps(dict(trial.point)) for trial in trials}) == 4
-    assert_same(Run(Path(ended(trials[3])["run"])), undisturbed(search, trials[3], runs="alone"))
+    assert_same(run_of(folder, trials[3]), undisturbed(search, trials[3], runs="alone"))
     assert work(folder).exit_code == ExitCode.DONE, "nothing is left"
     assert [trial.token for trial in folder.trials().refresh()] == [1] * 4
 
@@ -85,7 +84,7 @@ def test_a_trial_whose_process_or_worker_is_killed_goes_on_from_its_checkpoint(s
     assert [trial.state for trial in trials] == ["finished", "finished"]
     assert trials[1].token == 2
     for trial in trials:
-        assert_same(Run(Path(ended(trial)["run"])), undisturbed(search, trial, runs=f"alone-{trial.number}"))
+        assert_same(run_of(folder, trial), undisturbed(search, trial, runs=f"alone-{trial.number}"))
     assert "resumed" in folder.trial_log(1).read_text()
 
 
@@ -255,7 +254,7 @@ def test_only_the_best_keep_their_weights(search: Search) -> None:
     kept = list(folder.runs_dir.rglob("best.pt"))
     assert len(kept) == 1
     best = max(folder.trials().refresh(), key=lambda trial: (trial.value or 0.0, -trial.number))
-    assert kept[0].is_relative_to(ended(best)["run"])
+    assert kept[0].is_relative_to(run_of(folder, best).folder)
 
 
 def test_without_a_metric_trials_are_ranked_by_the_best_val_top1(search: Search) -> None:
@@ -267,17 +266,17 @@ def test_without_a_metric_trials_are_ranked_by_the_best_val_top1(search: Search)
     assert work(folder).exit_code == ExitCode.DONE
     trials = folder.trials().refresh()
     for trial in trials:
-        history = (Path(ended(trial)["run"]) / "metrics.jsonl").read_text().splitlines()
+        history = run_of(folder, trial).metrics_file.read_text().splitlines()
         tops = [row["val/top1"] for row in map(json.loads, history) if "val/top1" in row]
         assert trial.value == max(tops)
     (kept,) = folder.runs_dir.rglob("best.pt")
     best = max(trials, key=lambda trial: (trial.value or 0.0, -trial.number))
-    assert kept.is_relative_to(ended(best)["run"])
+    assert kept.is_relative_to(run_of(folder, best).folder)
 
 
 def test_what_cannot_reach_a_checkpoint_is_not_started(search: Search) -> None:
     folder = search.frozen(search.file(TWO))
-    spec = load_spec(folder.base_file).spec
+    spec = folder.base()
 
     def can_start(seconds_left: float) -> bool:
         ends_at = time.monotonic() + seconds_left

@@ -178,7 +178,7 @@ def best(
     metric = search.objective.name
     path = out or Path("experiments") / f"{search.slug}_best.yaml"
     first = winner.trials[0]
-    runs = [str(trial.end["run"]) for trial in winner.trials if trial.end and trial.end.get("run")]
+    runs = [str(run.folder) for trial in winner.trials if (run := sweep.run_of(trial)) is not None]
     seeds = f"over {len(winner.trials)} seed(s)"
     leaks = f"leak state: {winner.leak_state}"
     head = f"# {metric} {winner.value:.4f} {seeds}, {leaks}; trial {first.number} of {search.name}.\n"
@@ -191,8 +191,8 @@ def best(
         print_json({"file": str(path), **found, "point": point, "runs": runs})
         return
     echo(f"{path}: {metric} {winner.value:.4f}, mean of {len(winner.trials)} seed(s), {leaks}")
-    for run in runs:
-        echo(f"  trained as {shown(Path(run))}")
+    for path_of_run in runs:
+        echo(f"  trained as {shown(Path(path_of_run))}")
     echo(f"next: vidcls train {path}")
 
 
@@ -209,11 +209,11 @@ def clean(
     sweep = SweepFolder.open(folder)
     if everything:
         if not yes:
-            typer.confirm(f"remove {printable(sweep.path)} with all its runs?", abort=True)
-        actions.remove(sweep)
+            typer.confirm(f"remove {printable(sweep.path.resolve())} with all its runs?", abort=True)
+        actions.remove(sweep, say=say)
         echo(f"removed {sweep.path}")
         return
-    freed = actions.clean(sweep, keep=sweep.options().keep if keep is None else keep)
+    freed = actions.clean(sweep, keep=sweep.options().keep if keep is None else keep, say=say)
     echo(f"{freed / 1e6:.0f} MB freed")
 
 

@@ -15,9 +15,8 @@ from vidcls.launch.profiles import profile_of
 from vidcls.launch.queue import open_queue
 from vidcls.runs import find_runs
 from vidcls.spec.experiment import Spec
-from vidcls.spec.load import load_spec
 from vidcls.sweep.file import load_sweep
-from vidcls.sweep.folder import SweepFolder
+from vidcls.sweep.folder import SWEEPS, SweepFolder
 from vidcls.sweep.keep import ranked
 from vidcls.sweep.launch import submit
 from vidcls.sweep.search import open_searcher
@@ -32,7 +31,7 @@ LOOK_EVERY_S = 1.0
 
 def live_workers(folder: SweepFolder) -> list[str]:
     """Workers that have not said goodbye and are not known to be dead, here or by their queue."""
-    watch, over = Watch(folder.shelf, lease_s=folder.options().lease_s), ask_queues(folder, []).over
+    watch, over = _watch(folder), ask_queues(folder, []).over
     reports = [report for report in Workers(folder.shelf).refresh() if report.job not in over]
     return [report.id for report in reports if not watch.is_dead(report.id)]
 
@@ -57,6 +56,12 @@ def resume(folder: SweepFolder, *, profile: AnyProfile | None, num_workers: int 
     Returns:
         The queue's id of the new job, None if enough workers live.
     """
+    root = Path(folder.base().data.root)
+    if not root.exists():
+        raise UserError(
+            f"{root}: the sweep's videos are not there",
+            hint=f"write where they are: data.root in {folder.base_file}",
+        )
     if folder.control().current().state != "running":
         folder.control().say("resume")
     jobs = folder.jobs()
@@ -132,7 +137,7 @@ def stop(folder: SweepFolder, *, kind: str, wait_s: float, say: Callable[[str], 
         return _wait_for_workers(folder, wait_s, say)
     folder.control().say("cancel")
     left = _wait_for_workers(folder, wait_s, say)
-    for record in folder.jobs():
+    for record in filter(folder.submitted_here, folder.jobs()):
         queue = open_queue(profile_of(record["profile"]))
         try:
             if any(task.state == "pending" or left for task in queue.tasks([record["job"]])):
@@ -145,7 +150,7 @@ def stop(folder: SweepFolder, *, kind: str, wait_s: float, say: Callable[[str], 
 def _wait_for_workers(folder: SweepFolder, wait_s: float, say: Callable[[str], None]) -> bool:
     until = time.monotonic() + wait_s
     told = -1
-    watch, workers = Watch(folder.shelf, lease_s=folder.options().lease_s), Workers(folder.shelf)
+    watch, workers = _watch(folder), Workers(folder.shelf)
     while alive := [report for report in workers.refresh() if not watch.is_dead(report.id)]:
         if len(alive) != told:
             told = len(alive)
@@ -192,8 +197,9 @@ def winner(folder: SweepFolder) -> Winner:
     sign = -1.0 if goal == "maximize" else 1.0
     full = [group for group in groups.values() if len(group) == most]
     group = min(full, key=lambda group: (sign * _mean(group), group[0].number))
-    spec = load_spec(folder.base_file, [*overrides(dict(group[0].point)), f"seed={group[0].seed}"]).spec
-    runs_dir = folder.path.parent.parent
+    spec = folder.base(*overrides(dict(group[0].point)), f"seed={group[0].seed}")
+    home = folder.path.parent
+    runs_dir = home.parent if home.name == SWEEPS else Path("runs")
     named = {
         "name": f"{sweep.slug}_best",
         "runs_dir": _short(runs_dir),
@@ -214,39 +220,66 @@ def _short(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def clean(folder: SweepFolder, *, keep: int) -> int:
+def clean(folder: SweepFolder, *, keep: int, say: Callable[[str], None]) -> int:
     """Remove the checkpoints of all trials but the best; what they measured stays.
+
+    While trials are left to be trained, only those of trials that have ended are removed: the others go on
+    from theirs.
 
     Returns:
         Bytes that were freed.
 
     Raises:
         UserError: While workers live, which need them.
+        VidclsError: If a run whose weights are to be kept is not there; nothing is removed then.
     """
-    _refuse_while_alive(folder)
-    sweep = load_sweep(folder.sweep_file)
-    goal = sweep.objective.goal
-    best = ranked(folder.trials().refresh(), goal=goal)[:keep]
-    kept = {str(trial.end["run"]) for trial in best if trial.end and trial.end.get("run")}
-    freed = 0
-    for run in find_runs(folder.runs_dir):
-        if str(run.folder) not in kept:
-            freed += run.remove_checkpoints()
-    return freed
+    _refuse_while_alive(folder, say)
+    trials, goal = folder.trials().refresh(), load_sweep(folder.sweep_file).objective.goal
+    kept = set()
+    for trial in ranked(trials, goal=goal)[:keep]:
+        run = folder.run_of(trial)
+        if run is None or not run.spec_file.is_file():
+            where = run.folder if run else folder.runs_dir
+            raise VidclsError(
+                f"{where}: the run of trial {trial.number}, one of the best {keep}, is not there;"
+                " nothing was removed",
+                hint="put it back; --keep 0 removes the weights of all trials that are there",
+            )
+        kept.add(run.folder.resolve())
+    found = find_runs(folder.runs_dir)
+    if has_work(folder):
+        over = (folder.run_of(trial) for trial in trials if trial.state in ("finished", "stopped"))
+        found = [run for run in dict.fromkeys(over) if run is not None]
+    return sum(run.remove_checkpoints() for run in found if run.folder.resolve() not in kept)
 
 
-def remove(folder: SweepFolder) -> None:
-    """Remove a sweep with all its runs.
+def remove(folder: SweepFolder, *, say: Callable[[str], None]) -> None:
+    """Remove a sweep with all its runs, and the link by which it was named if it was.
 
     Raises:
         UserError: While workers live.
     """
-    _refuse_while_alive(folder)
-    shutil.rmtree(folder.path)
+    _refuse_while_alive(folder, say)
+    shutil.rmtree(folder.path.resolve())
+    if folder.path.is_symlink():
+        folder.path.unlink()
 
 
-def _refuse_while_alive(folder: SweepFolder) -> None:
-    if alive := live_workers(folder):
-        raise UserError(
-            f"{folder.path}: {len(alive)} workers are alive", hint=f"vidcls sweep cancel {folder.path}"
-        )
+def _refuse_while_alive(folder: SweepFolder, say: Callable[[str], None]) -> None:
+    """A worker of another machine, or of the sweep that this is a copy of, is waited for: it may be dead."""
+    watch, workers, over = _watch(folder), Workers(folder.shelf), ask_queues(folder, []).over
+    seconds = {report.id: report.seconds for report in workers.refresh()}
+    told = False
+    while alive := [r for r in workers.refresh() if r.job not in over and not watch.is_dead(r.id)]:
+        if any(report.seconds != seconds.get(report.id) for report in alive):
+            raise UserError(
+                f"{folder.path}: {len(alive)} workers are alive", hint=f"vidcls sweep cancel {folder.path}"
+            )
+        if not told:
+            told = True
+            say(f"waiting up to {watch.lease_s:.0f} s for a sign of life of {', '.join(r.id for r in alive)}")
+        time.sleep(LOOK_EVERY_S)
+
+
+def _watch(folder: SweepFolder) -> Watch:
+    return Watch(folder.shelf, lease_s=folder.options().lease_s)

@@ -48,8 +48,8 @@ for _name in ("launch.inputs.internal", "artifacts._internal_artifact"):
 class _Trial:
     """Shows a training in the trial's log, and asks the worker after each epoch."""
 
-    def __init__(self, worker: Connection, *, patience_s: float) -> None:
-        self._worker, self._patience_s = worker, patience_s
+    def __init__(self, worker: Connection, *, patience_s: float, known_epochs: int) -> None:
+        self._worker, self._patience_s, self._known_epochs = worker, patience_s, known_epochs
         self._begun = time.monotonic()
         self.startup_s = 0.0
         self.epoch_number = 0
@@ -65,6 +65,11 @@ class _Trial:
         if not self.startup_s:
             self.startup_s = time.monotonic() - self._begun
             self.epoch_number = loop.position.epoch
+            if self.epoch_number < self._known_epochs:
+                self.say(
+                    f"{self._known_epochs} epochs of this trial were finished, and its checkpoint holds"
+                    f" {self.epoch_number}: it goes on from there"
+                )
 
     def epoch(self, loop: Loop, row: Metrics, *, is_best: bool) -> None:
         self.epoch_number = loop.position.epoch
@@ -99,7 +104,7 @@ def run_trial(order: Order, worker: Connection, alive: Connection) -> None:
         # Whatever writes past Python, a decoder or the driver, goes to the log too.
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-        outcome = _train(order, _Trial(worker, patience_s=order.patience_s))
+        outcome = _train(order, _Trial(worker, patience_s=order.patience_s, known_epochs=order.known_epochs))
         if outcome.message:
             print(printable_lines(f"{outcome.kind}: {outcome.message}"))  # noqa: T201
         sys.stdout.flush()

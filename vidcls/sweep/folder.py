@@ -6,6 +6,9 @@ runs/sweeps/<name>-<digest>/
     trials/  workers/  control/                       the state, see vidcls/sweep/trials.py
     jobs/    what was submitted                       logs/       of tasks and trials
     runs/    the runs of the trials
+
+Nothing in it names the folder itself but the records of what was submitted: moved, or reached through a link,
+it is the same sweep, and a copy has nothing to do with the original.
 """
 
 from __future__ import annotations
@@ -16,13 +19,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vidcls.errors import UserError
+from vidcls.errors import UserError, VidclsError
 from vidcls.files import write_json
+from vidcls.runs import Run
 from vidcls.spec.base import NonNegativeInt, PositiveFloat, PositiveInt, Section
+from vidcls.spec.experiment import Spec
+from vidcls.spec.load import load_spec
 from vidcls.sweep.control import Control
 from vidcls.sweep.shelf import DiskShelf
-from vidcls.sweep.trials import Trials
+from vidcls.sweep.trials import Trial, Trials
 from vidcls.sweep.workers import Workers
+
+SWEEPS = "sweeps"
+"""Where the sweeps lie in a folder of runs."""
+RUNS = "runs"
+"""Where the runs lie in a sweep's folder."""
 
 
 class SweepOptions(Section):
@@ -60,7 +71,7 @@ class SweepFolder:
         identity = {"seed", "asha", "repeats"}
         asked = options.model_dump(include=identity)
         content = json.dumps([text, base, asked], sort_keys=True)
-        return cls(runs_dir / "sweeps" / f"{slug}-{hashlib.sha256(content.encode()).hexdigest()[:8]}")
+        return cls(runs_dir / SWEEPS / f"{slug}-{hashlib.sha256(content.encode()).hexdigest()[:8]}")
 
     @classmethod
     def open(cls, path: Path) -> SweepFolder:
@@ -106,7 +117,7 @@ class SweepFolder:
     @property
     def runs_dir(self) -> Path:
         """Holds the runs."""
-        return self.path / "runs"
+        return self.path / RUNS
 
     @property
     def log_dir(self) -> Path:
@@ -126,6 +137,35 @@ class SweepFolder:
         """What launch was told."""
         return SweepOptions.model_validate_json(self.options_file.read_text())
 
+    @property
+    def runs_setting(self) -> str:
+        """The setting of a trial's experiment that puts its run into this folder, wherever that is now."""
+        return f"runs_dir={self.runs_dir}"
+
+    def base(self, *settings: str) -> Spec:
+        """The experiment that trials vary, with further settings as `key=value`."""
+        return load_spec(self.base_file, [*settings, self.runs_setting]).spec
+
+    def run_name(self, folder: Path) -> str:
+        """A run of this sweep as its trials name it: by its path below the sweep's folder."""
+        return folder.relative_to(self.path).as_posix()
+
+    def run_of(self, trial: Trial) -> Run | None:
+        """The run of a trial that has ended, None where it never began one.
+
+        Raises:
+            VidclsError: If the trial names a run outside of the sweep.
+        """
+        name = trial.end.get("run") if trial.end else None
+        if name is None:
+            return None
+        if not isinstance(name, str) or Path(name).is_absolute() or ".." in Path(name).parts:
+            raise VidclsError(
+                f"{self.path}: trial {trial.number} names a run outside of the sweep: {name!r}",
+                hint="its files are damaged, or of another version of vidcls: use that version with it",
+            )
+        return Run(self.path / name)
+
     def freeze(self, options: SweepOptions) -> None:
         """Write the options, last of all."""
         write_json(self.options_file, options.model_dump())
@@ -144,6 +184,7 @@ class SweepFolder:
 
     def add_job(self, record: dict[str, Any]) -> None:
         """Remember a submission: `profile`, `job`, `num_tasks` of it, `num_workers` that there are to be."""
+        record = {**record, "folder": str(self.path.resolve()), "inode": self.path.stat().st_ino}
         shelf, number = self.shelf, len(self.jobs()) + 1
         while not shelf.create(f"jobs/{number:04d}.json", record):
             number += 1
@@ -155,9 +196,17 @@ class SweepFolder:
         found = (shelf.read(f"jobs/{name}") for name in names)
         return [record for record in found if record is not None]
 
+    def submitted_here(self, record: dict[str, Any]) -> bool:
+        """Whether the tasks of a submission work on this folder, not on one that it is a copy of.
+
+        Two machines may see one folder under two paths, and a folder that is moved keeps its inode.
+        """
+        same_path = record["folder"] == str(self.path.resolve())
+        return bool(same_path or record["inode"] == self.path.stat().st_ino)
+
 
 def find_sweeps(root: Path) -> list[SweepFolder]:
     """All sweeps below a folder of runs, by name."""
-    places = [root, root / "sweeps", root / "runs" / "sweeps"]
+    places = [root, root / SWEEPS, root / "runs" / SWEEPS]
     files = [file for place in places if place.is_dir() for file in place.glob("*/options.json")]
     return [SweepFolder(file.parent.absolute()) for file in sorted(set(files))]

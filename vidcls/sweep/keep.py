@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from pathlib import Path
 
 from vidcls.errors import VidclsError
-from vidcls.runs import Run
+from vidcls.sweep.folder import SweepFolder
 from vidcls.sweep.trials import Trial
 
 
@@ -25,12 +24,13 @@ class Keeper:
     see different results never disagree on what may go.
     """
 
-    def __init__(self, *, keep: int, goal: str) -> None:
-        self._keep, self._goal = keep, goal
+    def __init__(self, folder: SweepFolder, *, keep: int, goal: str) -> None:
+        self._folder, self._keep, self._goal = folder, keep, goal
         self._settled: set[int] = set()
 
     def prune(self, trials: Sequence[Trial]) -> None:
         """Look at what has ended since the last call."""
+        run_of = self._folder.run_of
         best = {run_of(trial) for trial in ranked(trials, goal=self._goal)[: self._keep]}
         in_use = {run_of(trial) for trial in trials if trial.state not in ("finished", "stopped")}
         for trial in trials:
@@ -42,9 +42,3 @@ class Keeper:
                 # A twin of this point may be training it just now: its worker will come here itself.
                 with contextlib.suppress(VidclsError), run.hold(lambda _: None):
                     run.remove_checkpoints()
-
-
-def run_of(trial: Trial) -> Run | None:
-    """The run of a trial that has ended, None where it never began one."""
-    folder = trial.end.get("run") if trial.end else None
-    return Run(Path(folder)) if folder else None

@@ -17,7 +17,8 @@ class Order:
 
     Attributes:
         spec_file: The sweep's resolved experiment.
-        overrides: Of this trial, as `key=value`.
+        overrides: Settings of this trial, as `key=value`.
+        known_epochs: Epochs that the sweep knows to be finished; the run's checkpoint should hold as many.
         device: Name of the device, None for the best there is.
         threads: CPU threads that `auto` becomes.
         log_file: Where its words go.
@@ -26,6 +27,7 @@ class Order:
 
     spec_file: Path
     overrides: tuple[str, ...]
+    known_epochs: int
     device: str | None
     threads: int
     log_file: Path

@@ -20,7 +20,7 @@ from vidcls.spec.experiment import Spec
 from vidcls.spec.load import load_spec
 from vidcls.spec.show import to_yaml
 from vidcls.sweep.file import SweepFile, check_against_spec
-from vidcls.sweep.folder import SweepFolder, SweepOptions
+from vidcls.sweep.folder import RUNS, SweepFolder, SweepOptions
 from vidcls.sweep.search import open_searcher
 from vidcls.sweep.supply import asha_rungs, planned_trials
 
@@ -100,7 +100,7 @@ def plan_launch(
     notes: list[str] = []
     num_workers = _trim_workers(num_workers, num_trials, options, profile, notes)
     profile, num_workers = _trim_time(profile, num_workers, options, notes)
-    _check_disk(base, options, num_workers, num_trials)
+    _check_disk(folder, base, options, num_workers, num_trials)
     return Plan(sweep, base, options, folder, profile, num_workers, num_trials, tuple(notes))
 
 
@@ -122,8 +122,10 @@ def place(sweep: SweepFile, overrides: tuple[str, ...], options: SweepOptions) -
             "tracking": spec.tracking.model_copy(update=tracking),
         }
     )
+    # Below the sweep's folder, wherever that will be: what a worker trains is told where it is.
+    base = base.model_copy(update={"runs_dir": RUNS})
     folder = SweepFolder.at(runs_dir, sweep.slug, text=sweep.text, base=to_yaml(base), options=options)
-    return folder, base.model_copy(update={"runs_dir": str(folder.runs_dir)})
+    return folder, base
 
 
 def seconds_of_trial(folder: SweepFolder) -> float | None:
@@ -251,8 +253,10 @@ def copies_at_once(options: SweepOptions, num_workers: int, num_trials: int | No
     return num_workers * options.per_gpu + paused
 
 
-def _check_disk(base: Spec, options: SweepOptions, num_workers: int, num_trials: int | None) -> None:
-    place = nearest_folder(Path(base.runs_dir))
+def _check_disk(
+    folder: SweepFolder, base: Spec, options: SweepOptions, num_workers: int, num_trials: int | None
+) -> None:
+    place = nearest_folder(folder.path)
     free = shutil.disk_usage(place).free
     at_once = copies_at_once(options, num_workers, num_trials)
     copies = _ADAMW_COPIES * at_once + options.keep

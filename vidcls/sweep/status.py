@@ -19,7 +19,7 @@ from vidcls.launch.queue import open_queue
 from vidcls.runs import Run
 from vidcls.sweep.file import load_sweep
 from vidcls.sweep.folder import SweepFolder, SweepOptions
-from vidcls.sweep.keep import ranked, run_of
+from vidcls.sweep.keep import ranked
 from vidcls.sweep.search import open_searcher
 from vidcls.sweep.supply import planned_trials
 from vidcls.sweep.trials import Trial
@@ -123,7 +123,7 @@ class Observer:
 
 def leak_state_of(folder: SweepFolder, trials: Sequence[Trial]) -> str:
     """The leak state of the data that trials were trained on; of each where the data is searched too."""
-    runs = [run for trial in trials if (run := run_of(trial)) is not None]
+    runs = [run for trial in trials if (run := folder.run_of(trial)) is not None]
     # Before the first has ended any run will do.
     runs = runs or [Run(path.parent) for path in islice(folder.runs_dir.glob("*/*/provenance.json"), 1)]
     states = (str(leaks_of(run)) for run in runs if run.provenance_file.is_file())
@@ -151,7 +151,11 @@ def ask_queues(folder: SweepFolder, notes: list[str]) -> Queued:
     for record in folder.jobs():
         queue = open_queue(profile_of(record["profile"]))
         try:
-            tasks += queue.tasks([record["job"]])
+            found = queue.tasks([record["job"]])
+            if found and not folder.submitted_here(record):
+                notes.append(f"job {record['job']} works on {record['folder']}, which this is a copy of")
+                continue
+            tasks += found
         except VidclsError as error:
             notes.append(f"job {record['job']}: {error.message.splitlines()[0]}")
         else:
@@ -243,7 +247,7 @@ def as_json(overview: Overview) -> dict[str, Any]:
             "epoch": trial.epoch,
             "seed": trial.seed,
             "point": dict(trial.point),
-            "run": end.get("run"),
+            "run": str(overview.folder / end["run"]) if end.get("run") else None,
             "reason": end.get("message", ""),
         }
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Sequence
 from statistics import fmean
 from typing import Literal
 
-from vidcls.spec.load import load_spec
 from vidcls.sweep import asha
 from vidcls.sweep.file import SweepFile, load_sweep
 from vidcls.sweep.folder import SweepFolder, SweepOptions
@@ -50,7 +49,7 @@ class Supply:
         self.options = folder.options()
         self.trials = folder.trials()
         self._control = folder.control()
-        base = load_spec(folder.base_file).spec
+        base = folder.base()
         self._seed, self._worker = base.seed, worker
         self._is_dead, self._epoch_of = is_dead, epoch_of
         self._searcher = open_searcher(self.sweep, seed=self.options.seed)

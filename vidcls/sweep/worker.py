@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import Any
 
 from vidcls.errors import ExitCode
 from vidcls.signals import Signals
-from vidcls.spec.load import load_spec
 from vidcls.sweep.budget import Budget
 from vidcls.sweep.folder import SweepFolder
 from vidcls.sweep.keep import Keeper
@@ -78,8 +78,8 @@ class SweepWorker:
         )
         self._referee = Referee(self._supply)
         self._control = folder.control()
-        self._budget = Budget(options, self._control, self._workers, place, load_spec(folder.base_file).spec)
-        self._keeper = Keeper(keep=options.keep, goal=self._supply.goal)
+        self._budget = Budget(options, self._control, self._workers, place, folder.base())
+        self._keeper = Keeper(folder, keep=options.keep, goal=self._supply.goal)
         self._crew = crew or Crew()
         self._slots: list[Slot] = []
         self._num_slots = options.per_gpu
@@ -168,7 +168,8 @@ class SweepWorker:
         log_file = self._folder.trial_log(trial.number)
         order = Order(
             spec_file=self._folder.base_file,
-            overrides=(*overrides(dict(trial.point)), f"seed={trial.seed}"),
+            overrides=(*overrides(dict(trial.point)), f"seed={trial.seed}", self._folder.runs_setting),
+            known_epochs=lease.epoch,
             device=self._place.device,
             threads=self._place.threads,
             log_file=log_file,
@@ -226,6 +227,8 @@ class SweepWorker:
             "seconds": time.monotonic() - slot.begun,
             "epoch_s": slot.epoch_s,
         }
+        if "run" in facts:
+            content["run"] = self._folder.run_name(Path(facts["run"]))
         epoch = content.pop("epoch", slot.epoch)
         if kind == "disk full":
             # Every other trial would meet the same disk: this one is not to blame.

@@ -150,7 +150,7 @@ class Watch:
             clock: Monotonic, in seconds.
         """
         self._shelf = shelf
-        self._lease_s = lease_s
+        self.lease_s = lease_s
         self._clock = clock
         self._gone: set[str] = set()
         self._holders: dict[str, Holder | None] = {}
@@ -174,7 +174,7 @@ class Watch:
         if worker not in self._seen or self._seen[worker][0] != beat:
             self._seen[worker] = beat, self._clock()
             return False
-        return now - self._seen[worker][1] > self._lease_s
+        return now - self._seen[worker][1] > self.lease_s
 
     def _holder(self, worker: str) -> Holder | None:
         """The process of a worker whose process numbers mean the same as here, None for any other."""
