@@ -7,14 +7,12 @@ runs/<name>/<fingerprint>-s<seed>/
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from threading import Event
 from typing import Any, Literal
@@ -22,6 +20,7 @@ from typing import Any, Literal
 from vidcls import lock
 from vidcls.errors import UserError, VidclsError
 from vidcls.files import write_json, write_text
+from vidcls.installed import COMPUTING, code_digest, releases
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import load_spec
 from vidcls.spec.show import to_yaml
@@ -179,11 +178,17 @@ class Run:
             )
         return content
 
-    def is_of_other_code(self) -> bool:
-        """Whether the installed code differs from the code that trained the run last."""
+    def changes_since(self) -> list[str]:
+        """What is installed otherwise now than when the run was trained last, in words; empty if nothing."""
         provenance = self.provenance()
         last = provenance["resumes"][-1] if provenance["resumes"] else provenance
-        return bool(last["code"] != code_digest())
+        then, now = last["versions"], releases(COMPUTING)
+        found = ["the code of vidcls"] if last["code"] != code_digest() else []
+        return found + [
+            f"{name} ({then.get(name, 'none')} then, {now.get(name, 'none')} now)"
+            for name in sorted(then.keys() | now.keys())
+            if then.get(name) != now.get(name)
+        ]
 
     def write_status(self, status: Status) -> None:
         """Say where the run stands."""
@@ -265,13 +270,3 @@ def open_runs(folders: Sequence[Path]) -> list[Run]:
     for folder in folders:
         runs += [Run(folder)] if Run(folder).spec_file.is_file() else find_runs(folder) or [Run.open(folder)]
     return list(dict.fromkeys(runs))
-
-
-@cache
-def code_digest() -> str:
-    """A digest of the installed package's Python files: runs of different code are told apart by it."""
-    root = Path(__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]

@@ -127,15 +127,36 @@ class TestIdentity:
 
 
 class TestCache:
-    def test_is_used_while_size_and_time_stay(self, clips: Clips, tmp_path: Path) -> None:
+    def test_is_used_while_a_file_stays_as_it_is(self, clips: Clips, tmp_path: Path) -> None:
+        root, cache = build("course-videos", tmp_path / "root", clips), tmp_path / "cache"
+        video = load(root, cache_dir=cache).videos[0]
+        file = cache / "digests.json"
+        file.write_text(file.read_text().replace(video.digest, "0" * 32))  # shows that it is read
+        assert load(root, cache_dir=cache).videos[0].digest == "0" * 32
+        os.utime(video.path)
+        assert load(root, cache_dir=cache).videos[0].digest == video.digest
+
+    def test_another_content_of_the_same_size_and_time_is_seen(self, clips: Clips, tmp_path: Path) -> None:
         root = build("course-videos", tmp_path / "root", clips)
         first = load(root)
         video = first.videos[0].path
         stat, content = video.stat(), video.read_bytes()
         video.write_bytes(content[::-1])
         os.utime(video, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-        assert load(root).hash == first.hash
-        os.utime(video, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+        assert load(root).hash != first.hash
+
+    def test_another_content_behind_a_link_is_seen(self, clips: Clips, tmp_path: Path) -> None:
+        root = build("course-videos", tmp_path / "root", clips)
+        video = load(root).videos[0].path
+        old, new = (tmp_path / name for name in ("old", "new"))
+        video.rename(old)
+        new.write_bytes(old.read_bytes()[::-1])
+        for file in (old, new):
+            os.utime(file, ns=(1, 1))
+        video.symlink_to(old)
+        first = load(root)
+        video.unlink()
+        video.symlink_to(new)
         assert load(root).hash != first.hash
 
     @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"a": 1}', b'{"a": ["x"]}', b"\xff"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,16 +13,20 @@ from typing import Literal
 import numpy as np
 import psutil
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.support.video import moving_square, write_clip, write_frames
 from tests.support.videos import read_from
 from tests.support.waiting import PATIENCE_S
 from vidcls.data.checks.probe import probe_files
 from vidcls.data.decoding.decode import Form, Probe, decode
+from vidcls.data.decoding.frame_folders import Files
 from vidcls.data.decoding.workers import Decoders
 from vidcls.data.sampling import frame_indices
 from vidcls.data.store import Store
 from vidcls.errors import VidclsError
+from vidcls.installed import DECODERS, releases
 from vidcls.spec.sections import Clip
 
 # Builds a store of 150 videos of one file (three shards) without the guard of a main module, says how many
@@ -77,7 +82,7 @@ def said(process: subprocess.Popen[str]) -> dict[str, object]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in folder.iterdir()}
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
 
 
 def published(store_dir: Path) -> Path:
@@ -220,3 +225,75 @@ def test_a_damaged_store_is_named(tmp_path: Path, decoders: Decoders) -> None:
     store.shard(0).write_bytes(b"short")
     with pytest.raises(VidclsError, match=r"shard-00000\.bin: damaged(.|\n)*rm -r"):
         store.build(read_from(files), decoders=decoders)
+
+
+def three_videos(tmp_path: Path, decoders: Decoders) -> tuple[Store, dict[str, Files]]:
+    """A published store of three videos, and how it is built again."""
+    files = read_from(
+        {
+            name * 2: write_clip(tmp_path / f"{name}.mp4", moving_square(9, 48, 64, seed=n))
+            for n, name in enumerate("abc")
+        }
+    )
+    found = probe_files(files, decoder="pyav", store_dir=tmp_path, decoders=decoders)
+    probes = {digest: probe for digest, probe in found.items() if isinstance(probe, Probe)}
+    store = Store(tmp_path, probes=probes, clip=Clip(frames=4, size=(16, 16)))
+    store.build(files, decoders=decoders)
+    return store, files
+
+
+def change_byte(path: Path, at: int) -> None:
+    """Another value at one place; size and, as `touch -r` does, time of change stay."""
+    stat = path.stat()
+    with path.open("r+b") as file:
+        file.seek(at)
+        (byte,) = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+@given(at=st.integers(0, 3 * 4 * 16 * 16 * 3 - 1))
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_store_with_one_wrong_bit_is_refused_and_named(tmp_path: Path, decoders: Decoders, at: int) -> None:
+    store, files = three_videos(tmp_path, decoders)
+    change_byte(store.shard(0), at)
+    with pytest.raises(VidclsError, match="not the bytes that were written") as caught:
+        store.build(files, decoders=decoders)
+    assert str(store.shard(0)) in caught.value.message
+    assert f"rm -r {store.path}" in str(caught.value.hint)
+    change_byte(store.shard(0), at)
+    store.build(files, decoders=decoders)
+
+
+def test_a_store_is_verified_once_a_machine_and_whenever_its_files_changed(
+    tmp_path: Path, decoders: Decoders
+) -> None:
+    store, files = three_videos(tmp_path, decoders)
+
+    def verified() -> int:
+        stages: list[str] = []
+        store.build(files, decoders=decoders, progress=lambda stage, done, total: stages.append(stage))
+        assert set(stages) <= {"checksums"}
+        return len(stages)
+
+    assert verified() == 0, "who built it has read what was written"
+    (note,) = (store.path / "verified").iterdir()
+    note.rename(note.with_name("another-machine.json"))
+    assert [verified(), verified()] == [1, 0]
+    os.utime(store.shard(0))
+    assert [verified(), verified()] == [1, 0]
+    note.write_text("[")
+    assert [verified(), verified()] == [1, 0]
+    index = store.path / "index.json"
+    for text in ("", "[]", "{}", '{"checksums": 3}'):
+        index.write_text(text)
+        with pytest.raises(VidclsError, match=r"index\.json: damaged"):
+            store.build(files, decoders=decoders)
+
+
+def test_another_release_of_a_decoder_gets_a_store_of_its_own(tmp_path: Path, decoders: Decoders) -> None:
+    store, _ = three_videos(tmp_path, decoders)
+    held = json.loads((store.path / "index.json").read_text())
+    assert held["releases"] == releases(DECODERS)
+    assert {"av", "opencv-python-headless"} <= held["releases"].keys()

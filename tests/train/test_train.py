@@ -23,7 +23,8 @@ from tests.support.training import (
 )
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.predictions import load_predictions
-from vidcls.runs import Run, code_digest
+from vidcls.installed import code_digest
+from vidcls.runs import Run
 
 pytestmark = pytest.mark.long
 
@@ -106,15 +107,43 @@ def test_code_that_changed_since_the_start_is_refused_or_accepted_or_restarted(
     # A digest is a fact of the installed files; another one stands for an edit between two starts.
     provenance = json.loads(experiment.run().provenance_file.read_text())
     experiment.run().provenance_file.write_text(json.dumps(provenance | {"code": "0" * 16}))
-    with pytest.raises(VidclsError, match="the installed code differs") as caught:
+    with pytest.raises(
+        VidclsError, match="differs from what trained this run so far: the code of vidcls"
+    ) as caught:
         train_here(spec)
     assert "--accept-code" in str(caught.value.hint)
-    run = train_here(spec, accept_code=True)
+    display = QuietDisplay()
+    run = train_here(spec, display, accept_code=True)
+    assert any("the code of vidcls" in line for line in display.said)
     assert [resume["code"] for resume in run.provenance()["resumes"]] == [code_digest()]
     display = QuietDisplay()
     train_here(spec, display, restart=True)
     assert "set aside" in display.said[0]
     assert experiment.run().provenance()["resumes"] == []
+
+
+def test_packages_that_changed_since_are_refused_and_another_processor_is_said(
+    experiment: Experiment,
+) -> None:
+    spec = experiment.spec()
+    assert train_child(spec, die_at_step=7) == -signal.SIGKILL
+    # What the files say of the first start stands for an update, or another node, between two starts.
+    file = experiment.run().provenance_file
+    provenance = json.loads(file.read_text())
+    release = provenance["versions"]["torch"]
+    changed = {
+        "processor": "another one",
+        "versions": provenance["versions"] | {"torch": "1.0", "decord2": "9.9"},
+    }
+    file.write_text(json.dumps(provenance | changed))
+    with pytest.raises(VidclsError) as caught:
+        train_here(spec)
+    assert f"decord2 (9.9 then, none now), torch (1.0 then, {release} now)" in caught.value.message
+    display = QuietDisplay()
+    run = train_here(spec, display, accept_code=True)
+    assert any("torch (1.0 then" in line for line in display.said)
+    assert any("trained on cpu (another one) so far" in line for line in display.said)
+    assert run.provenance()["resumes"][0]["versions"]["torch"] == release
 
 
 def test_two_trainings_of_one_run_exclude_each_other(experiment: Experiment) -> None:

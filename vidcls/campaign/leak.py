@@ -191,10 +191,12 @@ def _refuse_unknown_groups(manifest: Manifest) -> None:
 
 
 def _refuse_other_code(runs: Sequence[Run], options: Options) -> None:
-    codes = {run.provenance()["code"] for run in runs}
+    found = [run.provenance() for run in runs]
+    codes = {(one["code"], *one["versions"].items()) for one in found}
     if len(codes) > 1 and not options.accept_code:
         raise VidclsError(
-            f"{runs[0].folder} and {runs[1].folder} were trained by different code, so they are no pair",
+            f"{runs[0].folder} and {runs[1].folder} were trained by different code or packages, so they are"
+            " no pair",
             hint="--restart trains all of it anew; --accept-code compares them nevertheless",
         )
 

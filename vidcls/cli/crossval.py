@@ -28,7 +28,8 @@ def crossval(
     ] = "0",
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
     accept_code: Annotated[
-        bool, typer.Option("--accept-code", help="Go on although the code changed since it began.")
+        bool,
+        typer.Option("--accept-code", help="Go on although the code, or a package that computes, changed."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -19,7 +19,8 @@ def leak(
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Train all of it anew.")] = False,
     accept_code: Annotated[
-        bool, typer.Option("--accept-code", help="Go on although the code changed since it began.")
+        bool,
+        typer.Option("--accept-code", help="Go on although the code, or a package that computes, changed."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:

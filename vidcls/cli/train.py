@@ -26,7 +26,11 @@ def train(
     ] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Set an old run aside and begin anew.")] = False,
     accept_code: Annotated[
-        bool, typer.Option("--accept-code", help="Resume although the code changed since the run began.")
+        bool,
+        typer.Option(
+            "--accept-code",
+            help="Resume although the code, or a package that computes, changed since the run began.",
+        ),
     ] = False,
     dry_run: Annotated[
         bool,

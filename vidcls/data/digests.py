@@ -1,4 +1,4 @@
-"""What identifies a video: a digest of its content, cached by path, size and time of change."""
+"""What identifies a video: a digest of its content, cached by path, size, times and inode."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vidcls.data.checksums import file_digest
 from vidcls.data.decoding.frame_folders import Files, FrameFolder, look_into
 from vidcls.data.layouts.listing import Kind, Problem
 
@@ -111,15 +112,13 @@ def _digest(path: Path, cache: _Cache, *, of_fields: bool) -> tuple[Digest, str]
             if stat.st_size == 0:
                 name = f"{file.name} has" if folder is not None else "has"
                 return Digest(failure="empty", reason=f"{name} 0 bytes"), ""
-        lines = [
-            f"{file.name} {stat.st_size} {stat.st_mtime_ns}" for file, stat in zip(files, stats, strict=True)
-        ]
+        lines = [f"{file.name} {_stamp(stat)}" for file, stat in zip(files, stats, strict=True)]
         stamp = _blake("\n".join(lines).encode(errors="surrogateescape"))
         left_out = () if folder is None or of_fields else folder.others
         known = cache.get(_key(path, of_fields=of_fields))
         if known is not None and known[0] == stamp:
             return Digest(known[1], left_out=left_out), stamp
-        contents = [_file_digest(file) for file in files]
+        contents = [file_digest(file) for file in files]
         if folder is None:
             return Digest(contents[0]), stamp
         named = "\n".join(f"{file.name} {content}" for file, content in zip(files, contents, strict=True))
@@ -130,6 +129,14 @@ def _digest(path: Path, cache: _Cache, *, of_fields: bool) -> tuple[Digest, str]
         return Digest(failure="unreadable", reason=f"cannot be read: {error.strerror}"), ""
 
 
+def _stamp(stat: os.stat_result) -> str:
+    """What differs once a file's content does: `cp -p` and `touch -r` keep size and time of change alone.
+
+    Of a link it is that of the file behind it.
+    """
+    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_dev} {stat.st_ino}"
+
+
 def _chosen(folder: FrameFolder, *, of_fields: bool) -> list[Path]:
     if of_fields or folder.only_fields:
         return [file for field in folder.fields for file in field]
@@ -138,11 +145,6 @@ def _chosen(folder: FrameFolder, *, of_fields: bool) -> list[Path]:
 
 def _blake(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def _read_cache(path: Path | None) -> _Cache:

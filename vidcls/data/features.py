@@ -1,13 +1,13 @@
 """The feature store: what frozen backbones give of the fixed views of each video, computed once.
 
-    store_dir/features/<key>/index.json    what it was computed from; the videos
+    store_dir/features/<key>/index.json    what it was computed from; the videos; checksums of the other files
     store_dir/features/<key>/leaf-0.npy    float32 [N, V, ...]: N videos in the order of the index, V views
     store_dir/features/<key>/leaf-1.npy    the same of the second backbone, if there is one
     store_dir/features/<key>/flips.npy     bool [N, V]: whether a view is mirrored
 
-The key covers all that changes a feature: weights, good videos, clip, views. Blocks of videos are written one
-after the other into `<key>.partial`, which is renamed once all are there: a reader sees all of a store or
-none of it, and a builder that was killed goes on after the last block that it finished.
+The key covers all that changes a feature: weights, good videos, clip, views, releases of the packages. Blocks
+of videos are written one after the other into `<key>.partial`, which is renamed once all are there: a reader
+sees all of a store or none of it, and a builder that was killed goes on after the last block it finished.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vidcls.data.alone import alone
+from vidcls.data.checksums import checksums, remember_verified, verify
 from vidcls.data.decoding.workers import StageProgress
 from vidcls.errors import VidclsError
 from vidcls.files import atomic_file, disk_full, is_disk_full, nearest_folder, publish, write_json
+from vidcls.installed import COMPUTING, releases
 
-_VERSION = 2
+_VERSION = 3
 _BLOCK_VIEWS = 32
 """What a builder that is killed loses at most; about so many."""
 _SPARE_BYTES = 256 * 2**20
@@ -82,7 +84,7 @@ class FeatureStore:
     """
 
     def __init__(self, store_dir: Path, *, identity: Mapping[str, Any]) -> None:
-        self._identity = {"version": _VERSION, **identity}
+        self._identity = {"version": _VERSION, "releases": releases(COMPUTING), **identity}
         text = json.dumps(self._identity, sort_keys=True)
         key = hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=16).hexdigest()
         self.path = store_dir / "features" / key
@@ -91,14 +93,19 @@ class FeatureStore:
         """Whether the store is there."""
         return (self.path / "index.json").is_file()
 
-    def open(self) -> Stored:
-        """A published store.
+    def open(self, *, progress: StageProgress | None = None) -> Stored:
+        """A published store, verified once on a machine.
+
+        Args:
+            progress: Told about the stage `checksums`.
 
         Raises:
             VidclsError: If it is damaged.
         """
         try:
-            held = json.loads((self.path / "index.json").read_text())["held"]
+            index = json.loads((self.path / "index.json").read_text())
+            verify(self.path, dict(index["checksums"]), progress=progress)
+            held = index["held"]
             stored = Stored(
                 digests=tuple(held["digests"]),
                 leaves=tuple(_mapped(self.path / _leaf(number)) for number in range(held["num_leaves"])),
@@ -148,10 +155,13 @@ class FeatureStore:
                 folder.mkdir(exist_ok=True)
                 blocks = _write_blocks(folder, digests, compute, num_views=num_views, progress=progress)
                 held["num_leaves"] = _join_blocks(folder, blocks, num_videos=len(digests))
-                write_json(folder / "index.json", {**self._identity, "held": held})
+                names = ["flips.npy", *(_leaf(number) for number in range(held["num_leaves"]))]
+                sums = checksums(folder, names, progress=progress)
+                write_json(folder / "index.json", {**self._identity, "held": held, "checksums": sums})
                 for block in blocks:
                     block.unlink()
                 publish(folder, self.path)
+                remember_verified(self.path, names)
         except OSError as error:
             if is_disk_full(error):
                 raise disk_full(self.path, kept="what is finished is kept", cause=error) from error

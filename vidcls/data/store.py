@@ -1,7 +1,8 @@
 """The store: decoded clips on disk, flat uint8 bytes and an index, addressed by what they hold.
 
-    store_dir/clips/<key>/index.json        form, rule, and for each video (by digest): shard, offset, height,
-                                            width, number and indices of the stored frames
+    store_dir/clips/<key>/index.json        form, rule, releases of the decoders, checksums of the shards, and
+                                            for each video (by digest): shard, offset, height, width, number
+                                            and indices of the stored frames
     store_dir/clips/<key>/shard-00000.bin   frames [n, height, width, C] of its videos, one after the other
 
 A frame has three channels; a flow field two, see `vidcls.data.decoding.flow`.
@@ -23,15 +24,17 @@ from dataclasses import asdict
 from pathlib import Path
 
 from vidcls.data.alone import alone
+from vidcls.data.checksums import checksums, remember_verified, verify
 from vidcls.data.decoding.decode import Form, Probe
 from vidcls.data.decoding.frame_folders import Files
 from vidcls.data.decoding.workers import Decoders, Failure, StageProgress
 from vidcls.data.entries import Entry, choice, decode_stored, lay_out
 from vidcls.errors import VidclsError
 from vidcls.files import atomic_file, disk_full, is_disk_full, nearest_folder, publish, write_json
+from vidcls.installed import DECODERS, releases
 from vidcls.spec.sections import Clip
 
-_VERSION = 3
+_VERSION = 4
 _SPARE_BYTES = 256 * 2**20
 
 
@@ -52,6 +55,8 @@ class Store:
             "form": asdict(Form(clip.fit, clip.size)),
             "flow": self._flow,
             "frames": choice(clip),
+            # Another release may give other pixels.
+            "releases": releases(DECODERS),
             "videos": [[digest, probe.decoder] for digest, probe in self._probes.items()],
         }
         key = hashlib.blake2b(json.dumps(self._identity).encode(), digest_size=16).hexdigest()
@@ -69,7 +74,7 @@ class Store:
         return self.path / _shard_name(number)
 
     def is_published(self) -> bool:
-        """Whether the store is there and whole.
+        """Whether the store is there, with files of the right sizes; `build` verifies their content.
 
         Raises:
             VidclsError: If it is there but damaged.
@@ -94,16 +99,20 @@ class Store:
     ) -> None:
         """Decode what is missing and publish the store; of several processes one builds and the others wait.
 
+        What is there already is verified, once on a machine.
+
         Args:
             files: Where each video is read from, by digest.
             decoders: Does the work.
-            progress: Told about the stages `decode`, or `flow`, and `wait for another process that builds the
-                store`.
+            progress: Told about the stages `decode`, or `flow`, `checksums` and `wait for another
+                process that builds the store`.
 
         Raises:
-            VidclsError: If the disk is full or too small, or naming every video that could not be decoded.
+            VidclsError: If the disk is full or too small, or naming every video that could not be decoded, or
+                the files of a store that is damaged.
         """
         if self.is_published():
+            self._verify(progress)
             return
 
         def waiting() -> None:
@@ -114,12 +123,13 @@ class Store:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with alone(self.path.with_suffix(".lock"), waiting=waiting) as is_alone:
                 if self.is_published():
+                    self._verify(progress)
                     return
                 self._check_disk()
                 # Without locks each builder works for itself, and the first one publishes.
                 folder = self._partial if is_alone else self.path.with_suffix(f".{uuid.uuid4().hex}")
                 self._write_shards(folder, files, decoders=decoders, progress=progress)
-                self._publish(folder)
+                self._publish(folder, progress)
         except OSError as error:
             if is_disk_full(error):
                 raise disk_full(self.path, kept="the finished shards are kept", cause=error) from error
@@ -183,10 +193,26 @@ class Store:
                 hint="give the same command again: it goes on with these; data.timeout_s sets the time limit",
             )
 
-    def _publish(self, folder: Path) -> None:
-        index = {digest: asdict(entry) for digest, entry in self.entries.items()}
-        write_json(folder / "index.json", {**self._identity, "entries": index})
+    def _publish(self, folder: Path, progress: StageProgress | None) -> None:
+        names = [_shard_name(number) for number in range(len(self.shard_bytes))]
+        index = {
+            **self._identity,
+            "checksums": checksums(folder, names, progress=progress),
+            "entries": {digest: asdict(entry) for digest, entry in self.entries.items()},
+        }
+        write_json(folder / "index.json", index)
         publish(folder, self.path)
+        remember_verified(self.path, names)
+
+    def _verify(self, progress: StageProgress | None) -> None:
+        try:
+            expected = dict(json.loads((self.path / "index.json").read_text())["checksums"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise VidclsError(
+                f"{self.path / 'index.json'}: damaged: {error}",
+                hint=f"rm -r {self.path}  (it is built again)",
+            ) from error
+        verify(self.path, expected, progress=progress)
 
 
 class _Unfinished(Exception):  # noqa: N818  (a way out of a `with` block, not an error)

@@ -117,7 +117,7 @@ def open_scored(
     if _obstacle(reading) is None:
         store = _store(reading, sorted({video.digest for video in videos}), _EVALUATION)
         if store.is_published():
-            yield _opened(reading, [store], say=say, how="read")
+            yield _opened(reading, [store], say=say, progress=progress, how="read")
             return
     with reading.frames(videos, progress=progress) as clips:
         yield clips
@@ -160,7 +160,7 @@ def _features(reading: Reading, *, say: Callable[[str], None], progress: StagePr
                     is_computed = True
                     _build(store, reading, clips, good, augment=augment, progress=progress)
     how = f"computed in {time.monotonic() - started:.0f} s" if is_computed else "read"
-    return _opened(reading, stores, bad=bad, say=say, how=how)
+    return _opened(reading, stores, bad=bad, say=say, progress=progress, how=how)
 
 
 def _opened(
@@ -168,11 +168,12 @@ def _opened(
     stores: Sequence[FeatureStore],
     *,
     say: Callable[[str], None],
+    progress: StageProgress,
     how: str,
     bad: Mapping[str, str] = MappingProxyType({}),
 ) -> FeatureClips:
     """Open the store of the evaluated views and, if it is another one, that of the trained views."""
-    opened = [store.open() for store in stores]
+    opened = [store.open(progress=progress) for store in stores]
     views = " + ".join(f"{stored.flips.shape[1]}" for stored in opened)
     size = sum(stored.num_bytes for stored in opened) / 1e6
     where = ", ".join(str(store.path) for store in stores)

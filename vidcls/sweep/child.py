@@ -122,7 +122,10 @@ def _end_with(alive: Connection) -> None:
 def _train(order: Order, trial: _Trial) -> Outcome:
     try:
         loaded = load_spec(order.spec_file, order.overrides)
-        options = Options(device=order.device, threads=order.threads, wait=True, judge=trial)
+        # The code is a copy, but packages of the environment may have been updated: the log says so.
+        options = Options(
+            device=order.device, threads=order.threads, wait=True, judge=trial, accept_code=True
+        )
         run = train(loaded, options=options, display=trial).run
     except StoppedError as error:
         kind = "stopped" if error.exit_code == ExitCode.DONE else "released"

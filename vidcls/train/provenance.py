@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,8 @@ from vidcls.data.feature_clips import FeatureClips
 from vidcls.data.leaks.state import LeakState
 from vidcls.data.manifest import Manifest
 from vidcls.errors import VidclsError
-from vidcls.runs import Run, code_digest
+from vidcls.installed import COMPUTING, code_digest, releases
+from vidcls.runs import Run
 from vidcls.spec.experiment import Spec
 from vidcls.train.precision import resolve_precision
 
@@ -38,18 +40,35 @@ class Start:
 
 
 def provenance_of(
-    run: Run, *, spec: Spec, manifest: Manifest, leaks: LeakState, start: Start
+    run: Run,
+    *,
+    spec: Spec,
+    manifest: Manifest,
+    leaks: LeakState,
+    start: Start,
+    say: Callable[[str], None],
 ) -> dict[str, Any]:
     """What every `auto` became and which code runs; on a resume, what was written at the start.
 
+    Args:
+        run: Where it is kept, or will be.
+        spec: What is trained.
+        manifest: Its videos.
+        leaks: What is known of leaks between them.
+        start: How it is started.
+        say: Told where a resume computes with something else than before.
+
     Raises:
-        VidclsError: If the code differs from the code that began the run.
+        VidclsError: If the code, or a package that computes, differs from what trained the run so far, and
+            that is not accepted.
     """
     here = {
         "code": code_digest(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "python": platform.python_version(),
+        "versions": releases(COMPUTING),
         "host": platform.node(),
         "device": str(start.device),
+        "processor": _processor(start.device),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
     }
@@ -70,13 +89,38 @@ def provenance_of(
                 "resumes": [],
             }
         )
-    if run.is_of_other_code() and not start.accept_code:
-        raise VidclsError(
-            f"{run.folder}: the installed code differs from the code that trained this run so far",
-            hint="--accept-code goes on with the new code; --restart sets the run aside and begins anew",
+    if changes := run.changes_since():
+        found = (
+            f"{run.folder}: what is installed differs from what trained this run so far: {', '.join(changes)}"
         )
+        if not start.accept_code:
+            raise VidclsError(
+                found,
+                hint="--accept-code goes on with what is installed now; --restart sets the run aside and"
+                " begins anew",
+            )
+        say(found)
     before = run.provenance()
+    last = before["resumes"][-1] if before["resumes"] else before
+    if last["device"] != here["device"] or last["processor"] != here["processor"]:
+        say(
+            f"{run.folder}: trained on {last['device']} ({last['processor']}) so far, goes on on"
+            f" {here['device']} ({here['processor']}): the last digits will differ from those of a run that"
+            " was not interrupted"
+        )
     return before | known | {"resumes": [*before["resumes"], here]}
+
+
+def _processor(device: torch.device) -> str:
+    """The model of what computes, as its maker calls it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
 
 
 def seen(clips: Clips | FeatureClips, before: dict[str, Any]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Options:
     Attributes:
         device: Name of a device, None for the best there is.
         restart: Set the old run aside and begin anew.
-        accept_code: Go on although the code changed since the run began.
+        accept_code: Go on although the code, or a package that computes, changed since the run began.
         threads: What `train.threads: auto` becomes, None for all usable cores.
         wait: Wait for another process that trains this run, rather than refuse.
         judge: Says after each epoch whether to go on.
@@ -116,6 +116,7 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
                 manifest=manifest,
                 leaks=leaks,
                 start=Start(device, options.threads or usable_cores(), accept_code=options.accept_code),
+                say=display.say,
             )
             provenance |= begun_with(plan.weights, provenance)
             pin(threads=provenance["threads"], deterministic=spec.train.deterministic)

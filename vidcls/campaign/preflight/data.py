@@ -126,9 +126,11 @@ def _this_run(asked: Asked, run: Run) -> Iterator[Finding]:
     if run.state == "running":
         yield Finding("run", "warning", f"{run.folder}: is being trained just now", "wait for it")
         return
-    if run.is_of_other_code():
-        todo = "--accept-code goes on with the new code; --restart sets the run aside and begins anew"
-        yield Finding("run", "error", f"{run.folder}: the code changed since it began", todo)
+    if changes := run.changes_since():
+        todo = (
+            "--accept-code goes on with what is installed now; --restart sets the run aside and begins anew"
+        )
+        yield Finding("run", "error", f"{run.folder}: changed since it began: {', '.join(changes)}", todo)
     else:
         found = f"{run.folder}: goes on after epoch {status.epoch} of {status.num_epochs}"
         yield Finding("run", "ok", found)

@@ -19,7 +19,7 @@ from vidcls.campaign.preflight.data import Manifests
 from vidcls.campaign.preflight.finding import Asked, Candidate, Finding, has_errors
 from vidcls.errors import VidclsError
 from vidcls.files import write_json
-from vidcls.runs import code_digest
+from vidcls.installed import code_digest
 from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import identity
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -10,6 +9,7 @@ from typing import Generic, TypeVar
 from pydantic import TypeAdapter
 
 from vidcls.files import atomic_file, disk_full, is_disk_full
+from vidcls.installed import releases
 
 T = TypeVar("T")
 
@@ -60,10 +60,5 @@ def versions(form: int, packages: Sequence[str]) -> str:
         form: Raised when what is remembered, or how it is found out, changes.
         packages: Distributions; those that are not installed are left out.
     """
-    found = []
-    for name in packages:
-        try:
-            found.append(f"{name}-{importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return "+".join([f"v{form}", *found])
+    found = releases(tuple(packages))
+    return "+".join([f"v{form}", *(f"{name}-{release}" for name, release in found.items())])
