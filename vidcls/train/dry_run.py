@@ -26,8 +26,13 @@ from vidcls.spec.sections import Precision
 from vidcls.spec.show import plain
 from vidcls.train.checkpoint import seed_everything, write_checkpoint
 from vidcls.train.loop import Data, Loop
+from vidcls.train.memory import footprint
 from vidcls.train.precision import resolve_precision
 from vidcls.train.session import Display
+
+_BUDGET_S = 15.0
+_GFLOPS_PER_S = 20.0
+"""What a slow login node computes."""
 
 
 @dataclass(frozen=True)
@@ -71,17 +76,35 @@ def dry_run(loaded: LoadedSpec, *, device: str | None, display: Display) -> list
     spec, place = loaded.spec, pick_device(device)
     with loaded.placed():
         manifest = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
-        done = rehearse(spec, manifest=manifest, device=place, display=display)
+        asked, num = spec.train.batch_size, None
+        if place.type == "cpu":
+            precision = resolve_precision(spec.train, place)
+            needs = footprint(spec, num_classes=manifest.num_classes, precision=precision)
+            num = clips_within(_BUDGET_S, asked, gflops=needs.gflops)
+        done = rehearse(spec, manifest=manifest, device=place, display=display, batch_size=num)
         counts = frame_counts(manifest.training, data=spec.data, store_dir=Path(spec.store_dir))
+    cut = f" (of a batch of {asked}: this is only a CPU)" if num is not None and num < asked else ""
     short = repeats(counts, input_clip(spec.model, spec.clip))
     return [
         f"data: {_count(manifest)}, {manifest.num_classes} classes",
         *([] if short is None else [f"warning: {short}"]),
-        f"step: {done.num_videos} videos, {done.device}, {done.precision}, loss {done.loss:.3f},"
+        f"step: {done.num_videos} videos{cut}, {done.device}, {done.precision}, loss {done.loss:.3f},"
         f" {done.step_s:.2f} s",
         f"validation: {done.num_val} videos, logits {[done.num_val, done.num_classes]}",
         "checkpoint: written, read back, equal",
     ]
+
+
+def clips_within(seconds: float, batch_size: int, *, gflops: float) -> int:
+    """Clips of a batch, two or more if it has them, that a slow CPU trains on within some seconds.
+
+    Args:
+        seconds: The time there is.
+        batch_size: Clips of the whole batch.
+        gflops: Floating-point operations of a step with the whole batch, in 10^9.
+    """
+    affordable = int(batch_size * seconds * _GFLOPS_PER_S / max(gflops, 1e-9))
+    return min(batch_size, max(2, affordable))
 
 
 def rehearse(

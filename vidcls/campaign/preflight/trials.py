@@ -32,8 +32,6 @@ MOST_SHAPES = 8
 """Shapes that are trained on a batch; all are built."""
 BUDGET_S = 15.0
 """After so long no further shape is begun."""
-_GFLOPS_PER_S = 20.0
-"""What a slow login node computes; a batch that would take it longer than the budget is cut."""
 _NOT_SHAPE = {"model": ("dropout", "aggregate", "rgb_share"), "clip": ("mean", "std")}
 
 
@@ -160,11 +158,10 @@ def _rehearse(
 ) -> Rehearsal | Finding:
     import torch
 
-    from vidcls.train.dry_run import rehearse
+    from vidcls.train.dry_run import clips_within, rehearse
 
     spec = _on_cpu(shape.candidate.spec)
-    affordable = BUDGET_S / num_shapes * _GFLOPS_PER_S / max(shape.footprint.gflops, 1e-9)
-    num = max(2, min(spec.train.batch_size, int(affordable * spec.train.batch_size)))
+    num = clips_within(BUDGET_S / num_shapes, spec.train.batch_size, gflops=shape.footprint.gflops)
     display.say(f"one batch: {shape.candidate.label or spec.model.kind}")
     try:
         with shape.candidate.loaded.placed():
@@ -173,7 +170,7 @@ def _rehearse(
                 manifest=manifests[spec.data],
                 device=torch.device("cpu"),
                 display=display,
-                batch_size=min(num, spec.train.batch_size),
+                batch_size=num,
             )
     except Exception as error:  # whatever a training would die of is what is looked for here
         return _failed(shape.candidate, error)
