@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.support.clusters import said, vidcls
 from tests.support.sweeps import Search, ended, run_of, start_worker, states, undisturbed, work
@@ -80,6 +83,59 @@ def test_clean_keeps_what_it_was_told_to_keep_by_whatever_path(worked: SweepFold
     assert all((run / "checkpoints" / "best.pt").is_file() for run in best_of(moved, 2))
     shown = said("sweep", "status", moved.path)
     assert [Path(row["run"]) for row in shown["best"]] == list(best_of(moved, 4))
+
+
+OPERATIONS = st.lists(
+    st.tuples(st.sampled_from(["copy", "link", "move", "clean"]), st.integers(0, 99), st.integers(0, 4)),
+    min_size=1,
+    max_size=10,
+)
+
+
+def after(operations: Sequence[tuple[str, int, int]], finished: SweepFolder, root: Path) -> None:
+    """Do all of it, and after each look at the weights of every sweep: the best, as many as were asked for."""
+    sweeps = {copied(finished, root / "0").path: 3}
+    paths = dict.fromkeys(sweeps, next(iter(sweeps)))  # a path or a link, and the sweep that it leads to
+    for number, (what, chosen, keep) in enumerate(operations, start=1):
+        path = list(paths)[chosen % len(paths)]
+        real, new = paths[path], root / str(number)
+        match what:
+            case "copy":
+                shutil.copytree(path, new, symlinks=True)
+                sweeps[new], paths[new] = sweeps[real], new
+            case "link":
+                new.symlink_to(path)
+                paths[new] = real
+            case "move":
+                real.rename(new)
+                sweeps[new] = sweeps.pop(real)
+                paths = {link: to for link, to in paths.items() if to != real} | {new: new}
+            case "clean":
+                clean(SweepFolder(path), keep)
+                sweeps[real] = min(keep, sweeps[real])
+        for sweep, num_kept in sweeps.items():
+            folder = SweepFolder(sweep)
+            kept = {file.parents[1] for file in folder.runs_dir.rglob("best.pt")}
+            assert kept == set(best_of(folder, num_kept)), (what, path, sweep)
+
+
+@given(OPERATIONS)
+@settings(max_examples=8)
+def test_no_order_of_moves_copies_links_and_cleans_removes_what_is_to_be_kept(
+    finished: SweepFolder, operations: Sequence[tuple[str, int, int]]
+) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        after(operations, finished, Path(root))
+
+
+@pytest.mark.slow
+@given(OPERATIONS)
+@settings(max_examples=300)
+def test_three_hundred_orders_of_moves_copies_links_and_cleans(
+    finished: SweepFolder, operations: Sequence[tuple[str, int, int]]
+) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        after(operations, finished, Path(root))
 
 
 def test_clean_removes_nothing_while_a_run_that_must_be_kept_is_missing(worked: SweepFolder) -> None:
