@@ -91,7 +91,7 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
     spec, device = loaded.spec, pick_device(options.device)
     # The signals are heard from here on, so that a queue's warning is not fatal while data is prepared.
     with Signals() as signals:
-        stage = _heeding(signals, display)
+        stage = signals.heeding(display.stage)
         plan = _plan(loaded, device, stage)
         manifest = plan.manifest
         for problem in manifest.problems:
@@ -131,6 +131,7 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
                     judge=options.judge,
                     save_after_s=_HEAD_SAVE_S if isinstance(clips, FeatureClips) else 0.0,
                 )
+                signals.is_preparing = False
                 with failure_kept(session):
                     _fit(session, plan, display)
     return Outcome(plan.run, already_finished=False)
@@ -194,16 +195,6 @@ def _refuse_lone(spec: Spec, manifest: Manifest) -> None:
 def _build_loop(plan: _Plan, clips: Clips | FeatureClips, precision: Precision) -> Loop:
     data = Data(clips, plan.manifest.split("train"), plan.manifest.split("val"))
     return Loop(plan.spec, model=plan.model, data=data, precision=precision, device=plan.device)
-
-
-def _heeding(signals: Signals, display: Display) -> Callable[[str, int, int], None]:
-    """Progress that ends the work at its next step once a signal came."""
-
-    def stage(name: str, done: int, total: int) -> None:
-        display.stage(name, done, total)
-        signals.check()
-
-    return stage
 
 
 def _fit(session: Session, plan: _Plan, display: Display) -> None:
