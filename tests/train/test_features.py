@@ -19,7 +19,7 @@ from vidcls.data.features import Block, FeatureStore
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.runs import Run, find_runs
-from vidcls.train.loop import DivergedError
+from vidcls.train.divergence import DivergedError
 
 pytestmark = pytest.mark.long
 
