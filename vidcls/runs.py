@@ -3,6 +3,7 @@
 runs/<name>/<fingerprint>-s<seed>/
     spec.yaml  provenance.json  status.json  metrics.jsonl  checkpoints/{last,best}.pt
     predictions/<split>-<checkpoint>.npz  report/  wandb/  lock
+    removed.json, where the checkpoints were removed: by which rule
 """
 
 from __future__ import annotations
@@ -129,6 +130,22 @@ class Run:
         """The file of the best or the last checkpoint; it may not exist."""
         return self.folder / "checkpoints" / f"{which}.pt"
 
+    def existing_checkpoint(self, which: Checkpoint) -> Path:
+        """The file of a checkpoint.
+
+        Raises:
+            UserError: If the run has none, naming those that it has.
+        """
+        path = self.checkpoint_file(which)
+        if path.is_file():
+            return path
+        have = [name for name in CHECKPOINTS if self.checkpoint_file(name).is_file()]
+        there = f"it has: {', '.join(have)}" if have else "it has none yet"
+        if (why := self.why_removed()) is not None:
+            there = f"they were removed: {why}"
+        hint = "train.keep_last=true keeps the last one of a finished run" if which == "last" else None
+        raise UserError(f"{self.folder}: no checkpoint {which!r}; {there}", hint=hint)
+
     def predictions_file(self, split: str, which: Checkpoint) -> Path:
         """Stored per-video logits of a split under a checkpoint."""
         return self.folder / "predictions" / f"{split}-{which}.npz"
@@ -210,8 +227,20 @@ class Run:
             return "killed"
         return status.state
 
-    def remove_checkpoints(self) -> int:
+    @property
+    def removed_file(self) -> Path:
+        """Why its checkpoints were removed; not there where they were not."""
+        return self.folder / "removed.json"
+
+    def why_removed(self) -> str | None:
+        """The rule by which its checkpoints were removed, None where they were not."""
+        return str(_read_json(self.removed_file).get("why")) if self.removed_file.is_file() else None
+
+    def remove_checkpoints(self, *, why: str) -> int:
         """Remove both checkpoints at once: a run with one of them could not be trained again.
+
+        Args:
+            why: The rule, for whoever looks for them later.
 
         Returns:
             Bytes that were freed.
@@ -223,6 +252,7 @@ class Run:
             folder.rename(aside)
         except FileNotFoundError:
             return 0
+        write_json(self.removed_file, {"why": why})
         size = sum(file.stat().st_size for file in aside.iterdir())
         shutil.rmtree(aside, ignore_errors=True)
         return size

@@ -28,6 +28,7 @@ from tests.support.waiting import PATIENCE_S, wait_for
 from vidcls.errors import ExitCode
 from vidcls.runs import Run
 from vidcls.spec.load import load_spec
+from vidcls.sweep import actions
 from vidcls.sweep.budget import Budget
 from vidcls.sweep.folder import SweepFolder
 from vidcls.sweep.worker import Place
@@ -210,6 +211,38 @@ def test_asha_promotes_the_best_of_each_rung(search: Search) -> None:
     assert "resumed at epoch 3" in folder.trial_log(3).read_text()
 
 
+def test_rungs_follow_the_epochs_of_each_trial(search: Search) -> None:
+    """The experiment trains one epoch, which has no rung; the sweep sets the epochs, here two lengths."""
+    parameters = {"optim.lr": {"values": [0.002, 0.001]}, "train.epochs": {"values": [3, 4]}}
+    folder = search.frozen(search.file(parameters, settings={"train__epochs": 1}, **ASHA), asha=True)
+    assert work(folder, scripted_trial).exit_code == ExitCode.DONE
+    trials = folder.trials().refresh()
+    assert [(trial.point["train.epochs"], trial.state, trial.epoch) for trial in trials] == [
+        (3, "paused", 2),
+        (4, "paused", 1),
+        (3, "finished", 3),
+        (4, "paused", 2),
+    ]
+
+
+def test_a_promotion_that_nobody_made_is_work_that_is_left(search: Search) -> None:
+    file = search.file({"optim.lr": {"values": [0.002, 0.001]}}, settings={"train__epochs": 4}, **ASHA)
+    folder = search.frozen(file, asha=True)
+    trials = folder.trials()
+    for number, lr in enumerate((0.002, 0.001)):
+        assert trials.add(number, configuration=number, repeat=0, point={"optim.lr": lr}, seed=0)
+        lease = trials.claim(trials.refresh()[number], worker="gone", until_epoch=1)
+        assert lease is not None
+        trials.rung(lease, 1, lr)
+        assert trials.end(lease, "paused", epoch=1, value=lr) == (number == 1 or actions.has_work(folder))
+    assert actions.has_work(folder)
+    assert work(folder, scripted_trial).exit_code == ExitCode.DONE
+    assert not actions.has_work(folder)
+    assert states(folder) == ["paused", "paused"]
+    assert actions.winner(folder).trials[0].number == 1
+    assert actions.winner(folder).paused_at == 2
+
+
 def test_what_asha_promotes_goes_on_from_its_checkpoint(search: Search) -> None:
     file = search.file(
         {"optim.lr": {"values": [1e-9, 0.003, 1e-8, 0.001]}}, settings={"train__epochs": 4}, **ASHA
@@ -325,3 +358,17 @@ def test_a_spent_budget_ends_workers_and_can_be_extended(search: Search) -> None
     actions.extend(folder, trials=0, hours=1.0, gpu_hours=0.0)
     assert work(folder).exit_code == ExitCode.DONE
     assert states(folder) == ["finished"] * 2
+
+
+def test_of_repeats_the_best_configurations_keep_their_weights(search: Search) -> None:
+    """Every repeat of the best one, and none of the other, though one of its repeats may be above."""
+    folder = search.frozen(search.file({"optim.lr": {"values": [1e-9, 0.003]}}), keep=1, repeats=2)
+    assert work(folder).exit_code == ExitCode.DONE
+    trials = folder.trials().refresh()
+    best = actions.winner(folder).trials[0].configuration
+    kept = {path.parent.parent for path in folder.runs_dir.rglob("best.pt")}
+    assert kept == {Path(ended(trial)["run"]) for trial in trials if trial.configuration == best}
+    for trial in trials:
+        why = Run(Path(ended(trial)["run"])).why_removed()
+        assert (why is None) == (trial.configuration == best)
+        assert why is None or "its best configuration (--keep 1)" in why

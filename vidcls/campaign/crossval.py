@@ -212,6 +212,6 @@ def _right(run: Run, files: Mapping[str, Path]) -> Mapping[Path, bool]:
     The weights are let go of, nobody needs them.
     """
     predictions = load_predictions(run.predictions_file("val", "last"))
-    run.remove_checkpoints()
+    run.remove_checkpoints(why="cross-validation keeps what a fold says of its videos, not its weights")
     right = predictions.logits.argmax(axis=1) == predictions.labels
     return {files[id_]: bool(hit) for id_, hit in zip(predictions.ids, right, strict=True)}

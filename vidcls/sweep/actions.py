@@ -18,8 +18,9 @@ from vidcls.spec.experiment import Spec
 from vidcls.spec.load import load_spec
 from vidcls.sweep.file import load_sweep
 from vidcls.sweep.folder import SweepFolder
-from vidcls.sweep.keep import ranked
+from vidcls.sweep.keep import best_configurations, best_so_far, rule, run_of
 from vidcls.sweep.launch import submit
+from vidcls.sweep.rungs import Rungs
 from vidcls.sweep.search import open_searcher
 from vidcls.sweep.space import overrides
 from vidcls.sweep.status import ask_queues, leak_state_of
@@ -43,7 +44,12 @@ def has_work(folder: SweepFolder) -> bool:
     space = open_searcher(sweep, seed=folder.options().seed).num_configurations
     extra = folder.control().current().extra_trials
     most = planned_trials(sweep, folder.options(), space, extra)
-    return most is None or len(trials) < most or any(t.state in ("waiting", "running") for t in trials)
+    if most is None or len(trials) < most or any(t.state in ("waiting", "running") for t in trials):
+        return True
+    if not folder.options().asha:
+        return False
+    rungs = Rungs.of(sweep, num_epochs=load_spec(folder.base_file).spec.train.epochs)
+    return rungs.next_promotion(trials) is not None
 
 
 def resume(folder: SweepFolder, *, profile: AnyProfile | None, num_workers: int | None) -> str | None:
@@ -165,27 +171,31 @@ class Winner:
         value: Of the metric: the mean over its repeats.
         trials: Its repeats, the best first.
         leak_state: Of the data that they were trained on.
+        paused_at: Epochs after which its trials wait at a rung, where none is trained to its end; else None.
     """
 
     spec: Spec
     value: float
     trials: tuple[Trial, ...]
     leak_state: str
+    paused_at: int | None
 
 
 def winner(folder: SweepFolder) -> Winner:
     """The configuration with the best mean over its finished repeats.
 
+    Where ASHA holds all trials back at their rungs, so that none is finished, the best of the highest rung.
+
     Raises:
-        UserError: If nothing is finished yet.
+        UserError: If nothing is finished yet, nor paused.
     """
     sweep = load_sweep(folder.sweep_file)
     goal = sweep.objective.goal
-    finished = ranked(folder.trials().refresh(), goal=goal)
-    if not finished:
+    leading = best_so_far(folder.trials().refresh(), goal=goal)
+    if not leading:
         raise UserError(f"{folder.path}: no trial is finished yet", hint=f"vidcls sweep status {folder.path}")
     groups: dict[int, list[Trial]] = {}
-    for trial in finished:
+    for trial in leading:
         groups.setdefault(trial.configuration, []).append(trial)
     # A configuration whose repeats are still running could win by a lucky first one.
     most = max(map(len, groups.values()))
@@ -202,7 +212,8 @@ def winner(folder: SweepFolder) -> Winner:
     data = spec.data.model_copy(update={"root": _short(Path(spec.data.root))})
     tracking = spec.tracking.model_copy(update={"group": None, "artifact": True})
     spec = spec.model_copy(update={**named, "data": data, "tracking": tracking})
-    return Winner(spec, _mean(group), tuple(group), leak_state_of(folder, group))
+    paused_at = group[0].epoch if group[0].state == "paused" else None
+    return Winner(spec, _mean(group), tuple(group), leak_state_of(folder, group), paused_at)
 
 
 def _mean(group: Sequence[Trial]) -> float:
@@ -215,7 +226,7 @@ def _short(path: Path) -> str:
 
 
 def clean(folder: SweepFolder, *, keep: int) -> int:
-    """Remove the checkpoints of all trials but the best; what they measured stays.
+    """Remove the checkpoints of all trials but those of the best configurations; what they measured stays.
 
     Returns:
         Bytes that were freed.
@@ -226,12 +237,13 @@ def clean(folder: SweepFolder, *, keep: int) -> int:
     _refuse_while_alive(folder)
     sweep = load_sweep(folder.sweep_file)
     goal = sweep.objective.goal
-    best = ranked(folder.trials().refresh(), goal=goal)[:keep]
-    kept = {str(trial.end["run"]) for trial in best if trial.end and trial.end.get("run")}
+    trials, repeats = folder.trials().refresh(), folder.options().repeats
+    best = best_configurations(trials, goal=goal, repeats=repeats)[:keep]
+    kept = {str(run.folder) for group in best for trial in group if (run := run_of(trial)) is not None}
     freed = 0
     for run in find_runs(folder.runs_dir):
         if str(run.folder) not in kept:
-            freed += run.remove_checkpoints()
+            freed += run.remove_checkpoints(why=rule(keep))
     return freed
 
 
