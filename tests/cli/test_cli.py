@@ -181,7 +181,7 @@ def test_runs_ls_and_show(trained: Experiment, folder: Path) -> None:
 
 def test_evaluate_repeats_validation_to_the_bit_and_compares(trained: Experiment, folder: Path) -> None:
     stored = Run(folder).predictions_file("val", "best").read_bytes()
-    result = run("evaluate", trained.folder / "runs", "--checkpoint", "all", "--json")
+    result = run("evaluate", trained.folder / "runs", "--checkpoint", "all", "--anew", "--json")
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
     assert len(content["evaluations"]) == 4
@@ -197,6 +197,8 @@ def test_the_test_split_is_written_down_each_time(trained: Experiment, folder: P
         result = run("evaluate", folder, "--split", "test")
         assert result.exit_code == 0, result.output
         assert f"opened {times(count)} so far" in result.stdout
+        assert ("a repeated look at a stored result" in result.stdout) == (count == 2)
+        assert ("shown as stored" in result.stderr) == (count == 2)
     assert load_predictions(Run(folder).predictions_file("test", "best")).split == "test"
 
 
@@ -300,6 +302,7 @@ def test_one_damaged_run_does_not_hide_the_others(trained: Experiment, folder: P
         shutil.copytree(folder, tmp_path / "runs" / name)
     (tmp_path / "runs" / "bad" / "status.json").write_text('{"sta')
     (tmp_path / "runs" / "bad" / "checkpoints" / "best.pt").unlink()
+    shutil.rmtree(tmp_path / "runs" / "bad" / "predictions")
     result = run("runs", "ls", tmp_path / "runs", "--json")
     assert [Path(row["run"]).name for row in json.loads(result.stdout)] == ["good"]
     assert "bad: left out: " in result.stderr

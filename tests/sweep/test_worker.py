@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from tests.support.scripted import METRIC, scripted_trial
 from tests.support.sweeps import (
@@ -25,6 +26,7 @@ from tests.support.sweeps import (
 )
 from tests.support.training import Experiment, assert_same
 from tests.support.waiting import PATIENCE_S, wait_for
+from vidcls.cli import app
 from vidcls.errors import ExitCode
 from vidcls.runs import Run
 from vidcls.spec.load import load_spec
@@ -372,3 +374,17 @@ def test_of_repeats_the_best_configurations_keep_their_weights(search: Search) -
         why = Run(Path(ended(trial)["run"])).why_removed()
         assert (why is None) == (trial.configuration == best)
         assert why is None or "its best configuration (--keep 1)" in why
+    result = CliRunner().invoke(app, ["evaluate", str(folder.path), "--json"])
+    assert result.exit_code == 0, result.output
+    shown = {row["run"]: row for row in json.loads(result.stdout)["evaluations"]}
+    for trial in trials:
+        row = shown[ended(trial)["run"]]
+        assert row["stored"]
+        assert row["metrics"]["val/top1"] == trial.value
+        assert row["point"] == {"optim.lr": trial.point["optim.lr"], "seed": trial.seed}
+    table = CliRunner().invoke(app, ["evaluate", str(folder.path)])
+    assert "small: optim.lr=0.003 seed=1 (best)" in table.stdout
+    sealed = CliRunner().invoke(app, ["evaluate", str(folder.path), "--split", "test"])
+    assert sealed.exit_code == ExitCode.PARTLY_DONE
+    assert "2 runs left out: its weights were removed" in sealed.stderr
+    assert "the sweep keeps the weights of its best configuration (--keep 1)" in sealed.stderr

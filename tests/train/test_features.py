@@ -101,7 +101,7 @@ def test_an_evaluation_reads_what_a_training_has_stored(experiment: Experiment) 
     stored = load_predictions(file)
 
     def said() -> list[str]:
-        result = CliRunner().invoke(app, ["evaluate", str(run.folder)])
+        result = CliRunner().invoke(app, ["evaluate", str(run.folder), "--anew"])
         assert result.exit_code == 0
         return [line for line in result.stderr.splitlines() if "features" in line]
 

@@ -24,6 +24,7 @@ def ls(
 
     from vidcls.cli.screen import Table
     from vidcls.errors import UserError, VidclsError
+    from vidcls.evaluate.stored import differences_of
     from vidcls.runs import find_runs
 
     runs = find_runs(folder)
@@ -36,7 +37,7 @@ def ls(
             readable.append(run)
         except VidclsError as error:
             say(f"{run.folder}: left out: {error.message}")
-    for row, varying in zip(rows, _varying(readable), strict=True):
+    for row, varying in zip(rows, differences_of(readable), strict=True):
         row["differences"] = varying
     if as_json:
         print_json(rows)
@@ -102,21 +103,3 @@ def _row(run: Run) -> dict[str, Any]:
         "num_epochs": run.spec().train.epochs,
         "elapsed_s": status.elapsed_s if status else 0.0,
     }
-
-
-def _varying(runs: list[Run]) -> list[dict[str, Any]]:
-    """Of each run, the settings that are not the same in all runs of its name."""
-    from vidcls.spec.fingerprint import identity
-    from vidcls.spec.show import flatten
-
-    settings = [{**flatten(identity(run.spec())), "seed": run.spec().seed} for run in runs]
-    result = []
-    for run, mine in zip(runs, settings, strict=True):
-        peers = [
-            other
-            for peer, other in zip(runs, settings, strict=True)
-            if peer.folder.parent == run.folder.parent
-        ]
-        keys = [key for key in mine if any(peer.get(key) != mine[key] for peer in peers)]
-        result.append({key: mine[key] for key in keys})
-    return result
