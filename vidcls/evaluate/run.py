@@ -10,11 +10,12 @@ from vidcls.data.batches import Clips
 from vidcls.data.feature_clips import FeatureClips
 from vidcls.data.manifest import Manifest
 from vidcls.errors import UserError
-from vidcls.evaluate.inputs import Reading, open_scored
+from vidcls.evaluate.inputs import open_scored, open_sealed
 from vidcls.evaluate.leaks import leaks_of
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.metrics import Metrics
 from vidcls.evaluate.predictions import Predictions
+from vidcls.evaluate.reading import Reading
 from vidcls.evaluate.report import write_report
 from vidcls.evaluate.restore import restore
 from vidcls.evaluate.score import score
@@ -53,7 +54,12 @@ def evaluate(
             ledger_of(run).append(run=str(run.folder), checkpoint=which)
     # What is frozen whole is the same in all checkpoints.
     reading = Reading(spec, restored.clip, manifest, restored.model, device)
-    with open_scored(reading, split, say=say, progress=progress) as clips:
+    opened = (
+        open_sealed(reading, ledger_of(run).features_dir, say=say, progress=progress)
+        if split == "test"
+        else open_scored(reading, say=say, progress=progress)
+    )
+    with opened as clips:
         return {
             which: evaluate_open(
                 run, manifest=manifest, clips=clips, split=split, which=which, device=device, say=say

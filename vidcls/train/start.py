@@ -18,10 +18,11 @@ from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.data.views import flip_map
 from vidcls.drawing import optional
 from vidcls.errors import ExitCode, UserError, VidclsError
-from vidcls.evaluate.inputs import Reading, open_inputs
+from vidcls.evaluate.inputs import open_inputs
 from vidcls.evaluate.leaks import leak_warning, leaks_of
 from vidcls.evaluate.predictions import Predictions, load_predictions
 from vidcls.evaluate.previews import make_previews
+from vidcls.evaluate.reading import Reading
 from vidcls.evaluate.run import evaluate_open
 from vidcls.models.build import build
 from vidcls.models.device import pick_device, pin
