@@ -64,6 +64,7 @@ class Options:
         threads: What `train.threads: auto` becomes, None for all usable cores.
         wait: Wait for another process that trains this run, rather than refuse.
         judge: Says after each epoch whether to go on.
+        tells_problems: Say what is odd about the data; of many trainings on the same videos one says it.
     """
 
     device: str | None = None
@@ -72,6 +73,7 @@ class Options:
     threads: int | None = None
     wait: bool = False
     judge: Judge | None = None
+    tells_problems: bool = True
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
         stage = signals.heeding(display.stage)
         plan = _plan(loaded, device, stage)
         manifest = plan.manifest
-        for problem in manifest.problems:
+        for problem in manifest.problems if options.tells_problems else ():
             display.say(str(problem))
         leaks = leak_state(manifest, store_dir=Path(spec.store_dir))
         if (warning := leak_warning(leaks, spec)) is not None:
