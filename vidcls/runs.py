@@ -2,8 +2,7 @@
 
 runs/<name>/<fingerprint>-s<seed>/
     spec.yaml  provenance.json  status.json  metrics.jsonl  checkpoints/{last,best}.pt
-    predictions/<split>-<checkpoint>.npz  report/  wandb/  lock
-    removed.json, where the checkpoints were removed: by which rule
+    predictions/<split>-<checkpoint>.npz  report/  wandb/  lock  removed.json (why checkpoints were)
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ from vidcls.spec.show import to_yaml
 State = Literal["running", "interrupted", "stopped", "failed", "finished"]
 Checkpoint = Literal["best", "last"]
 CHECKPOINTS: tuple[Checkpoint, ...] = ("best", "last")
+_REMOVED = "removed.json"
 _PROVENANCE = {
     "code",
     "device",
@@ -136,13 +136,10 @@ class Run:
         Raises:
             UserError: If the run has none, naming those that it has.
         """
-        path = self.checkpoint_file(which)
-        if path.is_file():
+        if (path := self.checkpoint_file(which)).is_file():
             return path
         have = [name for name in CHECKPOINTS if self.checkpoint_file(name).is_file()]
-        there = f"it has: {', '.join(have)}" if have else "it has none yet"
-        if (why := self.why_removed()) is not None:
-            there = f"they were removed: {why}"
+        there = f"it has: {', '.join(have)}" if have else self.why_removed() or "it has none yet"
         hint = "train.keep_last=true keeps the last one of a finished run" if which == "last" else None
         raise UserError(f"{self.folder}: no checkpoint {which!r}; {there}", hint=hint)
 
@@ -227,14 +224,10 @@ class Run:
             return "killed"
         return status.state
 
-    @property
-    def removed_file(self) -> Path:
-        """Why its checkpoints were removed; not there where they were not."""
-        return self.folder / "removed.json"
-
     def why_removed(self) -> str | None:
         """The rule by which its checkpoints were removed, None where they were not."""
-        return str(_read_json(self.removed_file).get("why")) if self.removed_file.is_file() else None
+        path = self.folder / _REMOVED
+        return str(_read_json(path).get("why")) if path.is_file() else None
 
     def remove_checkpoints(self, *, why: str) -> int:
         """Remove both checkpoints at once: a run with one of them could not be trained again.
@@ -252,7 +245,7 @@ class Run:
             folder.rename(aside)
         except FileNotFoundError:
             return 0
-        write_json(self.removed_file, {"why": why})
+        write_json(self.folder / _REMOVED, {"why": why})
         size = sum(file.stat().st_size for file in aside.iterdir())
         shutil.rmtree(aside, ignore_errors=True)
         return size

@@ -43,9 +43,8 @@ def crossval(
 ) -> None:
     """Group k-fold cross-validation of specs over train and val: accuracy and paired differences.
 
-    Each video is scored once a fold seed, at the last epoch, by a model that saw nothing of its group. Give
-    the same command again to go on. With --cluster each fold is a job; without it, afterwards, the same
-    command gathers them.
+    Each video is scored once a fold seed, at the last epoch, by a model that saw nothing of its group. The
+    same command goes on, and gathers the folds that --cluster made jobs of.
     """
     files, overrides = split_args(args)
     if not files:
@@ -80,11 +79,13 @@ def crossval(
     else:
         _render(found)
     if out is not None:
-        tables = {
-            "specs": [{key: row[key] for key in row if key != "top1_each"} for row in content["specs"]],
-            "pairs": content["pairs"],
-        }
-        write_study(out, _NAME, content=content, tables=tables, head=_head(found), say=say)
+        _write(out, found, content)
+
+
+def _write(out: Path, found: CrossValidation, content: dict[str, Any]) -> None:
+    specs = [{key: row[key] for key in row if key != "top1_each"} for row in content["specs"]]
+    tables = {"specs": specs, "pairs": content["pairs"]}
+    write_study(out, _NAME, content=content, tables=tables, head=_head(found), say=say)
 
 
 def _seeds(text: str) -> list[int]:

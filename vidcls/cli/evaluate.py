@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -55,15 +56,8 @@ def evaluate(
         words += as_words({"--device": device, "--anew": anew})
         plan, _ = _plan(runs, split, checkpoint, anew=anew)
         chosen = list(dict.fromkeys(s.run for s in plan if s.stored is None))
-        if not chosen:
-            raise UserError(
-                f"all of it is stored: there is nothing to score on {split}",
-                hint="leave out --cluster and it is shown; --anew scores it again",
-            )
-        logs = _common_folder(chosen) / "logs"
-        job = Queued(words, name=f"evaluate {split}", log_dir=logs, cluster=cluster)
         look = None if no_check else partial(_check, chosen, split)
-        queue_command(job, dry_run=dry_run, as_json=as_json, check=look)
+        _queue(words, chosen, split, cluster=cluster, dry_run=dry_run, as_json=as_json, check=look)
         return
     refuse_without_cluster(no_check)
     if dry_run:
@@ -94,6 +88,28 @@ def evaluate(
     _say_left_out(left_out)
     if unscored or left_out:
         raise typer.Exit(int(ExitCode.PARTLY_DONE))
+
+
+def _queue(
+    words: list[str],
+    runs: list[Run],
+    split: str,
+    *,
+    cluster: str,
+    dry_run: bool,
+    as_json: bool,
+    check: Callable[[AnyProfile, Job], None] | None,
+) -> None:
+    """Queue the scoring of runs; where all of it is stored there is nothing to queue."""
+    if runs:
+        logs = _common_folder(runs) / "logs"
+        job = Queued(words, name=f"evaluate {split}", log_dir=logs, cluster=cluster)
+        queue_command(job, dry_run=dry_run, as_json=as_json, check=check)
+    elif as_json:
+        print_json({"job": None, "log": None})
+    else:
+        echo("all of it is stored: nothing is queued; --anew scores it again")
+        echo("next: the same command without --cluster shows it")
 
 
 def _check(runs: list[Run], split: Split, profile: AnyProfile, job: Job) -> None:
