@@ -2,7 +2,7 @@
 
 runs/<name>/<fingerprint>-s<seed>/
     spec.yaml  provenance.json  status.json  metrics.jsonl  checkpoints/{last,best}.pt
-    predictions/<split>-<checkpoint>.npz  report/  wandb/  lock
+    predictions/<split>-<checkpoint>.npz  report/  wandb/  lock  removed.json (why checkpoints were)
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from vidcls.spec.show import to_yaml
 State = Literal["running", "interrupted", "stopped", "failed", "finished"]
 Checkpoint = Literal["best", "last"]
 CHECKPOINTS: tuple[Checkpoint, ...] = ("best", "last")
+_REMOVED = "removed.json"
 _PROVENANCE = {
     "code",
     "device",
@@ -128,6 +129,19 @@ class Run:
         """The file of the best or the last checkpoint; it may not exist."""
         return self.folder / "checkpoints" / f"{which}.pt"
 
+    def existing_checkpoint(self, which: Checkpoint) -> Path:
+        """The file of a checkpoint.
+
+        Raises:
+            UserError: If the run has none, naming those that it has.
+        """
+        if (path := self.checkpoint_file(which)).is_file():
+            return path
+        have = [name for name in CHECKPOINTS if self.checkpoint_file(name).is_file()]
+        there = f"it has: {', '.join(have)}" if have else self.why_removed() or "it has none yet"
+        hint = "train.keep_last=true keeps the last one of a finished run" if which == "last" else None
+        raise UserError(f"{self.folder}: no checkpoint {which!r}; {there}", hint=hint)
+
     def predictions_file(self, split: str, which: Checkpoint) -> Path:
         """Stored per-video logits of a split under a checkpoint."""
         return self.folder / "predictions" / f"{split}-{which}.npz"
@@ -215,8 +229,16 @@ class Run:
             return "killed"
         return status.state
 
-    def remove_checkpoints(self) -> int:
+    def why_removed(self) -> str | None:
+        """The rule by which its checkpoints were removed, None where they were not."""
+        path = self.folder / _REMOVED
+        return str(_read_json(path).get("why")) if path.is_file() else None
+
+    def remove_checkpoints(self, *, why: str) -> int:
         """Remove both checkpoints at once: a run with one of them could not be trained again.
+
+        Args:
+            why: The rule, for whoever looks for them later.
 
         Returns:
             Bytes that were freed.
@@ -228,6 +250,7 @@ class Run:
             folder.rename(aside)
         except FileNotFoundError:
             return 0
+        write_json(self.folder / _REMOVED, {"why": why})
         size = sum(file.stat().st_size for file in aside.iterdir())
         shutil.rmtree(aside, ignore_errors=True)
         return size

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
@@ -32,15 +33,24 @@ class StoppedError(VidclsError):
 
 
 class Signals:
-    """Remembers the first signal while its `with` block runs. Does nothing outside the main thread."""
+    """Remembers the first signal while its `with` block runs. Does nothing outside the main thread.
+
+    Attributes:
+        received: The first signal, None before.
+        is_preparing: Whether `heed` ends the work; a training answers by itself, between two steps.
+    """
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
+        self.is_preparing = True
+        self._outer: Signals | None = None
         self._previous: dict[signal.Signals, signal._HANDLER] = {}
         self._mask: set[int] = set()
 
     def __enter__(self) -> Self:
+        global _current
         if threading.current_thread() is threading.main_thread():
+            self._outer, _current = _current, self
             for number in (*_REQUEUE, *_END):
                 self._previous[number] = signal.signal(number, self._receive)
             # A launcher may have blocked them: what is pending is heard now.
@@ -50,9 +60,11 @@ class Signals:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        global _current
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         if self._previous:
+            _current = self._outer
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
@@ -70,10 +82,19 @@ class Signals:
         """
         if self.received is not None:
             raise StoppedError(
-                f"{self.received.name}: stopped while preparing; what was prepared is kept",
+                f"{self.received.name}: stopped; what is finished is kept",
                 hint="the same command goes on from there",
                 exit_code=self.exit_code,
             )
+
+    def heeding(self, progress: Callable[[str, int, int], None]) -> Callable[[str, int, int], None]:
+        """Progress (stage, done, total) that ends the work at its next step once a signal came."""
+
+        def stage(name: str, done: int, total: int) -> None:
+            progress(name, done, total)
+            self.check()
+
+        return stage
 
     @property
     def exit_code(self) -> ExitCode:
@@ -81,6 +102,20 @@ class Signals:
         if self.received in _REQUEUE:
             return ExitCode.REQUEUE
         return ExitCode.DONE if under_agent() else ExitCode.FAILED
+
+
+_current: Signals | None = None
+
+
+def heed() -> None:
+    """Stop what this process prepares or scores, if a signal came. For work that waits or takes long.
+
+    Raises:
+        StoppedError: With the exit code that the signal asks for.
+    """
+    in_main = threading.current_thread() is threading.main_thread()
+    if in_main and _current is not None and _current.is_preparing:
+        _current.check()
 
 
 def under_agent() -> bool:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from tests.support.training import Experiment
+from vidcls.campaign.crossval import CrossValidation, Scored
 from vidcls.cli import app
+from vidcls.evaluate.pool import holm
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.runs import find_runs
 
@@ -27,13 +33,24 @@ def cross(experiment: Experiment, *words: object) -> Result:
 
 
 def test_each_video_is_scored_once_by_a_model_that_saw_nothing_of_its_group(experiment: Experiment) -> None:
-    result = cross(experiment, "--folds", 2, "--json")
+    out = experiment.folder / "found"
+    result = cross(experiment, "--folds", 2, "--json", "--out", out)
     assert result.exit_code == 0, result.output
-    first, second = json.loads(result.stdout)
-    assert first["difference"] == 0
-    assert second["difference"] == pytest.approx(second["top1"] - first["top1"])
-    low, high = second["interval_95"]
-    assert low <= second["difference"] <= high
+    found = json.loads(result.stdout)
+    first, second = found["specs"]
+    for row in (first, second):
+        assert row["low"] <= row["top1"] <= row["high"]
+    (pair,) = found["pairs"]
+    assert pair["difference"] == pytest.approx(second["top1"] - first["top1"])
+    assert pair["low"] <= pair["difference"] <= pair["high"]
+    assert 0 < pair["p_value_holm"] <= 1
+    assert json.loads((out / "crossval.json").read_text()) == found
+    (line,) = csv.DictReader((out / "pairs.csv").read_text().splitlines())
+    assert float(line["difference"]) == pytest.approx(pair["difference"], abs=1e-4)
+    assert "| spec | top1 | low | high |" in (out / "crossval.md").read_text()
+    taken = cross(experiment, "--folds", 2, "--out", out)
+    assert taken.exit_code == 2
+    assert "crossval.json is there already" in taken.stderr
     runs = find_runs(experiment.folder / "runs" / "small-cv")
     assert len(runs) == 2
     right, seen = 0, set()
@@ -52,6 +69,76 @@ def test_each_video_is_scored_once_by_a_model_that_saw_nothing_of_its_group(expe
     assert again.exit_code == 0, again.output
     assert "40 videos" in again.stdout
     assert len(find_runs(experiment.folder / "runs" / "small-cv")) == 2  # nothing was trained again
+
+
+def test_what_is_odd_about_the_videos_is_told_once(experiment: Experiment, demo: Path) -> None:
+    """Every class folder holds videos that the tables of the folds leave out."""
+    rows = (demo / "metadata" / "train.csv").read_text().splitlines()[1:]
+    lines = ["path,label,split,group"]
+    for number, row in enumerate(rows):
+        _, path, action, _ = row.split(",")
+        copy = experiment.folder / "videos" / action / Path(path).name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        for name in (copy, copy.with_stem(f"unlisted{number}")):
+            name.write_bytes((demo / "videos" / "train" / path).read_bytes())
+        lines.append(f"{copy},{action},train,{number}")
+    table = experiment.folder / "some.csv"
+    table.write_text("\n".join(lines))
+    spec = experiment.spec(train__epochs=1)
+    result = CliRunner().invoke(app, ["crossval", str(spec), "--folds", "2", f"data.root={table}"])
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("are not listed") == 1
+    assert f"{len(rows)} of {2 * len(rows)} videos are not listed" in result.stderr
+    assert " to " in result.stdout, "one spec has an interval too"
+
+
+def test_all_pairs_are_compared_under_holms_correction() -> None:
+    right = np.ones((1, 60), bool)
+    wrong = np.zeros((1, 60), bool)
+    nearly = right.copy()
+    nearly[0, :3] = False
+    specs = tuple(
+        Scored(name, Path(name), rows) for name, rows in (("a", right), ("b", wrong), ("c", nearly))
+    )
+    found = CrossValidation(specs, tuple(f"group{n // 2}" for n in range(60)), 5, (0,))
+    pairs = found.pairs()
+    assert [(pair.first, pair.second) for pair in pairs] == [(0, 1), (0, 2), (1, 2)]
+    assert [round(pair.difference.value, 3) for pair in pairs] == [-1.0, -0.05, 0.95]
+    assert [pair.is_clear for pair in pairs] == [True, False, True]
+    assert pairs[0].p_value == pytest.approx(3 * pairs[0].difference.p_value)
+    assert (found.top1(1).low, found.top1(1).high) == (0, 0)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holms_correction_is_that_of_its_paper(p_values: list[float]) -> None:
+    adjusted = holm(p_values)
+    for level in (0.01, 0.05, 0.2, 0.9):
+        rejected = set()
+        for rank, number in enumerate(sorted(range(len(p_values)), key=lambda n: p_values[n])):
+            if p_values[number] * (len(p_values) - rank) > level:
+                break
+            rejected.add(number)
+        assert {number for number, p in enumerate(adjusted) if p <= level} == rejected
+
+
+def test_folds_are_jobs_of_a_queue(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(experiment.folder)
+    queued = cross(experiment, "--folds", 2, "--cluster", "local", "--dry-run", "train.epochs=1")
+    assert queued.exit_code == 0, queued.output
+    jobs = [line for line in queued.stdout.splitlines() if " -m vidcls train " in line]
+    assert len(jobs) == 4
+    assert "name=small-cv" in jobs[0]
+    assert find_runs(experiment.folder / "runs") == []
+    assert cross(experiment, "--folds", 2, "--dry-run").exit_code == 2
+    assert cross(experiment, "--folds", 2, "--cluster", "local", "--json").exit_code == 2
+    for job in jobs:
+        words = shlex.split(job)
+        done = CliRunner().invoke(app, words[words.index("train") :])
+        assert done.exit_code == 0, done.output
+    again = cross(experiment, "--folds", 2, "--cluster", "local", "train.epochs=1")
+    assert "0 trainings queued, 4 finished already" in again.stdout
+    gathered = cross(experiment, "--folds", 2, "train.epochs=1", "--json")
+    assert json.loads(gathered.stdout)["num_videos"] == 40
 
 
 def test_links_in_the_path_change_nothing(experiment: Experiment) -> None:

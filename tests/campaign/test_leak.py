@@ -83,7 +83,8 @@ def test_the_interval_is_students(differences: list[float]) -> None:
 def test_the_command_trains_pairs_and_goes_on_where_it_was(experiment: Experiment) -> None:
     spec = experiment.spec(train__epochs=1)
     command = ["leak", str(spec), "--seeds", "2", "--json", "train.batch_size=8"]
-    first = CliRunner().invoke(app, command)
+    out = experiment.folder / "found"
+    first = CliRunner().invoke(app, [*command, "--out", str(out)])
     assert first.exit_code == 0, first.output
     found = json.loads(first.stdout)
     assert [pair["seed"] for pair in found["pairs"]] == [0, 1]
@@ -91,6 +92,16 @@ def test_the_command_trains_pairs_and_goes_on_where_it_was(experiment: Experimen
     assert low <= found["inflation"] <= high
     assert found["leaky_split"] == "drawn at random", "motion10's own split is clean"
     assert found["leaking_share"] > 0
+    assert json.loads((out / "leak.json").read_text()) == found
+    assert len((out / "pairs.csv").read_text().splitlines()) == 3
+    assert "inflates val top-1 by" in (out / "leak.md").read_text()
+    local = ["--cluster", "local", "--dry-run"]
+    queued = CliRunner().invoke(app, ["leak", str(spec), "--seeds", "3", "train.batch_size=8", *local])
+    assert queued.stdout.count(" -m vidcls train ") == 2, "the first two seeds are there"
+    listed = CliRunner().invoke(app, ["runs", "ls", str(experiment.folder / "runs"), "--json"])
+    assert json.loads(listed.stdout) == []
+    listed = CliRunner().invoke(app, ["runs", "ls", str(experiment.folder / "runs")])
+    assert "not shown: 4 runs of studies; --all shows them" in listed.stderr
     runs = find_runs(experiment.folder / "runs")
     assert len(runs) == 4
     stamps = {run.folder: run.metrics_file.stat().st_mtime_ns for run in runs}

@@ -120,7 +120,7 @@ def test_overrides_stand_anywhere_with_or_without_dashes(tmp_path: Path, args: l
         (["predict", "nowhere", "x.mp4"], "vidcls runs ls shows the runs there are"),
         (["data", "scan", "nowhere"], "nowhere"),
         (["runs", "ls", "nowhere"], "nowhere: no such folder"),
-        (["train", "SPEC", "--device", "tpu"], "unknown; allowed: cpu, cuda, cuda:N"),
+        (["train", "SPEC", "data.root=DEMO", "--device", "tpu"], "unknown; allowed: cpu, cuda, cuda:N"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_a_message_and_exit_code_2(
@@ -155,6 +155,16 @@ def test_spec_diff_tells_what_differs(tmp_path: Path) -> None:
     assert json.loads(result.stdout) == [{"key": "train.epochs", "a": 30, "b": 3}]
 
 
+def test_spec_diff_takes_runs_as_evaluate_does(trained: Experiment, folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "runs" / "mine" / "0-s0")
+    other = next(path for path in folder.parent.iterdir() if path.name.endswith("-s1"))
+    result = run("spec", "diff", tmp_path / "runs", other, "--json")
+    assert json.loads(result.stdout) == [{"key": "seed", "a": 0, "b": 1}]
+    several = run("spec", "diff", trained.folder / "runs", other)
+    assert several.exit_code == 2
+    assert "holds 2 runs; name one" in several.stderr
+
+
 def test_dry_run_tries_everything_and_leaves_no_run(experiment: Experiment) -> None:
     result = run("train", experiment.spec(), "--dry-run")
     assert result.exit_code == 0, result.output
@@ -174,6 +184,18 @@ def test_runs_ls_and_show(trained: Experiment, folder: Path) -> None:
         ("finished", 3, {"seed": 0}),
         ("finished", 3, {"seed": 1}),
     ]
+
+    def listed(*words: str) -> list[dict[str, object]]:
+        return list(json.loads(run("runs", "ls", trained.folder / "runs", *words, "--json").stdout))
+
+    assert [row["run"] for row in listed("--sort", "-seed")] == [rows[1]["run"], rows[0]["run"]]
+    assert [row["run"] for row in listed("--filter", "seed=1", "--filter", "state=fin*")] == [rows[1]["run"]]
+    assert listed("--filter", "val_top1>1") == []
+    columns = ["seed", "optim.lr", "val/loss", "epoch"]
+    assert list(listed("--columns", ",".join(columns))[0]) == columns
+    wrong = run("runs", "ls", trained.folder / "runs", "--sort", "optim.lrr")
+    assert wrong.exit_code == 2
+    assert "--sort: no run has optim.lrr; did you mean optim.lr?" in wrong.stderr
     shown = json.loads(run("runs", "show", folder, "--json").stdout)
     assert shown["metrics"]["val/top1"] == rows[0]["val_top1"]
     assert "checkpoints/best.pt" in shown["files"]
@@ -181,7 +203,7 @@ def test_runs_ls_and_show(trained: Experiment, folder: Path) -> None:
 
 def test_evaluate_repeats_validation_to_the_bit_and_compares(trained: Experiment, folder: Path) -> None:
     stored = Run(folder).predictions_file("val", "best").read_bytes()
-    result = run("evaluate", trained.folder / "runs", "--checkpoint", "all", "--json")
+    result = run("evaluate", trained.folder / "runs", "--checkpoint", "all", "--anew", "--json")
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
     assert len(content["evaluations"]) == 4
@@ -197,6 +219,8 @@ def test_the_test_split_is_written_down_each_time(trained: Experiment, folder: P
         result = run("evaluate", folder, "--split", "test")
         assert result.exit_code == 0, result.output
         assert f"opened {times(count)} so far" in result.stdout
+        assert ("a repeated look at a stored result" in result.stdout) == (count == 2)
+        assert ("shown as stored" in result.stderr) == (count == 2)
     assert load_predictions(Run(folder).predictions_file("test", "best")).split == "test"
 
 
@@ -300,6 +324,7 @@ def test_one_damaged_run_does_not_hide_the_others(trained: Experiment, folder: P
         shutil.copytree(folder, tmp_path / "runs" / name)
     (tmp_path / "runs" / "bad" / "status.json").write_text('{"sta')
     (tmp_path / "runs" / "bad" / "checkpoints" / "best.pt").unlink()
+    shutil.rmtree(tmp_path / "runs" / "bad" / "predictions")
     result = run("runs", "ls", tmp_path / "runs", "--json")
     assert [Path(row["run"]).name for row in json.loads(result.stdout)] == ["good"]
     assert "bad: left out: " in result.stderr

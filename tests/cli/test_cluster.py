@@ -46,7 +46,10 @@ def test_a_training_and_its_evaluation_go_through_the_queue(
     assert status is not None, log.read_text()
     assert (status.state, trained.folder.name.endswith("-s3")) == ("finished", True)
     assert "best val top-1" in log.read_text()
-    log = wait(run("evaluate", trained.folder, "--device", "cpu", "--cluster", profile, "--json"))
+    stored = run("evaluate", trained.folder, "--cluster", profile)
+    assert "all of it is stored: nothing is queued" in stored.stdout
+    asked = ("evaluate", trained.folder, "--anew", "--device", "cpu", "--cluster", profile, "--json")
+    log = wait(run(*asked))
     assert "precision" in log.read_text()
     assert log.parent.name == "logs"
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from tests.support.scripted import METRIC, scripted_trial
 from tests.support.sweeps import (
@@ -26,7 +27,9 @@ from tests.support.sweeps import (
 )
 from tests.support.training import Experiment, assert_same
 from tests.support.waiting import PATIENCE_S, wait_for
+from vidcls.cli import app
 from vidcls.errors import ExitCode
+from vidcls.sweep import actions
 from vidcls.sweep.budget import Budget
 from vidcls.sweep.folder import SweepFolder
 from vidcls.sweep.worker import Place
@@ -209,6 +212,38 @@ def test_asha_promotes_the_best_of_each_rung(search: Search) -> None:
     assert "resumed at epoch 3" in folder.trial_log(3).read_text()
 
 
+def test_rungs_follow_the_epochs_of_each_trial(search: Search) -> None:
+    """The experiment trains one epoch, which has no rung; the sweep sets the epochs, here two lengths."""
+    parameters = {"optim.lr": {"values": [0.002, 0.001]}, "train.epochs": {"values": [3, 4]}}
+    folder = search.frozen(search.file(parameters, settings={"train__epochs": 1}, **ASHA), asha=True)
+    assert work(folder, scripted_trial).exit_code == ExitCode.DONE
+    trials = folder.trials().refresh()
+    assert [(trial.point["train.epochs"], trial.state, trial.epoch) for trial in trials] == [
+        (3, "paused", 2),
+        (4, "paused", 1),
+        (3, "finished", 3),
+        (4, "paused", 2),
+    ]
+
+
+def test_a_promotion_that_nobody_made_is_work_that_is_left(search: Search) -> None:
+    file = search.file({"optim.lr": {"values": [0.002, 0.001]}}, settings={"train__epochs": 4}, **ASHA)
+    folder = search.frozen(file, asha=True)
+    trials = folder.trials()
+    for number, lr in enumerate((0.002, 0.001)):
+        assert trials.add(number, configuration=number, repeat=0, point={"optim.lr": lr}, seed=0)
+        lease = trials.claim(trials.refresh()[number], worker="gone", until_epoch=1)
+        assert lease is not None
+        trials.rung(lease, 1, lr)
+        assert trials.end(lease, "paused", epoch=1, value=lr) == (number == 1 or actions.has_work(folder))
+    assert actions.has_work(folder)
+    assert work(folder, scripted_trial).exit_code == ExitCode.DONE
+    assert not actions.has_work(folder)
+    assert states(folder) == ["paused", "paused"]
+    assert actions.winner(folder).trials[0].number == 1
+    assert actions.winner(folder).paused_at == 2
+
+
 def test_what_asha_promotes_goes_on_from_its_checkpoint(search: Search) -> None:
     file = search.file(
         {"optim.lr": {"values": [1e-9, 0.003, 1e-8, 0.001]}}, settings={"train__epochs": 4}, **ASHA
@@ -324,3 +359,31 @@ def test_a_spent_budget_ends_workers_and_can_be_extended(search: Search) -> None
     actions.extend(folder, trials=0, hours=1.0, gpu_hours=0.0)
     assert work(folder).exit_code == ExitCode.DONE
     assert states(folder) == ["finished"] * 2
+
+
+def test_of_repeats_the_best_configurations_keep_their_weights(search: Search) -> None:
+    """Every repeat of the best one, and none of the other, though one of its repeats may be above."""
+    folder = search.frozen(search.file({"optim.lr": {"values": [1e-9, 0.003]}}), keep=1, repeats=2)
+    assert work(folder).exit_code == ExitCode.DONE
+    trials = folder.trials().refresh()
+    best = actions.winner(folder).trials[0].configuration
+    kept = {path.parent.parent for path in folder.runs_dir.rglob("best.pt")}
+    assert kept == {run_of(folder, trial).folder for trial in trials if trial.configuration == best}
+    for trial in trials:
+        why = run_of(folder, trial).why_removed()
+        assert (why is None) == (trial.configuration == best)
+        assert why is None or "its best configuration (--keep 1)" in why
+    result = CliRunner().invoke(app, ["evaluate", str(folder.path), "--json"])
+    assert result.exit_code == 0, result.output
+    shown = {row["run"]: row for row in json.loads(result.stdout)["evaluations"]}
+    for trial in trials:
+        row = shown[str(run_of(folder, trial).folder)]
+        assert row["stored"]
+        assert row["metrics"]["val/top1"] == trial.value
+        assert row["point"] == {"optim.lr": trial.point["optim.lr"], "seed": trial.seed}
+    table = CliRunner().invoke(app, ["evaluate", str(folder.path)])
+    assert "small: optim.lr=0.003 seed=1 (best)" in table.stdout
+    sealed = CliRunner().invoke(app, ["evaluate", str(folder.path), "--split", "test"])
+    assert sealed.exit_code == ExitCode.PARTLY_DONE
+    assert "2 runs left out: its weights were removed" in sealed.stderr
+    assert "the sweep keeps the weights of its best configuration (--keep 1)" in sealed.stderr

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +20,10 @@ from tests.support.training import Experiment, QuietDisplay, assert_same, rows, 
 from vidcls.cli import app
 from vidcls.data.features import Block, FeatureStore
 from vidcls.errors import UserError, VidclsError
+from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.runs import Run, find_runs
-from vidcls.train.loop import DivergedError
+from vidcls.train.divergence import DivergedError
 
 pytestmark = pytest.mark.long
 
@@ -101,7 +105,7 @@ def test_an_evaluation_reads_what_a_training_has_stored(experiment: Experiment) 
     stored = load_predictions(file)
 
     def said() -> list[str]:
-        result = CliRunner().invoke(app, ["evaluate", str(run.folder)])
+        result = CliRunner().invoke(app, ["evaluate", str(run.folder), "--anew"])
         assert result.exit_code == 0
         return [line for line in result.stderr.splitlines() if "features" in line]
 
@@ -250,3 +254,53 @@ def test_a_builder_that_was_killed_goes_on(tmp_path: Path) -> None:
     (store.path / "leaf-0.npy").write_bytes(b"cut")
     with pytest.raises(VidclsError, match="damaged"):
         store.open()
+
+
+def test_features_of_test_are_stored_under_the_seal_and_read_by_evaluations_alone(
+    experiment: Experiment,
+) -> None:
+    opened: list[str] = []
+    watching = [True]
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        if watching[0] and event in ("open", "os.listdir", "os.scandir"):
+            opened.append(str(arguments[0]))
+
+    sys.addaudithook(watch)  # it stays for good, so it is told to stop
+    first, _ = trained(experiment, "a", train__epochs=1, **settings("frame_average"))
+    command = ["evaluate", str(first.folder), "--split", "test", "--json"]
+    computed = CliRunner().invoke(app, command)
+    assert computed.exit_code == 0, computed.output
+    ledger = ledger_of(first)
+    assert f"computed in 0 s: {ledger.features_dir}" in re.sub(
+        r"computed in \d+ s", "computed in 0 s", computed.stderr
+    )
+    assert len(list((experiment.folder / "store" / "features").glob("*/index.json"))) == 1, "train and val"
+
+    opened.clear()
+    second, _ = trained(experiment, "b", train__epochs=1, optim__lr=0.01, **settings("frame_average"))
+    watching[0] = False
+    assert opened
+    assert not [name for name in opened if str(ledger.features_dir) in name]
+    read = CliRunner().invoke(app, ["evaluate", str(second.folder), "--split", "test"])
+    assert f", read: {ledger.features_dir}" in read.stderr
+
+    again = CliRunner().invoke(app, command)
+    assert json.loads(again.stdout)["evaluations"][0] == {
+        **json.loads(computed.stdout)["evaluations"][0],
+        "stored": True,
+    }
+    assert "features" not in again.stderr
+    assert [opening.repeated for opening in ledger.entries()] == [False, False, True]
+
+
+def test_a_signal_is_heard_after_each_clip_where_a_clip_takes_long(
+    experiment: Experiment, demo: Path
+) -> None:
+    videos = [next((demo / "videos" / split).rglob("v_*")) for split in ("train", "val")]
+    table = experiment.folder / "two.csv"
+    table.write_text(f"path,label,split\n{videos[0]},a,train\n{videos[1]},b,val\n")
+    display = QuietDisplay()
+    chosen = settings("frame_average") | {"clip__frames": 16, "clip__size": [224, 224]}
+    train_here(experiment.spec(data={"root": str(table)}, train__epochs=1, **chosen), display)
+    assert [done for name, done, _ in display.stages if name == "features"] == [1, 2, 2]

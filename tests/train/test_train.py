@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -25,6 +26,7 @@ from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.installed import code_digest
 from vidcls.runs import Run
+from vidcls.train.divergence import DivergedError
 
 pytestmark = pytest.mark.long
 
@@ -156,11 +158,17 @@ def test_two_trainings_of_one_run_exclude_each_other(experiment: Experiment) -> 
 
 def test_a_loss_that_is_not_finite_stops_and_names_the_videos(experiment: Experiment) -> None:
     spec = experiment.spec(optim={"kind": "sgd", "lr": 1e30, "clip_norm": None, "warmup_epochs": 0})
-    with pytest.raises(
-        VidclsError, match=r"epoch 1, step \d+: the loss is (nan|inf); videos of this batch: \w+/v_"
-    ):
+    with pytest.raises(DivergedError) as caught:
         train_here(spec)
+    message, tries, videos = str(caught.value).splitlines()
+    rate = r"optim.lr=1e\+30( \(\S+ at that step\))?"
+    assert re.fullmatch(rf"diverged under {rate}: the loss is (nan|inf) in epoch 1, step \d+", message)
+    assert tries.startswith("  try optim.lr=1e+29, or optim.clip_norm=1, ")
+    assert re.match(r"  videos of this batch: \w+/v_", videos)
     assert experiment.run().state == "failed"
+    status = experiment.run().status()
+    assert status is not None
+    assert status.message == str(caught.value)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system: run the tests as root")

@@ -7,33 +7,25 @@ fall together; the same videos and folds for both specs, so most of their diffic
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vidcls.data.leaks.split import group_folds
-from vidcls.data.manifest import Manifest, Video, load_manifest
-from vidcls.errors import UserError, VidclsError
-from vidcls.evaluate.pool import Interval, mean_interval
+from vidcls.campaign.folds import Design, groups_of, place_of
+from vidcls.data.manifest import Manifest, load_manifest
+from vidcls.errors import VidclsError
+from vidcls.evaluate.pool import Interval, holm, mean_interval
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.runs import Run
 from vidcls.spec.experiment import Spec
-from vidcls.spec.load import load_spec
 from vidcls.train.session import Display
 from vidcls.train.start import Options, train
 
-_PLAIN_DATA = (
-    "data.layout=auto",
-    "data.split_number=null",
-    "data.val_fraction=null",
-    "train.keep_last=true",
-)
 Correct = NDArray[np.bool_]
 
 
@@ -63,33 +55,64 @@ class Scored:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """Two specs on the same videos.
+
+    Attributes:
+        first: Number of the one.
+        second: Number of the other.
+        difference: Top-1 of the second less that of the first, over groups.
+        p_value: Of no difference, by Holm's correction over all pairs.
+    """
+
+    first: int
+    second: int
+    difference: Interval
+    p_value: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether a difference is shown, all pairs considered."""
+        return self.p_value < 0.05
+
+
+@dataclass(frozen=True)
 class CrossValidation:
     """What came out.
 
     Attributes:
-        specs: In the order that was asked for; the first is what the others are compared with.
+        specs: In the order that was asked for.
         groups: Group of each video.
         num_folds: Of each fold seed.
+        fold_seeds: Each drew folds of its own.
     """
 
     specs: tuple[Scored, ...]
     groups: tuple[str, ...]
     num_folds: int
+    fold_seeds: tuple[int, ...]
 
-    def difference(self, number: int) -> Interval:
-        """Top-1 of a spec minus that of the first, with its 95 % interval over groups."""
-        gained = self.specs[number].correct.astype(float) - self.specs[0].correct
-        found = mean_interval(gained.mean(axis=0), self.groups)
+    def top1(self, number: int) -> Interval:
+        """Top-1 of a spec, with its 95 % interval over groups."""
+        return self._over_groups(self.specs[number].correct.astype(float))
+
+    def pairs(self) -> list[Pair]:
+        """All pairs of specs."""
+        both = list(combinations(range(len(self.specs)), 2))
+        gained = [self.specs[b].correct.astype(float) - self.specs[a].correct for a, b in both]
+        found = [self._over_groups(each) for each in gained]
+        adjusted = holm([each.p_value for each in found])
+        return [Pair(a, b, each, p) for (a, b), each, p in zip(both, found, adjusted, strict=True)]
+
+    def _over_groups(self, values: NDArray[np.float64]) -> Interval:
+        found = mean_interval(values.mean(axis=0), self.groups)
         assert found is not None, "folds take two groups or more"
         return found
 
 
 def cross_validate(
-    files: Sequence[Path],
-    overrides: Sequence[str],
+    planned: Design,
     *,
-    num_folds: int,
-    fold_seeds: Sequence[int],
     options: Options,
     display: Callable[[], AbstractContextManager[Display]],
     say: Callable[[str], None],
@@ -97,47 +120,39 @@ def cross_validate(
     """Train every spec on every fold; what is trained already is not trained again.
 
     Args:
-        files: Spec files, of one data set.
-        overrides: `key=value` texts, for all of them.
-        num_folds: Two or more.
-        fold_seeds: Each draws folds of its own.
+        planned: The trainings.
         options: Of every training.
         display: A fresh display for each training.
         say: Told what begins.
 
     Raises:
-        UserError: If the specs read other videos, or groups are unknown.
         VidclsError: As training does.
     """
-    specs = [load_spec(file, overrides).spec for file in files]
-    manifest = _pool(specs)
-    groups = [str(video.group) for video in manifest.videos]
-    key = _key(manifest)
-    rows: list[list[dict[Path, bool]]] = [[] for _ in files]
-    for fold_seed in fold_seeds:
-        labels = [video.label for video in manifest.videos]
-        folds = group_folds(labels, groups, num_folds=num_folds, seed=fold_seed)
-        right: list[dict[Path, bool]] = [{} for _ in files]
-        for fold in range(num_folds):
-            for number, (file, spec) in enumerate(zip(files, specs, strict=True)):
-                say(f"{spec.name}: fold {fold + 1} of {num_folds}, fold seed {fold_seed}")
-                name = f"{key}-{num_folds}-f{fold_seed}-{fold}"
-                table = _write_fold(spec, manifest, folds, fold=fold, name=name)
-                source = f"data.source={spec.data.table_source}"
-                own = [f"data.root={table}", source, f"name={spec.name}-cv", *_PLAIN_DATA]
-                loaded = load_spec(file, (*overrides, *own))
-                with display() as shown:
-                    run = train(loaded, options=options, display=shown).run
-                right[number] |= _right(run, _reread(loaded.spec))
-        for number, found in enumerate(right):
-            rows[number].append(found)
-    kept = _read_by_all(manifest, rows, say=say)
-    group_of = {video.path: group for video, group in zip(manifest.videos, groups, strict=True)}
+    rows: list[dict[int, dict[Path, bool]]] = [
+        {fold_seed: {} for fold_seed in planned.fold_seeds} for _ in planned.specs
+    ]
+    for count, fold in enumerate(planned.folds):
+        name = planned.specs[fold.number].name
+        say(f"{name}: fold {fold.fold + 1} of {planned.num_folds}, fold seed {fold.fold_seed}")
+        loaded = fold.loaded
+        with display() as shown:
+            # All folds are of the same videos: what is odd about them is told once.
+            run = train(loaded, options=replace(options, tells_problems=count == 0), display=shown).run
+        rows[fold.number][fold.fold_seed] |= _right(run, _reread(loaded.spec))
+    kept = _read_by_all(planned.manifest, [list(each.values()) for each in rows], say=say)
+    group_of = {
+        video.path: group
+        for video, group in zip(planned.manifest.videos, groups_of(planned.manifest), strict=True)
+    }
+    files = {fold.number: fold.file for fold in planned.folds}
     scored = (
-        Scored(spec.name, file, np.array([[found[path] for path in kept] for found in each]))
-        for spec, file, each in zip(specs, files, rows, strict=True)
+        Scored(
+            spec.name, files[number], np.array([[found[path] for path in kept] for found in each.values()])
+        )
+        for number, (spec, each) in enumerate(zip(planned.specs, rows, strict=True))
     )
-    return CrossValidation(tuple(scored), tuple(group_of[path] for path in kept), num_folds)
+    groups = tuple(group_of[path] for path in kept)
+    return CrossValidation(tuple(scored), groups, planned.num_folds, planned.fold_seeds)
 
 
 def _read_by_all(
@@ -157,53 +172,10 @@ def _read_by_all(
     return [video.path for video in kept]
 
 
-def _pool(specs: Sequence[Spec]) -> Manifest:
-    """The train and val videos that all specs share; the sealed test plays no part."""
-    manifests = [load_manifest(spec.data, cache_dir=Path(spec.store_dir)) for spec in specs]
-    pools = [manifest.training for manifest in manifests]
-    contents = [{(video.id, video.label, video.digest) for video in pool} for pool in pools]
-    for spec, content in zip(specs, contents, strict=True):
-        if content != contents[0]:
-            raise UserError(
-                f"{spec.name} reads other videos than {specs[0].name}: {spec.data.root}",
-                hint="data.root=FOLDER, after the specs, gives all of them the same",
-            )
-    unknown = sum(video.group is None for video in pools[0])
-    if unknown:
-        raise UserError(
-            f"{manifests[0].root}: {unknown} of {len(pools[0])} videos have no known group",
-            hint=f"vidcls data split {manifests[0].root} --by content --out FILE.csv finds groups; "
-            "then data.root=FILE.csv",
-        )
-    videos = (replace(video, path=_place(video)) for video in pools[0])
-    return replace(manifests[0], videos=tuple(sorted(videos, key=lambda video: video.id)))
-
-
-def _place(video: Video) -> Path:
-    """Where a video lies, whatever links led there; a video that is itself a link keeps its own name."""
-    return video.path.parent.resolve() / video.path.name
-
-
-def _key(manifest: Manifest) -> str:
-    """Names the videos: folds of other data have other tables."""
-    content = [manifest.hash, [str(video.path) for video in manifest.videos]]
-    return hashlib.blake2b(json.dumps(content).encode(errors="surrogateescape"), digest_size=4).hexdigest()
-
-
-def _write_fold(spec: Spec, manifest: Manifest, folds: Sequence[int], *, fold: int, name: str) -> Path:
-    videos = tuple(
-        replace(video, split="val" if number == fold else "train")
-        for video, number in zip(manifest.videos, folds, strict=True)
-    )
-    file = Path(spec.runs_dir) / f"{spec.name}-cv" / f"{name}.csv"
-    replace(manifest, videos=videos, val_is_cut=False).write_csv(file)
-    return file
-
-
 def _reread(spec: Spec) -> Mapping[str, Path]:
     """The file of each video of a fold, by the id that the table gives it there."""
     manifest = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
-    return {video.id: _place(video) for video in manifest.videos}
+    return {video.id: place_of(video) for video in manifest.videos}
 
 
 def _right(run: Run, files: Mapping[str, Path]) -> Mapping[Path, bool]:
@@ -212,6 +184,6 @@ def _right(run: Run, files: Mapping[str, Path]) -> Mapping[Path, bool]:
     The weights are let go of, nobody needs them.
     """
     predictions = load_predictions(run.predictions_file("val", "last"))
-    run.remove_checkpoints()
+    run.remove_checkpoints(why="cross-validation keeps what a fold says of its videos, not its weights")
     right = predictions.logits.argmax(axis=1) == predictions.labels
     return {files[id_]: bool(hit) for id_, hit in zip(predictions.ids, right, strict=True)}

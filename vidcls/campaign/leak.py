@@ -12,7 +12,7 @@ import hashlib
 import math
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +23,8 @@ from vidcls.data.leaks.split import group_split
 from vidcls.data.manifest import Manifest, Video, load_manifest
 from vidcls.errors import UserError, VidclsError
 from vidcls.runs import Run
-from vidcls.spec.load import load_spec
+from vidcls.spec.experiment import Spec
+from vidcls.spec.load import LoadedSpec, load_spec
 from vidcls.spec.sections import Split
 from vidcls.train.session import Display
 from vidcls.train.start import Options, train
@@ -80,32 +81,49 @@ class Inflation:
         return statistics.fmean(pair.leaky - pair.clean for pair in self.pairs)
 
 
-def measure_leak(
-    path: Path,
-    overrides: Sequence[str],
-    *,
-    seeds: Sequence[int],
-    options: Options,
-    data_file: Path | None = None,
-    display: Callable[[], AbstractContextManager[Display]],
-    say: Callable[[str], None],
-) -> Inflation:
-    """Train a spec on leaking and on group-disjoint splits of the same videos, and compare.
+@dataclass(frozen=True)
+class Training:
+    """One training of a pair.
 
-    What is trained already is not trained again, so an interrupted call is given again to go on.
+    Attributes:
+        loaded: What is trained.
+        overrides: `key=value` texts that make it so.
+    """
+
+    loaded: LoadedSpec
+    overrides: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Design:
+    """Which trainings a measurement comes to.
+
+    Attributes:
+        spec: What is trained.
+        arms: The splits of each seed.
+        pairs: For each seed the leaky training, then the clean one.
+        is_own_split: Whether the leaky split is that of the data.
+    """
+
+    spec: Spec
+    arms: Mapping[int, Arms]
+    pairs: Mapping[int, tuple[Training, Training]]
+    is_own_split: bool
+
+
+def design(
+    path: Path, overrides: Sequence[str], *, seeds: Sequence[int], data_file: Path | None = None
+) -> Design:
+    """Draw the splits and write their tables.
 
     Args:
         path: The spec file.
         overrides: `key=value` texts.
         seeds: Two or more; each trains a pair.
-        options: Of every training.
         data_file: A YAML file whose data section replaces the spec's.
-        display: A fresh display for each training.
-        say: Told what begins.
 
     Raises:
         UserError: If groups are unknown, or no group-disjoint split of these videos exists.
-        VidclsError: As training does.
     """
     spec = load_spec(path, overrides, data_file=data_file).spec
     with_root = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
@@ -118,19 +136,51 @@ def measure_leak(
         "data.split_number=null",
         "data.val_fraction=null",
     )
+
+    def training(arm: str, videos: Manifest, seed: int) -> Training:
+        file = folder / f"{arm}-s{seed}.csv"
+        videos.write_csv(file)
+        own = (*plain_data, f"data.root={file}", f"name={spec.name}-{arm}", f"seed={seed}")
+        return Training(load_spec(path, (*overrides, *own), data_file=data_file), (*overrides, *own))
+
+    arms = {seed: arms_of(manifest, seed=seed) for seed in seeds}
+    pairs = {
+        seed: (training("leaky", both.leaky, seed), training("clean", both.clean, seed))
+        for seed, both in arms.items()
+    }
+    return Design(spec, arms, pairs, is_own_split=leaking_share(manifest) > 0)
+
+
+def measure_leak(
+    planned: Design,
+    *,
+    options: Options,
+    display: Callable[[], AbstractContextManager[Display]],
+    say: Callable[[str], None],
+) -> Inflation:
+    """Train a spec on leaking and on group-disjoint splits of the same videos, and compare.
+
+    What is trained already is not trained again, so an interrupted call is given again to go on.
+
+    Args:
+        planned: The trainings.
+        options: Of every training.
+        display: A fresh display for each training.
+        say: Told what begins.
+
+    Raises:
+        VidclsError: As training does.
+    """
     pairs: list[Pair] = []
-    arms = [arms_of(manifest, seed=seed) for seed in seeds]
-    for seed, both in zip(seeds, arms, strict=True):
+    for seed, both in planned.pairs.items():
         tops: list[float] = []
         runs: list[Run] = []
-        for arm, videos in (("leaky", both.leaky), ("clean", both.clean)):
-            file = folder / f"{arm}-s{seed}.csv"
-            videos.write_csv(file)
-            say(f"{spec.name} on the {arm} split, seed {seed}")
-            own = (*plain_data, f"data.root={file}", f"name={spec.name}-{arm}", f"seed={seed}")
-            loaded = load_spec(path, (*overrides, *own), data_file=data_file)
+        for arm, training in zip(("leaky", "clean"), both, strict=True):
+            say(f"{planned.spec.name} on the {arm} split, seed {seed}")
+            # All of them are of the same videos: what is odd about them is told once.
+            telling = replace(options, tells_problems=not pairs and not runs)
             with display() as shown:
-                run = train(loaded, options=options, display=shown).run
+                run = train(training.loaded, options=telling, display=shown).run
             status = run.status()
             assert status is not None, "a training that returns has a status"
             tops.append(status.metrics["val/top1"])
@@ -138,8 +188,8 @@ def measure_leak(
         _refuse_other_code(runs, options)
         pairs.append(Pair(seed, tops[0], tops[1], (runs[0].folder, runs[1].folder)))
     low, high = interval([pair.leaky - pair.clean for pair in pairs])
-    share = statistics.fmean(leaking_share(both.leaky) for both in arms)
-    return Inflation(tuple(pairs), share, low, high, is_own_split=leaking_share(manifest) > 0)
+    share = statistics.fmean(leaking_share(both.leaky) for both in planned.arms.values())
+    return Inflation(tuple(pairs), share, low, high, is_own_split=planned.is_own_split)
 
 
 def arms_of(manifest: Manifest, *, seed: int) -> Arms:

@@ -56,6 +56,18 @@ def load_one(args: Sequence[str], data_file: Path | None = None) -> LoadedSpec:
     return load_spec(files[0], overrides, data_file=data_file)
 
 
+def refuse_missing_data(loaded: LoadedSpec) -> None:
+    """Refuse a spec whose data is not there, before torch is loaded.
+
+    Raises:
+        UserError: If `data.root` does not exist.
+    """
+    from vidcls.data.layouts import refuse_missing_root
+
+    with loaded.placed():
+        refuse_missing_root(Path(loaded.spec.data.root))
+
+
 def console(*, stderr: bool = False) -> Screen:
     """Where tables and styled text are shown."""
     from vidcls.cli.screen import Screen

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vidcls.cli.common import AsJson, console, print_json, say, split_args
+from vidcls.cli.common import AsJson, Force, console, print_json, refuse_missing_data, say, split_args
+from vidcls.cli.queued import Cluster, as_words
+from vidcls.cli.queued_trainings import queue_trainings, refuse_beside_queue
+from vidcls.cli.study_files import Out, refuse_written, write_study
 from vidcls.errors import UserError
 
 if TYPE_CHECKING:
     from vidcls.campaign.crossval import CrossValidation
+
+_NAME = "crossval"
 
 
 def crossval(
     args: Annotated[
         list[str],
         typer.Argument(
-            metavar="SPEC... [KEY=VALUE]...", help="YAML files, compared with the first; overrides for all."
+            metavar="SPEC... [KEY=VALUE]...", help="YAML files, all pairs compared; overrides for all."
         ),
     ],
     folds: Annotated[int, typer.Option(min=2, max=100, help="Folds; no group is in two of them.")] = 5,
@@ -31,35 +36,57 @@ def crossval(
         bool,
         typer.Option("--accept-code", help="Go on although the code, or a package that computes, changed."),
     ] = False,
+    cluster: Cluster = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --cluster: print the scripts.")] = False,
+    out: Out = None,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Group k-fold cross-validation of specs over train and val: accuracy and paired differences.
 
-    Each video is scored once a fold seed, at the last epoch, by a model that saw nothing of its group. Give
-    the same command again to go on.
+    Each video is scored once a fold seed, at the last epoch, by a model that saw nothing of its group. The
+    same command goes on, and gathers the folds that --cluster made jobs of.
     """
     files, overrides = split_args(args)
     if not files:
         raise UserError("expected spec files, got none", hint="for example experiments/few_videos.yaml")
+    refuse_written(out, _NAME, force=force)
+    refuse_beside_queue(cluster, dry_run=dry_run, out=out, as_json=as_json)
+    from vidcls.spec.load import load_spec
+
     seeds = _seeds(fold_seeds)
+    for loaded in [load_spec(file, overrides) for file in files]:
+        refuse_missing_data(loaded)
+
+    from vidcls.campaign.folds import design
+
+    planned = design(files, overrides, num_folds=folds, fold_seeds=seeds)
+    if cluster is not None:
+        options = as_words({"--device": device, "--accept-code": accept_code})
+        trainings = [(f.loaded, [str(f.file), *f.overrides, *options]) for f in planned.folds]
+        queue_trainings(trainings, cluster=cluster, dry_run=dry_run)
+        return
 
     from vidcls.campaign.crossval import cross_validate
     from vidcls.cli.display import open_display
     from vidcls.train.start import Options
 
     found = cross_validate(
-        files,
-        overrides,
-        num_folds=folds,
-        fold_seeds=seeds,
-        options=Options(device=device, accept_code=accept_code),
-        display=open_display,
-        say=say,
+        planned, options=Options(device=device, accept_code=accept_code), display=open_display, say=say
     )
+    content = _plain(found)
     if as_json:
-        print_json(_plain(found))
+        print_json(content)
     else:
         _render(found)
+    if out is not None:
+        _write(out, found, content)
+
+
+def _write(out: Path, found: CrossValidation, content: dict[str, Any]) -> None:
+    specs = [{key: row[key] for key in row if key != "top1_each"} for row in content["specs"]]
+    tables = {"specs": specs, "pairs": content["pairs"]}
+    write_study(out, _NAME, content=content, tables=tables, head=_head(found), say=say)
 
 
 def _seeds(text: str) -> list[int]:
@@ -75,20 +102,48 @@ def _seeds(text: str) -> list[int]:
     return seeds
 
 
-def _plain(found: CrossValidation) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
+def _plain(found: CrossValidation) -> dict[str, Any]:
+    names = [str(scored.file) for scored in found.specs]
+    specs = []
     for number, scored in enumerate(found.specs):
-        apart = found.difference(number)
-        rows.append(
+        top1 = found.top1(number)
+        specs.append(
             {
-                "spec": str(scored.file),
+                "spec": names[number],
                 "top1": scored.top1,
+                "low": top1.low,
+                "high": top1.high,
                 "top1_each": scored.top1_each,
-                "difference": apart.value,
-                "interval_95": [apart.low, apart.high],
             }
         )
-    return rows
+    pairs = [
+        {
+            "first": names[pair.first],
+            "second": names[pair.second],
+            "difference": pair.difference.value,
+            "low": pair.difference.low,
+            "high": pair.difference.high,
+            "p_value_holm": pair.p_value,
+            "is_clear": pair.is_clear,
+        }
+        for pair in found.pairs()
+    ]
+    return {
+        "num_videos": found.specs[0].correct.shape[1],
+        "num_groups": len(set(found.groups)),
+        "num_folds": found.num_folds,
+        "fold_seeds": list(found.fold_seeds),
+        "specs": specs,
+        "pairs": pairs,
+    }
+
+
+def _head(found: CrossValidation) -> str:
+    num_videos = found.specs[0].correct.shape[1]
+    return (
+        f"{num_videos} videos of {len(set(found.groups))} groups, {found.num_folds} folds, last epoch; "
+        "95 % intervals by a bootstrap over groups"
+    )
 
 
 def _render(found: CrossValidation) -> None:
@@ -97,19 +152,28 @@ def _render(found: CrossValidation) -> None:
     from vidcls.cli.screen import Table
 
     table = Table("spec", box=box.SIMPLE_HEAD)
-    for name in ("top-1", "each fold seed", "difference to the first", "95 % interval"):
+    for name in ("top-1", "95 % interval", "each fold seed"):
         table.add_column(name, justify="right")
+    names = [Path(scored.file).stem for scored in found.specs]
     for number, scored in enumerate(found.specs):
         each = " ".join(f"{100 * top1:.1f}" for top1 in scored.top1_each)
-        apart = found.difference(number)
-        reach = f"{100 * apart.low:+.1f} to {100 * apart.high:+.1f}"
-        cells = (f"{100 * apart.value:+.1f}", reach) if number else ("", "")
-        table.add_row(Path(scored.file).stem, f"{scored.top1:.1%}", each, *cells)
+        top1 = found.top1(number)
+        reach = f"{100 * top1.low:.1f} to {100 * top1.high:.1f}"
+        table.add_row(names[number], f"{scored.top1:.1%}", reach, each)
     screen = console()
-    num_videos = found.specs[0].correct.shape[1]
-    screen.print(
-        f"{num_videos} videos of {len(set(found.groups))} groups, {found.num_folds} folds, last epoch; "
-        "intervals by a bootstrap over groups",
-        soft_wrap=True,
-    )
+    screen.print(_head(found), soft_wrap=True)
+    screen.print(table)
+    pairs = found.pairs()
+    if not pairs:
+        return
+    several = f", Holm over {len(pairs)}" if len(pairs) > 1 else ""
+    table = Table("", "less", box=box.SIMPLE_HEAD)
+    for name in ("points of top-1", "95 % interval", f"p{several}", ""):
+        table.add_column(name, justify="right")
+    for pair in pairs:
+        apart = pair.difference
+        reach = f"{100 * apart.low:+.1f} to {100 * apart.high:+.1f}"
+        verdict = "" if pair.is_clear else "tie"
+        cells = (f"{100 * apart.value:+.1f}", reach, f"{pair.p_value:.3f}", verdict)
+        table.add_row(names[pair.second], names[pair.first], *cells)
     screen.print(table)

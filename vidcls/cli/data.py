@@ -16,6 +16,7 @@ from vidcls.cli.data_audit import audit
 from vidcls.cli.data_check import check
 from vidcls.cli.data_relations import LayoutArg, RootArg, SourceArg, SplitNumberArg
 from vidcls.errors import ExitCode, UserError
+from vidcls.signals import Signals
 from vidcls.text import printable
 
 if TYPE_CHECKING:
@@ -89,13 +90,16 @@ def demo(
 
 @contextmanager
 def stages() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on stderr, where it is a terminal; yields what takes (stage, done, total)."""
+    """A progress bar on stderr, where it is a terminal; yields what takes (stage, done, total).
+
+    A signal ends the work at its next step: exit code 1, or 75 where the queue wants the job back.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     screen = console(stderr=True)
     what = TextColumn("{task.description}", markup=False)
     columns = (what, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_live) as bar:
         tasks: dict[str, TaskID] = {}
 
         def progress(stage: str, done: int, total: int) -> None:
@@ -103,7 +107,8 @@ def stages() -> Iterator[Callable[[str, int, int], None]]:
                 tasks[stage] = bar.add_task(stage, total=None)
             bar.update(tasks[stage], completed=done, total=total)
 
-        yield progress
+        with Signals() as signals:
+            yield signals.heeding(progress)
 
 
 @contextmanager

@@ -45,7 +45,9 @@ class _Eta:
 def _step_text(loop: Loop, eta: str) -> str:
     speed = loop.speed
     waiting = speed.waiting_s / speed.total_s if speed.total_s else 0.0
-    return f"loss {loop.recent_loss:.3f}  {speed.clips_per_s:.0f} clips/s  data {waiting:.0%}  left {eta}"
+    # The loss of a step is read one step late: before that there is none.
+    loss = "" if loop.recent_loss is None else f"loss {loop.recent_loss:.3f}  "
+    return f"{loss}{speed.clips_per_s:.0f} clips/s  data {waiting:.0%}  left {eta}"
 
 
 def _epoch_text(loop: Loop, row: Metrics, *, is_best: bool) -> str:
@@ -180,4 +182,4 @@ Display = PlainDisplay | LiveDisplay
 def open_display() -> Display:
     """What fits the output: a live bar in a terminal, plain lines elsewhere."""
     console = Screen(stderr=True)
-    return LiveDisplay(console) if console.is_terminal else PlainDisplay()
+    return LiveDisplay(console) if console.is_live else PlainDisplay()

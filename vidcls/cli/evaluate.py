@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,17 +10,24 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vidcls.cli.check import NoCheck, refuse_errors, refuse_without_cluster, require_all
-from vidcls.cli.common import AsJson, console, echo, print_json, say, times
+from vidcls.cli.common import AsJson, console, echo, print_json, say
 from vidcls.cli.queued import Cluster, Queued, as_words, queue_command
 from vidcls.errors import ExitCode, UserError
+from vidcls.signals import Signals
 
 if TYPE_CHECKING:
     from vidcls.evaluate.compare import Comparison
     from vidcls.evaluate.metrics import Metrics
+    from vidcls.evaluate.stored import Asked, Scoring
     from vidcls.launch.job import Job
     from vidcls.launch.profile import AnyProfile
     from vidcls.runs import Checkpoint, Run
     from vidcls.spec.sections import Split
+
+    Scored = tuple[Scoring, Metrics]
+
+_NAMED = 5
+_MAX_FOLDERS = 10
 
 
 def evaluate(
@@ -34,20 +42,22 @@ def evaluate(
     cluster: Cluster = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --cluster: print the script.")] = False,
     no_check: NoCheck = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Score again what is stored.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Score a split: logits, metrics, per-class table, confusion matrix; several runs are compared.
+
+    Logits of unchanged weights and data are shown as they are stored; on test that is a repeated look.
 
     Exit code 3 where some videos could not be scored; they are named.
     """
     if cluster is not None:
         words = ["evaluate", *map(str, runs), "--split", split, "--checkpoint", checkpoint]
-        words += as_words({"--device": device})
-        chosen = _with_checkpoint(runs, checkpoint)[0]
-        logs = _common_folder(chosen) / "logs"
-        job = Queued(words, name=f"evaluate {split}", log_dir=logs, cluster=cluster)
+        words += as_words({"--device": device, "--anew": anew})
+        plan, _ = _plan(runs, split, checkpoint, anew=anew)
+        chosen = list(dict.fromkeys(s.run for s in plan if s.stored is None))
         look = None if no_check else partial(_check, chosen, split)
-        queue_command(job, dry_run=dry_run, as_json=as_json, check=look)
+        _queue(words, chosen, split, cluster=cluster, dry_run=dry_run, as_json=as_json, check=look)
         return
     refuse_without_cluster(no_check)
     if dry_run:
@@ -55,30 +65,51 @@ def evaluate(
 
     from vidcls.evaluate.compare import compare
     from vidcls.evaluate.figures import draw_comparison
-    from vidcls.evaluate.run import as_evaluation
+    from vidcls.evaluate.stored import as_evaluation, points_of
 
-    found, skipped = _with_checkpoint(runs, checkpoint)
-    rows = _score(found, split, checkpoint, device=device)
+    plan, left_out = _plan(runs, split, checkpoint, anew=anew)
+    scored = _score(plan, split, device=device)
+    of_runs = list(dict.fromkeys(scoring.run for scoring in plan))
+    points = dict(zip(of_runs, points_of(of_runs), strict=True))
     comparison = compare(
-        [as_evaluation(run, which, split=split, metrics=metrics) for run, which, metrics in rows]
+        [as_evaluation(s, split=split, metrics=metrics, point=points[s.run]) for s, metrics in scored]
     )
     figure = None
-    if len(rows) > 1:
-        figure = _common_folder(found) / f"comparison-{split}.png"
+    if len(scored) > 1:
+        figure = _common_folder(of_runs) / f"comparison-{split}.png"
         draw_comparison(comparison, figure, say=say)
-    unscored = {
-        f"{run.folder}: {name}": why for run, which, _ in rows for name, why in _unscored(run, split, which)
-    }
+    unscored = {f"{s.run.folder}: {name}": why for s in plan for name, why in _unscored(s, split)}
     if as_json:
-        print_json(_plain(rows, split, comparison=comparison, unscored=unscored))
+        print_json(_plain(scored, split, comparison=comparison, unscored=unscored, left_out=left_out))
     else:
-        _render(rows, split, comparison=comparison, figure=figure)
+        _render(scored, split, comparison=comparison, figure=figure)
     for name, why in unscored.items():
         say(f"{name}: not scored: {why}")
-    for run in skipped:
-        say(f"{run.folder}: left out: no checkpoint {checkpoint!r} yet")
-    if unscored or skipped:
+    _say_left_out(left_out)
+    if unscored or left_out:
         raise typer.Exit(int(ExitCode.PARTLY_DONE))
+
+
+def _queue(
+    words: list[str],
+    runs: list[Run],
+    split: str,
+    *,
+    cluster: str,
+    dry_run: bool,
+    as_json: bool,
+    check: Callable[[AnyProfile, Job], None] | None,
+) -> None:
+    """Queue the scoring of runs; where all of it is stored there is nothing to queue."""
+    if runs:
+        logs = _common_folder(runs) / "logs"
+        job = Queued(words, name=f"evaluate {split}", log_dir=logs, cluster=cluster)
+        queue_command(job, dry_run=dry_run, as_json=as_json, check=check)
+    elif as_json:
+        print_json({"job": None, "log": None})
+    else:
+        echo("all of it is stored: nothing is queued; --anew scores it again")
+        echo("next: the same command without --cluster shows it")
 
 
 def _check(runs: list[Run], split: Split, profile: AnyProfile, job: Job) -> None:
@@ -88,49 +119,68 @@ def _check(runs: list[Run], split: Split, profile: AnyProfile, job: Job) -> None
     refuse_errors(check_evaluation(runs, split=split, profile=profile, job=job))
 
 
-def _score(
-    runs: list[Run], split: Literal["train", "val", "test"], checkpoint: str, *, device: str | None
-) -> list[tuple[Run, Checkpoint, Metrics]]:
-    from vidcls.cli.display import open_display
-    from vidcls.evaluate.run import evaluate
-    from vidcls.models.device import pick_device
+def _plan(
+    folders: list[Path], split: Split, checkpoint: Asked, *, anew: bool
+) -> tuple[list[Scoring], dict[Run, str]]:
+    """What is to be scored and what is stored; and why runs are left out. Before torch is loaded."""
+    from vidcls.runs import open_runs
 
-    place = pick_device(device)
-    rows: list[tuple[Run, Checkpoint, Metrics]] = []
-    with open_display() as display:
-        for run in runs:
-            wanted = _checkpoints(run, checkpoint)
+    found = open_runs(folders)
+    from vidcls.evaluate.stored import plan_scoring, refuse_other_data
+
+    plan, left_out = plan_scoring(found, split, checkpoint=checkpoint, anew=anew)
+    if not plan:
+        _say_left_out(left_out)
+        raise UserError(f"none of {len(left_out)} run(s) has a checkpoint or stored {split} logits")
+    refuse_other_data([scoring.run for scoring in plan])
+    return plan, left_out
+
+
+def _score(plan: list[Scoring], split: Split, *, device: str | None) -> list[Scored]:
+    """Score what is not stored; in the order of the plan."""
+    from vidcls.cli.display import open_display
+    from vidcls.evaluate.stored import show_again
+
+    missing: dict[Run, list[Checkpoint]] = {}
+    for scoring in plan:
+        if scoring.stored is None:
+            missing.setdefault(scoring.run, []).append(scoring.which)
+    computed: dict[tuple[Run, Checkpoint], Metrics] = {}
+    with Signals() as signals, open_display() as display:
+        if missing:
+            from vidcls.evaluate.run import evaluate
+            from vidcls.models.device import pick_device
+
+            place = pick_device(device)
+        for run, wanted in missing.items():
             results = evaluate(
                 run,
                 split=split,
                 checkpoints=wanted,
                 device=place,
                 say=display.say,
-                progress=display.stage,
+                progress=signals.heeding(display.stage),
             )
-            rows += [(run, which, metrics) for which, metrics in results.items()]
-    return rows
+            computed |= {(run, which): metrics for which, metrics in results.items()}
+        if num_stored := sum(scoring.stored is not None for scoring in plan):
+            display.say(f"{num_stored} of {len(plan)} shown as stored; --anew scores them again")
+        return [
+            (s, show_again(s, split, say=display.say) if s.stored is not None else computed[s.run, s.which])
+            for s in plan
+        ]
 
 
-def _with_checkpoint(folders: list[Path], checkpoint: str) -> tuple[list[Run], list[Run]]:
-    """The runs that have the checkpoint, and those that have not."""
-    from vidcls.runs import open_runs
-
-    runs = open_runs(folders)
-    found = [run for run in runs if _checkpoints(run, checkpoint)]
-    skipped = [run for run in runs if run not in found]
-    if not found:
-        names = ", ".join(str(run.folder) for run in skipped)
-        hint = "train it first; train.keep_last=true keeps the last checkpoint of a finished run"
-        raise UserError(f"{names}: no checkpoint {checkpoint!r}", hint=hint)
-    return found, skipped
-
-
-def _checkpoints(run: Run, asked: str) -> list[Checkpoint]:
-    from vidcls.runs import CHECKPOINTS
-
-    wanted = [which for which in CHECKPOINTS if asked in (which, "all")]
-    return [which for which in wanted if run.checkpoint_file(which).is_file()]
+def _say_left_out(left_out: dict[Run, str]) -> None:
+    """One line a reason: of a sweep a hundred trials may have the same."""
+    by_reason: dict[str, list[str]] = {}
+    for run, why in left_out.items():
+        by_reason.setdefault(why, []).append(str(run.folder))
+    for why, names in by_reason.items():
+        if len(names) == 1:
+            say(f"{names[0]}: left out: {why}")
+            continue
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        say(f"{len(names)} runs left out: {why}: {', '.join(names[:_NAMED])}{more}")
 
 
 def _common_folder(runs: list[Run]) -> Path:
@@ -139,60 +189,69 @@ def _common_folder(runs: list[Run]) -> Path:
     return Path(commonpath([str(run.folder.parent) for run in runs]))
 
 
-def _unscored(run: Run, split: str, which: Checkpoint) -> list[tuple[str, str]]:
+def _unscored(scoring: Scoring, split: str) -> list[tuple[str, str]]:
     from vidcls.evaluate.predictions import load_predictions
 
-    return list(load_predictions(run.predictions_file(split, which)).unscored.items())
+    return list(load_predictions(scoring.run.predictions_file(split, scoring.which)).unscored.items())
 
 
 def _plain(
-    rows: list[tuple[Run, Checkpoint, Metrics]],
+    rows: list[Scored],
     split: str,
     *,
     comparison: Comparison,
     unscored: dict[str, str],
+    left_out: dict[Run, str],
 ) -> dict[str, object]:
     from dataclasses import asdict
 
+    from vidcls.evaluate.stored import differences_of
+
+    points = differences_of([scoring.run for scoring, _ in rows])
     evaluations = [
         {
-            "run": str(run.folder),
-            "checkpoint": which,
+            "run": str(scoring.run.folder),
+            "checkpoint": scoring.which,
+            "point": point,
+            "stored": scoring.stored is not None,
             "leak_state": shown.leak_state,
             "num_videos": metrics.num_videos,
             "metrics": metrics.named(split),
             "per_class": [asdict(row) for row in metrics.per_class],
         }
-        for (run, which, metrics), shown in zip(rows, comparison.rows, strict=True)
+        for (scoring, metrics), shown, point in zip(rows, comparison.rows, points, strict=True)
     ]
     content: dict[str, object] = {
         "split": split,
         "evaluations": evaluations,
         "verdict": comparison.verdict,
         "unscored": unscored,
+        "left_out": {str(run.folder): why for run, why in left_out.items()},
     }
     if split == "test":
         from vidcls.evaluate.ledger import ledger_of
 
-        content["test_openings"] = {str(run.folder): ledger_of(run).count for run, _, _ in rows}
+        ledgers = {str(scoring.run.folder): ledger_of(scoring.run) for scoring, _ in rows}
+        content["test_openings"] = {name: ledger.count for name, ledger in ledgers.items()}
+        content["test_repeats"] = {name: ledger.num_repeats for name, ledger in ledgers.items()}
     return content
 
 
-def _render(
-    rows: list[tuple[Run, Checkpoint, Metrics]], split: str, *, comparison: Comparison, figure: Path | None
-) -> None:
-    from vidcls.cli.evaluate_tables import class_table, comparison_table
+def _render(rows: list[Scored], split: str, *, comparison: Comparison, figure: Path | None) -> None:
+    from vidcls.cli.evaluate_tables import class_table, comparison_table, openings
     from vidcls.evaluate.ledger import ledger_of
 
     screen = console()
     if len(rows) == 1:
-        screen.print(class_table(rows[0][2], leak_state=comparison.rows[0].leak_state))
+        screen.print(class_table(rows[0][1], leak_state=comparison.rows[0].leak_state))
     screen.print(comparison_table(comparison))
-    for run, which, _ in rows:
-        echo(f"{run.report_dir(split, which)}/")
+    for scoring, _ in rows[:_MAX_FOLDERS]:
+        echo(f"{scoring.run.report_dir(split, scoring.which)}/")
+    if len(rows) > _MAX_FOLDERS:
+        echo(f"and {len(rows) - _MAX_FOLDERS} more; --json names all")
     if figure is not None:
         echo(str(figure))
     if split == "test":
-        ledgers = {ledger_of(run).path: ledger_of(run) for run, _, _ in rows}
-        for path, ledger in ledgers.items():
-            echo(f"the test split of this data was opened {times(ledger.count)} so far: {path}")
+        ledgers = {ledger_of(scoring.run).path: ledger_of(scoring.run) for scoring, _ in rows}
+        for ledger in ledgers.values():
+            echo(openings(ledger))

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from rich import box
 
+from vidcls.cli.common import times
 from vidcls.cli.screen import Table
 
 if TYPE_CHECKING:
     from vidcls.evaluate.compare import Comparison
+    from vidcls.evaluate.ledger import Ledger
     from vidcls.evaluate.metrics import Metrics
 
 _COLUMNS = {"top1": "top-1", "top5": "top-5", "mean_class_acc": "class acc", "macro_f1": "macro F1"}
@@ -50,6 +52,13 @@ def class_table(metrics: Metrics, *, leak_state: str) -> Table:
         values = (row.precision, row.recall, row.f1)
         table.add_row(row.name, str(row.support), *(_percent(value) for value in values))
     return table
+
+
+def openings(ledger: Ledger) -> str:
+    """How often the test split was opened, in a line."""
+    repeats = ledger.num_repeats
+    again = f" ({repeats} of them a repeated look at a stored result)" if repeats else ""
+    return f"the test split of this data was opened {times(ledger.count)} so far{again}: {ledger.path}"
 
 
 def _percent(share: float | None) -> str:

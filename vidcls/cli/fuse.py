@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vidcls.cli.common import AsJson, console, echo, print_json, say, shown, times
+from vidcls.cli.common import AsJson, console, echo, print_json, say, shown
 from vidcls.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
@@ -41,13 +41,15 @@ def fuse(
     Predictions and report are stored as those of a run. Under --tune val each val video is scored with
     weights tuned on videos of other groups. Exit code 3 where some videos have no logits; they are named.
     """
-    from vidcls.evaluate.fuse import Plan, as_dict
-    from vidcls.evaluate.fuse import fuse as fuse_runs
     from vidcls.runs import open_runs
 
     found = tuple(open_runs(runs))
     if len(found) < 2:
         raise UserError(f"{found[0].folder}: one run alone has nothing to be fused with", hint="name another")
+
+    from vidcls.evaluate.fuse import Plan, as_dict
+    from vidcls.evaluate.fuse import fuse as fuse_runs
+
     given = _parsed(weights, names=[str(run.folder) for run in found]) if weights is not None else ()
     if given and tune:
         raise UserError("--weights has no effect under --tune, which chooses them", hint="give one of them")
@@ -90,10 +92,11 @@ def _render(fusion: Fusion, plan: Plan, *, per_class: bool) -> None:
         echo(line)
     echo(f"{shown(Run(fusion.folder).report_dir(plan.split, plan.checkpoint))}/")
     if plan.split == "test":
+        from vidcls.cli.evaluate_tables import openings
         from vidcls.evaluate.ledger import ledger_of
 
-        for path, count in {ledger_of(run).path: ledger_of(run).count for run in plan.runs}.items():
-            echo(f"the test split of this data was opened {times(count)} so far: {path}")
+        for ledger in {ledger_of(run).path: ledger_of(run) for run in plan.runs}.values():
+            echo(openings(ledger))
 
 
 def _remarks(fusion: Fusion, plan: Plan) -> list[str]:

@@ -113,12 +113,14 @@ def _name(data: Path) -> str:
 
 
 def _make(data: Path, *, folder: Path, name: str, recipe: Literal["auto"] | Recipe) -> FirstExperiment:
-    from vidcls.campaign.first_experiment import first_experiment
     from vidcls.data.leaks.state import leak_state
-    from vidcls.models.device import pick_device
 
     store_dir = folder / "store"
-    scan = _look(data, store_dir)
+    scan = _look(data, store_dir)  # before torch is loaded
+
+    from vidcls.campaign.first_experiment import first_experiment
+    from vidcls.models.device import pick_device
+
     if recipe == "auto":
         has_gpu = pick_device().type == "cuda"
         recipe = "few_videos_finetune" if has_gpu else "few_videos"

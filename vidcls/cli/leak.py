@@ -6,10 +6,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidcls.cli.common import AsJson, DataFile, SpecArgs, console, load_one, print_json, say, split_args
+from vidcls.cli.common import (
+    AsJson,
+    DataFile,
+    Force,
+    SpecArgs,
+    console,
+    load_one,
+    print_json,
+    refuse_missing_data,
+    say,
+    split_args,
+)
+from vidcls.cli.queued import Cluster, as_words
+from vidcls.cli.queued_trainings import queue_trainings, refuse_beside_queue
+from vidcls.cli.study_files import Out, refuse_written, write_study
+from vidcls.errors import UserError
 
 if TYPE_CHECKING:
     from vidcls.campaign.leak import Inflation
+
+_NAME = "leak"
 
 
 def leak(
@@ -22,33 +39,51 @@ def leak(
         bool,
         typer.Option("--accept-code", help="Go on although the code, or a package that computes, changed."),
     ] = False,
+    cluster: Cluster = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --cluster: print the scripts.")] = False,
+    out: Out = None,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Train one spec on a leaking and on a group-disjoint split of the same videos: the inflation.
 
     Only train and val videos are read; equal sizes, class by class. Give the same command again to go on.
+    With --cluster each training is a job; without it, afterwards, the same command gathers them.
     """
     loaded = load_one(args, data_file)  # mistakes are told with their place before torch is loaded
+    refuse_written(out, _NAME, force=force)
+    refuse_beside_queue(cluster, dry_run=dry_run, out=out, as_json=as_json)
+    if cluster is not None and restart:
+        raise UserError(
+            "--restart begins anew each time a job is queued again", hint="move the old runs away"
+        )
+    refuse_missing_data(loaded)
 
-    from vidcls.campaign.leak import measure_leak
-    from vidcls.cli.display import open_display
-    from vidcls.train.start import Options
+    from vidcls.campaign.leak import design, measure_leak
 
     _, overrides = split_args(args)
     first = loaded.spec.seed
-    found = measure_leak(
-        loaded.path,
-        overrides,
-        seeds=range(first, first + seeds),
-        data_file=data_file,
-        options=Options(device=device, restart=restart, accept_code=accept_code),
-        display=open_display,
-        say=say,
-    )
+    planned = design(loaded.path, overrides, seeds=range(first, first + seeds), data_file=data_file)
+    if cluster is not None:
+        given = as_words({"--data": data_file, "--device": device, "--accept-code": accept_code})
+        each = [training for pair in planned.pairs.values() for training in pair]
+        trainings = [(one.loaded, [str(loaded.path), *one.overrides, *given]) for one in each]
+        queue_trainings(trainings, cluster=cluster, dry_run=dry_run)
+        return
+
+    from vidcls.cli.display import open_display
+    from vidcls.train.start import Options
+
+    options = Options(device=device, restart=restart, accept_code=accept_code)
+    found = measure_leak(planned, options=options, display=open_display, say=say)
+    content = _plain(found)
     if as_json:
-        print_json(_plain(found))
+        print_json(content)
     else:
         _render(found)
+    if out is not None:
+        pairs = [{"seed": pair.seed, "leaky": pair.leaky, "clean": pair.clean} for pair in found.pairs]
+        write_study(out, _NAME, content=content, tables={"pairs": pairs}, head=_verdict(found), say=say)
 
 
 def _plain(found: Inflation) -> dict[str, object]:
@@ -83,11 +118,14 @@ def _render(found: Inflation) -> None:
     screen = console()
     screen.print("val top-1 of the best epoch, train and val videos only, equal sizes class by class")
     screen.print(table)
+    screen.print(_verdict(found), soft_wrap=True)
+
+
+def _verdict(found: Inflation) -> str:
     whose = "the data's own split" if found.is_own_split else "a split drawn at random"
     clear = "" if found.low > 0 else ": no inflation shown"
-    screen.print(
+    return (
         f"{whose} inflates val top-1 by {100 * found.mean:+.1f} points "
         f"(95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f}, {len(found.pairs)} pairs, "
-        f"each with a group-disjoint split of its own){clear}",
-        soft_wrap=True,
+        f"each with a group-disjoint split of its own){clear}"
     )

@@ -61,11 +61,12 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show the tensor flow of a spec's model for one clip, its parameters and GFLOPs."""
+    loaded = load_one(args, data_file)
+
     from dataclasses import asdict
 
     from vidcls.models.describe import describe
 
-    loaded = load_one(args, data_file)
     spec = loaded.spec
     with loaded.placed():
         summary = describe(spec.model, clip=spec.clip, num_classes=classes)

@@ -9,6 +9,7 @@ import typer
 
 from vidcls.cli.common import AsJson, console, emit, print_json, say
 from vidcls.errors import ExitCode, UserError
+from vidcls.signals import Signals
 from vidcls.text import csv_path, printable, spreadsheet_cell
 
 if TYPE_CHECKING:
@@ -32,12 +33,19 @@ def predict(
     if as_json and as_csv:
         raise UserError("--json and --csv exclude each other")
 
+    from vidcls.runs import Run
+
+    Run.open(run).existing_checkpoint(checkpoint)
+    for path in videos:
+        if not path.exists():
+            raise UserError(f"{path}: no such file or folder")
+
     import vidcls
     from vidcls.cli.display import open_display
 
     predictor = vidcls.load(run, checkpoint=checkpoint, device=device)
-    with open_display() as display:
-        predictions = predictor.predict(videos, progress=display.stage)
+    with Signals() as signals, open_display() as display:
+        predictions = predictor.predict(videos, progress=signals.heeding(display.stage))
     if as_json:
         print_json([_plain(prediction, top) for prediction in predictions])
     elif as_csv:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vidcls.cli.common import AsJson, console, emit, print_json, say
+from vidcls.cli.runs_table import Table, part_of
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from vidcls.runs import Run
 
 app = typer.Typer(no_args_is_help=True, help="List runs and show what is known of one.")
@@ -17,31 +21,69 @@ app = typer.Typer(no_args_is_help=True, help="List runs and show what is known o
 
 @app.command()
 def ls(
-    folder: Annotated[Path, typer.Argument(help="Folder of runs.")] = Path("runs"), as_json: AsJson = False
+    folder: Annotated[Path, typer.Argument(help="Folder of runs.")] = Path("runs"),
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Trials of sweeps, folds and arms of studies as well.")
+    ] = False,
+    sort: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Order by a value or setting; -KEY: largest first.")
+    ] = None,
+    conditions: Annotated[
+        list[str] | None,
+        typer.Option("--filter", metavar="KEY=VALUE", help="Only those; also != < <= > >=, and again."),
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(metavar="KEY,KEY...", help="What to show: run,val_top1,optim.lr,val/loss")
+    ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """List runs: state, val top-1, epochs, time, and the settings in which they differ."""
-    from rich.table import Column
-
-    from vidcls.cli.screen import Table
     from vidcls.errors import UserError, VidclsError
+    from vidcls.evaluate.stored import differences_of
     from vidcls.runs import find_runs
 
     runs = find_runs(folder)
     if not runs and not folder.is_dir():
         raise UserError(f"{folder}: no such folder", hint="vidcls runs ls FOLDER, the runs_dir of your specs")
-    rows, readable = [], []
+    table, readable = Table(), []
+    hidden: Counter[str] = Counter()
     for run in runs:
         try:
-            rows.append(_row(run))
+            part = None if show_all else part_of(run, folder)
+            if part is not None:
+                hidden[part] += 1
+                continue
+            table.add(_row(run), _known(run))
             readable.append(run)
         except VidclsError as error:
             say(f"{run.folder}: left out: {error.message}")
-    for row, varying in zip(rows, _varying(readable), strict=True):
+    for row, varying in zip(table.rows, differences_of(readable), strict=True):
         row["differences"] = varying
+    table.choose(conditions or [])
+    if sort is not None:
+        table.sort(sort)
+    chosen = None if columns is None else table.columns([name.strip() for name in columns.split(",")])
     if as_json:
-        print_json(rows)
+        print_json(table.rows if chosen is None else chosen)
         return
-    table = Table(
+    nothing = f"none of {len(readable)} runs fits" if readable else f"no runs below {folder}"
+    console().print(_rendered(table.rows, chosen) if table.rows else nothing)
+    if hidden:
+        kinds = {"sweep": "trials of sweeps", "study": "runs of studies"}
+        say(f"not shown: {', '.join(f'{n} {kinds[kind]}' for kind, n in hidden.items())}; --all shows them")
+
+
+def _rendered(rows: list[dict[str, Any]], chosen: list[dict[str, Any]] | None) -> RenderableType:
+    from rich.table import Column
+
+    from vidcls.cli import screen
+
+    if chosen is not None:
+        shown = screen.Table(*(Column(name, overflow="fold") for name in chosen[0]), box=None)
+        for row in chosen:
+            shown.add_row(*("" if value is None else str(_short(value)) for value in row.values()))
+        return shown
+    shown = screen.Table(
         Column("run", overflow="fold"),
         "state",
         "val top-1",
@@ -53,7 +95,7 @@ def ls(
     )
     for row in rows:
         top1 = row["val_top1"]
-        table.add_row(
+        shown.add_row(
             row["run"],
             row["state"],
             "" if top1 is None else f"{top1:.1%}",
@@ -62,7 +104,20 @@ def ls(
             f"{row['elapsed_s'] / 60:.1f} min",
             " ".join(f"{key}={value}" for key, value in row["differences"].items()),
         )
-    console().print(table if rows else f"no runs below {folder}")
+    return shown
+
+
+def _short(value: Any) -> Any:
+    return f"{value:.4g}" if isinstance(value, float) else value
+
+
+def _known(run: Run) -> dict[str, Any]:
+    """The settings and metrics of a run, by name."""
+    from vidcls.spec.fingerprint import identity
+    from vidcls.spec.show import flatten
+
+    spec, status = run.spec(), run.status()
+    return {**flatten(identity(spec)), "seed": spec.seed, **(status.metrics if status else {})}
 
 
 @app.command()
@@ -102,21 +157,3 @@ def _row(run: Run) -> dict[str, Any]:
         "num_epochs": run.spec().train.epochs,
         "elapsed_s": status.elapsed_s if status else 0.0,
     }
-
-
-def _varying(runs: list[Run]) -> list[dict[str, Any]]:
-    """Of each run, the settings that are not the same in all runs of its name."""
-    from vidcls.spec.fingerprint import identity
-    from vidcls.spec.show import flatten
-
-    settings = [{**flatten(identity(run.spec())), "seed": run.spec().seed} for run in runs]
-    result = []
-    for run, mine in zip(runs, settings, strict=True):
-        peers = [
-            other
-            for peer, other in zip(runs, settings, strict=True)
-            if peer.folder.parent == run.folder.parent
-        ]
-        keys = [key for key in mine if any(peer.get(key) != mine[key] for peer in peers)]
-        result.append({key: mine[key] for key in keys})
-    return result

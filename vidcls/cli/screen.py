@@ -24,8 +24,13 @@ class Screen(Console):
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
-        if not self.is_terminal:
+        if not self.is_live:
             self.width = _FILE_WIDTH
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a bar can move here; under FORCE_COLOR rich takes a pipe for a terminal too."""
+        return self.file.isatty()
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Text as rich shows it, of what `print` and cells of any table are given."""

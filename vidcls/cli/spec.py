@@ -63,16 +63,20 @@ def show(
 
 @app.command()
 def diff(
-    a: Annotated[Path, typer.Argument(metavar="A", help="A spec file or a run folder.")],
+    a: Annotated[
+        Path, typer.Argument(metavar="A", help="A spec file, a run, or a folder that holds one run.")
+    ],
     b: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
     as_json: AsJson = False,
 ) -> None:
     """Show the settings in which two specs differ, defaults included."""
     from vidcls.cli.screen import Table
+    from vidcls.runs import Run
     from vidcls.spec.load import load_spec
     from vidcls.spec.show import differences, plain
 
-    paths = [path / "spec.yaml" if path.is_dir() else path for path in (a, b)]
+    is_spec = [path.is_file() or path.suffix in (".yaml", ".yml") for path in (a, b)]
+    paths = [p if is_file else Run.open(p).spec_file for p, is_file in zip((a, b), is_spec, strict=True)]
     rows = differences(*(plain(load_spec(path).spec) for path in paths))
     if as_json:
         print_json([{"key": key, "a": left, "b": right} for key, left, right in rows])

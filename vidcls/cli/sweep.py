@@ -81,7 +81,9 @@ def launch(
     asha: Annotated[bool, typer.Option("--asha", help="Train on only the best of each rung.")] = False,
     repeats: Annotated[int, typer.Option(min=1, max=1000, help="Seeds for each point.")] = 1,
     per_gpu: Annotated[int, typer.Option(min=1, max=1000, help="Trials at once in one task.")] = 1,
-    keep: Annotated[int, typer.Option(min=0, max=10**6, help="Weights are kept of so many of the best.")] = 3,
+    keep: Annotated[
+        int, typer.Option(min=0, max=10**6, help="Weights are kept of so many of the best configurations.")
+    ] = 3,
     attempts: Annotated[int, typer.Option(min=1, max=1000, help="Crashes until a trial has failed.")] = 3,
     max_hours: Annotated[
         float | None, typer.Option(min=1e-6, max=10**6, help="All workers end so many hours from now.")

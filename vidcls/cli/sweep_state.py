@@ -181,16 +181,22 @@ def best(
     runs = [str(run.folder) for trial in winner.trials if (run := sweep.run_of(trial)) is not None]
     seeds = f"over {len(winner.trials)} seed(s)"
     leaks = f"leak state: {winner.leak_state}"
-    head = f"# {metric} {winner.value:.4f} {seeds}, {leaks}; trial {first.number} of {search.name}.\n"
+    told = "" if winner.paused_at is None else f", after {winner.paused_at} epochs: paused at that rung"
+    head = f"# {metric} {winner.value:.4f} {seeds}, {leaks}; trial {first.number} of {search.name}{told}.\n"
     content = head + to_yaml(winner.spec)
     refuse_overwrite(path, option="--out", force=force, content=content)
     write_text(path, content)
     if as_json:
         point = dict(first.point)
         found = {"metric": metric, "value": winner.value, "leak_state": winner.leak_state}
+        found |= {"trial": first.number, "paused_at": winner.paused_at}
         print_json({"file": str(path), **found, "point": point, "runs": runs})
         return
     echo(f"{path}: {metric} {winner.value:.4f}, mean of {len(winner.trials)} seed(s), {leaks}")
+    if winner.paused_at is not None:
+        echo(
+            f"  no trial is finished: trial {first.number} is the best that waits, {told.removeprefix(', ')}"
+        )
     for path_of_run in runs:
         echo(f"  trained as {shown(Path(path_of_run))}")
     echo(f"next: vidcls train {path}")

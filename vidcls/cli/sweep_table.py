@@ -28,7 +28,8 @@ def render(overview: Overview) -> RenderableType:
     parts: list[RenderableType] = [styled(_headline(overview), "bold"), _counts(overview)]
     if overview.best:
         parts.append(f"leak state of the data: {overview.leak_state}")
-        parts.append(_trials("best so far", overview.best, overview.metric))
+        title = "best so far" if overview.best[0].state == "finished" else "best so far, none finished"
+        parts.append(_trials(title, overview.best, overview.metric))
     if overview.running:
         parts.append(_trials("running", overview.running, overview.metric))
     if overview.failed:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidcls.cli.check import NoCheck, look_before_queueing, refuse_without_cluster, require_all
-from vidcls.cli.common import AsJson, DataFile, SpecArgs, echo, load_one, print_json
+from vidcls.cli.common import AsJson, DataFile, SpecArgs, echo, load_one, print_json, refuse_missing_data
 from vidcls.cli.queued import Cluster, Queued, as_words, queue_command
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def train(
         queue_command(job, dry_run=dry_run, as_json=as_json, check=look)
         return
     refuse_without_cluster(no_check)
+    refuse_missing_data(loaded)
 
     from vidcls.cli.display import open_display
     from vidcls.evaluate.leaks import leaks_of
@@ -76,7 +77,7 @@ def train(
         return
     if outcome.already_finished:
         echo(f"{run.folder}: finished already; --restart trains it anew")
-    top1 = status.metrics.get("val/top1", float("nan"))
+    top1 = status.metrics["val/top1"]
     at = f"at epoch {status.best_epoch}/{status.num_epochs}"
     echo(f"best val top-1 {top1:.1%} (leak state: {leak_state}) {at}  {run.folder}")
     echo(f"next: vidcls evaluate {run.folder}   or look at {run.folder}/report/")

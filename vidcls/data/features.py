@@ -1,9 +1,11 @@
 """The feature store: what frozen backbones give of the fixed views of each video, computed once.
 
-    store_dir/features/<key>/index.json    what it was computed from; the videos; checksums of the other files
-    store_dir/features/<key>/leaf-0.npy    float32 [N, V, ...]: N videos in the order of the index, V views
-    store_dir/features/<key>/leaf-1.npy    the same of the second backbone, if there is one
-    store_dir/features/<key>/flips.npy     bool [N, V]: whether a view is mirrored
+    <folder>/<key>/index.json    what it was computed from; the videos; checksums of the other files
+    <folder>/<key>/leaf-0.npy    float32 [N, V, ...]: N videos in the order of the index, V views
+    <folder>/<key>/leaf-1.npy    the same of the second backbone, if there is one
+    <folder>/<key>/flips.npy     bool [N, V]: whether a view is mirrored
+
+The folder is `features` in the store for train and val; for the sealed test it is that of its ledger.
 
 The key covers all that changes a feature: weights, good videos, clip, views, releases of the packages. Blocks
 of videos are written one after the other into `<key>.partial`, which is renamed once all are there: a reader
@@ -79,15 +81,15 @@ class FeatureStore:
     """The features of a set of videos under one network, clip section and set of views.
 
     Args:
-        store_dir: Folder of stores and caches.
+        folder: Folder of such stores.
         identity: All that changes a feature, as JSON holds it.
     """
 
-    def __init__(self, store_dir: Path, *, identity: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, *, identity: Mapping[str, Any]) -> None:
         self._identity = {"version": _VERSION, "releases": releases(COMPUTING), **identity}
         text = json.dumps(self._identity, sort_keys=True)
         key = hashlib.blake2b(text.encode(errors="surrogateescape"), digest_size=16).hexdigest()
-        self.path = store_dir / "features" / key
+        self.path = folder / key
 
     def is_published(self) -> bool:
         """Whether the store is there."""

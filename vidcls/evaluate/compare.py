@@ -19,6 +19,8 @@ class Evaluation:
         num_videos: How many videos were scored.
         metrics: By bare name: `loss top1 top5 mean_class_acc macro_f1`.
         val_top1: Top-1 of the same checkpoint on val, if it is known.
+        point: The settings in which it differs from the others of its experiment; empty where that tells
+            nothing.
     """
 
     run: str
@@ -29,11 +31,14 @@ class Evaluation:
     num_videos: int
     metrics: Mapping[str, float]
     val_top1: float | None
+    point: str = ""
 
     @property
     def label(self) -> str:
         """What tells it from the others."""
-        return f"{self.run}/{self.checkpoint}"
+        if not self.point:
+            return f"{self.run}/{self.checkpoint}"
+        return f"{self.run.partition('/')[0]}: {self.point} ({self.checkpoint})"
 
 
 @dataclass(frozen=True)

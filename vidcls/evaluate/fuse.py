@@ -125,8 +125,9 @@ def fuse(plan: Plan, *, folder: Path | None = None, say: Say) -> Fusion:
     shown = on_val
     if plan.split == "test":
         shown = load_together(plan.runs, "test", checkpoint=plan.checkpoint)
+        was_seen = Run(folder).predictions_file("test", plan.checkpoint).is_file()
         for ledger in {ledger_of(run).path: ledger_of(run) for run in plan.runs}.values():
-            ledger.append(run=str(folder), checkpoint=plan.checkpoint)
+            ledger.append(run=str(folder), checkpoint=plan.checkpoint, repeated=was_seen)
     logits = _logits(shown)
     groups, unit = groups_of(plan.runs[0], shown[0].ids)
     plain = _with_logits(shown[0], pooled(logits, weights))

@@ -23,12 +23,14 @@ class Opening:
         who: `user@host`.
         run: The run that was scored.
         checkpoint: Which of its checkpoints.
+        repeated: Whether it was a look at a result that was stored already: nothing new was learned.
     """
 
     when: str
     who: str
     run: str
     checkpoint: str
+    repeated: bool = False
 
 
 class Ledger:
@@ -42,14 +44,23 @@ class Ledger:
         """The ledger of the videos with this hash, beside the caches of their manifest."""
         return cls(store_dir / "ledgers" / f"{manifest_hash}.jsonl")
 
-    def append(self, *, run: str, checkpoint: str) -> Opening:
+    def append(self, *, run: str, checkpoint: str, repeated: bool = False) -> Opening:
         """Notes an opening, on disk when it returns. Call before the first test video is scored.
+
+        Args:
+            run: Folder of the run.
+            checkpoint: Which of its checkpoints.
+            repeated: Whether a stored result is shown again.
 
         Raises:
             VidclsError: It cannot be noted; then the split must stay closed.
         """
         opening = Opening(
-            when=datetime.now(UTC).isoformat(timespec="seconds"), who=_who(), run=run, checkpoint=checkpoint
+            when=datetime.now(UTC).isoformat(timespec="seconds"),
+            who=_who(),
+            run=run,
+            checkpoint=checkpoint,
+            repeated=repeated,
         )
         # The newline in front ends a line that another process died in; empty lines are skipped on reading.
         line = f"\n{json.dumps(asdict(opening))}\n".encode()
@@ -74,6 +85,19 @@ class Ledger:
     def count(self) -> int:
         """How often the split was opened; a line that cannot be read counts as well."""
         return len(self._lines())
+
+    @property
+    def num_repeats(self) -> int:
+        """How many of them were looks at a result that was stored already."""
+        return sum(opening.repeated for opening in self.entries())
+
+    @property
+    def features_dir(self) -> Path:
+        """Folder of the features of these test videos, apart from those that training reads.
+
+        Only who has noted an opening may open it.
+        """
+        return self.path.with_suffix(".features")
 
     def entries(self) -> tuple[Opening, ...]:
         """All readable openings, oldest first."""

@@ -38,11 +38,14 @@ class Interval:
         value: As observed.
         low: Lower end.
         high: Upper end.
+        p_value: Of the hypothesis that there is no difference, two-sided: the share of resamples on the other
+            side of zero, twice.
     """
 
     value: float
     low: float
     high: float
+    p_value: float
 
     @property
     def is_clear(self) -> bool:
@@ -137,5 +140,19 @@ def mean_interval(differences: Floats, groups: Sequence[str]) -> Interval | None
     rng, even = generator("bootstrap", len(names)), np.full(len(names), 1 / len(names))
     # One after another, as many groups would fill the memory.
     draws = (rng.multinomial(len(names), even) for _ in range(_NUM_RESAMPLES))
-    low, high = np.quantile([(counts @ sums) / (counts @ sizes) for counts in draws], _INTERVAL)
-    return Interval(float(differences.mean()), float(low), float(high))
+    means = np.array([(counts @ sums) / (counts @ sizes) for counts in draws])
+    low, high = np.quantile(means, _INTERVAL)
+    # One is added: no resampling of so many times can show a smaller probability (Davison and Hinkley 1997).
+    beyond = 1 + min(int((means <= 0).sum()), int((means >= 0).sum()))
+    p_value = min(1.0, 2 * beyond / (len(means) + 1))
+    return Interval(float(differences.mean()), float(low), float(high), p_value)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Probabilities that hold for all comparisons together (Holm 1979, Scand. J. Statist. 6:65)."""
+    order = sorted(range(len(p_values)), key=lambda number: p_values[number])
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, number in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[number]))
+        adjusted[number] = largest
+    return adjusted

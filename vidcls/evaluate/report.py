@@ -15,14 +15,20 @@ from vidcls.evaluate.predictions import Predictions
 from vidcls.files import write_json, write_text
 from vidcls.text import printable, spreadsheet_cell
 
+METRICS_FILE = "metrics.json"
+"""The last file of a report: where it is, the report is complete."""
 
-def write_report(predictions: Predictions, folder: Path, *, leak_state: str, say: Say) -> Metrics:
+
+def write_report(
+    predictions: Predictions, folder: Path, *, leak_state: str, checkpoint_digest: str | None = None, say: Say
+) -> Metrics:
     """Writes `metrics.json`, `per_class.csv`, `confusion.csv` and `confusion.png`.
 
     Args:
         predictions: What to report on.
         folder: Made if need be; files of an earlier report are replaced.
         leak_state: Of the data, for the split.
+        checkpoint_digest: Of the file of the checkpoint; None where several were fused, or it is removed.
         say: Told which table or figure could not be written; that raises nothing.
 
     Raises:
@@ -30,7 +36,6 @@ def write_report(predictions: Predictions, folder: Path, *, leak_state: str, say
     """
     metrics = predictions.metrics()
     split, classes = predictions.split, predictions.classes
-    # The numbers come last: where they are, the report is complete.
     _write_csv(
         folder / "per_class.csv",
         [f.name for f in fields(ClassMetrics)],
@@ -48,11 +53,12 @@ def write_report(predictions: Predictions, folder: Path, *, leak_state: str, say
         say=say,
     )
     write_json(
-        folder / "metrics.json",
+        folder / METRICS_FILE,
         {
             "split": split,
             "checkpoint": predictions.checkpoint,
             "manifest_hash": predictions.manifest_hash,
+            "checkpoint_digest": checkpoint_digest,
             "leak_state": leak_state,
             "num_videos": metrics.num_videos,
             "metrics": metrics.named(split),

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from vidcls.errors import UserError, VidclsError
+from vidcls.errors import VidclsError
 from vidcls.models.build import build
 from vidcls.models.video_model import VideoModel
-from vidcls.runs import CHECKPOINTS, Checkpoint, Run
+from vidcls.runs import Checkpoint, Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.sections import Clip
 
@@ -65,14 +65,8 @@ def restore(run: Run, which: Checkpoint, device: torch.device) -> Restored:
     Raises:
         UserError: If the run has no such checkpoint, naming those that it has.
     """
-    path = run.checkpoint_file(which)
-    try:
-        content = read_checkpoint(path)
-    except FileNotFoundError:
-        have = [name for name in CHECKPOINTS if run.checkpoint_file(name).is_file()]
-        there = f"it has: {', '.join(have)}" if have else "it has none yet"
-        hint = "train.keep_last=true keeps the last one of a finished run" if which == "last" else None
-        raise UserError(f"{run.folder}: no checkpoint {which!r}; {there}", hint=hint) from None
+    path = run.existing_checkpoint(which)
+    content = read_checkpoint(path)
     try:
         spec = Spec.model_validate_json(json.dumps(content["spec"]))
         clip = Clip.model_validate_json(json.dumps(content["clip"]))

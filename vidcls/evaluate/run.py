@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
 from vidcls.data.batches import Clips
 from vidcls.data.feature_clips import FeatureClips
-from vidcls.data.manifest import Manifest, load_manifest
+from vidcls.data.manifest import Manifest
 from vidcls.errors import UserError
-from vidcls.evaluate.compare import Evaluation
-from vidcls.evaluate.inputs import Reading, open_scored
+from vidcls.evaluate.inputs import open_scored, open_sealed
 from vidcls.evaluate.leaks import leaks_of
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.metrics import Metrics
-from vidcls.evaluate.predictions import Predictions, load_predictions
+from vidcls.evaluate.predictions import Predictions
+from vidcls.evaluate.reading import Reading
 from vidcls.evaluate.report import write_report
 from vidcls.evaluate.restore import restore
 from vidcls.evaluate.score import score
+from vidcls.evaluate.stored import checkpoint_digest, data_of
 from vidcls.models.device import pin
 from vidcls.runs import Checkpoint, Run
 from vidcls.spec.sections import Split
@@ -43,19 +43,10 @@ def evaluate(
     Raises:
         UserError: If the data is not that of the run, the split is empty, or a checkpoint is missing.
     """
-    spec, provenance = run.spec(), run.provenance()
-    # From wherever this is called: the run knows its data by its absolute path.
-    data = spec.data.model_copy(update={"root": provenance["data_root"]})
-    spec = spec.model_copy(update={"data": data, "store_dir": provenance["store_dir"]})
-    manifest = load_manifest(data, cache_dir=Path(spec.store_dir))
-    if manifest.hash != provenance["manifest"]["hash"]:
-        raise UserError(
-            f"{run.folder}: {manifest.root} is no longer the data that this run was trained on",
-            hint=f"vidcls data scan {manifest.root} shows what is there; put it back, or train anew",
-        )
+    spec, manifest = data_of(run)
     if not manifest.split(split):
         raise UserError(f"{manifest.root}: no videos in split {split}")
-    pin(threads=provenance["threads"], deterministic=spec.train.deterministic)
+    pin(threads=run.provenance()["threads"], deterministic=spec.train.deterministic)
     for which in checkpoints:
         # A missing checkpoint is found out before the seal is broken.
         restored = restore(run, which, device)
@@ -63,32 +54,18 @@ def evaluate(
             ledger_of(run).append(run=str(run.folder), checkpoint=which)
     # What is frozen whole is the same in all checkpoints.
     reading = Reading(spec, restored.clip, manifest, restored.model, device)
-    with open_scored(reading, split, say=say, progress=progress) as clips:
+    opened = (
+        open_sealed(reading, ledger_of(run).features_dir, say=say, progress=progress)
+        if split == "test"
+        else open_scored(reading, say=say, progress=progress)
+    )
+    with opened as clips:
         return {
             which: evaluate_open(
                 run, manifest=manifest, clips=clips, split=split, which=which, device=device, say=say
             )
             for which in checkpoints
         }
-
-
-def as_evaluation(run: Run, which: Checkpoint, *, split: Split, metrics: Metrics) -> Evaluation:
-    """A run's metrics as a row of a comparison, with the val top-1 that it is chosen by."""
-    return Evaluation(
-        run=f"{run.folder.parent.name}/{run.folder.name}",
-        checkpoint=which,
-        split=split,
-        manifest_hash=run.provenance()["manifest"]["hash"],
-        leak_state=leaks_of(run).of_split(split),
-        num_videos=metrics.num_videos,
-        metrics={name.partition("/")[2]: value for name, value in metrics.named(split).items()},
-        val_top1=metrics.top1 if split == "val" else _val_top1(run, which),
-    )
-
-
-def _val_top1(run: Run, which: Checkpoint) -> float | None:
-    path = run.predictions_file("val", which)
-    return load_predictions(path).metrics().top1 if path.is_file() else None
 
 
 def evaluate_open(
@@ -108,6 +85,8 @@ def evaluate_open(
     Raises:
         UserError: If the checkpoint is missing.
     """
+    # First: should a training write another one meanwhile, this digest is that of no file any more.
+    digest = checkpoint_digest(run, which)
     restored = restore(run, which, device)
     videos = manifest.split(split)
     train = restored.spec.train
@@ -125,4 +104,5 @@ def evaluate_open(
     )
     predictions.save(run.predictions_file(split, which))
     leak_state = leaks_of(run).of_split(split)
-    return write_report(predictions, run.report_dir(split, which), leak_state=leak_state, say=say)
+    folder = run.report_dir(split, which)
+    return write_report(predictions, folder, leak_state=leak_state, checkpoint_digest=digest, say=say)

@@ -12,6 +12,7 @@ from vidcls.data.batches import Batch
 from vidcls.data.feature_clips import FeatureBatch
 from vidcls.models.device import clip_format
 from vidcls.models.video_model import VideoModel
+from vidcls.signals import heed
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ def score(model: VideoModel, batches: Iterable[Batch | FeatureBatch], *, channel
     labels: list[torch.Tensor] = []
     logits: list[torch.Tensor] = []
     for batch in batches:
+        heed()
         ids += batch.ids
         labels.append(batch.labels)
         logits.append(forward(model, batch, channels_last=channels_last).float())

@@ -17,8 +17,9 @@ from vidcls.runs import find_runs
 from vidcls.spec.experiment import Spec
 from vidcls.sweep.file import load_sweep
 from vidcls.sweep.folder import SWEEPS, SweepFolder
-from vidcls.sweep.keep import ranked
+from vidcls.sweep.keep import best_configurations, best_so_far, rule
 from vidcls.sweep.launch import submit
+from vidcls.sweep.rungs import Rungs
 from vidcls.sweep.search import open_searcher
 from vidcls.sweep.space import overrides
 from vidcls.sweep.status import ask_queues, leak_state_of
@@ -42,7 +43,12 @@ def has_work(folder: SweepFolder) -> bool:
     space = open_searcher(sweep, seed=folder.options().seed).num_configurations
     extra = folder.control().current().extra_trials
     most = planned_trials(sweep, folder.options(), space, extra)
-    return most is None or len(trials) < most or any(t.state in ("waiting", "running") for t in trials)
+    if most is None or len(trials) < most or any(t.state in ("waiting", "running") for t in trials):
+        return True
+    if not folder.options().asha:
+        return False
+    rungs = Rungs.of(sweep, num_epochs=folder.base().train.epochs)
+    return rungs.next_promotion(trials) is not None
 
 
 def resume(folder: SweepFolder, *, profile: AnyProfile | None, num_workers: int | None) -> str | None:
@@ -170,27 +176,31 @@ class Winner:
         value: Of the metric: the mean over its repeats.
         trials: Its repeats, the best first.
         leak_state: Of the data that they were trained on.
+        paused_at: Epochs after which its trials wait at a rung, where none is trained to its end; else None.
     """
 
     spec: Spec
     value: float
     trials: tuple[Trial, ...]
     leak_state: str
+    paused_at: int | None
 
 
 def winner(folder: SweepFolder) -> Winner:
     """The configuration with the best mean over its finished repeats.
 
+    Where ASHA holds all trials back at their rungs, so that none is finished, the best of the highest rung.
+
     Raises:
-        UserError: If nothing is finished yet.
+        UserError: If nothing is finished yet, nor paused.
     """
     sweep = load_sweep(folder.sweep_file)
     goal = sweep.objective.goal
-    finished = ranked(folder.trials().refresh(), goal=goal)
-    if not finished:
+    leading = best_so_far(folder.trials().refresh(), goal=goal)
+    if not leading:
         raise UserError(f"{folder.path}: no trial is finished yet", hint=f"vidcls sweep status {folder.path}")
     groups: dict[int, list[Trial]] = {}
-    for trial in finished:
+    for trial in leading:
         groups.setdefault(trial.configuration, []).append(trial)
     # A configuration whose repeats are still running could win by a lucky first one.
     most = max(map(len, groups.values()))
@@ -208,7 +218,8 @@ def winner(folder: SweepFolder) -> Winner:
     data = spec.data.model_copy(update={"root": _short(Path(spec.data.root))})
     tracking = spec.tracking.model_copy(update={"group": None, "artifact": True})
     spec = spec.model_copy(update={**named, "data": data, "tracking": tracking})
-    return Winner(spec, _mean(group), tuple(group), leak_state_of(folder, group))
+    paused_at = group[0].epoch if group[0].state == "paused" else None
+    return Winner(spec, _mean(group), tuple(group), leak_state_of(folder, group), paused_at)
 
 
 def _mean(group: Sequence[Trial]) -> float:
@@ -221,7 +232,7 @@ def _short(path: Path) -> str:
 
 
 def clean(folder: SweepFolder, *, keep: int, say: Callable[[str], None]) -> int:
-    """Remove the checkpoints of all trials but the best; what they measured stays.
+    """Remove the checkpoints of all trials but those of the best configurations; what they measured stays.
 
     While trials are left to be trained, only those of trials that have ended are removed: the others go on
     from theirs.
@@ -236,21 +247,22 @@ def clean(folder: SweepFolder, *, keep: int, say: Callable[[str], None]) -> int:
     _refuse_while_alive(folder, say)
     trials, goal = folder.trials().refresh(), load_sweep(folder.sweep_file).objective.goal
     kept = set()
-    for trial in ranked(trials, goal=goal)[:keep]:
-        run = folder.run_of(trial)
-        if run is None or not run.spec_file.is_file():
-            where = run.folder if run else folder.runs_dir
-            raise VidclsError(
-                f"{where}: the run of trial {trial.number}, one of the best {keep}, is not there;"
-                " nothing was removed",
-                hint="put it back; --keep 0 removes the weights of all trials that are there",
-            )
-        kept.add(run.folder.resolve())
+    for group in best_configurations(trials, goal=goal, repeats=folder.options().repeats)[:keep]:
+        for trial in group:
+            run = folder.run_of(trial)
+            if run is None or not run.spec_file.is_file():
+                where = run.folder if run else folder.runs_dir
+                raise VidclsError(
+                    f"{where}: the run of trial {trial.number}, of one of the best {keep} configurations, is"
+                    " not there; nothing was removed",
+                    hint="put it back; --keep 0 removes the weights of all trials that are there",
+                )
+            kept.add(run.folder.resolve())
     found = find_runs(folder.runs_dir)
     if has_work(folder):
         over = (folder.run_of(trial) for trial in trials if trial.state in ("finished", "stopped"))
         found = [run for run in dict.fromkeys(over) if run is not None]
-    return sum(run.remove_checkpoints() for run in found if run.folder.resolve() not in kept)
+    return sum(run.remove_checkpoints(why=rule(keep)) for run in found if run.folder.resolve() not in kept)
 
 
 def remove(folder: SweepFolder, *, say: Callable[[str], None]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from itertools import pairwise
 
 from vidcls.sweep.hyperband import Goal
 
@@ -39,21 +38,20 @@ def promotable(
     eta: int,
     goal: Goal,
 ) -> tuple[int, int] | None:
-    """The trial to promote next and the rung that it trains to, or None.
+    """The trial to promote next and the rung that it leaves, or None.
 
     Args:
-        at_rung: By every rung, empty ones and the last included: the value of each trial that reached it, by
-            the trial's number. A trial stays at the rungs that it left.
+        at_rung: By rung, the value of each trial that paused there, by the trial's number. A trial stays at
+            the rungs that it left.
         promoted: By rung, the trials that have left it. One that failed later still counts as promoted.
         eta: Of the trials at a rung, the best 1/eta go on.
         goal: Of the metric. Of equal values the lower number comes first.
     """
     sign = -1.0 if goal == "maximize" else 1.0
-    epochs = sorted(at_rung)
-    for rung, above in reversed(list(pairwise(epochs))):
+    for rung in sorted(at_rung, reverse=True):
         ranked = sorted((sign * value, number) for number, value in at_rung[rung].items())
         left = promoted.get(rung, frozenset())
         for _, number in ranked[: len(ranked) // eta]:
             if number not in left:
-                return number, above
+                return number, rung
     return None

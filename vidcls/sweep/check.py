@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from vidcls.spec.experiment import Spec
 from vidcls.spec.explain import SpecError
 from vidcls.spec.load import LoadedSpec, load_spec
 from vidcls.spec.show import flatten, plain
@@ -125,12 +126,20 @@ def check_metric(sweep: SweepFile, loaded: LoadedSpec | None) -> list[Mistake]:
     elif message := _never_reached(metric):
         mistakes.append(Mistake(sweep.place("metric.target"), "metric.target", message))
     rule = sweep.early_terminate
-    if rule is not None and loaded is not None and "train.epochs" not in sweep.space.parameters:
-        first, epochs = bands(rule)[0], loaded.spec.train.epochs
+    if rule is not None and loaded is not None:
+        first, epochs = bands(rule)[0], most_epochs(sweep, loaded.spec)
         if first >= epochs:
             message = f"stops nothing: the first band is epoch {first}, and train.epochs is {epochs}"
             mistakes.append(Mistake(sweep.place("early_terminate"), "early_terminate", message))
     return mistakes
+
+
+def most_epochs(sweep: SweepFile, spec: Spec) -> int:
+    """Epochs of the longest trial: what the sweep sets or searches, else those of its experiment."""
+    searched = sweep.space.parameters.get("train.epochs")
+    examples = [] if searched is None else searched.examples()
+    numbers = (int(value) for value in examples if isinstance(value, int | float))
+    return max(numbers, default=spec.train.epochs)
 
 
 def check_rates(sweep: SweepFile) -> list[Mistake]:

@@ -36,7 +36,8 @@ from vidcls.spec.load import load_spec
 from vidcls.sweep.messages import Epoch, Order, Outcome
 from vidcls.text import printable_lines
 from vidcls.tracking.jsonl import Row, read_rows
-from vidcls.train.loop import DivergedError, Loop, Metrics
+from vidcls.train.divergence import DivergedError
+from vidcls.train.loop import Loop, Metrics
 from vidcls.train.start import Options, train
 
 # What W&B's client loads only once a run begins; its own names, which may change.
@@ -132,7 +133,7 @@ def _train(order: Order, trial: _Trial) -> Outcome:
         facts = {"run": str(error.folder)} if error.folder else {}
         return Outcome(kind, error.message, _facts(trial) | facts)
     except (UserError, DivergedError) as error:
-        return Outcome("refused", error.message, _facts(trial))
+        return Outcome("refused", str(error), _facts(trial))
     except VidclsError as error:
         kind = "disk full" if is_disk_full(error) else "crashed"
         return Outcome(kind, error.message, _facts(trial))

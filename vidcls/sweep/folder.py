@@ -48,7 +48,7 @@ class SweepOptions(Section):
     per_gpu: PositiveInt = 1
     """Trials at once on one GPU, or in one task without one."""
     keep: NonNegativeInt = 3
-    """Weights are kept of so many of the best trials."""
+    """Weights are kept of so many of the best configurations, of all their repeats."""
     attempts: PositiveInt = 3
     """Crashes without progress after which a trial has failed."""
     gpu_hours: PositiveFloat | None = None

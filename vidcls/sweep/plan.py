@@ -19,10 +19,12 @@ from vidcls.launch.queue import Queue, open_queue
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import load_spec
 from vidcls.spec.show import to_yaml
+from vidcls.sweep.check import most_epochs
 from vidcls.sweep.file import SweepFile, check_against_spec
 from vidcls.sweep.folder import RUNS, SweepFolder, SweepOptions
+from vidcls.sweep.rungs import Rungs
 from vidcls.sweep.search import open_searcher
-from vidcls.sweep.supply import asha_rungs, planned_trials
+from vidcls.sweep.supply import planned_trials
 
 DEFAULT_TASKS = 8
 """Workers in a queue where nobody says how many."""
@@ -195,7 +197,13 @@ def _refuse(
             raise UserError(
                 f"{sweep.path}: --asha needs a metric", hint="metric: {name: val/top1, goal: maximize}"
             )
-        asha_rungs(sweep, base.train.epochs)
+        rungs = Rungs.of(sweep, num_epochs=base.train.epochs)
+        longest = most_epochs(sweep, base)
+        if len(rungs.of_point({"train.epochs": longest})) < 2:
+            raise UserError(
+                f"{sweep.path}: --asha has no rung below the end of a trial, which trains {longest} epoch(s)",
+                hint="raise train.epochs, lower early_terminate.min_iter, or leave --asha out",
+            )
 
 
 def _trim_workers(
@@ -259,7 +267,7 @@ def _check_disk(
     place = nearest_folder(folder.path)
     free = shutil.disk_usage(place).free
     at_once = copies_at_once(options, num_workers, num_trials)
-    copies = _ADAMW_COPIES * at_once + options.keep
+    copies = _ADAMW_COPIES * at_once + options.keep * options.repeats
     if free >= copies * _LARGEST_BYTES:
         return  # whatever the model: it need not be built, for which torch would have to be loaded
     from vidcls.models.describe import describe
@@ -269,6 +277,6 @@ def _check_disk(
     if free < needed:
         raise VidclsError(
             f"{place}: {free / 1e9:.1f} GB free; the checkpoints of {at_once} trials and of the best"
-            f" {options.keep} take about {needed / 1e9:.1f} GB",
+            f" {options.keep} configurations take about {needed / 1e9:.1f} GB",
             hint="put runs_dir on a larger disk, or give fewer --workers or --keep",
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from vidcls.sweep.hyperband import bands, should_stop_at
 from vidcls.sweep.supply import Supply
-from vidcls.sweep.trials import Lease
+from vidcls.sweep.trials import Lease, Trial
 
 
 class Referee:
@@ -16,12 +16,15 @@ class Referee:
     def __init__(self, supply: Supply) -> None:
         self._supply = supply
         section = supply.sweep.early_terminate
-        self._bands = bands(section) if section and not supply.rungs else []
+        self._bands = bands(section) if section and supply.rungs is None else []
 
-    def verdict(self, lease: Lease, epoch: int, values: Sequence[float]) -> tuple[str, str] | None:
+    def verdict(
+        self, trial: Trial, lease: Lease, *, epoch: int, values: Sequence[float]
+    ) -> tuple[str, str] | None:
         """Judge a trial after an epoch.
 
         Args:
+            trial: What is trained.
             lease: The worker's.
             epoch: Finished epochs.
             values: The metric after each of them that logged one, the latest last.
@@ -30,8 +33,8 @@ class Referee:
             The kind of end and its reason, None to go on.
         """
         trials = self._supply.trials
-        if self._supply.rungs:
-            if epoch in self._supply.rungs and values:
+        if self._supply.rungs is not None:
+            if epoch in self._supply.rungs.of_point(trial.point) and values:
                 trials.rung(lease, epoch, best(values, goal=self._supply.goal))
             if lease.until_epoch is not None and epoch >= lease.until_epoch:
                 return "paused", f"waits at the rung of {epoch} epochs"
@@ -42,9 +45,9 @@ class Referee:
         if reached in self._bands:
             trials.rung(lease, reached, values[-1])
         others: dict[int, list[float]] = {band: [] for band in self._bands}
-        for trial in trials.refresh():
-            if trial.number != lease.number:
-                for band, value in trial.rungs.items():
+        for other in trials.refresh():
+            if other.number != lease.number:
+                for band, value in other.rungs.items():
                     others[band].append(value)
         if should_stop_at(values, others, section=section, goal=self._supply.goal):
             return "stopped", f"hyperband: not among the best 1/{section.eta:g} at its band"

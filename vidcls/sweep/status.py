@@ -19,7 +19,7 @@ from vidcls.launch.queue import open_queue
 from vidcls.runs import Run
 from vidcls.sweep.file import load_sweep
 from vidcls.sweep.folder import SweepFolder, SweepOptions
-from vidcls.sweep.keep import ranked
+from vidcls.sweep.keep import best_so_far
 from vidcls.sweep.search import open_searcher
 from vidcls.sweep.supply import planned_trials
 from vidcls.sweep.trials import Trial
@@ -95,7 +95,7 @@ class Observer:
         space = open_searcher(sweep, seed=self._options.seed).num_configurations
         num_trials = planned_trials(sweep, self._options, space, control.extra_trials)
         goal = sweep.objective.goal
-        best = ranked(trials, goal=goal)[:5]
+        best = best_so_far(trials, goal=goal)[:5]
         counts: Counter[str] = Counter(trial.state for trial in trials)
         totals = self._workers.totals()
         busy = [row for row in rows if row.state not in ("dead", "gone")]

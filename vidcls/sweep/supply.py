@@ -13,16 +13,13 @@ from collections.abc import Callable, Collection, Sequence
 from statistics import fmean
 from typing import Literal
 
-from vidcls.sweep import asha
 from vidcls.sweep.file import SweepFile, load_sweep
 from vidcls.sweep.folder import SweepFolder, SweepOptions
-from vidcls.sweep.hyperband import Goal, Hyperband
+from vidcls.sweep.hyperband import Goal
+from vidcls.sweep.rungs import Rungs
 from vidcls.sweep.search import Seen, open_searcher
 from vidcls.sweep.trials import Lease, Trial
 
-FIRST_RUNG = 1
-ETA = 3
-"""What `--asha` takes where the file has no `early_terminate`."""
 _PAUSE_S, _LONGEST_PAUSE_S = 0.01, 1.0
 """The most that a worker waits before it looks again, doubled each time that another was first."""
 
@@ -53,7 +50,7 @@ class Supply:
         self._seed, self._worker = base.seed, worker
         self._is_dead, self._epoch_of = is_dead, epoch_of
         self._searcher = open_searcher(self.sweep, seed=self.options.seed)
-        self.rungs = asha_rungs(self.sweep, base.train.epochs) if self.options.asha else []
+        self.rungs = Rungs.of(self.sweep, num_epochs=base.train.epochs) if self.options.asha else None
         self._observations = Observations(self.options.repeats)
         self._random = random.Random(worker)
 
@@ -71,7 +68,7 @@ class Supply:
                 trial = self._random.choice(free) if losses else free[0]
                 if lease := self._claim(trial, trial.until_epoch):
                     return trial, lease
-            elif (next_up := self._promotable(trials)) is not None:
+            elif self.rungs is not None and (next_up := self.rungs.next_promotion(trials)) is not None:
                 if lease := self._claim(trials[next_up[0]], next_up[1]):
                     return trials[next_up[0]], lease
             elif not self.may_add(trials):
@@ -100,8 +97,8 @@ class Supply:
         return trial.state == "waiting" or (mine and trial.number not in busy)
 
     def _claim(self, trial: Trial, until_epoch: int | None) -> Lease | None:
-        if self.rungs and until_epoch is None:
-            until_epoch = self.rungs[0]
+        if self.rungs is not None and until_epoch is None:
+            until_epoch = self.rungs.of_point(trial.point)[0]
         return self.trials.claim(trial, worker=self._worker, until_epoch=until_epoch)
 
     def _free_the_dead(self, trials: list[Trial]) -> list[Trial]:
@@ -112,19 +109,6 @@ class Supply:
                 epoch = self._epoch_of(lease.worker, trial.number)
                 freed |= self.trials.expire(trial, by=self._worker, epoch=epoch)
         return self.trials.refresh() if freed else trials
-
-    def _promotable(self, trials: Sequence[Trial]) -> tuple[int, int] | None:
-        if not self.rungs:
-            return None
-        at_rung = {
-            rung: {trial.number: trial.rungs[rung] for trial in trials if rung in trial.rungs}
-            for rung in self.rungs
-        }
-        left = {
-            rung: {t.number for t in trials if rung in t.rungs and not _pauses_at(t, rung)}
-            for rung in self.rungs
-        }
-        return asha.promotable(at_rung, left, eta=asha_eta(self.sweep), goal=self.goal)
 
     def _has_reached_target(self, trials: Sequence[Trial]) -> bool:
         target = self.sweep.metric.target if self.sweep.metric else None
@@ -147,23 +131,6 @@ class Supply:
             point=point,
             seed=int(point.get("seed", self._seed)) + repeat,
         )
-
-
-def _pauses_at(trial: Trial, rung: int) -> bool:
-    return trial.state == "paused" and trial.until_epoch == rung
-
-
-def asha_eta(sweep: SweepFile) -> int:
-    """The best 1/eta of a rung go on."""
-    section = sweep.early_terminate
-    return max(2, round(section.eta)) if section else ETA
-
-
-def asha_rungs(sweep: SweepFile, max_epochs: int) -> list[int]:
-    """Where trials pause: the bands of the file's `early_terminate`, or 1, 3, 9, ... epochs."""
-    section: Hyperband | None = sweep.early_terminate
-    first = section.min_iter if section and section.min_iter else FIRST_RUNG
-    return asha.rungs(min(first, max_epochs), asha_eta(sweep), max_epochs)
 
 
 def planned_trials(

@@ -79,7 +79,7 @@ class SweepWorker:
         self._referee = Referee(self._supply)
         self._control = folder.control()
         self._budget = Budget(options, self._control, self._workers, place, folder.base())
-        self._keeper = Keeper(folder, keep=options.keep, goal=self._supply.goal)
+        self._keeper = Keeper(folder, keep=options.keep, goal=self._supply.goal, repeats=options.repeats)
         self._crew = crew or Crew()
         self._slots: list[Slot] = []
         self._num_slots = options.per_gpu
@@ -183,7 +183,7 @@ class SweepWorker:
         trials = self._supply.trials.refresh()
         if not any(trial.state in ("running", "waiting") for trial in trials):
             return False
-        if self._supply.rungs:
+        if self._supply.rungs is not None:
             return True  # whatever reaches a rung now may be promoted
         idle = sorted(r.id for r in self._workers.refresh() if r.state == "waiting" and r.id != self._me.id)
         return not any(other < self._me.id for other in idle if not self._watch.is_dead(other))
@@ -206,7 +206,7 @@ class SweepWorker:
     def _answer(self, slot: Slot, message: Epoch) -> None:
         values = self._values(message.history)
         slot.count_epoch(message.number, values)
-        slot.ending = self._referee.verdict(slot.lease, message.number, values)
+        slot.ending = self._referee.verdict(slot.trial, slot.lease, epoch=message.number, values=values)
         slot.answer(slot.ending[1] if slot.ending else None)
         self._tell("training")
 

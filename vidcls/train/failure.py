@@ -22,7 +22,7 @@ def failure_kept(session: Session) -> Iterator[None]:
     except VidclsError as error:
         if session.was_interrupted:
             state = "stopped" if error.exit_code == ExitCode.DONE else "interrupted"
-        _leave(session, state, message=error.message)
+        _leave(session, state, message=str(error) if state == "failed" else error.message)
         raise
     except RuntimeError as error:
         _leave(session, state, message=str(error))

@@ -8,18 +8,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
 from vidcls.data.batches import Batch, Clips
 from vidcls.data.feature_clips import FeatureBatch, FeatureClips
 from vidcls.data.manifest import Video
-from vidcls.errors import VidclsError
 from vidcls.evaluate.score import Scores, forward, score
 from vidcls.models.device import to_channels_last
 from vidcls.models.video_model import VideoModel
 from vidcls.spec.experiment import Spec
 from vidcls.spec.sections import Precision
+from vidcls.train.divergence import diverged
 from vidcls.train.optim import build_optimizer, learning_rate, set_learning_rate
 from vidcls.train.precision import Amp
 from vidcls.train.thawing import Thawing
@@ -61,10 +62,6 @@ class Data:
     def steps_per_epoch(self, batch_size: int) -> int:
         """Batches of an epoch."""
         return self.clips.num_train_steps(self.train, batch_size=batch_size)
-
-
-class DivergedError(VidclsError):
-    """The loss is no number any more: the same spec would come to the same again."""
 
 
 class Observer(Protocol):
@@ -124,7 +121,7 @@ class Loop:
         self.steps_per_epoch = data.steps_per_epoch(spec.train.batch_size)
         self.position = Position()
         self.speed = Speed()
-        self.recent_loss = math.nan
+        self.recent_loss: float | None = None
         self._sums = _Sums.zero(device)
         self._pending: _Pending | None = None
 
@@ -207,7 +204,7 @@ class Loop:
         """Read the last step's loss.
 
         Raises:
-            VidclsError: If it is not finite, naming epoch, step and videos.
+            DivergedError: If it is not finite, naming epoch, step, learning rate and videos.
         """
         pending, self._pending = self._pending, None
         if pending is None:
@@ -218,10 +215,8 @@ class Loop:
         if math.isfinite(self.recent_loss):
             return
         where = f"epoch {pending.position.epoch + 1}, step {pending.position.step + 1}"
-        raise DivergedError(
-            f"{where}: the loss is {self.recent_loss}; videos of this batch: {', '.join(pending.ids)}",
-            hint="lower optim.lr, set optim.clip_norm or train.precision=fp32; earlier checkpoints are kept",
-        )
+        what = f"the loss is {self.recent_loss}"
+        raise diverged(self.spec, where=where, what=what, lr=pending.lr, ids=pending.ids)
 
     @property
     def global_step(self) -> int:
@@ -245,6 +240,12 @@ class Loop:
 
         self.check_finite()
         scores = self.validate()
+        if not np.isfinite(scores.logits).all():
+            where = f"validation after epoch {self.position.epoch + 1}"
+            what = "what the model says is not finite"
+            raise diverged(
+                self.spec, where=where, what=what, lr=max(g["lr"] for g in self._optimizer.param_groups)
+            )
         return {
             "epoch": self.position.epoch + 1,
             "step": self.global_step,

@@ -18,10 +18,11 @@ from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.data.views import flip_map
 from vidcls.drawing import optional
 from vidcls.errors import ExitCode, UserError, VidclsError
-from vidcls.evaluate.inputs import Reading, open_inputs
+from vidcls.evaluate.inputs import open_inputs
 from vidcls.evaluate.leaks import leak_warning, leaks_of
 from vidcls.evaluate.predictions import Predictions, load_predictions
 from vidcls.evaluate.previews import make_previews
+from vidcls.evaluate.reading import Reading
 from vidcls.evaluate.run import evaluate_open
 from vidcls.models.build import build
 from vidcls.models.device import pick_device, pin
@@ -63,6 +64,7 @@ class Options:
         threads: What `train.threads: auto` becomes, None for all usable cores.
         wait: Wait for another process that trains this run, rather than refuse.
         judge: Says after each epoch whether to go on.
+        tells_problems: Say what is odd about the data; of many trainings on the same videos one says it.
     """
 
     device: str | None = None
@@ -71,6 +73,7 @@ class Options:
     threads: int | None = None
     wait: bool = False
     judge: Judge | None = None
+    tells_problems: bool = True
 
 
 @dataclass(frozen=True)
@@ -91,10 +94,10 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
     spec, device = loaded.spec, pick_device(options.device)
     # The signals are heard from here on, so that a queue's warning is not fatal while data is prepared.
     with Signals() as signals:
-        stage = _heeding(signals, display)
+        stage = signals.heeding(display.stage)
         plan = _plan(loaded, device, stage)
         manifest = plan.manifest
-        for problem in manifest.problems:
+        for problem in manifest.problems if options.tells_problems else ():
             display.say(str(problem))
         leaks = leak_state(manifest, store_dir=Path(spec.store_dir))
         if (warning := leak_warning(leaks, spec)) is not None:
@@ -132,6 +135,7 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
                     judge=options.judge,
                     save_after_s=_HEAD_SAVE_S if isinstance(clips, FeatureClips) else 0.0,
                 )
+                signals.is_preparing = False
                 with failure_kept(session):
                     _fit(session, plan, display)
     return Outcome(plan.run, already_finished=False)
@@ -195,16 +199,6 @@ def _refuse_lone(spec: Spec, manifest: Manifest) -> None:
 def _build_loop(plan: _Plan, clips: Clips | FeatureClips, precision: Precision) -> Loop:
     data = Data(clips, plan.manifest.split("train"), plan.manifest.split("val"))
     return Loop(plan.spec, model=plan.model, data=data, precision=precision, device=plan.device)
-
-
-def _heeding(signals: Signals, display: Display) -> Callable[[str, int, int], None]:
-    """Progress that ends the work at its next step once a signal came."""
-
-    def stage(name: str, done: int, total: int) -> None:
-        display.stage(name, done, total)
-        signals.check()
-
-    return stage
 
 
 def _fit(session: Session, plan: _Plan, display: Display) -> None:

@@ -83,7 +83,7 @@ def run_bytes(asked: Asked, tried: Tried) -> float:
         return one
     at_once = copies_at_once(plan.options, plan.num_workers, plan.num_trials)
     ended = (plan.num_trials or at_once) * _OTHER_BYTES
-    return at_once * one + plan.options.keep * tried.best_bytes + ended
+    return at_once * one + plan.options.keep * plan.options.repeats * tried.best_bytes + ended
 
 
 def _room(needs: Sequence[_Need]) -> Finding:

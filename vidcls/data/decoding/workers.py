@@ -14,7 +14,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from multiprocessing import forkserver, popen_forkserver, resource_tracker
@@ -25,6 +25,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from vidcls.data.decoding.decode import quiet_worker
 from vidcls.data.decoding.errors import DecodeError
+from vidcls.signals import heed
 from vidcls.sockets import use_short_socket_paths
 
 P = ParamSpec("P")
@@ -37,6 +38,8 @@ FailureKind = Literal["unreadable", "no_video", "corrupt", "timeout", "crash", "
 """`unreadable`, `no_video` and `corrupt` lie in the file, see `DecodeError`; `timeout` and `crash` are what
 it did to a worker; `other` is around the file: a disk, a permission."""
 
+_HEED_S = 0.5
+"""How often who waits for a video looks whether a signal came."""
 _QUEUE_SIGNALS = {signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT}
 
 
@@ -89,7 +92,10 @@ class Decoders:
         return future
 
     def outcome(self, future: Future[T]) -> T | Failure:
-        """The result of a task, or why there is none."""
+        """The result of a task, or why there is none; a signal that ends the work is heard while it runs."""
+        while not future.done():
+            wait([future], timeout=_HEED_S)
+            heed()
         try:
             return future.result()
         except DecodeError as error:

@@ -70,8 +70,7 @@ def read_layout(
             effect in this layout.
     """
     try:
-        if not root.exists():
-            raise UserError(f"data.root: {root} does not exist{_nearby(root)}", hint=_NO_ROOT)
+        refuse_missing_root(root)
         listing = _read_layout(root, layout, source=source, split_number=split_number)
         entries, doubts = with_groups(listing.entries)
         alike = alike_labels(listing.classes, entries)
@@ -81,6 +80,16 @@ def read_layout(
         return listing if is_course else with_flows(listing, root=root, source=source)
     except OSError as error:
         raise UserError(f"data.root: cannot read {error.filename or root}: {error.strerror}") from error
+
+
+def refuse_missing_root(root: Path) -> None:
+    """Refuse a data root that is not there, naming what is near.
+
+    Raises:
+        UserError: If it does not exist.
+    """
+    if not root.exists():
+        raise UserError(f"data.root: {root} does not exist{_nearby(root)}", hint=_NO_ROOT)
 
 
 def _nearby(root: Path) -> str:

@@ -87,15 +87,21 @@ def _unlisted(entries: list[Entry]) -> Iterator[Problem]:
     listed: dict[Path, set[str]] = defaultdict(set)
     for entry in entries:
         listed[entry.path.parent].add(entry.path.name)
+    absent: dict[Path, list[str]] = {}
+    num_others = 0
     for folder, names in sorted(listed.items()):
         if not folder.is_dir():
             continue
         others = [path.name for path in find_videos(folder, depth=1) if path.parent == folder]
-        if absent := [name for name in others if name not in names]:
-            shown = ", ".join(absent[:3]) + (", ..." if len(absent) > 3 else "")
-            yield Problem(
-                "unlisted", f"{folder}: {len(absent)} of {len(others)} videos are not listed: {shown}"
-            )
+        if missing := [name for name in others if name not in names]:
+            absent[folder], num_others = missing, num_others + len(others)
+    if absent:
+        # One line for all folders: of a data set with a folder for each class, all of them may hold some.
+        folder, names_of_it = next(iter(absent.items()))
+        num = sum(map(len, absent.values()))
+        shown = ", ".join(names_of_it[:3]) + (", ..." if num > len(names_of_it[:3]) else "")
+        where = f"{folder} and {len(absent) - 1} more folders" if len(absent) > 1 else str(folder)
+        yield Problem("unlisted", f"{where}: {num} of {num_others} videos are not listed: {shown}")
 
 
 class Row(NamedTuple):

@@ -1,0 +1,144 @@
+"""The trainings of a group k-fold cross-validation: a table and a spec each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vidcls.data.leaks.split import group_folds
+from vidcls.data.manifest import Manifest, Video, load_manifest
+from vidcls.errors import UserError
+from vidcls.spec.experiment import Spec
+from vidcls.spec.load import LoadedSpec, load_spec
+
+_PLAIN_DATA = (
+    "data.layout=auto",
+    "data.split_number=null",
+    "data.val_fraction=null",
+    "train.keep_last=true",
+)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One training of a cross-validation.
+
+    Attributes:
+        number: Of its spec.
+        fold_seed: Drew the folds.
+        fold: Which of them is val, from 0.
+        file: The spec file.
+        overrides: `key=value` texts that make it this fold.
+    """
+
+    number: int
+    fold_seed: int
+    fold: int
+    file: Path
+    overrides: tuple[str, ...]
+
+    @property
+    def loaded(self) -> LoadedSpec:
+        """What is trained."""
+        return load_spec(self.file, self.overrides)
+
+
+@dataclass(frozen=True)
+class Design:
+    """Which trainings a cross-validation comes to.
+
+    Attributes:
+        specs: What is compared.
+        manifest: The train and val videos.
+        num_folds: Of each fold seed.
+        fold_seeds: Each draws folds of its own.
+        folds: The trainings, in order.
+    """
+
+    specs: tuple[Spec, ...]
+    manifest: Manifest
+    num_folds: int
+    fold_seeds: tuple[int, ...]
+    folds: tuple[Fold, ...]
+
+
+def design(
+    files: Sequence[Path], overrides: Sequence[str], *, num_folds: int, fold_seeds: Sequence[int]
+) -> Design:
+    """Draw the folds and write their tables.
+
+    Args:
+        files: Spec files, of one data set.
+        overrides: `key=value` texts, for all of them.
+        num_folds: Two or more.
+        fold_seeds: Each draws folds of its own.
+
+    Raises:
+        UserError: If the specs read other videos, or groups are unknown.
+    """
+    specs = tuple(load_spec(file, overrides).spec for file in files)
+    manifest = _pool(specs)
+    groups, labels = groups_of(manifest), [video.label for video in manifest.videos]
+    key = _key(manifest)
+    trainings: list[Fold] = []
+    for fold_seed in fold_seeds:
+        folds = group_folds(labels, groups, num_folds=num_folds, seed=fold_seed)
+        for fold in range(num_folds):
+            for number, (file, spec) in enumerate(zip(files, specs, strict=True)):
+                name = f"{key}-{num_folds}-f{fold_seed}-{fold}"
+                table = _write_fold(spec, manifest, folds, fold=fold, name=name)
+                source = f"data.source={spec.data.table_source}"
+                own = (f"data.root={table}", source, f"name={spec.name}-cv", *_PLAIN_DATA)
+                trainings.append(Fold(number, fold_seed, fold, file, (*overrides, *own)))
+    return Design(specs, manifest, num_folds, tuple(fold_seeds), tuple(trainings))
+
+
+def groups_of(manifest: Manifest) -> list[str]:
+    """The group of each video."""
+    return [str(video.group) for video in manifest.videos]
+
+
+def _pool(specs: Sequence[Spec]) -> Manifest:
+    """The train and val videos that all specs share; the sealed test plays no part."""
+    manifests = [load_manifest(spec.data, cache_dir=Path(spec.store_dir)) for spec in specs]
+    pools = [manifest.training for manifest in manifests]
+    contents = [{(video.id, video.label, video.digest) for video in pool} for pool in pools]
+    for spec, content in zip(specs, contents, strict=True):
+        if content != contents[0]:
+            raise UserError(
+                f"{spec.name} reads other videos than {specs[0].name}: {spec.data.root}",
+                hint="data.root=FOLDER, after the specs, gives all of them the same",
+            )
+    unknown = sum(video.group is None for video in pools[0])
+    if unknown:
+        raise UserError(
+            f"{manifests[0].root}: {unknown} of {len(pools[0])} videos have no known group",
+            hint=f"vidcls data split {manifests[0].root} --by content --out FILE.csv finds groups; "
+            "then data.root=FILE.csv",
+        )
+    videos = (replace(video, path=place_of(video)) for video in pools[0])
+    return replace(manifests[0], videos=tuple(sorted(videos, key=lambda video: video.id)))
+
+
+def place_of(video: Video) -> Path:
+    """Where a video lies, whatever links led there; a video that is itself a link keeps its own name."""
+    return video.path.parent.resolve() / video.path.name
+
+
+def _key(manifest: Manifest) -> str:
+    """Names the videos: folds of other data have other tables."""
+    content = [manifest.hash, [str(video.path) for video in manifest.videos]]
+    return hashlib.blake2b(json.dumps(content).encode(errors="surrogateescape"), digest_size=4).hexdigest()
+
+
+def _write_fold(spec: Spec, manifest: Manifest, folds: Sequence[int], *, fold: int, name: str) -> Path:
+    videos = tuple(
+        replace(video, split="val" if number == fold else "train")
+        for video, number in zip(manifest.videos, folds, strict=True)
+    )
+    file = Path(spec.runs_dir) / f"{spec.name}-cv" / f"{name}.csv"
+    replace(manifest, videos=videos, val_is_cut=False).write_csv(file)
+    return file

@@ -1,0 +1,233 @@
+"""Evaluations that are stored already: unchanged weights on unchanged data are not scored again. No torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from vidcls.data.manifest import Manifest, load_manifest
+from vidcls.drawing import Say
+from vidcls.errors import UserError, VidclsError
+from vidcls.evaluate.compare import Evaluation
+from vidcls.evaluate.leaks import leaks_of
+from vidcls.evaluate.ledger import ledger_of
+from vidcls.evaluate.metrics import Metrics
+from vidcls.evaluate.predictions import Predictions, load_predictions
+from vidcls.evaluate.report import METRICS_FILE, write_report
+from vidcls.runs import CHECKPOINTS, Checkpoint, Run
+from vidcls.spec.experiment import Spec
+from vidcls.spec.fingerprint import identity
+from vidcls.spec.sections import Split
+from vidcls.spec.show import flatten
+
+Asked = Literal["best", "last", "all"]
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """One checkpoint of one run on one split.
+
+    Attributes:
+        run: The run.
+        which: Which of its checkpoints.
+        stored: What it said of these videos before; None where it is to be scored.
+    """
+
+    run: Run
+    which: Checkpoint
+    stored: Predictions | None
+
+
+def plan_scoring(
+    runs: Sequence[Run], split: Split, *, checkpoint: Asked, anew: bool
+) -> tuple[list[Scoring], dict[Run, str]]:
+    """What is to be scored and what is stored; and why runs are left out.
+
+    Args:
+        runs: Of any state.
+        split: What is scored.
+        checkpoint: Which weights.
+        anew: Score again what is stored, where the weights are there.
+
+    Raises:
+        VidclsError: If a run is damaged.
+    """
+    chosen: list[Scoring] = []
+    left_out: dict[Run, str] = {}
+    for run in runs:
+        own: list[Scoring] = []
+        for which in CHECKPOINTS:
+            if checkpoint not in (which, "all"):
+                continue
+            has_weights = run.checkpoint_file(which).is_file()
+            found = None if anew and has_weights else stored_predictions(run, split, which)
+            if has_weights or found is not None:
+                own.append(Scoring(run, which, found))
+        if not own:
+            left_out[run] = _why_left_out(run, split, checkpoint)
+        chosen += own
+    return chosen, left_out
+
+
+def _why_left_out(run: Run, split: Split, checkpoint: Asked) -> str:
+    if (why := run.why_removed()) is not None:
+        return f"its weights were removed, and what they say of {split} was not stored: {why}"
+    try:
+        state = run.state
+    except VidclsError as error:
+        state = error.message
+    if state == "finished":
+        return f"no checkpoint {checkpoint!r}; train.keep_last=true keeps the last one of a finished run"
+    return f"no checkpoint {checkpoint!r} yet: {state}"
+
+
+def stored_predictions(run: Run, split: Split, which: Checkpoint) -> Predictions | None:
+    """What a run's checkpoint said of a split, if it still has these weights, or has none any more.
+
+    Raises:
+        VidclsError: If the file is damaged and there are no weights to score the videos again.
+    """
+    path, digest = run.predictions_file(split, which), checkpoint_digest(run, which)
+    if not path.is_file():
+        return None
+    # The numbers were written after the predictions: where they name these weights, both are of them.
+    if digest is not None and _reported(run.report_dir(split, which)).get("checkpoint_digest") != digest:
+        return None
+    try:
+        found = load_predictions(path)
+    except VidclsError:
+        if digest is None:
+            raise
+        return None
+    return found if found.manifest_hash == run.provenance()["manifest"]["hash"] else None
+
+
+def checkpoint_digest(run: Run, which: Checkpoint) -> str | None:
+    """Of the content of a checkpoint's file, None where there is none."""
+    try:
+        with run.checkpoint_file(which).open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+def show_again(scoring: Scoring, split: Split, *, say: Say) -> Metrics:
+    """The metrics of stored predictions; those of test are a repeated look, which the ledger is told first.
+
+    Args:
+        scoring: One that is stored.
+        split: Of the predictions.
+        say: Told which table or figure could not be written.
+
+    Raises:
+        VidclsError: If a look at test cannot be noted.
+    """
+    run, predictions = scoring.run, scoring.stored
+    assert predictions is not None
+    if split == "test":
+        ledger_of(run).append(run=str(run.folder), checkpoint=scoring.which, repeated=True)
+    folder = run.report_dir(split, scoring.which)
+    leak_state = _leak_state(run, split)
+    reported = _reported(folder)
+    if reported.get("leak_state") == leak_state:
+        return predictions.metrics()
+    digest = reported.get("checkpoint_digest")
+    return write_report(predictions, folder, leak_state=leak_state, checkpoint_digest=digest, say=say)
+
+
+def _reported(folder: Path) -> dict[str, Any]:
+    try:
+        content = json.loads((folder / METRICS_FILE).read_text())
+    except (OSError, ValueError):
+        return {}  # not there, or cut off: it is written again
+    return content if isinstance(content, dict) else {}
+
+
+def _leak_state(run: Run, split: Split) -> str:
+    return leaks_of(run).of_split(split)
+
+
+def data_of(run: Run) -> tuple[Spec, Manifest]:
+    """The spec of a run, its data by absolute path, and the manifest of that data.
+
+    Raises:
+        UserError: If the data is not what the run was trained on.
+    """
+    spec, provenance = run.spec(), run.provenance()
+    # From wherever this is called: the run knows its data by its absolute path.
+    data = spec.data.model_copy(update={"root": provenance["data_root"]})
+    spec = spec.model_copy(update={"data": data, "store_dir": provenance["store_dir"]})
+    manifest = load_manifest(data, cache_dir=Path(spec.store_dir))
+    if manifest.hash != provenance["manifest"]["hash"]:
+        raise UserError(
+            f"{run.folder}: {manifest.root} is no longer the data that this run was trained on",
+            hint=f"vidcls data scan {manifest.root} shows what is there; put it back, or train anew",
+        )
+    return spec, manifest
+
+
+def refuse_other_data(runs: Sequence[Run]) -> None:
+    """Refuse runs whose data has changed since; runs of one data set are looked at together.
+
+    Raises:
+        UserError: As `data_of` does.
+    """
+    one_of: dict[str, Run] = {}
+    for run in runs:
+        provenance = run.provenance()
+        data = [run.spec().data.model_dump(), provenance["data_root"], provenance["manifest"]]
+        one_of.setdefault(json.dumps(data, sort_keys=True), run)
+    for run in one_of.values():
+        data_of(run)
+
+
+def points_of(runs: Sequence[Run]) -> list[str]:
+    """The point of each run in words, such as `optim.lr=0.003 seed=1`; empty where it tells nothing."""
+    points = [" ".join(f"{key}={_short(value)}" for key, value in of.items()) for of in differences_of(runs)]
+    names = [(run.folder.parent.name, point) for run, point in zip(runs, points, strict=True)]
+    return [name[1] if names.count(name) == 1 else "" for name in names]
+
+
+def _short(value: object) -> object:
+    return f"{value:.4g}" if isinstance(value, float) else value
+
+
+def as_evaluation(scoring: Scoring, *, split: Split, metrics: Metrics, point: str) -> Evaluation:
+    """A run's metrics as a row of a comparison, with the val top-1 that it is chosen by."""
+    run, which = scoring.run, scoring.which
+    val_top1: float | None = metrics.top1
+    if split != "val":
+        on_val = stored_predictions(run, "val", which)
+        val_top1 = None if on_val is None else on_val.metrics().top1
+    return Evaluation(
+        run=f"{run.folder.parent.name}/{run.folder.name}",
+        checkpoint=which,
+        split=split,
+        manifest_hash=run.provenance()["manifest"]["hash"],
+        leak_state=_leak_state(run, split),
+        num_videos=metrics.num_videos,
+        metrics={name.partition("/")[2]: value for name, value in metrics.named(split).items()},
+        val_top1=val_top1,
+        point=point,
+    )
+
+
+def differences_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Of each run, the settings that are not the same in all runs of its experiment: the point of a trial."""
+    specs = [run.spec() for run in runs]
+    settings = [{**flatten(identity(spec)), "seed": spec.seed} for spec in specs]
+    peers: dict[Path, list[dict[str, Any]]] = {}
+    for run, mine in zip(runs, settings, strict=True):
+        peers.setdefault(run.folder.parent, []).append(mine)
+    varying = {
+        folder: {key for mine in of for key in mine if any(other.get(key) != mine[key] for other in of)}
+        for folder, of in peers.items()
+    }
+    return [
+        {key: value for key, value in mine.items() if key in varying[run.folder.parent]}
+        for run, mine in zip(runs, settings, strict=True)
+    ]

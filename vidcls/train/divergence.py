@@ -1,0 +1,41 @@
+"""A training whose numbers are no numbers any more: at which learning rate, and what to try."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vidcls.errors import VidclsError
+from vidcls.spec.experiment import Spec
+
+_NUM_NAMED = 8
+_MORE_WARMUP = 3
+
+
+class DivergedError(VidclsError):
+    """The loss is no number any more: the same spec would come to the same again."""
+
+
+def diverged(spec: Spec, *, where: str, what: str, lr: float, ids: Sequence[str] = ()) -> DivergedError:
+    """The error for a training that diverged.
+
+    Args:
+        spec: Of the training.
+        where: Epoch and step.
+        what: Which number is none, such as `the loss is nan`.
+        lr: The learning rate of that step; the schedule may have it below `optim.lr`.
+        ids: Videos of the batch.
+    """
+    optim, train = spec.optim, spec.train
+    rate = f"optim.lr={optim.lr:g}" if lr == optim.lr else f"optim.lr={optim.lr:g} ({lr:.3g} at that step)"
+    tries = [f"optim.lr={optim.lr / 10:g}"]
+    if optim.warmup_epochs < _MORE_WARMUP < train.epochs:
+        tries.append(f"optim.warmup_epochs={_MORE_WARMUP}")
+    if optim.clip_norm is None or optim.clip_norm > 1:
+        tries.append("optim.clip_norm=1")
+    if train.precision != "fp32":
+        tries.append("train.precision=fp32")
+    hint = f"try {', or '.join(tries)}, as another run; the checkpoints of this one are kept"
+    if ids:
+        more = f" and {len(ids) - _NUM_NAMED} more" if len(ids) > _NUM_NAMED else ""
+        hint += f"\n  videos of this batch: {', '.join(ids[:_NUM_NAMED])}{more}"
+    return DivergedError(f"diverged under {rate}: {what} in {where}", hint=hint)
