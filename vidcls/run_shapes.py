@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
@@ -38,7 +38,9 @@ def _is_share(share: _Share) -> _Share:
 
 
 @with_config(ConfigDict(extra="allow"))
-class _Leaks(TypedDict):
+class Leaks(TypedDict):
+    """See `vidcls.data.leaks.state.LeakState`."""
+
     kind: Literal["leaky", "clean", "unknown"]
     by: Literal["group", "name", "content", "none"]
     shares: dict[Literal["train", "val", "test"], Annotated[_Share, AfterValidator(_is_share)]]
@@ -76,9 +78,10 @@ class Provenance(_Opened):
     manifest: _Manifest
     data_root: PathText
     store_dir: PathText
-    leaks: _Leaks
+    leaks: Leaks
     resumes: list[_Resume]
 
 
+LEAKS: TypeAdapter[Any] = TypeAdapter(Leaks)
 STATUS = TypeAdapter(StatusShape)
 PROVENANCE = TypeAdapter(Provenance)

@@ -25,17 +25,33 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from vidcls.data.alone import alone
 from vidcls.data.decoding.workers import StageProgress
 from vidcls.errors import VidclsError
 from vidcls.files import atomic_file, disk_full, is_disk_full, nearest_folder, publish, write_json
+from vidcls.json_files import Count, DamagedError, Text, read_json
 
 _VERSION = 2
 _BLOCK_VIEWS = 32
 """What a builder that is killed loses at most; about so many."""
 _SPARE_BYTES = 256 * 2**20
+
+
+class _Held(TypedDict):
+    digests: list[str]
+    num_leaves: Count
+    decoders: dict[str, Text]
+
+
+class _Index(TypedDict):
+    held: _Held
+
+
+_INDEX = TypeAdapter(_Index)
 
 
 @dataclass(frozen=True)
@@ -98,14 +114,16 @@ class FeatureStore:
             VidclsError: If it is damaged.
         """
         try:
-            held = json.loads((self.path / "index.json").read_text())["held"]
+            held = read_json(self.path / "index.json", _INDEX, hint=f"rm -r {self.path}")["held"]
             stored = Stored(
                 digests=tuple(held["digests"]),
                 leaves=tuple(_mapped(self.path / _leaf(number)) for number in range(held["num_leaves"])),
                 flips=np.load(self.path / "flips.npy"),
                 decoders=dict(held["decoders"]),
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except DamagedError as error:
+            raise self._damaged(error.message) from error
+        except (OSError, ValueError, TypeError) as error:
             raise self._damaged(str(error)) from error
         if {len(stored.flips), *map(len, stored.leaves)} != {len(stored.digests)}:
             raise self._damaged("its files are of different lengths")
