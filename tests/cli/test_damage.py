@@ -213,8 +213,9 @@ def test_a_damaged_trial_is_told_as_failed_and_ends_no_worker(
 
 
 def test_a_damaged_record_of_a_worker_or_a_word_is_a_note(swept: SweepFolder) -> None:
-    for pattern in ("workers/*.json", "control/0001.json", "jobs/0001.json"):
-        file = next(swept.path.glob(pattern))
+    gone = next(swept.path.glob("workers/*.gone.json"))
+    record = gone.with_name(gone.name.replace(".gone", ""))
+    for file in (gone, record, swept.path / "control/0001.json", swept.path / "jobs/0001.json"):
         whole = file.read_bytes()
         try:
             file.write_bytes(b"{")

@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from vidcls.json_files import Count, PathText, Seconds, Text
 
+_Hours = Annotated[float, Field(ge=-1e9, le=1e9)]
 _Number = Annotated[str, Field(pattern=r"^[0-9]{1,15}$")]
 _MORE = with_config(ConfigDict(extra="allow"))
 
@@ -84,8 +85,8 @@ class _Gone(TypedDict):
 class _Word(TypedDict):
     kind: Literal["pause", "resume", "cancel", "extend"]
     trials: NotRequired[Count]
-    gpu_hours: NotRequired[Seconds]
-    hours: NotRequired[Seconds]
+    gpu_hours: NotRequired[_Hours]
+    hours: NotRequired[_Hours]
 
 
 @_MORE
