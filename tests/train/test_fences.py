@@ -76,5 +76,5 @@ def test_a_training_may_be_suspended_at_each_of_its_writes(
     assert train_child(experiment.spec(runs="alone", train__checkpoint_every_s=0.01)) == 0
     number = 0
     while check(experiment, number, monkeypatch):
-        number += 3
+        number += 11
     assert number > 100
