@@ -8,21 +8,33 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.support.suspended import SharedClock
+from tests.support.waiting import wait_for
 from vidcls import lock
 from vidcls.errors import VidclsError
+from vidcls.holder import Holder
 
 HOLD = """
 import sys
+import time
 from pathlib import Path
 from vidcls.lock import hold
 with hold(Path(sys.argv[1]), say=print):
     print("held", flush=True)
     sys.stdin.read()
 """
+
+
+def write_lock(path: Path, **differs: object) -> str:
+    """Write the lock of a holder that is like this process but for what differs."""
+    content = json.dumps({**vars(Holder.me()), **differs})
+    path.write_text(content)
+    return content
 
 
 @pytest.fixture
@@ -55,7 +67,7 @@ def test_a_killed_holder_frees_the_lock_at_once(tmp_path: Path, holder) -> None:
 
 
 def test_another_process_with_the_old_number_is_not_the_holder(tmp_path: Path) -> None:
-    me = lock.Holder.me()
+    me = Holder.me()
     (tmp_path / "lock").write_text(json.dumps({**vars(me), "process_start": me.process_start - 60}))
     with lock.hold(tmp_path / "lock", say=pytest.fail):
         pass
@@ -65,13 +77,10 @@ def test_a_silent_holder_on_another_host_loses_the_lock_after_its_lease(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "LEASE_S", 0.0)
-    elsewhere = {"host": "elsewhere", "pid": 1, "process_start": 0.0, "job": "42", "token": "x"}
-    (tmp_path / "lock").write_text(json.dumps(elsewhere))
+    write_lock(tmp_path / "lock", host="elsewhere", space="another boot", pid=1, job="42", token="x")
     said: list[str] = []
     with lock.hold(tmp_path / "lock", say=said.append):
-        holder = lock.Holder.read(tmp_path / "lock")
-        assert holder is not None
-        assert holder.pid == os.getpid()
+        assert json.loads((tmp_path / "lock").read_text())["pid"] == os.getpid()
     assert "process 1 on elsewhere, job 42" in said[0]
 
 
@@ -79,10 +88,11 @@ def test_a_lock_that_was_taken_over_is_left_to_its_new_holder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "BEAT_S", 0.01)
-    other = json.dumps({**vars(lock.Holder.me()), "token": "other"})
-    with lock.hold(tmp_path / "lock", say=pytest.fail) as lost:
-        (tmp_path / "lock").write_text(other)
-        assert lost.wait(60)
+    with lock.hold(tmp_path / "lock", say=pytest.fail) as held:
+        other = write_lock(tmp_path / "lock", token="other")
+        wait_for(lambda: held.is_lost, what="the next beat")
+        with pytest.raises(lock.LockLostError, match="another process took this run over"):
+            held.check()
     assert (tmp_path / "lock").read_text() == other
 
 
@@ -118,3 +128,55 @@ def test_of_many_processes_one_holds_it_at_a_time(tmp_path: Path) -> None:
         child.join()
     assert [child.exitcode for child in children] == [0, 0, 0]
     assert [path.name for path in tmp_path.iterdir()] == [".lock.guard"]
+
+
+def test_a_process_of_another_container_is_not_taken_for_dead(tmp_path: Path) -> None:
+    # One of this host's name whose process number means nothing here.
+    write_lock(tmp_path / "lock", space="another container", pid=2**22 + 1, token="x")
+    assert lock.is_held(tmp_path / "lock")
+    clock, begun = SharedClock().of_a_machine(), time.monotonic()
+    with lock.hold(tmp_path / "lock", say=print, clock=clock):
+        assert clock.now() >= 1000 + lock.LEASE_S
+    assert time.monotonic() - begun < lock.LEASE_S
+
+
+def test_a_disk_that_is_away_for_a_moment_ends_neither_the_beat_nor_the_holder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "BEAT_S", 0.01)
+    path, aside, shared = tmp_path / "lock", tmp_path / "aside", SharedClock()
+    with lock.hold(path, say=pytest.fail, clock=shared.of_a_machine()) as held:
+        path.rename(aside)
+        path.mkdir()  # any look at it is an error of the disk
+        with pytest.raises(OSError, match="directory"):
+            held.check()  # after it has waited for a lease
+        path.rmdir()
+        aside.rename(path)
+        held.check()
+        changed = path.stat().st_mtime_ns
+        wait_for(lambda: path.stat().st_mtime_ns > changed, what="the beat that goes on")
+        write_lock(path, token="other")
+        wait_for(lambda: held.is_lost, what="the beat to see it")
+
+
+def test_a_lock_that_lapsed_is_taken_again_or_lost(tmp_path: Path) -> None:
+    shared = SharedClock()
+    with lock.hold(tmp_path / "lock", say=pytest.fail, clock=shared.of_a_machine()) as held:
+        os.utime(tmp_path / "lock", (0, 0))
+        shared.advance(lock.LEASE_S + 1)
+        held.check()
+        assert (tmp_path / "lock").stat().st_mtime > 0, "who watches it sees that its holder is back"
+        shared.advance(lock.LEASE_S + 1)
+        (tmp_path / "lock").unlink()
+        with pytest.raises(lock.LockLostError):
+            held.check()
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b"[" * 100_000, b'{"pid": "x"}', b"null"])
+def test_a_damaged_lock_is_waited_for_and_then_taken(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "lock").write_bytes(content)
+    assert not lock.is_held(tmp_path / "lock")
+    said: list[str] = []
+    with lock.hold(tmp_path / "lock", say=said.append, clock=SharedClock().of_a_machine()) as held:
+        held.check()
+    assert "held by an unknown process; waiting 90 s" in said[0]

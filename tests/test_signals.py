@@ -1,76 +1,71 @@
-"""Signals while something is prepared or scored: heard at once, with a defined exit code."""
+"""A signal that comes before anything can be saved ends a command with one line."""
 
 from __future__ import annotations
 
-import os
 import signal
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from vidcls.cli import app
-from vidcls.data.decoding.workers import Decoders
-from vidcls.errors import ExitCode
-from vidcls.signals import Signals, StoppedError, heed
-
-
-@contextmanager
-def pending(number: signal.Signals) -> Iterator[None]:
-    """A signal that came before the program listened; it is heard as soon as the program does."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
-    signal.pthread_kill(threading.get_ident(), number)  # another thread might not block it
-    try:
-        yield
-    finally:
-        signal.sigtimedwait([number], 0)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def test_a_signal_is_heard_while_one_video_takes_long() -> None:
-    decoders = Decoders(workers=1, timeout_s=600)
-    try:
-        with Signals() as signals:
-            future = decoders.submit(time.sleep, 600)
-            os.kill(os.getpid(), signal.SIGTERM)
-            with pytest.raises(StoppedError, match="TERM: stopped"):
-                decoders.outcome(future)
-            assert signals.exit_code == ExitCode.FAILED
-    finally:
-        decoders.close()
-
-
-def test_only_what_is_prepared_is_stopped_in_the_middle() -> None:
-    heed()
-    with Signals() as signals:
-        os.kill(os.getpid(), signal.SIGUSR1)
-        other = threading.Thread(target=heed)
-        other.start()
-        other.join()
-        signals.is_preparing = False
-        heed()
-        signals.is_preparing = True
-        with pytest.raises(StoppedError) as caught:
-            heed()
-    assert caught.value.exit_code == ExitCode.REQUEUE
-    heed()
+COMMAND = """
+import sys
+from vidcls.signals import CommandSignals
+with CommandSignals():
+    import imported
+print("went on")
+"""
+PLAIN = "import os\nos.kill(os.getpid(), {number})\n"
+SWALLOWED = """
+import os
+try:
+    os.kill(os.getpid(), {number})
+except BaseException:
+    raise ImportError("no such library here")
+"""
+TWICE = """
+import os
+try:
+    os.kill(os.getpid(), {number})
+except BaseException:
+    os.kill(os.getpid(), {number})
+"""
+CODES = {
+    signal.SIGINT: 130,
+    signal.SIGTERM: 143,
+    signal.SIGHUP: 129,
+    signal.SIGUSR1: 75,
+    signal.SIGUSR2: 75,
+}
 
 
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [(signal.SIGTERM, ExitCode.FAILED), (signal.SIGINT, ExitCode.FAILED), (signal.SIGUSR1, ExitCode.REQUEUE)],
-)
-@pytest.mark.parametrize("words", [("data", "check"), ("data", "scan"), ("data", "audit", "--by", "content")])
-def test_a_command_that_looks_at_videos_ends_with_a_message(
-    words: tuple[str, ...], number: signal.Signals, code: ExitCode, demo: Path, tmp_path: Path
+def command(tmp_path: Path, module: str, number: int) -> subprocess.CompletedProcess[str]:
+    (tmp_path / "imported.py").write_text(module.format(number=int(number)))
+    return subprocess.run(
+        [sys.executable, "-c", COMMAND], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("number", CODES)
+@pytest.mark.parametrize("module", [PLAIN, SWALLOWED])
+def test_a_signal_during_an_import_is_one_line_and_an_exit_code(
+    tmp_path: Path, module: str, number: signal.Signals
 ) -> None:
-    stores = () if "scan" in words else ("--store-dir", str(tmp_path / "store"))
-    with pending(number):
-        done = CliRunner().invoke(app, [*words, str(demo), *stores])
-    assert done.exit_code == code, done.output
-    assert f"{number.name}: stopped; what is finished is kept" in done.stderr
-    assert "Traceback" not in done.output
+    done = command(tmp_path, module, number)
+    assert done.returncode == CODES[number]
+    assert done.stderr == f"{number.name}: ended at once; what was saved before stands\n"
+    assert done.stdout == ""
+
+
+def test_a_second_signal_is_not_answered_any_more(tmp_path: Path) -> None:
+    done = command(tmp_path, TWICE, signal.SIGINT)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_what_nohup_wants_ignored_stays_so(tmp_path: Path) -> None:
+    (tmp_path / "imported.py").write_text(PLAIN.format(number=int(signal.SIGHUP)))
+    done = subprocess.run(
+        ["nohup", sys.executable, "-c", COMMAND], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "went on\n"

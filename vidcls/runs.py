@@ -7,40 +7,32 @@ runs/<name>/<fingerprint>-s<seed>/
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+from pydantic import TypeAdapter
 
 from vidcls import lock
+from vidcls.clock import SYSTEM, Clock
 from vidcls.errors import UserError, VidclsError
-from vidcls.files import write_json, write_text
+from vidcls.files import guarded, may_write, remove_unfinished, write_json, write_text
 from vidcls.installed import COMPUTING, code_digest, releases
+from vidcls.json_files import checked, read_json
+from vidcls.run_shapes import PROVENANCE, REMOVED, STATUS, Provenance, State
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import load_spec
 from vidcls.spec.show import to_yaml
 
-State = Literal["running", "interrupted", "stopped", "failed", "finished"]
 Checkpoint = Literal["best", "last"]
+T = TypeVar("T")
+_OBJECT = TypeAdapter(dict[str, Any])
 CHECKPOINTS: tuple[Checkpoint, ...] = ("best", "last")
 _REMOVED = "removed.json"
-_PROVENANCE = {
-    "code",
-    "device",
-    "threads",
-    "precision",
-    "manifest",
-    "data_root",
-    "store_dir",
-    "leaks",
-    "resumes",
-}
-"""What every run says of itself."""
 
 
 @dataclass(frozen=True)
@@ -166,11 +158,25 @@ class Run:
         """The spec as it was asked for, with every default written out."""
         return load_spec(self.spec_file).spec
 
+    @contextmanager
     def hold(
-        self, say: Callable[[str], None], *, wait: bool = False, check: Callable[[], None] = lambda: None
-    ) -> AbstractContextManager[Event]:
-        """Lock the run; see `vidcls.lock`."""
-        return lock.hold(self.lock_file, say=say, wait=wait, check=check)
+        self,
+        say: Callable[[str], None],
+        *,
+        wait: bool = False,
+        check: Callable[[], None] = lambda: None,
+        clock: Clock = SYSTEM,
+    ) -> Iterator[lock.Held]:
+        """Lock the run for the length of a `with` block; see `vidcls.lock`.
+
+        Meanwhile each file in the folder that this process writes, whoever writes it, asks the lock first.
+        """
+        with (
+            lock.hold(self.lock_file, say=say, wait=wait, check=check, clock=clock) as held,
+            guarded(self.folder, held.check),
+        ):
+            remove_unfinished(self.folder)
+            yield held
 
     def create(self, spec: Spec, provenance: dict[str, Any]) -> None:
         """Write what identifies the run; the spec last, because its presence makes the folder a run."""
@@ -184,12 +190,14 @@ class Run:
         Raises:
             VidclsError: If the file is damaged, or of another version of vidcls.
         """
-        content = _read_json(self.provenance_file)
-        if missing := _PROVENANCE - content.keys():
+        file, hint = self.provenance_file, "restore it, or train the run anew: vidcls train SPEC --restart"
+        content = _read(file, _OBJECT, hint=hint)
+        if missing := Provenance.__required_keys__ - content.keys():
             raise VidclsError(
-                f"{self.provenance_file}: of another version of vidcls: no {', '.join(sorted(missing))}",
+                f"{file}: of another version of vidcls: no {', '.join(sorted(missing))}",
                 hint="use that version with this run, or train it anew: vidcls train SPEC --restart",
             )
+        checked(content, PROVENANCE, name=str(file), hint=hint)
         return content
 
     def changes_since(self) -> list[str]:
@@ -211,13 +219,16 @@ class Run:
         )
 
     def status(self) -> Status | None:
-        """What was last said, None for a run that never started an epoch."""
-        if not self.status_file.exists():
-            return None
+        """What was last said, None for a run that never started an epoch.
+
+        Raises:
+            VidclsError: If the file is damaged, or of another version of vidcls.
+        """
+        hint = "restore it, or remove it: the same vidcls train command writes it again"
         try:
-            return Status(**_read_json(self.status_file))
-        except TypeError as error:
-            raise VidclsError(f"{self.status_file}: of another version of vidcls: {error}") from error
+            return Status(**read_json(self.status_file, STATUS, hint=hint))
+        except FileNotFoundError:
+            return None
 
     @property
     def state(self) -> str:
@@ -232,7 +243,11 @@ class Run:
     def why_removed(self) -> str | None:
         """The rule by which its checkpoints were removed, None where they were not."""
         path = self.folder / _REMOVED
-        return str(_read_json(path).get("why")) if path.is_file() else None
+        if not path.is_file():
+            return None
+        return read_json(
+            path, REMOVED, hint=f"remove it: its weights were removed, {self.folder} keeps the rest"
+        )["why"]
 
     def remove_checkpoints(self, *, why: str) -> int:
         """Remove both checkpoints at once: a run with one of them could not be trained again.
@@ -244,6 +259,7 @@ class Run:
             Bytes that were freed.
         """
         folder = self.checkpoint_file("best").parent
+        may_write(folder)
         aside = folder.with_name(".checkpoints.removed")
         shutil.rmtree(aside, ignore_errors=True)  # of a removal that was interrupted
         try:
@@ -263,15 +279,11 @@ class Run:
         return self.folder.rename(target)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read(path: Path, shape: TypeAdapter[T], *, hint: str) -> T:
     try:
-        content = json.loads(path.read_text())
-        if isinstance(content, dict):
-            return content
-        reason = "no object"
-    except (OSError, ValueError) as error:
-        reason = str(error)
-    raise VidclsError(f"{path}: damaged or missing: {reason}")
+        return read_json(path, shape, hint=hint)
+    except FileNotFoundError:
+        raise VidclsError(f"{path}: missing", hint=hint) from None
 
 
 def find_runs(root: Path) -> list[Run]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.shelf import Grant, NetworkShelf, Server
+from vidcls.json_files import DamagedError
 from vidcls.sweep.shelf import DiskShelf
 from vidcls.sweep.trials import End, Lease, State, Trial, Trials
 
@@ -224,6 +225,36 @@ def test_the_first_value_of_an_epoch_stays(shelf: DiskShelf, trials: Trials) -> 
     assert other.refresh()[0].rungs == {1: 0.5}
     other.rung(again, 3, 0.7)
     assert trials.refresh()[0].rungs == {1: 0.5, 3: 0.7}
+
+
+def test_a_holder_that_was_given_up_tells_no_value(shelf: DiskShelf, trials: Trials) -> None:
+    make(trials)
+    lease = claim(trials)
+    other = Trials(shelf, max_strikes=3)
+    assert other.expire(other.refresh()[0], by="b")
+    trials.rung(lease, 1, 0.5)
+    assert trials.refresh()[0].rungs == {}
+    other.rung(claim(other, worker="b"), 1, 0.25)
+    assert trials.refresh()[0].rungs == {1: 0.25}
+
+
+def test_a_damaged_file_stops_one_trial_until_it_is_mended(shelf: DiskShelf, trials: Trials) -> None:
+    make(trials)
+    make(trials, 1)
+    file = shelf.root / "trials/00000/trial.json"
+    whole = file.read_bytes()
+    file.write_bytes(b"[]")
+    late = Trials(shelf, max_strikes=3)
+    first, second = late.refresh()
+    assert (first.state, first.lease, second.state) == ("failed", None, "waiting")
+    assert first.damage is not None
+    assert f"{file}: damaged: " in first.damage
+    assert late.claim(first, worker="a") is None
+    with pytest.raises(DamagedError, match="restore this file"):
+        late.retry(first)
+    file.write_bytes(whole)
+    assert [trial.state for trial in late.refresh()] == ["waiting", "waiting"]
+    assert late.refresh()[0].point == trials.refresh()[0].point
 
 
 def test_an_end_keeps_its_own_keys(trials: Trials) -> None:

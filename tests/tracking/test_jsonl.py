@@ -87,6 +87,35 @@ def test_a_file_shorter_than_its_checkpoint_says_is_refused(tmp_path: Path) -> N
     file.close()
 
 
+def test_a_cut_in_the_middle_of_a_row_is_refused(tmp_path: Path) -> None:
+    file = MetricsFile(tmp_path / "metrics.jsonl")
+    file.append({"epoch": 1})
+    file.append({"epoch": 2})
+    whole = (tmp_path / "metrics.jsonl").read_bytes()
+    with pytest.raises(VidclsError, match="in the middle of a row; the file was cut or replaced"):
+        file.truncate_to(5)
+    file.close()
+    assert (tmp_path / "metrics.jsonl").read_bytes() == whole
+
+
+def test_who_still_has_the_file_open_adds_nothing_to_that_of_the_next(tmp_path: Path) -> None:
+    old = MetricsFile(tmp_path / "metrics.jsonl")
+    old.append({"epoch": 1})
+    new = MetricsFile(tmp_path / "metrics.jsonl")
+    old.append({"epoch": 2, "by": "old"})
+    new.append({"epoch": 2, "by": "new"})
+    assert read_rows(tmp_path / "metrics.jsonl") == [{"epoch": 1}, {"epoch": 2, "by": "new"}]
+    old.close()
+    new.close()
+
+
+@pytest.mark.parametrize("value", ["1" + "0" * 400, "1" * 5000, "[1]", "{}", "[" * 10_000])
+def test_what_is_no_value_is_no_row(tmp_path: Path, value: str) -> None:
+    (tmp_path / "metrics.jsonl").write_text(f'{{"val/top1": {value}}}\n')
+    with pytest.raises(VidclsError, match=r"metrics\.jsonl:1: not a row"):
+        read_rows(tmp_path / "metrics.jsonl")
+
+
 def test_a_full_disk_is_said_and_leaves_whole_rows(tmp_path: Path) -> None:
     # A limit on the size of files stands in for a full disk: a part of the row is written, the rest refused.
     program = """

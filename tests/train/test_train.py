@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.support.suspended import before_operation
 from tests.support.training import (
     STRATEGIES,
+    Child,
     Experiment,
     QuietDisplay,
     assert_same,
@@ -26,6 +28,7 @@ from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.installed import code_digest
 from vidcls.runs import Run
+from vidcls.signals import Interruption
 from vidcls.train.divergence import DivergedError
 
 pytestmark = pytest.mark.long
@@ -82,7 +85,7 @@ def test_a_finished_run_is_not_trained_again(experiment: Experiment) -> None:
 @pytest.mark.parametrize(
     ("number", "code", "state"),
     [(signal.SIGUSR1, 75, "interrupted"), (signal.SIGUSR2, 75, "interrupted"), (signal.SIGTERM, 1, "interrupted"),
-     (signal.SIGINT, 1, "interrupted")],
+     (signal.SIGINT, 1, "interrupted"), (signal.SIGHUP, 1, "interrupted")],
 )  # fmt: skip
 def test_a_signal_saves_and_the_next_start_goes_on(
     experiment: Experiment, number: int, code: int, state: str
@@ -97,6 +100,51 @@ def test_a_signal_saves_and_the_next_start_goes_on(
     assert "the same command goes on from there" in (experiment.folder / "error.txt").read_text()
     content = torch.load(run.checkpoint_file("last"), weights_only=True)
     assert (content["epoch"], content["step"]) == (1, 2)
+    assert train_child(spec) == 0
+    assert_same(experiment.run("alone"), run)
+
+
+class _Impatient(QuietDisplay):
+    """Asks for the end at a step, and again before a file operation of the save that follows."""
+
+    def __init__(self, *, operation: int) -> None:
+        super().__init__(signal_at=(7, signal.SIGINT))
+        self._operation = operation
+
+    def say(self, text: str) -> None:
+        if "saving" in text:
+            before_operation(self._operation, lambda: os.kill(os.getpid(), signal.SIGINT))
+
+
+def _train_impatiently(spec: Path, operation: int) -> None:
+    try:
+        train_here(spec, _Impatient(operation=operation))
+    except Interruption as error:
+        raise SystemExit(error.exit_code) from None
+    except VidclsError as error:
+        raise SystemExit(int(error.exit_code)) from None
+
+
+@pytest.mark.parametrize("operation", [0, 3, 6])
+def test_a_second_int_ends_at_once_and_the_checkpoint_from_before_stands(
+    experiment: Experiment, operation: int
+) -> None:
+    assert train_child(experiment.spec(runs="alone")) == 0
+    spec = experiment.spec(runs="stopped")
+    child = Child(target=_train_impatiently, args=(spec, operation))
+    child.start()
+    child.join()
+    run = experiment.run("stopped")
+    assert child.exitcode == 130
+    status = run.status()
+    assert status is not None
+    assert (run.state, status.message) == (
+        "interrupted",
+        "SIGINT: ended at once; what was saved before stands",
+    )
+    content = torch.load(run.checkpoint_file("last"), weights_only=True)
+    assert (content["epoch"], status.epoch) == (1, 1)
+    assert not list(run.folder.rglob("*.tmp"))
     assert train_child(spec) == 0
     assert_same(experiment.run("alone"), run)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from typing import Any, NoReturn
 
 import typer
@@ -12,6 +13,7 @@ from typer.core import TyperGroup
 from vidcls.cli.common import accept_any_text, echo, say
 from vidcls.errors import ExitCode, UserError, VidclsError
 from vidcls.files import expand_home
+from vidcls.signals import Interruption
 
 _TAKE_OVERRIDES = ("train", "spec", "model", "sweep", "leak", "check", "crossval")
 _TOP_LEVEL = ("name", "seed", "runs_dir", "store_dir")
@@ -81,9 +83,10 @@ class _Group(_Commands):
                 "set runs_dir and store_dir to folders that can be written, data.root to one that can be read"
             )
             fail(VidclsError(f"{error.filename}: {error.strerror}", hint=hint))
-        except KeyboardInterrupt:
-            say("interrupted")
-            raise SystemExit(130) from None
+        except KeyboardInterrupt as error:
+            ended = error if isinstance(error, Interruption) else Interruption(signal.SIGINT)
+            say(ended)
+            raise SystemExit(ended.exit_code) from None
 
 
 def _refuse_infinite(arg: str, before: str) -> None:

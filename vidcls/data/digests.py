@@ -11,14 +11,19 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter
 
 from vidcls.data.checksums import file_digest
 from vidcls.data.decoding.frame_folders import Files, FrameFolder, look_into
 from vidcls.data.layouts.listing import Kind, Problem
+from vidcls.json_files import DamagedError, Text, read_json
 
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 _Cache = dict[str, list[str]]
+_CACHE = TypeAdapter(dict[Text, Annotated[list[str], Field(min_length=2, max_length=2)]])
 
 
 @dataclass(frozen=True)
@@ -151,12 +156,9 @@ def _read_cache(path: Path | None) -> _Cache:
     if path is None:
         return {}
     try:
-        cache = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(path, _CACHE, hint="remove it")
+    except (FileNotFoundError, DamagedError):
         return {}
-    if not isinstance(cache, dict):
-        return {}
-    return {key: value for key, value in cache.items() if isinstance(value, list) and len(value) == 2}
 
 
 def _write_cache(path: Path, fresh: _Cache) -> None:

@@ -27,7 +27,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from vidcls.data.alone import alone
 from vidcls.data.checksums import checksums, remember_verified, verify
@@ -35,11 +37,26 @@ from vidcls.data.decoding.workers import StageProgress
 from vidcls.errors import VidclsError
 from vidcls.files import atomic_file, disk_full, is_disk_full, nearest_folder, publish, write_json
 from vidcls.installed import COMPUTING, releases
+from vidcls.json_files import Count, DamagedError, Text, read_json
 
 _VERSION = 3
 _BLOCK_VIEWS = 32
 """What a builder that is killed loses at most; about so many."""
 _SPARE_BYTES = 256 * 2**20
+
+
+class _Held(TypedDict):
+    digests: list[str]
+    num_leaves: Count
+    decoders: dict[str, Text]
+
+
+class _Index(TypedDict):
+    checksums: dict[str, str]
+    held: _Held
+
+
+_INDEX = TypeAdapter(_Index)
 
 
 @dataclass(frozen=True)
@@ -105,8 +122,8 @@ class FeatureStore:
             VidclsError: If it is damaged.
         """
         try:
-            index = json.loads((self.path / "index.json").read_text())
-            verify(self.path, dict(index["checksums"]), progress=progress)
+            index = read_json(self.path / "index.json", _INDEX, hint=f"rm -r {self.path}")
+            verify(self.path, index["checksums"], progress=progress)
             held = index["held"]
             stored = Stored(
                 digests=tuple(held["digests"]),
@@ -114,7 +131,9 @@ class FeatureStore:
                 flips=np.load(self.path / "flips.npy"),
                 decoders=dict(held["decoders"]),
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except DamagedError as error:
+            raise self._damaged(error.message) from error
+        except (OSError, ValueError, TypeError) as error:
             raise self._damaged(str(error)) from error
         if {len(stored.flips), *map(len, stored.leaves)} != {len(stored.digests)}:
             raise self._damaged("its files are of different lengths")

@@ -23,6 +23,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
 from vidcls.data.alone import alone
 from vidcls.data.checksums import checksums, remember_verified, verify
 from vidcls.data.decoding.decode import Form, Probe
@@ -32,8 +35,15 @@ from vidcls.data.entries import Entry, choice, decode_stored, lay_out
 from vidcls.errors import VidclsError
 from vidcls.files import atomic_file, disk_full, is_disk_full, nearest_folder, publish, write_json
 from vidcls.installed import DECODERS, releases
+from vidcls.json_files import read_json
 from vidcls.spec.sections import Clip
 
+
+class _Index(TypedDict):
+    checksums: dict[str, str]
+
+
+_INDEX = TypeAdapter(_Index)
 _VERSION = 4
 _SPARE_BYTES = 256 * 2**20
 
@@ -205,14 +215,12 @@ class Store:
         remember_verified(self.path, names)
 
     def _verify(self, progress: StageProgress | None) -> None:
+        hint = f"rm -r {self.path}  (it is built again)"
         try:
-            expected = dict(json.loads((self.path / "index.json").read_text())["checksums"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise VidclsError(
-                f"{self.path / 'index.json'}: damaged: {error}",
-                hint=f"rm -r {self.path}  (it is built again)",
-            ) from error
-        verify(self.path, expected, progress=progress)
+            index = read_json(self.path / "index.json", _INDEX, hint=hint)
+        except FileNotFoundError as error:
+            raise VidclsError(f"{self.path}: damaged: it has no index.json", hint=hint) from error
+        verify(self.path, index["checksums"], progress=progress)
 
 
 class _Unfinished(Exception):  # noqa: N818  (a way out of a `with` block, not an error)

@@ -6,7 +6,6 @@ import shlex
 from pathlib import Path
 
 from vidcls.data.leaks.state import LeakState, audited, weighed
-from vidcls.errors import VidclsError
 from vidcls.runs import Run
 from vidcls.spec.experiment import Spec
 
@@ -18,13 +17,7 @@ def leaks_of(run: Run) -> LeakState:
         VidclsError: If the run's provenance is damaged, or of another version of vidcls.
     """
     provenance = run.provenance()
-    try:
-        recorded = LeakState.from_dict(provenance["leaks"])
-    except (KeyError, TypeError) as error:
-        raise VidclsError(
-            f"{run.provenance_file}: leaks of another version of vidcls: {error}",
-            hint="use that version with this run, or train it anew: vidcls train SPEC --restart",
-        ) from error
+    recorded = LeakState.from_dict(provenance["leaks"])
     found = audited(provenance["manifest"]["hash"], store_dir=Path(provenance["store_dir"]))
     return weighed(recorded, found)
 

@@ -10,7 +10,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from vidcls.errors import VidclsError
+from vidcls.json_files import DamagedError, parse_json
 from vidcls.runs import Run
 
 
@@ -31,6 +34,9 @@ class Opening:
     run: str
     checkpoint: str
     repeated: bool = False
+
+
+_OPENING = TypeAdapter(Opening)
 
 
 class Ledger:
@@ -104,8 +110,8 @@ class Ledger:
         openings = []
         for line in self._lines():
             try:
-                openings.append(Opening(**json.loads(line)))
-            except (ValueError, TypeError):
+                openings.append(parse_json(line, _OPENING, name=str(self.path), hint=""))
+            except DamagedError:
                 continue
         return tuple(openings)
 

@@ -15,11 +15,11 @@ import psutil
 
 from vidcls.errors import UserError, VidclsError
 from vidcls.files import write_text
+from vidcls.holder import process_start
 from vidcls.launch.commands import run
 from vidcls.launch.job import Job, Task
 from vidcls.launch.profile import LocalProfile
 from vidcls.launch.script import preparation, quote, quote_command, safe_name
-from vidcls.lock import process_start
 
 _NAME = '"$(uname -n)_$$"'
 

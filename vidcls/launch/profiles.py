@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from vidcls.errors import UserError
+from vidcls.errors import UserError, VidclsError, reason_of
 from vidcls.launch import slurm
 from vidcls.launch.profile import AnyProfile, Gpus, LocalProfile, LsfProfile, Notify, Profile, SlurmProfile
 from vidcls.spec.explain import SpecError, shown
@@ -101,8 +101,17 @@ def load_profile(path: Path) -> AnyProfile:
 
 
 def profile_of(record: Mapping[str, Any]) -> AnyProfile:
-    """A profile that was stored as plain values."""
-    return _QUEUES[record["queue"]].model_validate_json(json.dumps(record))
+    """A profile that was stored as plain values.
+
+    Raises:
+        VidclsError: If that cannot be.
+    """
+    try:
+        return _QUEUES[record["queue"]].model_validate_json(json.dumps(record))
+    except (KeyError, TypeError, ValidationError) as error:
+        raise VidclsError(
+            f"the profile of a job, as it was stored, is damaged: {reason_of(error)}"
+        ) from error
 
 
 def _explain(row: dict[str, Any], tree: Node, section: type[Profile]) -> Mistake:

@@ -103,7 +103,8 @@ def retry(folder: SweepFolder, numbers: Sequence[int]) -> list[int]:
         if number not in by_number or by_number[number].state != "failed":
             state = by_number[number].state if number in by_number else "unknown"
             raise UserError(f"trial {number} is {state}", hint=f"vidcls sweep status {folder.path}")
-    chosen = numbers or [number for number, trial in by_number.items() if trial.state == "failed"]
+    failed = [number for number, trial in by_number.items() if trial.state == "failed" and not trial.damage]
+    chosen = numbers or failed
     return [number for number in chosen if trials.retry(by_number[number])]
 
 

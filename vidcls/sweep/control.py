@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from vidcls.json_files import DamagedError
 from vidcls.sweep.shelf import Shelf
 
 Kind = Literal["pause", "resume", "cancel", "extend"]
@@ -33,19 +34,31 @@ class ControlState:
 
 
 class Control:
-    """The events of one sweep."""
+    """The events of one sweep.
+
+    Attributes:
+        damaged: Of events that cannot be read, by file; they ask for nothing.
+    """
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
         self._num_events = 0
         self._state = ControlState()
+        self.damaged: dict[str, DamagedError] = {}
 
     def current(self) -> ControlState:
         """What is asked for now; costs one look for a new event."""
-        while (event := self._shelf.read(_name(self._num_events + 1))) is not None:
+        while True:
+            name = _name(self._num_events + 1)
+            try:
+                event = self._shelf.read(name)
+            except DamagedError as error:
+                self.damaged[name] = error
+            else:
+                if event is None:
+                    return self._state
+                self._state = _after(self._state, event)
             self._num_events += 1
-            self._state = _after(self._state, event)
-        return self._state
 
     def say(
         self,

@@ -19,8 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from vidcls.errors import UserError, VidclsError
 from vidcls.files import write_json
+from vidcls.json_files import read_json
 from vidcls.runs import Run
 from vidcls.spec.base import NonNegativeInt, PositiveFloat, PositiveInt, Section
 from vidcls.spec.experiment import Spec
@@ -57,6 +60,9 @@ class SweepOptions(Section):
     """A worker without a sign of life for so long is dead; network disks show old files for up to 60 s."""
     until: PositiveFloat | None = None
     """When workers end, in seconds since 1970; the clocks of two machines may differ by minutes."""
+
+
+_OPTIONS = TypeAdapter(SweepOptions)
 
 
 @dataclass(frozen=True)
@@ -135,7 +141,11 @@ class SweepFolder:
 
     def options(self) -> SweepOptions:
         """What launch was told."""
-        return SweepOptions.model_validate_json(self.options_file.read_text())
+        return read_json(
+            self.options_file,
+            _OPTIONS,
+            hint="restore it, or launch the sweep into another runs_dir",
+        )
 
     @property
     def runs_setting(self) -> str:
@@ -190,7 +200,11 @@ class SweepFolder:
             number += 1
 
     def jobs(self) -> list[dict[str, Any]]:
-        """All submissions, in order."""
+        """All submissions, in order.
+
+        Raises:
+            DamagedError: If the file of one is damaged.
+        """
         shelf = self.shelf
         names = sorted(name for name in shelf.names("jobs") if name.endswith(".json"))
         found = (shelf.read(f"jobs/{name}") for name in names)

@@ -53,6 +53,8 @@ class Trial:
         value: The last that an end told.
         epoch: Finished epochs, as far as told.
         rungs: Value by epoch.
+        damage: What is wrong with its files, None for nothing. Until they are mended nobody trains it, and
+            what else is told of it may be an earlier truth.
     """
 
     number: int
@@ -69,6 +71,7 @@ class Trial:
     value: float | None
     epoch: int
     rungs: Mapping[int, float]
+    damage: str | None = None
 
 
 @dataclass
@@ -82,6 +85,7 @@ class Log:
         ends: Of the same leases; the last may be missing.
         retried: Tokens of failed leases after which a person asked for another try.
         rungs: Value by epoch.
+        damage: What is wrong with the rest of it.
     """
 
     number: int
@@ -90,6 +94,7 @@ class Log:
     ends: list[Mapping[str, Any]] = field(default_factory=list)
     retried: set[int] = field(default_factory=set)
     rungs: dict[int, float] = field(default_factory=dict)
+    damage: str | None = None
 
     @property
     def token(self) -> int:
@@ -102,9 +107,9 @@ class Log:
         return self.leases[-1] if len(self.ends) < len(self.leases) else None
 
     @property
-    def size(self) -> tuple[int, ...]:
-        """Differs once anything was added."""
-        return len(self.leases), len(self.ends), len(self.retried), len(self.rungs)
+    def size(self) -> tuple[object, ...]:
+        """Differs once anything was added, or damaged or mended."""
+        return len(self.leases), len(self.ends), len(self.retried), len(self.rungs), self.damage, self.head
 
     def add_end(self, end: Mapping[str, Any]) -> None:
         """Add the end of the open lease, with the rungs that its writer knew."""
@@ -136,6 +141,8 @@ class Log:
 
     def state(self, max_strikes: int) -> State:
         """What the log amounts to; all who have read as far agree on it."""
+        if self.damage is not None:
+            return "failed"
         if self.open is not None:
             return "running"
         kind = self.ends[-1]["kind"] if self.ends else "released"
@@ -155,15 +162,19 @@ class Log:
     def view(self, max_strikes: int) -> Trial:
         """The trial as others see it."""
         values = [end["value"] for end in self.ends if end.get("value") is not None]
+        end = self.ends[-1] if self.ends else None
+        if self.damage is not None:
+            end = {**(end or {}), "message": self.damage}
         return Trial(
             **self.head,
             state=self.state(max_strikes),
             token=self.token,
-            lease=self.open,
+            lease=None if self.damage is not None else self.open,
             until_epoch=self.leases[-1].until_epoch if self.leases else None,
-            end=self.ends[-1] if self.ends else None,
+            end=end,
             strikes=self.strikes,
             value=values[-1] if values else None,
             epoch=self.epoch,
             rungs=dict(self.rungs),
+            damage=self.damage,
         )

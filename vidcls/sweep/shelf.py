@@ -10,17 +10,19 @@ import contextlib
 import errno
 import json
 import os
+import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from vidcls.errors import VidclsError
-from vidcls.files import sync_folder, write_json
+from vidcls.files import create_file, sync_folder, write_json
+from vidcls.json_files import parse_json
+from vidcls.sweep.shapes import shape_of
 
 _NONCE = "nonce"
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP}
 _TRIES = 5
+_BEING_WRITTEN_S = 0.02
 
 
 class Shelf(Protocol):
@@ -56,52 +58,26 @@ class DiskShelf:
         """Make a file, whole and on disk; False where another made it first.
 
         Raises:
-            VidclsError: If the file system has no hard links.
             OSError: From the disk; the file may be there all the same.
         """
         path = self.root / name
         if path.exists():  # most of those who come late see it, and need not write
             return False
         self._make_folder(path.parent)
-        nonce = uuid.uuid4().hex
-        temporary = path.with_name(f".{path.name}.{nonce}.tmp")
-        try:
-            with temporary.open("x") as file:
-                json.dump({**content, _NONCE: nonce}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            try:
-                # A link is exclusive on network disks too, and the file is whole from the first moment.
-                os.link(temporary, path)
-            except FileExistsError:
-                if _nonce(path) != nonce:
-                    return False
-            except OSError as error:
-                if error.errno in _NO_LINKS:
-                    raise _no_links(path.parent) from error
-                if _nonce(path) != nonce:
-                    raise
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-        sync_folder(path.parent)
-        return True
+        return create_file(path, json.dumps({**content, _NONCE: uuid.uuid4().hex}).encode())
 
     def read(self, name: str) -> dict[str, Any] | None:
         """A file's content; None if it is not there, as far as this machine knows.
 
         Raises:
-            VidclsError: If the file is damaged.
+            DamagedError: If the file is not of its shape, see `vidcls.sweep.shapes`.
         """
-        text = _text(f"{self.root}/{name}")
-        if text is None:
+        content = _text(f"{self.root}/{name}")
+        if content is None:
             return None
-        try:
-            content: dict[str, Any] = json.loads(text)
-            content.pop(_NONCE, None)
-        except (ValueError, AttributeError) as error:
-            raise VidclsError(f"{self.root / name}: damaged: {error}", hint="restore this file") from error
-        return content
+        value = parse_json(content, shape_of(name), name=f"{self.root}/{name}", hint="restore this file")
+        value.pop(_NONCE, None)
+        return value
 
     def names(self, folder: str) -> list[str]:
         """What is in a folder, sorted, without files that are still being written."""
@@ -122,25 +98,14 @@ class DiskShelf:
         sync_folder(folder.parent)
 
 
-def _nonce(path: Path) -> str | None:
-    """Whose file this is: a server that is asked again, its answer lost, refuses what it has done."""
-    text = _text(str(path))
-    nonce = json.loads(text).get(_NONCE) if text else None
-    return nonce if isinstance(nonce, str) else None
-
-
-def _no_links(folder: Path) -> VidclsError:
-    return VidclsError(
-        f"{folder}: this file system has no hard links, which keep two workers apart",
-        hint="put runs_dir on another disk",
-    )
-
-
-def _text(path: str) -> str | None:
+def _text(path: str) -> bytes | None:
     # Thousands of small files are read; a Path or a file object would cost as much as the read itself.
     for _ in range(_TRIES):
         try:
-            return _slurp(path)
+            content = _slurp(path)
+            if content:
+                return content
+            time.sleep(_BEING_WRITTEN_S)  # without links a file has its name for a moment before its content
         except FileNotFoundError:
             # A network client remembers for up to a minute that a file was not there, unless it opens the
             # folder: that asks the server.
@@ -152,16 +117,16 @@ def _text(path: str) -> str | None:
         except OSError as error:
             if error.errno != errno.ESTALE:  # replaced between look-up and read
                 raise
-    return None
+    return b""
 
 
-def _slurp(path: str) -> str:
+def _slurp(path: str) -> bytes:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         text = b""
         while chunk := os.read(descriptor, 1 << 16):
             text += chunk
-        return text.decode()
+        return text
     finally:
         os.close(descriptor)
 

@@ -13,11 +13,11 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 
+from vidcls.signals import HEARD
 from vidcls.sockets import use_short_socket_paths
 from vidcls.sweep.messages import Epoch, Order, Outcome, enter
 from vidcls.sweep.trials import Lease, Trial
 
-_QUEUE_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT)
 _LEAVING_S = 10.0
 """A child that has said its last word has so long to end by itself."""
 ChildMain = Callable[[Order, Connection, Connection], None]
@@ -122,10 +122,10 @@ class Crew:
         process = self._context.Process(target=self._main, args=(order, theirs, alive_theirs))
         # A queue signals all processes of a job. The forkserver, which the first child starts, never hears;
         # its children inherit that, and what comes before they listen waits for them.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _QUEUE_SIGNALS)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
         try:
             resource_tracker.ensure_running()  # on its own first: it changes the mask
-            signal.pthread_sigmask(signal.SIG_BLOCK, _QUEUE_SIGNALS)
+            signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
             process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)

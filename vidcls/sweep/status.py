@@ -13,6 +13,7 @@ from typing import Any
 
 from vidcls.errors import VidclsError
 from vidcls.evaluate.leaks import leaks_of
+from vidcls.json_files import DamagedError
 from vidcls.launch.job import Task
 from vidcls.launch.profiles import profile_of
 from vidcls.launch.queue import open_queue
@@ -91,7 +92,10 @@ class Observer:
         notes: list[str] = []
         queued = ask_queues(self.folder, notes)
         rows = _worker_rows(reports, queued, self._watch.is_dead)
-        control = self.folder.control().current()
+        events = self.folder.control()
+        control = events.current()
+        damaged = [*self._workers.damaged.values(), *events.damaged.values()]
+        notes += [str(error) for error in damaged]
         space = open_searcher(sweep, seed=self._options.seed).num_configurations
         num_trials = planned_trials(sweep, self._options, space, control.extra_trials)
         goal = sweep.objective.goal
@@ -148,9 +152,14 @@ def ask_queues(folder: SweepFolder, notes: list[str]) -> Queued:
     """Ask the queues of all jobs of a sweep; where one does not answer, a note says so."""
     tasks: list[Task] = []
     names: set[str] = set()
-    for record in folder.jobs():
-        queue = open_queue(profile_of(record["profile"]))
+    try:
+        records = folder.jobs()
+    except DamagedError as error:
+        records = []
+        notes.append(str(error))
+    for record in records:
         try:
+            queue = open_queue(profile_of(record["profile"]))
             found = queue.tasks([record["job"]])
             if found and not folder.submitted_here(record):
                 notes.append(f"job {record['job']} works on {record['folder']}, which this is a copy of")

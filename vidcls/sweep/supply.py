@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from statistics import fmean
-from typing import Literal
+from typing import Any, Literal
 
+from vidcls.errors import VidclsError
 from vidcls.sweep.file import SweepFile, load_sweep
 from vidcls.sweep.folder import SweepFolder, SweepOptions
 from vidcls.sweep.hyperband import Goal
@@ -121,7 +122,7 @@ class Supply:
         number, repeats = len(trials), self.options.repeats
         configuration, repeat = divmod(number, repeats)
         if repeat:
-            point = trials[number - repeat].point
+            point = self._repeated(trials[number - repeat :])
         else:
             point = self._searcher.ask(configuration, self._observations(trials))
         return self.trials.add(
@@ -131,6 +132,17 @@ class Supply:
             point=point,
             seed=int(point.get("seed", self._seed)) + repeat,
         )
+
+    def _repeated(self, group: Sequence[Trial]) -> Mapping[str, Any]:
+        """The point of a configuration, from its repeats so far.
+
+        Raises:
+            VidclsError: If the files of all of them are damaged.
+        """
+        for trial in group:
+            if trial.point:
+                return trial.point
+        raise VidclsError(group[0].damage or f"trial {group[0].number} has no point")
 
 
 def planned_trials(
@@ -162,7 +174,8 @@ class Observations:
                 self._seen.append(_seen(group, self._repeats))
             elif group != self._groups[number]:
                 self._groups[number], self._seen[number] = group, _seen(group, self._repeats)
-        return list(self._seen)
+        # Of a trial whose file is damaged the point is not known.
+        return [seen for seen in self._seen if seen.point]
 
 
 def _seen(group: Sequence[Trial], repeats: int) -> Seen:
@@ -174,9 +187,10 @@ def _seen(group: Sequence[Trial], repeats: int) -> Seen:
         state = "finished"
     else:
         state = "stopped" if "stopped" in states else "failed"
+    known = next((trial for trial in group if trial.point), group[0])
     return Seen(
-        group[0].configuration,
-        dict(group[0].point),
+        known.configuration,
+        dict(known.point),
         state,
         value=_mean([trial.value for trial in group]),
         latest=_mean([trial.end.get("latest") if trial.end else None for trial in group]),

@@ -14,14 +14,17 @@ holder that was suspended until another had its trial finds its `end` taken, and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
+from vidcls.json_files import DamagedError
 from vidcls.sweep.log import FINAL, End, Lease, Log, State, Trial
 from vidcls.sweep.shelf import Shelf
 
 __all__ = ["FINAL", "End", "Lease", "State", "Trial", "Trials"]
 
+_RUNG = re.compile(r"rung-(\d+)\.json")
 _KINDS = get_args(End)
 _OURS = {"kind", "by", "rungs"}
 
@@ -38,7 +41,7 @@ class Trials:
         self._max_strikes = max_strikes
         self._logs: list[Log] = []
         self._views: list[Trial] = []
-        self._shown: list[tuple[int, ...]] = []
+        self._shown: list[tuple[object, ...]] = []
         self._active: list[int] = []
 
     def refresh(self) -> list[Trial]:
@@ -46,9 +49,8 @@ class Trials:
 
         Those that are final are not looked at again; each of the others costs a look for its next file.
         """
-        while (head := self._shelf.read(f"{_folder(len(self._logs))}/trial.json")) is not None:
+        while (log := self._begin(len(self._logs))) is not None:
             self._active.append(len(self._logs))
-            log = Log(len(self._logs), head)
             self._logs.append(log)
             self._views.append(log.view(self._max_strikes))
             self._shown.append(log.size)
@@ -94,6 +96,8 @@ class Trials:
             ValueError: If it neither waits nor is paused.
         """
         log = self._logs[trial.number]
+        if log.damage is not None:
+            return None
         if log.open is not None and log.open.worker == worker:
             return log.open
         if trial.token != log.token or log.open is not None:
@@ -143,16 +147,19 @@ class Trials:
     def is_open(self, lease: Lease) -> bool:
         """Whether a lease still counts; a worker asks now and then whether it was given up for dead."""
         log = self._logs[lease.number]
-        return len(log.ends) < lease.token and self._shelf.read(_name("end", lease)) is None
+        return len(log.ends) < lease.token and not self._is_there(_name("end", lease))
 
     def rung(self, lease: Lease, epoch: int, value: float) -> None:
-        """Tell a trial's value after an epoch; of a repeated epoch the first value stays."""
+        """Tell a trial's value after an epoch; of a repeated epoch the first value stays.
+
+        A worker that was given up for dead tells nothing more: the value may be of another training by now.
+        """
         log = self._logs[lease.number]
-        if epoch in log.rungs:
+        if epoch in log.rungs or not self.is_open(lease):
             return
         name = f"{_folder(lease.number)}/rung-{epoch:04d}.json"
         content = {"value": value}
-        found = content if self._shelf.create(name, content) else self._shelf.read(name)
+        found = content if self._shelf.create(name, content) else self._read(log, name)
         if found is not None:
             log.rungs[epoch] = found["value"]
             self._show(log)
@@ -162,9 +169,12 @@ class Trials:
 
         Raises:
             ValueError: If it has not failed.
+            DamagedError: If its files are what is wrong.
         """
         if trial.state != "failed":
             raise ValueError(f"trial {trial.number} is {trial.state}")
+        if trial.damage is not None:
+            raise DamagedError(trial.damage)
         return self._shelf.create(f"{_folder(trial.number)}/retry-{trial.token:03d}.json", {})
 
     def _end(self, lease: Lease, content: Mapping[str, Any], epoch: int | None) -> bool:
@@ -176,7 +186,7 @@ class Trials:
             "rungs": {str(rung): value for rung, value in log.rungs.items()},
         }
         name = _name("end", lease)
-        found = content if self._shelf.create(name, content) else self._shelf.read(name)
+        found = content if self._shelf.create(name, content) else self._read(log, name)
         if found is not None and log.open == lease:
             log.add_end(found)
             self._show(log)
@@ -186,8 +196,14 @@ class Trials:
     def _look(self, number: int) -> bool:
         """Read on in a trial's log; False once there is nothing more to come."""
         log = self._logs[number]
-        while self._read_next(log):
-            pass
+        log.damage = None
+        try:
+            if not log.head["point"] and (begun := self._begin(number)) is not None:
+                log.head, log.damage = begun.head, begun.damage
+            while log.damage is None and self._read_next(log):
+                pass
+        except DamagedError as error:
+            log.damage = str(error)
         self._show(log)
         return self._views[number].state not in FINAL
 
@@ -212,10 +228,37 @@ class Trials:
         log.leases.append(Lease(log.number, log.token + 1, **lease))
         return True
 
+    def _begin(self, number: int) -> Log | None:
+        """A trial as it was made; of one whose file is damaged only the number is known."""
+        name = f"{_folder(number)}/trial.json"
+        unknown = {"number": number, "configuration": number, "repeat": 0, "point": {}, "seed": 0}
+        try:
+            head = self._shelf.read(name)
+        except DamagedError as error:
+            return Log(number, unknown, damage=str(error))
+        if head is not None and head["number"] != number:
+            return Log(number, unknown, damage=f"{name}: damaged: it is of trial {head['number']}")
+        return None if head is None else Log(number, {key: head[key] for key in unknown})
+
+    def _read(self, log: Log, name: str) -> dict[str, Any] | None:
+        """What another process was first to write; None also where that is damaged."""
+        try:
+            return self._shelf.read(name)
+        except DamagedError as error:
+            log.damage = str(error)
+            self._show(log)
+            return None
+
+    def _is_there(self, name: str) -> bool:
+        try:
+            return self._shelf.read(name) is not None
+        except DamagedError:
+            return True
+
     def _read_rungs(self, log: Log) -> None:
         folder = _folder(log.number)
         for name in self._shelf.names(folder):
-            if name.startswith("rung-") and (epoch := int(name[5:-5])) not in log.rungs:
+            if (match := _RUNG.fullmatch(name)) and (epoch := int(match[1])) not in log.rungs:
                 rung = self._shelf.read(f"{folder}/{name}")
                 if rung is not None:
                     log.rungs[epoch] = rung["value"]

@@ -10,15 +10,17 @@ two machines are never compared.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from vidcls.lock import BEAT_S, LEASE_S, Holder
+from vidcls.heartbeat import beating
+from vidcls.holder import Holder
+from vidcls.json_files import DamagedError
+from vidcls.lock import BEAT_S, LEASE_S
 from vidcls.sweep.shelf import Shelf
 
 _FOLDER = "workers"
@@ -95,7 +97,7 @@ class Worker:
         self._told: dict[str, Any] = {"state": "starting", "trials": {}}
         self._beats = 0
         self._turn = threading.Lock()
-        record = {**asdict(holder), "job": job or holder.job, "space": _process_space(), "num_gpus": num_gpus}
+        record = {**asdict(holder), "job": job or holder.job, "num_gpus": num_gpus}
         shelf.create(_record(self.id), record)
         self.beat()
 
@@ -110,24 +112,9 @@ class Worker:
             seconds = self._clock() - self._begun
             self._shelf.replace(_beat(self.id), {"beats": self._beats, "seconds": seconds, **self._told})
 
-    @contextlib.contextmanager
-    def beating(self, every_s: float = BEAT_S) -> Iterator[None]:
+    def beating(self, every_s: float = BEAT_S) -> AbstractContextManager[None]:
         """Give signs of life from a thread for the length of a `with` block."""
-        stop = threading.Event()
-
-        def run() -> None:
-            while not stop.wait(every_s):
-                # While the disk is gone: others count this worker as dead after a lease, as they should.
-                with contextlib.suppress(OSError):
-                    self.beat()
-
-        thread = threading.Thread(target=run, name="vidcls-beat", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
+        return beating(self.beat, every_s=every_s, name="vidcls-beat")
 
     def leave(self, reason: str) -> None:
         """Say goodbye; every lease has been ended before."""
@@ -153,7 +140,7 @@ class Watch:
         self.lease_s = lease_s
         self._clock = clock
         self._gone: set[str] = set()
-        self._holders: dict[str, Holder | None] = {}
+        self._holders: dict[str, Holder] = {}
         self._seen: dict[str, tuple[object, float]] = {}
 
     def is_dead(self, worker: str) -> bool:
@@ -161,7 +148,7 @@ class Watch:
 
         The first question about a worker that is elsewhere starts its lease.
         """
-        if worker in self._gone or self._shelf.read(_gone(worker)) is not None:
+        if worker in self._gone or self._has_left(worker):
             self._gone.add(worker)
             return True
         holder = self._holder(worker)
@@ -170,30 +157,38 @@ class Watch:
         # The clock is read before the beat is, and kept from after it: an observer that is suspended in
         # between does not take its own sleep for the worker's.
         now = self._clock()
-        beat = self._shelf.read(_beat(worker))
+        beat = _intact(self._shelf, _beat(worker))
         if worker not in self._seen or self._seen[worker][0] != beat:
             self._seen[worker] = beat, self._clock()
             return False
         return now - self._seen[worker][1] > self.lease_s
 
+    def _has_left(self, worker: str) -> bool:
+        try:
+            return self._shelf.read(_gone(worker)) is not None
+        except DamagedError:  # it is there
+            return True
+
     def _holder(self, worker: str) -> Holder | None:
-        """The process of a worker whose process numbers mean the same as here, None for any other."""
-        if worker not in self._holders:
-            record = self._shelf.read(_record(worker))
-            if record is None:
-                return None
-            self._holders[worker] = _holder_of(record) if record["space"] == _process_space() else None
-        return self._holders[worker]
+        """The process of a worker, None as long as its record cannot be read."""
+        if worker not in self._holders and (record := _intact(self._shelf, _record(worker))) is not None:
+            self._holders[worker] = Holder(**{name: record[name] for name in Holder.__dataclass_fields__})
+        return self._holders.get(worker)
 
 
 class Workers:
-    """All workers of a sweep, past and present."""
+    """All workers of a sweep, past and present.
+
+    Attributes:
+        damaged: What cannot be read of them, by file.
+    """
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
         self._records: dict[str, Mapping[str, Any]] = {}
         self._beats: dict[str, Mapping[str, Any]] = {}
         self._gone: dict[str, Mapping[str, Any]] = {}
+        self.damaged: dict[str, DamagedError] = {}
 
     def refresh(self) -> list[Report]:
         """What each has told, in order of id; one that was seen stays, whatever a folder's listing says."""
@@ -201,7 +196,7 @@ class Workers:
             worker = name.removesuffix(".json")
             if worker.endswith((".beat", ".gone")) or worker in self._records:
                 continue
-            record = self._shelf.read(_record(worker))
+            record = _intact(self._shelf, _record(worker), damaged=self.damaged)
             if record is not None:
                 self._records[worker] = record
         for worker in self._records.keys() - self._gone.keys():
@@ -210,7 +205,7 @@ class Workers:
 
     def epoch_of(self, worker: str, trial: int) -> int | None:
         """Epochs of a trial that a worker had finished by its last beat; None if it did not tell."""
-        beat = self._shelf.read(_beat(worker))
+        beat = _intact(self._shelf, _beat(worker))
         epoch = beat["trials"].get(str(trial)) if beat else None
         return epoch if isinstance(epoch, int) else None
 
@@ -223,11 +218,11 @@ class Workers:
         )
 
     def _read_life(self, worker: str) -> None:
-        gone = self._shelf.read(_gone(worker))
+        gone = _intact(self._shelf, _gone(worker), damaged=self.damaged)
         if gone is not None:
             self._gone[worker] = gone
             return
-        beat = self._shelf.read(_beat(worker))
+        beat = _intact(self._shelf, _beat(worker), damaged=self.damaged)
         if beat is not None and beat["seconds"] >= self._beats.get(worker, beat)["seconds"]:
             self._beats[worker] = beat
 
@@ -260,17 +255,16 @@ def _gone(worker: str) -> str:
     return f"{_FOLDER}/{worker}.gone.json"
 
 
-def _holder_of(record: Mapping[str, Any]) -> Holder:
-    return Holder(**{name: record[name] for name in Holder.__dataclass_fields__})
-
-
-def _process_space() -> str:
-    """Where process numbers mean the same: one boot of one machine, one container on it.
-
-    Two containers, or two cloned machines, may share a host name and find each other's processes gone.
-    """
+def _intact(
+    shelf: Shelf, name: str, *, damaged: dict[str, DamagedError] | None = None
+) -> dict[str, Any] | None:
+    """A file of a worker; None also where it is damaged, which is noted: it stops no other worker."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
-    except OSError:
-        return ""
+        content = shelf.read(name)
+    except DamagedError as error:
+        if damaged is not None:
+            damaged[name] = error
+        return None
+    if damaged is not None:
+        damaged.pop(name, None)
+    return content

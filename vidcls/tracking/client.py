@@ -5,7 +5,6 @@ The step of W&B is the number of the row in `metrics.jsonl`. Charts take `step` 
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -14,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from vidcls.files import write_json
+from vidcls.json_files import DamagedError, read_json
 from vidcls.spec.sections import TrackingSection
 from vidcls.text import printable
 from vidcls.tracking.jsonl import Row
@@ -48,11 +49,14 @@ class Mirror:
     sweep: str | None = None
 
 
+_MIRRORS = TypeAdapter(list[Mirror])
+
+
 def read_mirrors(run_dir: Path) -> list[Mirror]:
     """Where a run was shown so far; those that were online at least once."""
     try:
-        return [Mirror(**entry) for entry in json.loads(_mirrors_file(run_dir).read_text())]
-    except (OSError, ValueError, TypeError):  # absent or damaged: then it is shown anew
+        return read_json(_mirrors_file(run_dir), _MIRRORS, hint="remove it")
+    except (FileNotFoundError, DamagedError):  # then it is shown anew
         return []
 
 

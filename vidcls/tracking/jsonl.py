@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -10,8 +11,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from vidcls.errors import VidclsError
-from vidcls.files import disk_full, is_disk_full
+from vidcls.files import atomic_file, disk_full, is_disk_full, may_write
+from vidcls.json_files import json_object
 
+_LARGEST = 10**300
+"""A whole number up to it is a float, too."""
 Value = float | str | None
 Row = Mapping[str, Value]
 
@@ -19,7 +23,8 @@ Row = Mapping[str, Value]
 class MetricsFile:
     """Appends rows; each is with the operating system when `append` returns, on disk after `sync`.
 
-    A line that a killed process left half-written is cut off on opening.
+    Opening the file writes it anew, without a line that a killed process left half-written: what a process
+    that lost the run may still append goes to a file that has no name any more.
 
     Raises:
         VidclsError: The file cannot be written. Unlike a tracker, metrics must not get lost in silence.
@@ -28,15 +33,17 @@ class MetricsFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Unbuffered: a row is handed over whole, or its failure is seen at once.
-            self._file = path.open("ab", buffering=0)
+            content = path.read_bytes() if path.exists() else b""
+            self._begin(content[: content.rfind(b"\n") + 1])
         except OSError as error:
             self._fail(error)
-        content = path.read_bytes()
-        self._position = content.rfind(b"\n") + 1
-        if self._position < len(content):
-            self._file.truncate(self._position)
+
+    def _begin(self, content: bytes) -> None:
+        with atomic_file(self._path) as file:
+            file.write(content)
+        # Unbuffered: a row is handed over whole, or its failure is seen at once.
+        self._file = self._path.open("ab", buffering=0)
+        self._position = len(content)
 
     @property
     def position(self) -> int:
@@ -45,14 +52,17 @@ class MetricsFile:
 
     def append(self, row: Row) -> None:
         """Adds a row. Non-finite numbers become null, which JSON has and NaN it has not."""
+        may_write(self._path)
         line = json.dumps({key: _finite(value) for key, value in row.items()}, allow_nan=False)
         rest = memoryview(line.encode() + b"\n")
         try:
             while rest:
                 rest = rest[self._file.write(rest) :]
         except OSError as error:
+            may_write(self._path)  # a file that its next holder replaced is stale
             # A full disk takes the first part of a line; do not leave it for the next row to join.
-            self._file.truncate(self._position)
+            with contextlib.suppress(OSError):
+                self._file.truncate(self._position)
             self._fail(error)
         self._position += len(line) + 1  # json.dumps gives ASCII
 
@@ -72,17 +82,22 @@ class MetricsFile:
         Raises:
             VidclsError: The file lost rows that the checkpoint counts on.
         """
+        content = self._path.read_bytes()
         if position > self._position:
-            raise VidclsError(
-                f"{self._path}: {self._position} bytes, but the checkpoint was written after {position};"
-                " the file was cut or replaced",
-                hint="put the file back, or train the run anew with --restart",
-            )
-        try:
-            self._file.truncate(position)
-        except OSError as error:
-            self._fail(error)
-        self._position = position
+            what = f"{self._position} bytes, but the checkpoint was written after {position}"
+        elif position and content[position - 1 : position] != b"\n":
+            what = f"the checkpoint was written after {position} bytes, which is in the middle of a row"
+        else:
+            self._file.close()
+            try:
+                self._begin(content[:position])
+            except OSError as error:
+                self._fail(error)
+            return
+        raise VidclsError(
+            f"{self._path}: {what}; the file was cut or replaced",
+            hint="put the file back, or train the run anew with --restart",
+        )
 
     def close(self) -> None:
         """Releases the file. Does not sync."""
@@ -101,19 +116,22 @@ def read_rows(path: Path) -> list[dict[str, Value]]:
     """All rows of a metrics file, also of one being written: an incomplete last line is left out.
 
     Raises:
-        VidclsError: A complete line is not a JSON object.
+        VidclsError: A complete line is no row.
     """
     *lines, _torn = path.read_bytes().split(b"\n")
     rows = []
     for number, line in enumerate(lines, start=1):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        if not isinstance(row, dict):
+        row = json_object(line)
+        if row is None or not all(map(_is_value, row.values())):
             raise VidclsError(f"{path}:{number}: not a row of metrics; the file is damaged")
         rows.append(row)
     return rows
+
+
+def _is_value(value: object) -> bool:
+    if isinstance(value, int):
+        return abs(value) <= _LARGEST
+    return value is None or isinstance(value, float | str)
 
 
 def _finite(value: Value) -> Value:

@@ -11,6 +11,7 @@ of its own, each of which holds all rows; `vidcls sync` sends the rows themselve
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -171,14 +172,14 @@ class WandbTracker:
     def _work(self, mode: Mode) -> None:
         try:
             run = self._begin(mode)
-        except Exception as error:  # whatever the client raises, training goes on
+        except BaseException as error:  # whatever the client raises, training goes on
             self._complain(reason_of(error))
             self._ended = True
             return
         while (job := self._jobs.get()) is not None:
             try:
                 job(run)
-            except Exception as error:  # one preview that fails must not cost the metrics after it
+            except BaseException as error:  # one preview that fails must not cost the metrics after it
                 self._complain(reason_of(error))
 
     def _begin(self, mode: Mode) -> wandb.Run:
@@ -202,7 +203,8 @@ class WandbTracker:
     def _complain(self, reason: str) -> None:
         if not self._complained:
             self._complained = True
-            self._warn(
-                f"Weights & Biases did not record all ({reason}); metrics.jsonl holds everything:"
-                f" vidcls sync {self._start.run_dir}"
-            )
+            with contextlib.suppress(Exception):  # the terminal may be gone; the thread is not to end by that
+                self._warn(
+                    f"Weights & Biases did not record all ({reason}); metrics.jsonl holds everything:"
+                    f" vidcls sync {self._start.run_dir}"
+                )

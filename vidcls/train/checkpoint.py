@@ -6,13 +6,49 @@ import errno
 import os
 import random
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from vidcls.evaluate.restore import FORMAT
 from vidcls.files import atomic_file, disk_full, is_disk_full
+from vidcls.spec.experiment import Spec
+from vidcls.spec.sections import Clip
+from vidcls.spec.show import plain
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a checkpoint says of itself besides its weights."""
+
+    fingerprint: str
+    classes: tuple[str, ...]
+    manifest_hash: str
+    clip: Clip
+
+    def content(self, spec: Spec, model: dict[str, Any], *, epoch: int, step: int) -> dict[str, Any]:
+        """A checkpoint of weights, which describes itself.
+
+        Args:
+            spec: What is trained.
+            model: The weights.
+            epoch: Finished epochs.
+            step: Finished steps of the epoch that is not.
+        """
+        return {
+            "format": FORMAT,
+            "spec": plain(spec),
+            "fingerprint": self.fingerprint,
+            "classes": list(self.classes),
+            "manifest_hash": self.manifest_hash,
+            "clip": plain(self.clip),
+            "epoch": epoch,
+            "step": step,
+            "model": model,
+        }
 
 
 def write_checkpoint(path: Path, content: dict[str, Any], *, kept: str) -> None:

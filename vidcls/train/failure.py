@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
 from vidcls.errors import ExitCode, VidclsError
-from vidcls.runs import State
+from vidcls.run_shapes import State
+from vidcls.signals import Interruption
 from vidcls.train.session import Session
 
 
@@ -18,7 +20,11 @@ def failure_kept(session: Session) -> Iterator[None]:
     """Leave the reason in the run's folder when training stops early."""
     state: State = "failed"
     try:
-        yield
+        with _cut_off(session):
+            yield
+    except Interruption as error:
+        session.write_status("interrupted", message=str(error))
+        raise
     except VidclsError as error:
         if session.was_interrupted:
             state = "stopped" if error.exit_code == ExitCode.DONE else "interrupted"
@@ -42,8 +48,20 @@ def failure_kept(session: Session) -> Iterator[None]:
         session.close()
 
 
+@contextmanager
+def _cut_off(session: Session) -> Iterator[None]:
+    """A second INT ends the training, whatever the library that it came in made of it."""
+    try:
+        yield
+    except BaseException:
+        if session.is_cut_off:
+            raise Interruption(signal.SIGINT) from None
+        raise
+
+
 def _leave(session: Session, state: State, *, message: str) -> None:
     """The status names the best epoch, so its weights are saved first, if they were held back."""
     with contextlib.suppress(OSError, VidclsError):
         session.save_best()
-    session.write_status(state, message=message)
+    with contextlib.suppress(VidclsError):  # of a lock that was lost: what is told is told by its new holder
+        session.write_status(state, message=message)

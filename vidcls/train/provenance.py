@@ -146,10 +146,16 @@ def begun_with(weights: list[dict[str, str]], before: dict[str, Any]) -> dict[st
     Raises:
         VidclsError: If a file holds others than when the run began.
     """
-    for was, now in zip(before.get("weights", weights), weights, strict=True):
-        if was["digest"] != now["digest"]:
+    was = before.get("weights", weights)
+    if len(was) != len(weights):
+        raise VidclsError(
+            f"the run began with {len(was)} files of weights, now there are {len(weights)}",
+            hint="--restart sets the run aside and begins anew",
+        )
+    for old, new in zip(was, weights, strict=True):
+        if old["digest"] != new["digest"]:
             raise VidclsError(
-                f"{now['file']}: holds other weights than those that this run began with",
+                f"{new['file']}: holds other weights than those that this run began with",
                 hint="put the old file back, or --restart sets the run aside and begins anew",
             )
     return {"weights": weights}

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from threading import Event
+from dataclasses import replace
 from typing import Any, Protocol
 
 from vidcls.errors import ExitCode, VidclsError
-from vidcls.evaluate.restore import FORMAT, read_checkpoint
-from vidcls.runs import Checkpoint, Run, State, Status
+from vidcls.evaluate.restore import read_checkpoint
+from vidcls.lock import Held
+from vidcls.run_shapes import State
+from vidcls.runs import Checkpoint, Run, Status
 from vidcls.signals import Signals, StoppedError, is_agents_stop
-from vidcls.spec.sections import Clip
-from vidcls.spec.show import plain
 from vidcls.tracking.jsonl import MetricsFile, Row, read_rows
 from vidcls.tracking.tracker import Tracker
 from vidcls.train.best import Best, snapshot
-from vidcls.train.checkpoint import rng_state, set_rng_state, write_checkpoint
+from vidcls.train.checkpoint import Identity, rng_state, set_rng_state, write_checkpoint
 from vidcls.train.loop import Loop, Metrics
 
 
@@ -52,16 +52,6 @@ class Display(Protocol):
         """After each validation."""
 
 
-@dataclass(frozen=True)
-class Identity:
-    """What a checkpoint says of itself besides its weights."""
-
-    fingerprint: str
-    classes: tuple[str, ...]
-    manifest_hash: str
-    clip: Clip
-
-
 class Session:
     """Observes the loop and keeps the run folder true to it."""
 
@@ -72,7 +62,7 @@ class Session:
         loop: Loop,
         identity: Identity,
         signals: Signals,
-        lock_lost: Event,
+        held: Held,
         display: Display,
         judge: Judge | None = None,
         save_after_s: float = 0.0,
@@ -81,7 +71,7 @@ class Session:
         self.loop = loop
         self._identity = identity
         self._signals = signals
-        self._lock_lost = lock_lost
+        self._held = held
         self._display = display
         self._judge = judge
         self._save_after_s = save_after_s
@@ -153,13 +143,13 @@ class Session:
     def after_step(self, loop: Loop, row: Metrics | None) -> None:
         """Log, answer a signal, save when it is time."""
         self._display.step(loop)
+        if self._held.is_lost:
+            self._held.check()
         if row is not None:
             self._log({**row, "kind": "step"})
-        if self._lock_lost.is_set():
-            raise VidclsError(
-                f"{self._run.folder}: another process took this run over; nothing more is written"
-            )
         if self._signals.received is not None:
+            if self._signals.received == signal.SIGINT:
+                self._display.say("SIGINT: saving; once more ends at once, without this checkpoint")
             self._save_last()
             raise self._interrupted()
         if time.monotonic() - self._saved >= loop.spec.train.checkpoint_every_s:
@@ -196,7 +186,7 @@ class Session:
 
     def save_best(self) -> None:
         """Save the best epoch if it was held back."""
-        if self._unsaved_best is not None and not self._lock_lost.is_set():
+        if self._unsaved_best is not None:
             self._write("best", self._unsaved_best)
             self._unsaved_best = None
 
@@ -209,7 +199,13 @@ class Session:
         self._run.write_status(self._status("finished", message=""))
         self._is_finished = True
         if not self.loop.spec.train.keep_last:
+            self._held.check()
             self._run.checkpoint_file("last").unlink(missing_ok=True)
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether a person does not wait for anything to be saved."""
+        return self._signals.is_cut_off
 
     def close(self) -> None:
         """Close the metrics file."""
@@ -217,9 +213,10 @@ class Session:
 
     def write_status(self, state: State, *, message: str = "") -> None:
         """Say where the run stands, unless it is finished; a full disk here is no reason to fail."""
-        if self._is_finished or self._lock_lost.is_set():
+        if self._is_finished:
             return
-        before = None if self._has_begun else self._run.status()
+        # Of what was not saved any more the status says nothing either.
+        before = None if self._has_begun and not self.is_cut_off else self._run.status()
         new = (
             replace(before, state=state, message=message) if before else self._status(state, message=message)
         )
@@ -264,17 +261,7 @@ class Session:
     def _content(self, model: dict[str, Any]) -> dict[str, Any]:
         """A checkpoint of weights at the current position, which describes itself."""
         position = self.loop.position
-        return {
-            "format": FORMAT,
-            "spec": plain(self.loop.spec),
-            "fingerprint": self._identity.fingerprint,
-            "classes": list(self._identity.classes),
-            "manifest_hash": self._identity.manifest_hash,
-            "clip": plain(self._identity.clip),
-            "epoch": position.epoch,
-            "step": position.step,
-            "model": model,
-        }
+        return self._identity.content(self.loop.spec, model, epoch=position.epoch, step=position.step)
 
     def _write(self, which: Checkpoint, content: dict[str, Any]) -> None:
         path = self._run.checkpoint_file(which)

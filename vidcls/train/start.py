@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +23,7 @@ from vidcls.evaluate.predictions import Predictions, load_predictions
 from vidcls.evaluate.previews import make_previews
 from vidcls.evaluate.reading import Reading
 from vidcls.evaluate.run import evaluate_open
+from vidcls.lock import Held
 from vidcls.models.build import build
 from vidcls.models.device import pick_device, pin
 from vidcls.models.inputs import input_clip
@@ -41,12 +41,12 @@ from vidcls.tracking.curves import draw_curves
 from vidcls.tracking.jsonl import read_rows
 from vidcls.tracking.tracker import Preview, Tracker
 from vidcls.tracking.wandb import open_tracker
-from vidcls.train.checkpoint import seed_everything
+from vidcls.train.checkpoint import Identity, seed_everything
 from vidcls.train.failure import failure_kept
 from vidcls.train.loop import Data, Loop
 from vidcls.train.optim import build_optimizer
 from vidcls.train.provenance import Start, begun_with, provenance_of, seen
-from vidcls.train.session import Display, Identity, Judge, Session
+from vidcls.train.session import Display, Judge, Session
 from vidcls.train.thawing import Thawing
 
 _HEAD_SAVE_S = 2.0
@@ -104,9 +104,9 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
             display.say(warning)
         # A sweep's agent may ask for a point that another one is training: its result will do.
         patient = options.wait or under_agent()
-        with plan.run.hold(display.say, wait=patient, check=signals.check) as lock_lost:
+        with plan.run.hold(display.say, wait=patient, check=signals.check) as held:
             if options.restart and plan.run.spec_file.exists():
-                display.say(f"{plan.run.folder}: the old run was set aside as {_restart(plan.run)}")
+                display.say(f"{plan.run.folder}: the old run was set aside as {_restart(plan.run, held)}")
             status = plan.run.status()
             if status is not None and status.state == "finished":
                 begun_with(plan.weights, plan.run.provenance())
@@ -130,7 +130,7 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Outcome:
                     loop=_build_loop(plan, clips, provenance["precision"]),
                     identity=plan.identity,
                     signals=signals,
-                    lock_lost=lock_lost,
+                    held=held,
                     display=display,
                     judge=options.judge,
                     save_after_s=_HEAD_SAVE_S if isinstance(clips, FeatureClips) else 0.0,
@@ -215,7 +215,8 @@ def _fit(session: Session, plan: _Plan, display: Display) -> None:
         session.finish()
     except BaseException as error:
         code = error.exit_code if isinstance(error, VidclsError) else ExitCode.FAILED
-        tracker.finish(exit_code=int(code), preempted=code == ExitCode.REQUEUE)
+        if not session.is_cut_off:
+            tracker.finish(exit_code=int(code), preempted=code == ExitCode.REQUEUE)
         raise
     tracker.finish(exit_code=0)
 
@@ -276,17 +277,11 @@ def _previews(plan: _Plan, loop: Loop, predictions: Predictions) -> list[Preview
         return make_previews(frames, loop.data.val, predictions, clip=plan.clip, num=num)
 
 
-def _restart(run: Run) -> Path:
+def _restart(run: Run, held: Held) -> Path:
     """Set a run aside although this process holds its lock, which moves to the new folder.
 
     Raises:
         VidclsError: If another process began the run anew at the same moment.
     """
-    aside = run.set_aside()
-    run.folder.mkdir(exist_ok=True)
-    try:
-        os.link(aside / run.lock_file.name, run.lock_file)
-    except FileExistsError:
-        raise VidclsError(f"{run.folder}: another process just began this run anew") from None
-    (aside / run.lock_file.name).unlink()
-    return aside
+    held.check()
+    return held.move(run.set_aside)

@@ -15,11 +15,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter
+
 from vidcls.campaign.preflight.data import Manifests
 from vidcls.campaign.preflight.finding import Asked, Candidate, Finding, has_errors
 from vidcls.errors import VidclsError
 from vidcls.files import write_json
 from vidcls.installed import code_digest
+from vidcls.json_files import DamagedError, read_json
 from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import identity
 
@@ -243,11 +246,13 @@ def _key(asked: Asked, distinct: Sequence[Candidate], manifests: Manifests) -> s
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
 
+_TRIED = TypeAdapter(Tried)
+
+
 def _read(file: Path) -> Tried | None:
     try:
-        content = json.loads(file.read_text())
-        return Tried(**{**content, "metrics": tuple(content["metrics"])})
-    except (OSError, ValueError, TypeError, KeyError):
+        return read_json(file, _TRIED, hint="remove it")
+    except (FileNotFoundError, DamagedError):  # then it is tried again
         return None
 
 

@@ -25,7 +25,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from vidcls.data.decoding.decode import quiet_worker
 from vidcls.data.decoding.errors import DecodeError
-from vidcls.signals import heed
+from vidcls.signals import HEARD, heed
 from vidcls.sockets import use_short_socket_paths
 
 P = ParamSpec("P")
@@ -40,7 +40,6 @@ it did to a worker; `other` is around the file: a disk, a permission."""
 
 _HEED_S = 0.5
 """How often who waits for a video looks whether a signal came."""
-_QUEUE_SIGNALS = {signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT}
 
 
 @dataclass(frozen=True)
@@ -182,6 +181,6 @@ def _start_forkserver(context: ForkServerContext) -> None:
     context.set_forkserver_preload(["vidcls.data.checks.inspect"])
     resource_tracker.ensure_running()  # on its own first: it changes the signal mask
     with contextlib.ExitStack() as undo:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _QUEUE_SIGNALS)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
         undo.callback(signal.pthread_sigmask, signal.SIG_SETMASK, before)
         forkserver.ensure_running()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any, Literal, Self
 
 from vidcls.data.manifest import Manifest, Video
 from vidcls.files import write_json
+from vidcls.json_files import DamagedError, read_json
+from vidcls.run_shapes import LEAKS
 from vidcls.spec.sections import Split
 
 LeakKind = Literal["leaky", "clean", "unknown"]
@@ -151,8 +152,8 @@ def remember(state: LeakState, *, store_dir: Path, manifest_hash: str) -> None:
 def audited(manifest_hash: str, *, store_dir: Path) -> LeakState | None:
     """What an audit of exactly these videos found; None where there was none."""
     try:
-        return LeakState.from_dict(json.loads(_file(store_dir, manifest_hash).read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return LeakState.from_dict(read_json(_file(store_dir, manifest_hash), LEAKS, hint="audit it again"))
+    except (FileNotFoundError, DamagedError):
         return None
 
 

@@ -1,0 +1,79 @@
+"""Who holds something: a process of one boot of one machine, and whether it still lives."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+_JOB_VARIABLES = ("SLURM_JOB_ID", "LSB_JOBID")
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock or a lease.
+
+    Attributes:
+        host: Name of the machine, for a person: two containers may share it.
+        space: Where process numbers mean the same; see `process_space`.
+        pid: Number of the process there.
+        process_start: When it started, in the system's own ticks; two processes with one number differ in it.
+        job: Job of the batch queue, if any.
+        token: Of this one holding.
+    """
+
+    host: str
+    space: str
+    pid: int
+    process_start: float
+    job: str | None
+    token: str
+
+    @classmethod
+    def me(cls) -> Holder:
+        """This process, now."""
+        job = next((os.environ[name] for name in _JOB_VARIABLES if name in os.environ), None)
+        start = process_start(os.getpid())
+        assert start is not None
+        return cls(socket.gethostname(), process_space(), os.getpid(), start, job, uuid.uuid4().hex)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its process number means the same here as there."""
+        return self.space == process_space()
+
+    def here_and_dead(self) -> bool:
+        """Whether this holder ran here and is gone; of one that ran elsewhere only its silence tells."""
+        return self.is_here and process_start(self.pid) != self.process_start
+
+    def __str__(self) -> str:
+        job = f", job {self.job}" if self.job else ""
+        return f"process {self.pid} on {self.host}{job}"
+
+
+def process_start(pid: int) -> float | None:
+    """When a process started, None if there is none."""
+    try:
+        # Ticks since boot: unlike a time of day they stay the same when the clock is set.
+        return float(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, IndexError):
+        try:
+            return psutil.Process(pid).create_time()
+        except (psutil.NoSuchProcess, ValueError, OverflowError):
+            return None
+
+
+def process_space() -> str:
+    """Where process numbers mean the same: one boot of one machine, one container on it.
+
+    Two containers, or two cloned machines, may share a host name and find each other's processes gone.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:  # no Linux: no containers either
+        return socket.gethostname()

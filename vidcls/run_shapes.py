@@ -1,0 +1,95 @@
+"""What the JSON files of a run hold, as far as others read it; a run may say more of itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, with_config
+from typing_extensions import TypedDict
+
+from vidcls.json_files import Count, PathText, Seconds, Text
+
+State = Literal["running", "interrupted", "stopped", "failed", "finished"]
+
+
+@with_config(ConfigDict(extra="forbid"))
+class StatusShape(TypedDict):
+    """See `vidcls.runs.Status`."""
+
+    state: State
+    epoch: Count
+    num_epochs: Count
+    best_epoch: Count | None
+    metrics: dict[Text, float]
+    elapsed_s: Seconds
+    updated: Text
+    message: Text
+
+
+class _Share(TypedDict):
+    related: Count
+    videos: Count
+
+
+def _is_share(share: _Share) -> _Share:
+    if share["related"] > share["videos"]:
+        raise ValueError("more related videos than videos")
+    return share
+
+
+@with_config(ConfigDict(extra="allow"))
+class Leaks(TypedDict):
+    """See `vidcls.data.leaks.state.LeakState`."""
+
+    kind: Literal["leaky", "clean", "unknown"]
+    by: Literal["group", "name", "content", "none"]
+    shares: dict[Literal["train", "val", "test"], Annotated[_Share, AfterValidator(_is_share)]]
+    is_partial: bool
+
+
+@with_config(ConfigDict(extra="allow"))
+class _Manifest(TypedDict):
+    hash: Annotated[str, Field(pattern=r"^\w+$")]
+
+
+@with_config(ConfigDict(extra="allow"))
+class _Start(TypedDict):
+    code: str
+    versions: dict[Text, Text]
+    device: str
+    processor: str
+
+
+@with_config(ConfigDict(extra="allow"))
+class _Weights(TypedDict):
+    digest: str
+
+
+class _Opened(TypedDict, total=False):
+    bad_videos: dict[Text, Text]
+    weights: list[_Weights]
+
+
+@with_config(ConfigDict(extra="allow"))
+class Provenance(_Start, _Opened):
+    """What every run says of itself."""
+
+    threads: Annotated[int, Field(ge=1, le=2**20)]
+    precision: Literal["fp32", "bf16", "fp16"]
+    manifest: _Manifest
+    data_root: PathText
+    store_dir: PathText
+    leaks: Leaks
+    resumes: list[_Start]
+
+
+class RemovedShape(TypedDict):
+    """By which rule the checkpoints were removed."""
+
+    why: Text
+
+
+LEAKS: TypeAdapter[Any] = TypeAdapter(Leaks)
+STATUS = TypeAdapter(StatusShape)
+PROVENANCE = TypeAdapter(Provenance)
+REMOVED = TypeAdapter(RemovedShape)
