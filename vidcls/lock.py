@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import socket
 import threading
 import time
@@ -115,8 +116,7 @@ def hold(
             _remove(path, holder)
         elif holder is not None and holder.is_here:
             if not wait:
-                hint = f"wait for it, or stop it: kill {holder.pid}"
-                raise VidclsError(f"{path.parent}: {holder} is training this run", hint=hint)
+                raise VidclsError(f"{path.parent}: {holder} is training this run", hint=how_to_end(holder))
             say(f"{path.parent}: {holder} is training this run; waiting for it")
             _outwait(path, holder, wait=wait, check=check)
         else:
@@ -131,6 +131,17 @@ def hold(
         stop.set()
         beat.join()
         _remove(path, me)
+
+
+def how_to_end(holder: Holder | None) -> str:
+    """What a person types to end a holder; a job is ended by its queue, which would start it again."""
+    if holder is None or (holder.job is None and not holder.is_here):
+        return "wait for it, or stop it there"
+    if holder.job is None:
+        return f"wait for it, or stop it: kill {holder.pid}"
+    commands = [f"{command} {holder.job}" for command in ("scancel", "bkill")]
+    here = [command for command in commands if shutil.which(command.split()[0])]
+    return f"wait for it, or stop it: {' or '.join(here or commands)}"
 
 
 def is_held(path: Path) -> bool:
@@ -179,9 +190,7 @@ def _outwait(path: Path, holder: Holder | None, *, wait: bool, check: Callable[[
         time.sleep(min(_POLL_S, LEASE_S))
         if (now := look()) != seen:
             if not wait and now is not None:
-                raise VidclsError(
-                    f"{path.parent}: {holder} is training this run", hint="wait for it, or stop it there"
-                )
+                raise VidclsError(f"{path.parent}: {holder} is training this run", hint=how_to_end(holder))
             seen, since = now, time.monotonic()
     if seen is not None:
         _remove(path, holder)

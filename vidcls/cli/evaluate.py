@@ -41,11 +41,14 @@ def evaluate(
     Exit code 3 where some videos could not be scored; they are named.
     """
     if cluster is not None:
+        from vidcls.launch.frozen import queued_dir
+
         words = ["evaluate", *map(str, runs), "--split", split, "--checkpoint", checkpoint]
         words += as_words({"--device": device})
         chosen = _with_checkpoint(runs, checkpoint)[0]
         logs = _common_folder(chosen) / "logs"
-        job = Queued(words, name=f"evaluate {split}", log_dir=logs, cluster=cluster)
+        code_in = queued_dir(chosen[0].folder.parents[1])
+        job = Queued(words, name=f"evaluate {split}", log_dir=logs, cluster=cluster, code_in=code_in)
         look = None if no_check else partial(_check, chosen, split)
         queue_command(job, dry_run=dry_run, as_json=as_json, check=look)
         return

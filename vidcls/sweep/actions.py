@@ -11,18 +11,17 @@ from statistics import fmean
 
 from vidcls.errors import UserError, VidclsError
 from vidcls.launch.profile import AnyProfile
-from vidcls.launch.profiles import profile_of
-from vidcls.launch.queue import open_queue
+from vidcls.launch.submissions import Seen
 from vidcls.runs import find_runs
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import load_spec
 from vidcls.sweep.file import load_sweep
 from vidcls.sweep.folder import SweepFolder
+from vidcls.sweep.jobs import Queued, ask_queues, queued_of, worker_job
 from vidcls.sweep.keep import ranked
-from vidcls.sweep.launch import submit
 from vidcls.sweep.search import open_searcher
 from vidcls.sweep.space import overrides
-from vidcls.sweep.status import ask_queues, leak_state_of
+from vidcls.sweep.status import leak_state_of
 from vidcls.sweep.supply import planned_trials
 from vidcls.sweep.trials import Trial
 from vidcls.sweep.workers import Watch, Workers
@@ -30,10 +29,10 @@ from vidcls.sweep.workers import Watch, Workers
 LOOK_EVERY_S = 1.0
 
 
-def live_workers(folder: SweepFolder) -> list[str]:
+def live_workers(folder: SweepFolder, queued: Queued) -> list[str]:
     """Workers that have not said goodbye and are not known to be dead, here or by their queue."""
-    watch, over = Watch(folder.shelf, lease_s=folder.options().lease_s), ask_queues(folder, []).over
-    reports = [report for report in Workers(folder.shelf).refresh() if report.job not in over]
+    watch = Watch(folder.shelf, lease_s=folder.options().lease_s)
+    reports = [report for report in Workers(folder.shelf).refresh() if report.job not in queued.over]
     return [report.id for report in reports if not watch.is_dead(report.id)]
 
 
@@ -46,31 +45,47 @@ def has_work(folder: SweepFolder) -> bool:
     return most is None or len(trials) < most or any(t.state in ("waiting", "running") for t in trials)
 
 
-def resume(folder: SweepFolder, *, profile: AnyProfile | None, num_workers: int | None) -> str | None:
+def resume(
+    folder: SweepFolder,
+    *,
+    profile: AnyProfile | None,
+    num_workers: int | None,
+    say: Callable[[str], None] = lambda _: None,
+) -> str | None:
     """Let a sweep go on, and submit workers where fewer are left than were asked for.
 
     Args:
         folder: The sweep.
         profile: What a task asks for; as at the last submission if None.
         num_workers: Tasks there should be; as at the last submission if None.
+        say: Told what is waited for.
 
     Returns:
         The queue's id of the new job, None if enough workers live.
+
+    Raises:
+        QueueSilentError: If it cannot be told how many workers there are; nothing was submitted.
+        VidclsError: If another process submits at this moment, or the queue refuses.
     """
-    if folder.control().current().state != "running":
-        folder.control().say("resume")
-    jobs = folder.jobs()
-    if not jobs and (profile is None or num_workers is None):
-        raise UserError(f"{folder.path}: nothing was submitted yet", hint="give --workers and --cluster")
-    wanted = num_workers or jobs[-1]["num_workers"]
-    # One that ends may take minutes for it, on a node that is ill.
-    present = [task for task in ask_queues(folder, []).tasks if task.state != "ending"]
-    missing = wanted - max(len(present), len(live_workers(folder)))
-    if missing <= 0:
-        return None
-    profile = profile or profile_of(jobs[-1]["profile"])
-    name = load_sweep(folder.sweep_file).name
-    return submit(folder, profile, name=name, num_tasks=missing, num_workers=wanted)
+    submissions = folder.submissions()
+    with submissions.claim(what=str(folder.path), say=say):
+        before = submissions.all()
+        if not before and (profile is None or num_workers is None):
+            raise UserError(f"{folder.path}: nothing was submitted yet", hint="give --workers and --cluster")
+        queued = queued_of(submissions.look_and_settle())
+        queued.refuse_silence(undone="nothing was submitted")
+        if folder.control().current().state != "running":
+            folder.control().say("resume")
+        wanted = num_workers or before[-1].num_workers
+        # One that ends may take minutes for it, on a node that is ill.
+        present = [task for task in queued.tasks if task.state != "ending"]
+        missing = wanted - max(len(present), len(live_workers(folder, queued)))
+        if missing <= 0:
+            return None
+        profile = profile or before[-1].profile
+        name = load_sweep(folder.sweep_file).name
+        job = worker_job(folder, profile, name=name, num_workers=missing)
+        return submissions.submit(job, profile, num_workers=wanted)
 
 
 def retry(folder: SweepFolder, numbers: Sequence[int]) -> list[int]:
@@ -132,14 +147,21 @@ def stop(folder: SweepFolder, *, kind: str, wait_s: float, say: Callable[[str], 
         return _wait_for_workers(folder, wait_s, say)
     folder.control().say("cancel")
     left = _wait_for_workers(folder, wait_s, say)
-    for record in folder.jobs():
-        queue = open_queue(profile_of(record["profile"]))
-        try:
-            if any(task.state == "pending" or left for task in queue.tasks([record["job"]])):
-                queue.cancel([record["job"]])
-        except VidclsError as error:
-            say(f"job {record['job']}: {error.message}")
+    for seen in folder.submissions().look():
+        _take_out(seen, all_of_it=not left, say=say)
     return left
+
+
+def _take_out(seen: Seen, *, all_of_it: bool, say: Callable[[str], None]) -> None:
+    """Take what waits of a job out of its queue, and what runs where it did not leave by itself."""
+    later = "what waits of it leaves as soon as it starts"
+    if seen.silent is not None:
+        say(f"{seen.label}: the queue does not answer ({seen.silent}); {later}")
+    elif seen.job and any(task.state == "pending" or all_of_it for task in seen.tasks):
+        try:
+            seen.submission.queue.cancel([seen.job])
+        except VidclsError as error:
+            say(f"{seen.label}: {error.message}; {later}")
 
 
 def _wait_for_workers(folder: SweepFolder, wait_s: float, say: Callable[[str], None]) -> bool:
@@ -246,7 +268,15 @@ def remove(folder: SweepFolder) -> None:
 
 
 def _refuse_while_alive(folder: SweepFolder) -> None:
-    if alive := live_workers(folder):
+    """Workers need what is removed: those that live, and those that wait in a queue while there is work."""
+    queued = ask_queues(folder)
+    alive, has_more = live_workers(folder, queued), has_work(folder)
+    waiting = [task for task in queued.tasks if task.state == "pending"] if has_more else []
+    if alive or waiting:
         raise UserError(
-            f"{folder.path}: {len(alive)} workers are alive", hint=f"vidcls sweep cancel {folder.path}"
+            f"{folder.path}: {len(alive)} workers are alive, {len(waiting)} tasks wait in the queue",
+            hint=f"vidcls sweep cancel {folder.path}",
         )
+    # After a cancel whoever still starts leaves at once.
+    if has_more and folder.control().current().state != "cancelled":
+        queued.refuse_silence(undone="nothing was removed")

@@ -14,10 +14,10 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from vidcls.errors import UserError
 from vidcls.files import write_json
+from vidcls.launch.submissions import Submissions
 from vidcls.spec.base import NonNegativeInt, PositiveFloat, PositiveInt, Section
 from vidcls.sweep.control import Control
 from vidcls.sweep.shelf import DiskShelf
@@ -142,22 +142,14 @@ class SweepFolder:
         """What was said to the workers."""
         return Control(self.shelf)
 
-    def add_job(self, record: dict[str, Any]) -> None:
-        """Remember a submission: `profile`, `job`, `num_tasks` of it, `num_workers` that there are to be."""
-        shelf, number = self.shelf, len(self.jobs()) + 1
-        while not shelf.create(f"jobs/{number:04d}.json", record):
-            number += 1
-
-    def jobs(self) -> list[dict[str, Any]]:
-        """All submissions, in order."""
-        shelf = self.shelf
-        names = sorted(name for name in shelf.names("jobs") if name.endswith(".json"))
-        found = (shelf.read(f"jobs/{name}") for name in names)
-        return [record for record in found if record is not None]
+    def submissions(self) -> Submissions:
+        """What was submitted."""
+        return Submissions(self.path / "jobs")
 
 
 def find_sweeps(root: Path) -> list[SweepFolder]:
     """All sweeps below a folder of runs, by name."""
     places = [root, root / "sweeps", root / "runs" / "sweeps"]
-    files = [file for place in places if place.is_dir() for file in place.glob("*/options.json")]
+    # A hidden folder is a sweep that is being written.
+    files = [file for place in places if place.is_dir() for file in place.glob("[!.]*/options.json")]
     return [SweepFolder(file.parent.absolute()) for file in sorted(set(files))]

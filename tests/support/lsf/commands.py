@@ -51,14 +51,12 @@ def bsub() -> int:
 
 
 def bjobs(arguments: list[str]) -> int:
-    """`bjobs -noheader -o "COLUMNS delimiter='|'" JOB...`."""
-    head, flag, columns, *jobs = arguments
-    assert (head, flag, columns) == (
-        "-noheader",
-        "-o",
-        "jobid jobindex stat exec_host pend_reason delimiter='|'",
-    )
-    code = 0
+    """`bjobs -o "COLUMNS delimiter='|'" JOB...`, and `bjobs -a -J NAME -o ...`."""
+    if arguments[:2] == ["-a", "-J"]:
+        return _bjobs_by_name(*arguments[2:])
+    flag, columns, *jobs = arguments
+    assert (flag, columns) == ("-o", "jobid jobindex stat exec_host pend_reason delimiter='|'")
+    rows, code = [], 0
     for text in jobs:
         found = list(_elements(text))
         if not found:
@@ -68,8 +66,25 @@ def bjobs(arguments: list[str]) -> int:
             state = _state(folder, number)["state"]
             host = f"4*{os.uname().nodename}" if state == "RUN" else "-"
             reason = "New job is waiting for scheduling;" if state == "PEND" else "-"
-            print(f"{folder.name}|{number}|{state}|{host}|{reason}")
+            rows.append(f"{folder.name}|{number}|{state}|{host}|{reason}")
+    if rows:
+        print("JOBID|JOBINDEX|STAT|EXEC_HOST|PEND_REASON", *rows, sep="\n")
     return code
+
+
+def _bjobs_by_name(name: str, flag: str, columns: str) -> int:
+    assert (flag, columns) == ("-o", "jobid job_name delimiter='|'")
+    rows = []
+    for script in sorted(_root().glob("*/script")):
+        options = parse(script.read_text(errors="surrogateescape"))
+        if options.name == name:
+            numbers = [None] if options.last is None else range(1, options.last + 1)
+            rows += [f"{script.parent.name}|{name}{'' if n is None else f'[{n}]'}" for n in numbers]
+    if not rows:
+        print(f"Job <{name}> is not found", file=sys.stderr)
+        return _NOT_OURS
+    print("JOBID|JOB_NAME", *rows, sep="\n")
+    return 0
 
 
 def bkill(arguments: list[str]) -> int:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from vidcls import lock
 from vidcls.campaign.preflight.finding import Asked, Candidate, Finding, State, gb
 from vidcls.data.checks.probe import known_probes
 from vidcls.data.decoding.decode import Probe
@@ -124,7 +125,9 @@ def _this_run(asked: Asked, run: Run) -> Iterator[Finding]:
         yield Finding("run", "warning", f"{run.folder}: finished already, the job would end at once", todo)
         return
     if run.state == "running":
-        yield Finding("run", "warning", f"{run.folder}: is being trained just now", "wait for it")
+        holder = lock.Holder.read(run.lock_file)
+        found = f"{run.folder}: {holder or 'somebody'} is training it just now"
+        yield Finding("run", "warning", found, lock.how_to_end(holder))
         return
     if run.is_of_other_code():
         todo = "--accept-code goes on with the new code; --restart sets the run aside and begins anew"
