@@ -46,6 +46,7 @@ for stream, key in ((sys.stdout, "out"), (sys.stderr, "err")):
 sys.exit(says["code"] if not (says.get("code_if_none") and not found) else says["code_if_none"])
 """
 _COMMANDS = ("sbatch", "squeue", "bsub", "bjobs")
+_SITES = {"scontrol": "ClusterName = here", "lsid": "My cluster name is here"}
 
 
 class Site:
@@ -62,6 +63,9 @@ class Site:
             program = folder / name
             program.write_text(_PROGRAM.format(python=sys.executable, folder=str(folder)))
             program.chmod(0o755)
+        for name, line in _SITES.items():
+            (folder / name).write_text(f"#!/bin/sh\necho '{line}'\n")
+            (folder / name).chmod(0o755)
         self.clear()
 
     def clear(self) -> None:

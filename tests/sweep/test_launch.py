@@ -103,6 +103,13 @@ def test_a_queue_that_does_not_answer_is_not_an_empty_one(
             assert refused.exit_code == 1, words
             assert "its workers may be there, so nothing was" in refused.stderr
         assert "what waits of it leaves as soon as it starts" in run("cancel", folder).stderr
+    # A login node of another cluster that shares the disk answers, and never heard of the job.
+    other = search.experiment.folder / "other.conf"
+    with monkeypatch.context() as patch:
+        wrapped("squeue", 'echo "slurm_load_jobs error: Invalid job id specified" >&2; exit 1', other, patch)
+        wrapped("scontrol", '"$real" "$@" | sed "/^ClusterName/s/single/other/"', other, patch)
+        assert f"job {job}: the queue does not answer" in (status := run("status", folder).stdout)
+        assert "it was submitted to single, and this is other" in status
     assert slurm.jobs() == [job]
     assert run("resume", folder).stdout.startswith("enough workers are there")
     more = json.loads(run("extend", 1, folder, "--json").stdout)

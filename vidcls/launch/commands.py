@@ -14,7 +14,14 @@ _OF_A_JOB = ("SLURM_", "LSB_", "VIDCLS_JOB")
 """The marks of a surrounding job."""
 _HABITS = ("SQUEUE_", "SBATCH_", "SCANCEL_", "SINFO_")
 """Filters and formats that a person likes: they would hide jobs, or weigh more than the lines of a script."""
-_KEPT = {"SLURM_CONF", "SBATCH_ACCOUNT", "SBATCH_PARTITION", "SBATCH_QOS", "SBATCH_RESERVATION"}
+_KEPT = {
+    "SLURM_CONF",
+    "SLURM_CLUSTERS",
+    "SBATCH_ACCOUNT",
+    "SBATCH_PARTITION",
+    "SBATCH_QOS",
+    "SBATCH_RESERVATION",
+}
 
 
 def run(

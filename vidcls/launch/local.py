@@ -146,6 +146,10 @@ class LocalQueue:
         """End tasks of this host."""
         _signal(jobs, signal.SIGTERM)
 
+    def site(self) -> str:
+        """This machine."""
+        return socket.gethostname()
+
     def largest_array(self) -> int | None:
         """Unbounded."""
         return None

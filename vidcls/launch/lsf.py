@@ -187,6 +187,14 @@ class LsfQueue:
         found = re.search(r"MAX_JOB_ARRAY_SIZE\s*=\s*([0-9]+)", run("bparams", "-a").stdout)
         return int(found[1]) if found else None
 
+    def site(self) -> str:
+        """The cluster's name."""
+        answer = run("lsid")
+        found = re.search(r"My cluster name is (\S+)", "\n".join(lines(answer.stdout)))
+        if answer.returncode != 0 or found is None:
+            raise not_understood("lsid", answer)
+        return found[1]
+
     def _bkill(self, *arguments: str) -> None:
         answer = run("bkill", *arguments)
         ended = ("already finished", "is not found", "No matching job")

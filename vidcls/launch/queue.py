@@ -80,6 +80,13 @@ class Queue(Protocol):
     def cancel(self, jobs: Sequence[str]) -> None:
         """End waiting and running tasks at once; none of them is queued again."""
 
+    def site(self) -> str:
+        """The name of the cluster that the commands speak to: another one knows nothing of our jobs.
+
+        Raises:
+            QueueSilentError: If the queue does not answer.
+        """
+
     def largest_array(self) -> int | None:
         """The most tasks of one array; None if there is no bound, or it is not known."""
 

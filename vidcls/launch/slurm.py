@@ -161,6 +161,14 @@ class SlurmQueue:
         found = re.search(r"MaxArraySize\s*=\s*([0-9]+)", run("scontrol", "show", "config").stdout)
         return int(found[1]) if found else None
 
+    def site(self) -> str:
+        """The cluster's name."""
+        answer = run("scontrol", "show", "config")
+        found = re.search(r"ClusterName\s*=\s*(\S+)", "\n".join(lines(answer.stdout)))
+        if answer.returncode != 0 or found is None:
+            raise not_understood("scontrol", answer)
+        return found[1]
+
     def _scancel(self, *arguments: str) -> None:
         answer = run("scancel", *arguments)
         ended = (_GONE, "already completing or completed", "Job is pending execution")

@@ -1,6 +1,6 @@
 """What was handed to a queue from one folder, and what the queue says of it: nothing is submitted twice.
 
-    NNNN.json      before: the name that the queue will know the job by, what it asks for, from which host
+    NNNN.json      before: the name that the queue will know the job by, what it asks for, to which cluster
     NNNN.job.json  after: the job's id, or null where the queue refused it or never got it
     lock           held by the process that submits
 
@@ -14,7 +14,6 @@ import contextlib
 import json
 import os
 import secrets
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +25,7 @@ from vidcls.errors import VidclsError
 from vidcls.files import write_json
 from vidcls.launch.answers import NoCommandError, QueueSilentError, ask_patiently
 from vidcls.launch.job import Job, Task
-from vidcls.launch.profile import AnyProfile, LocalProfile
+from vidcls.launch.profile import AnyProfile
 from vidcls.launch.profiles import profile_of
 from vidcls.launch.queue import Queue, open_queue
 from vidcls.launch.script import job_name
@@ -43,7 +42,7 @@ class Submission:
         profile: What it asks for.
         num_tasks: Of the array; None for a plain job.
         num_workers: How many workers of its sweep there were to be, with those of jobs before.
-        host: Where it was submitted.
+        site: The cluster, or the machine, that it was submitted to.
         job: The queue's id; None where its answer is not known, or there is no job.
         is_void: Whether the queue refused it or never got it.
     """
@@ -53,7 +52,7 @@ class Submission:
     profile: AnyProfile
     num_tasks: int | None
     num_workers: int
-    host: str
+    site: str
     job: str | None
     is_void: bool
 
@@ -66,13 +65,15 @@ class Submission:
         """Ask the queue; patiently where a job of which nothing is known may be on its way."""
         try:
             job = self.job or self._find(patiently)
-            return Seen(self, job, tuple(self.queue.tasks([job])) if job else ())
+            tasks = tuple(self.queue.tasks([job])) if job else ()
+            # Login nodes of two clusters may share a disk, and the other one never heard of the job.
+            if not tasks and (here := self.queue.site()) != self.site:
+                raise QueueSilentError(f"it was submitted to {self.site}, and this is {here}")
+            return Seen(self, job, tasks)
         except QueueSilentError as error:
             return Seen(self, self.job, silent=error.message)
 
     def _find(self, patiently: bool) -> str | None:
-        if isinstance(self.profile, LocalProfile) and self.host != socket.gethostname():
-            raise QueueSilentError(f"processes of {self.host} cannot be seen from here", hint="log in there")
         find = partial(self.queue.find, self.name)
         found = ask_patiently(find) if patiently else find()
         if len(found) > 1:
@@ -172,7 +173,7 @@ class Submissions:
             "name": job_name(job),
             "num_tasks": job.num_tasks,
             "num_workers": num_workers,
-            "host": socket.gethostname(),
+            "site": queue.site(),
             "profile": plain(profile),
         }
         file = self._begin(record)
@@ -223,7 +224,7 @@ class Submissions:
                 profile=profile_of(record["profile"]),
                 num_tasks=record["num_tasks"],
                 num_workers=record["num_workers"],
-                host=record["host"],
+                site=record["site"],
                 job=job,
                 is_void=job is None and end.exists(),
             )

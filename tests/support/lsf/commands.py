@@ -1,4 +1,4 @@
-"""`bsub`, `bjobs`, `bkill` and `bqueues` of the stand-in. Its state is a folder, LSF_STAND_IN; a job is a folder in it."""
+"""`bsub`, `bjobs`, `bkill`, `bqueues` and `lsid` of the stand-in. Its state is a folder, LSF_STAND_IN; a job is a folder in it."""
 
 from __future__ import annotations
 
@@ -122,6 +122,12 @@ def bqueues(arguments: list[str]) -> int:
     return 0
 
 
+def lsid(_: list[str]) -> int:
+    """`lsid`."""
+    print("IBM Spectrum LSF Standard 10.1.0.0\n\nMy cluster name is stand-in\nMy master name is here")
+    return 0
+
+
 def _root() -> Path:
     return Path(os.environ["LSF_STAND_IN"])
 
@@ -140,5 +146,5 @@ def _state(folder: Path, number: int) -> dict[str, str | int]:
 
 if __name__ == "__main__":
     command, *rest = sys.argv[1:]
-    verbs = {"bsub": lambda _: bsub(), "bjobs": bjobs, "bkill": bkill, "bqueues": bqueues}
+    verbs = {"bsub": lambda _: bsub(), "bjobs": bjobs, "bkill": bkill, "bqueues": bqueues, "lsid": lsid}
     raise SystemExit(verbs[command](rest))
