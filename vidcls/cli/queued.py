@@ -59,8 +59,8 @@ def job_for(asked: Queued, profile: Profile, *, code: Path | None = None) -> Job
         profile: Where it runs.
         code: The copy of the package that it runs; where that would be, if None.
     """
+    from vidcls.launch.frozen import package_path
     from vidcls.launch.job import Job
-    from vidcls.launch.package import package_path
 
     env: dict[str, str] = {}
     python = [profile.python]
@@ -97,7 +97,7 @@ def queue_command(
             already, or from the check.
         VidclsError: If the queue refuses the job, or does not answer.
     """
-    from vidcls.launch.package import frozen_package
+    from vidcls.launch.frozen import frozen_package
     from vidcls.launch.profile import QueuedProfile
     from vidcls.launch.profiles import find_profile
     from vidcls.launch.queue import open_queue

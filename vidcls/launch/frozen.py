@@ -1,4 +1,4 @@
-"""An experiment as it was when it was queued: what is edited after that changes nothing of what is trained.
+"""Code and experiments as they were when they were queued: edited after that, they change nothing of it.
 
 <runs_dir>/queued/
     code-<digest>/                 the package; named by its content, shared by all that was queued with it
@@ -9,15 +9,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidcls.files import write_text
+from vidcls.files import publish, write_text
 from vidcls.launch.submissions import Submissions
 from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import fingerprint
 from vidcls.spec.show import to_yaml
+
+_PACKAGE = Path(__file__).parents[1]
 
 
 def queued_dir(runs_dir: Path) -> Path:
@@ -61,3 +68,50 @@ class FrozenExperiment:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def copy_package(folder: Path) -> None:
+    """Copy the package into a folder that nobody else sees yet."""
+    shutil.copytree(_PACKAGE, folder / _PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def frozen_package(parent: Path) -> Path:
+    """A folder below `parent` that holds this very code, named by its content and never changed.
+
+    Returns:
+        What goes in front of PYTHONPATH.
+    """
+    with beside(parent / "code") as aside:
+        copy_package(aside)
+        # Of the copy: the code may be edited this very moment.
+        path = package_path(parent, aside / _PACKAGE.name)
+        if not path.is_dir():
+            publish(aside, path)
+    return path
+
+
+def package_path(parent: Path, package: Path = _PACKAGE) -> Path:
+    """Where a copy of the package lies below `parent`, or would."""
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return parent / f"code-{digest.hexdigest()[:12]}"
+
+
+@contextlib.contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """A folder beside a path, for what is to be published under it; gone afterwards, if it was not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    aside.chmod(0o777 & ~_umask())
+    try:
+        yield aside
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask

@@ -229,7 +229,10 @@ class Submissions:
                 is_void=job is None and end.exists(),
             )
         except (ValueError, KeyError, TypeError) as error:
-            raise VidclsError(f"{file}: damaged: {error!r}", hint="restore this file") from error
+            raise VidclsError(
+                f"{file}: damaged, or of another version of vidcls: {error!r}",
+                hint=f"restore it; or, only if the job that it tells of is gone: rm {file}",
+            ) from error
 
 
 def _create(path: Path, content: dict[str, Any]) -> bool:

@@ -68,7 +68,7 @@ class Queued:
             return
         files = " ".join(str(seen.submission.file) for seen in self.silent)
         raise QueueSilentError(
-            "\n".join([*self.notes, f"its workers may be there, so {undone}"]),
+            "; ".join([*self.notes, f"its workers may be there, so {undone}"]),
             hint=f"try later, on a node that has the queue; only if those jobs are gone for good: rm {files}",
         )
 

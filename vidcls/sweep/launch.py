@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from vidcls.errors import UserError
 from vidcls.files import publish, write_text
+from vidcls.launch.frozen import beside, copy_package
 from vidcls.launch.job import Job
-from vidcls.launch.package import beside, copy_package
 from vidcls.spec.show import to_yaml
 from vidcls.sweep.folder import SweepFolder
 from vidcls.sweep.jobs import worker_job

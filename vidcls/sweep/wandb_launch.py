@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidcls.errors import UserError
+from vidcls.launch.frozen import frozen_package, package_path
 from vidcls.launch.job import Job
-from vidcls.launch.package import frozen_package, package_path
 from vidcls.launch.profile import AnyProfile, LocalProfile
 from vidcls.launch.queue import open_queue
 from vidcls.sweep.file import SweepFile, check_against_spec, load_sweep
