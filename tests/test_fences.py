@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from tests.support.suspended import SharedClock, content_of, fork, go_on, stand_still_before, wait_for_stop
 from vidcls.clock import Clock
-from vidcls.errors import VidclsError
+from vidcls.errors import LockLostError, VidclsError
 from vidcls.files import atomic_file, write_json
-from vidcls.lock import LEASE_S, LockLostError
-from vidcls.runs import Run, Status
+from vidcls.lock import LEASE_S
+from vidcls.run_shapes import Status
+from vidcls.runs import Run
 from vidcls.tracking.jsonl import MetricsFile, read_rows
 
 EPOCHS = 3

@@ -57,6 +57,25 @@ def test_a_live_holder_on_this_host_keeps_others_out_and_is_named(tmp_path: Path
     assert lock.is_held(tmp_path / "lock")
 
 
+@pytest.mark.parametrize(
+    ("commands", "advice"),
+    [(["scancel"], "scancel 10"), (["bkill"], "bkill 10"), ([], "scancel 10 or bkill 10")],
+)
+def test_a_holder_that_is_a_job_is_ended_by_its_queue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commands: list[str], advice: str
+) -> None:
+    """Killed, it would be queued again."""
+    for command in commands:
+        (tmp_path / command).touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("SLURM_JOB_ID", "10")
+    with lock.hold(tmp_path / "run" / "lock", say=print):
+        second = lock.hold(tmp_path / "run" / "lock", say=print)
+        with pytest.raises(VidclsError, match="job 10 is training") as caught:
+            second.__enter__()
+        assert caught.value.hint == f"wait for it, or stop it: {advice}"
+
+
 def test_a_killed_holder_frees_the_lock_at_once(tmp_path: Path, holder) -> None:
     os.kill(holder.pid, signal.SIGKILL)
     holder.wait()

@@ -46,3 +46,7 @@ class UserError(VidclsError):
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message, hint=hint, exit_code=ExitCode.USER_MISTAKE)
+
+
+class LockLostError(VidclsError):
+    """Another process took over what this one held; whatever this one would still write is not wanted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import uuid
 from dataclasses import dataclass
@@ -77,3 +78,14 @@ def process_space() -> str:
         return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
     except OSError:  # no Linux: no containers either
         return socket.gethostname()
+
+
+def how_to_end(holder: Holder | None) -> str:
+    """What a person types to end a holder; a job is ended by its queue, which would start it again."""
+    if holder is None or (holder.job is None and not holder.is_here):
+        return "wait for it, or stop it there"
+    if holder.job is None:
+        return f"wait for it, or stop it: kill {holder.pid}"
+    commands = [f"{command} {holder.job}" for command in ("scancel", "bkill")]
+    here = [command for command in commands if shutil.which(command.split()[0])]
+    return f"wait for it, or stop it: {' or '.join(here or commands)}"

@@ -23,20 +23,16 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from vidcls.clock import SYSTEM, Clock
-from vidcls.errors import VidclsError
+from vidcls.errors import LockLostError, VidclsError
 from vidcls.files import create_file
 from vidcls.heartbeat import beating
-from vidcls.holder import Holder
+from vidcls.holder import Holder, how_to_end
 from vidcls.json_files import DamagedError, parse_json
 
 BEAT_S = 15.0
 LEASE_S = 90.0
 _POLL_S = 1.0
 _HOLDER = TypeAdapter(Holder)
-
-
-class LockLostError(VidclsError):
-    """Another process took over what this one held; whatever this one would still write is not wanted."""
 
 
 class Held:
@@ -109,7 +105,7 @@ class Held:
         fresh = folder.with_name(f".{folder.name}.new-{self._me.token}")
         with self._turn:
             fresh.mkdir()
-            (fresh / self.path.name).write_bytes(_content(self._me))
+            (fresh / self.path.name).write_bytes(json.dumps(asdict(self._me)).encode())
             aside = set_aside()
             try:
                 fresh.rename(folder)  # over an empty folder at most
@@ -150,6 +146,7 @@ def hold(
     path: Path,
     *,
     say: Callable[[str], None],
+    doing: str = "training this run",
     wait: bool = False,
     check: Callable[[], None] = lambda: None,
     clock: Clock = SYSTEM,
@@ -159,6 +156,7 @@ def hold(
     Args:
         path: The lock file.
         say: Told when a holder is waited for.
+        doing: What a holder does, for messages.
         wait: Wait for a live holder to end, too.
         check: Called while waiting; may raise.
         clock: The time of this machine.
@@ -178,11 +176,10 @@ def hold(
             who = holder or "an unknown process"
             say(f"{path.parent}: held by {who}; waiting {LEASE_S:.0f} s for a sign of life")
         elif wait:
-            say(f"{path.parent}: {holder} is training this run; waiting for it")
+            say(f"{path.parent}: {holder} is {doing}; waiting for it")
         else:
-            hint = f"wait for it, or stop it: kill {holder.pid}"
-            raise VidclsError(f"{path.parent}: {holder} is training this run", hint=hint)
-        _outwait(path, holder, wait=wait, check=check, clock=clock)
+            raise VidclsError(f"{path.parent}: {holder} is {doing}", hint=how_to_end(holder))
+        _outwait(path, holder, doing=doing, wait=wait, check=check, clock=clock)
     for leftover in path.parent.glob(f".{path.name}.*.tmp"):  # of processes that were killed
         leftover.unlink(missing_ok=True)
     held = Held(path, me, clock)
@@ -191,6 +188,13 @@ def hold(
             yield held
     finally:
         held.release()
+
+
+def holder_of(path: Path) -> Holder | None:
+    """Who holds the lock, None where nobody does or that cannot be read."""
+    with contextlib.suppress(OSError):
+        return _read(path)[0]
+    return None
 
 
 def is_held(path: Path) -> bool:
@@ -205,13 +209,9 @@ def is_held(path: Path) -> bool:
 def _create(path: Path, me: Holder) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        return create_file(path, _content(me))
+        return create_file(path, json.dumps(asdict(me)).encode())
     except FileNotFoundError:  # another process just took or renamed the folder
         return False
-
-
-def _content(me: Holder) -> bytes:
-    return json.dumps(asdict(me)).encode()
 
 
 def _is_same(one: Holder | None, other: Holder | None) -> bool:
@@ -269,7 +269,13 @@ def _take_away(path: Path, holder: Holder | None, *, clock: Clock, unchanged: in
 
 
 def _outwait(
-    path: Path, holder: Holder | None, *, wait: bool, check: Callable[[], None], clock: Clock
+    path: Path,
+    holder: Holder | None,
+    *,
+    doing: str,
+    wait: bool,
+    check: Callable[[], None],
+    clock: Clock,
 ) -> None:
     """Wait until a holder lets go, is dead, or gave no sign of life for a lease; then take its lock away."""
     _, seen = _read(path)
@@ -283,8 +289,7 @@ def _outwait(
         if now != seen:
             if not wait and now is not None:
                 raise VidclsError(
-                    f"{path.parent}: {holder or 'another process'} is training this run",
-                    hint="wait for it, or stop it there",
+                    f"{path.parent}: {holder or 'another process'} is {doing}", hint=how_to_end(holder)
                 )
             seen, since = now, clock.now()
     if seen is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, with_config
@@ -12,9 +13,35 @@ from vidcls.json_files import Count, PathText, Seconds, Text
 State = Literal["running", "interrupted", "stopped", "failed", "finished"]
 
 
+@dataclass(frozen=True)
+class Status:
+    """Where a run stands.
+
+    Attributes:
+        state: `running` also while nobody trains it any more but it was killed; `Run.state` tells. `stopped`
+            early by whoever judged it, and `interrupted` by a signal, can go on.
+        epoch: Finished epochs.
+        num_epochs: Epochs that were asked for.
+        best_epoch: The epoch of the best val top-1, None before the first.
+        metrics: Of the best epoch, by name.
+        elapsed_s: Seconds spent training, over all resumes.
+        updated: When this was written, UTC.
+        message: Why it stopped, for a run that did.
+    """
+
+    state: State
+    epoch: int
+    num_epochs: int
+    best_epoch: int | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    elapsed_s: float = 0.0
+    updated: str = ""
+    message: str = ""
+
+
 @with_config(ConfigDict(extra="forbid"))
 class StatusShape(TypedDict):
-    """See `vidcls.runs.Status`."""
+    """The file of a `Status`."""
 
     state: State
     epoch: Count

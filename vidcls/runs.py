@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -23,7 +23,7 @@ from vidcls.errors import UserError, VidclsError
 from vidcls.files import guarded, may_write, remove_unfinished, write_json, write_text
 from vidcls.installed import COMPUTING, code_digest, releases
 from vidcls.json_files import checked, read_json
-from vidcls.run_shapes import PROVENANCE, REMOVED, STATUS, Provenance, State
+from vidcls.run_shapes import PROVENANCE, REMOVED, STATUS, Provenance, Status
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import load_spec
 from vidcls.spec.show import to_yaml
@@ -33,32 +33,6 @@ T = TypeVar("T")
 _OBJECT = TypeAdapter(dict[str, Any])
 CHECKPOINTS: tuple[Checkpoint, ...] = ("best", "last")
 _REMOVED = "removed.json"
-
-
-@dataclass(frozen=True)
-class Status:
-    """Where a run stands.
-
-    Attributes:
-        state: `running` also while nobody trains it any more but it was killed; `Run.state` tells. `stopped`
-            early by whoever judged it, and `interrupted` by a signal, can go on.
-        epoch: Finished epochs.
-        num_epochs: Epochs that were asked for.
-        best_epoch: The epoch of the best val top-1, None before the first.
-        metrics: Of the best epoch, by name.
-        elapsed_s: Seconds spent training, over all resumes.
-        updated: When this was written, UTC.
-        message: Why it stopped, for a run that did.
-    """
-
-    state: State
-    epoch: int
-    num_epochs: int
-    best_epoch: int | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    elapsed_s: float = 0.0
-    updated: str = ""
-    message: str = ""
 
 
 @dataclass(frozen=True)

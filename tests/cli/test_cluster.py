@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.support.waiting import wait_for
 from vidcls.cli import app
 from vidcls.launch.profiles import load_profile
 from vidcls.launch.queue import open_queue
+from vidcls.spec.load import load_spec
 
 
 def run(*args: str | Path) -> Result:
@@ -40,8 +42,27 @@ def test_a_training_and_its_evaluation_go_through_the_queue(
         return Path(said["log"])
 
     spec = experiment.spec(train__epochs=1)
-    log = wait(run("train", spec, "seed=3", "--device", "cpu", "--cluster", profile, "--json"))
+    train = ("train", spec, "seed=3", "--device", "cpu", "--cluster", profile)
+    slurm.hold_back(jobs_wait=True)
+    queued = run(*train, "--json")
+    assert queued.exit_code == 0, queued.output
+    said = json.loads(queued.stdout)
+    again = run(*train, "--no-check")
+    assert again.exit_code == 2
+    assert f"already queued as job {said['job']} (pending" in again.stderr
+    assert f"scancel {said['job']}   ends it" in again.stderr
+    assert slurm.jobs() == [said["job"]]
+    # What is edited now, and a package that lies in the working folder, changes nothing of what was queued.
+    experiment.spec(train__epochs=2)
+    trap = experiment.folder / "vidcls" / "__init__.py"
+    trap.parent.mkdir()
+    trap.write_text("raise SystemExit('the code of the working folder')")
+    slurm.hold_back(jobs_wait=False)
+    log = wait(queued)
     trained = experiment.run()
+    assert trained.spec() == load_spec(Path(said["experiment"])).spec
+    assert trained.spec().train.epochs == 1
+    assert f"--fingerprint {trained.folder.name.partition('-')[0]}" in slurm_script(slurm, said["job"])
     status = trained.status()
     assert status is not None, log.read_text()
     assert (status.state, trained.folder.name.endswith("-s3")) == ("finished", True)
@@ -54,11 +75,37 @@ def test_a_training_and_its_evaluation_go_through_the_queue(
     assert log.parent.name == "logs"
 
 
+def slurm_script(slurm: Slurm, job: str) -> str:
+    return slurm.control("write", "batch_script", job, "-")
+
+
+def test_a_job_does_not_train_on_other_data_than_was_submitted(experiment: Experiment) -> None:
+    result = run("train", experiment.spec(), "--fingerprint", "0123456789ab")
+    assert result.exit_code == 2
+    assert "the data changed since this was queued: 0123456789ab was submitted" in result.stderr
+    assert not (experiment.folder / "runs").exists()
+
+
+def test_a_run_is_not_queued_again_while_its_queue_does_not_answer(
+    experiment: Experiment, profile: Path, slurm: Slurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slurm.hold_back(jobs_wait=True)
+    train = ("train", experiment.spec(), "--cluster", profile, "--no-check")
+    assert run(*train).exit_code == 0
+    (job,) = slurm.jobs()
+    monkeypatch.setenv("SLURM_CONF", str(slurm.unreachable(experiment.folder)))
+    silent = run(*train)
+    assert silent.exit_code == 1
+    assert f"job {job} may train this run, and the queue does not answer" in silent.stderr
+    assert "0001.json" in silent.stderr
+
+
 def test_dry_run_prints_the_script_and_queues_nothing(experiment: Experiment, profile: Path) -> None:
     spec = experiment.spec()
     result = run("train", spec, "--optim.lr=1e-3", "--accept-code", "--cluster", profile, "--dry-run")
     assert result.stdout.startswith("#!/bin/bash\n#SBATCH --job-name=small\n")
-    assert f"-m vidcls train {spec} optim.lr=1e-3 --accept-code &" in result.stdout
+    assert re.search(r"-P -m vidcls train \S+/queued/small/\w+-s0/\w+\.yaml --accept-code &", result.stdout)
+    assert re.search(r"export PYTHONPATH=\S+/queued/code-\w+", result.stdout)
     assert not (experiment.folder / "runs").exists()
 
 

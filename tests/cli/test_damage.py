@@ -55,7 +55,19 @@ def swept(tmp_path_factory: pytest.TempPathFactory, demo: Path) -> SweepFolder:
     work(folder)
     folder.control().say("pause")
     folder.control().say("resume")
-    folder.add_job({"profile": {"queue": "local"}, "job": "1", "num_tasks": 1, "num_workers": 1})
+    jobs = folder.path / "jobs"
+    jobs.mkdir()
+    submitted = {
+        "name": "search-1",
+        "num_tasks": 1,
+        "num_workers": 1,
+        "site": "here",
+        "profile": {"queue": "local"},
+        "folder": str(jobs),
+        "inode": jobs.stat().st_ino,
+    }
+    (jobs / "0001.json").write_text(json.dumps(submitted))
+    (jobs / "0001.job.json").write_text(json.dumps({"job": "1"}))
     return folder
 
 

@@ -94,6 +94,16 @@ def _load(folder: Path, text: str) -> SlurmProfile | LsfProfile | LocalProfile:
         ("queue: local\nvenv: venv", "venv: an absolute path, such as"),
         ("queue: local\nvenv: /x/$NO_SUCH", "venv: '/x/$NO_SUCH' names a variable that is not set here"),
         ("queue: local\nenv: {WANDB_API_KEY: x}", "env: WANDB_API_KEY would be written into scripts"),
+        ("queue: local\nenv: {HF_TOKEN: x}", "env: HF_TOKEN would be written into scripts; `hf auth login`"),
+        (
+            "queue: local\nsetup: [module load x, export WANDB_API_KEY=x]",
+            "mine.yaml:2: setup[1]: WANDB_API_KEY would be written into scripts; `wandb login` keeps it",
+        ),
+        ("queue: local\nsetup: ['unset A; read HF_TOKEN <<<x']", "setup[0]: HF_TOKEN would be written"),
+        (
+            "queue: local\nsetup: ['wandb login --relogin 0123456789abcdef0123456789abcdef01234567']",
+            "setup[0]: a key would be written into scripts; log in once",
+        ),
         ("queue: local\nenv: {A-B: x}", "env: 'A-B' is no name of a variable"),
     ],
 )
@@ -101,6 +111,11 @@ def test_mistakes_are_named_with_file_and_line(tmp_path: Path, text: str, messag
     with pytest.raises(UserError) as caught:
         _load(tmp_path, text)
     assert message in str(caught.value)
+
+
+def test_setup_may_take_a_key_away(tmp_path: Path) -> None:
+    lines = ["unset WANDB_API_KEY", "unset -v HF_TOKEN", "export MY_WANDB_API_KEY_FILE=x", "wandb login"]
+    assert list(_load(tmp_path, f"queue: local\nsetup: {lines}").setup) == lines
 
 
 def test_every_mistake_is_named_at_once(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tests.launch.conftest import Desk
 from tests.support.lsf.fixture import Lsf
 from tests.support.slurm import Slurm
 from tests.support.waiting import wait_for
-from vidcls.errors import VidclsError
+from vidcls.errors import UserError, VidclsError
 from vidcls.launch.queue import open_queue
 
 _DUMP = (
@@ -121,6 +121,21 @@ def test_the_key_is_written_nowhere(
     assert key.encode() not in written
     queue.cancel([job_id])
     wait_for(lambda: queue.tasks([job_id]) == [], what="the tasks to be gone")
+
+
+@pytest.mark.parametrize("place", ["the command", "the environment", "setup"])
+def test_a_script_that_holds_a_key_is_not_handed_over(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Under whatever name it came there."""
+    monkeypatch.setenv("HF_TOKEN", key := "hf_" + "5ec4e7" * 5)
+    job = desk.job(None, "pass", *([key] if place == "the command" else []))
+    job = replace(job, env={"OTHER": key} if place == "the environment" else {})
+    queue = desk.queue(**({"setup": (f"login_with {key}",)} if place == "setup" else {}))
+    with pytest.raises(UserError, match="the value of HF_TOKEN would be written") as caught:
+        queue.submit(job)
+    assert key not in str(caught.value)
+    assert not list(desk.folder.rglob("*.sh"))
 
 
 def test_slurm_says_how_large_an_array_may_be(slurm: Slurm, tmp_path: Path) -> None:

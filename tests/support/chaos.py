@@ -19,7 +19,7 @@ from vidcls.launch.job import Task
 from vidcls.launch.queue import open_queue
 from vidcls.sweep.file import load_sweep
 from vidcls.sweep.folder import SweepFolder
-from vidcls.sweep.status import ask_queues
+from vidcls.sweep.jobs import ask_queues
 from vidcls.sweep.trials import FINAL, Trial
 from vidcls.sweep.workers import Report, Workers
 
@@ -92,10 +92,9 @@ class Chaos:
         self.note(f"  {verb}: {' '.join((done.stdout + done.stderr).split())}")
 
     def _tasks(self) -> list[Task]:
-        notes: list[str] = []
-        tasks = ask_queues(self.folder, notes).tasks
-        assert not notes, notes
-        return [task for task in tasks if task.state != "ending"]
+        queued = ask_queues(self.folder)
+        assert not queued.silent, queued.notes
+        return [task for task in queued.tasks if task.state != "ending"]
 
     def _is_done(self) -> bool:
         return self._num_left() == 0
@@ -163,9 +162,10 @@ class Chaos:
         """What SLURM does ahead of a time limit."""
         if self._busy() is None:
             return None
-        record = self.random.choice(self.folder.jobs())
-        open_queue(self.slurm.profile()).warn([record["job"]])
-        return str(record["job"])
+        job = self.random.choice(self.folder.submissions().all()).job
+        assert job is not None
+        open_queue(self.slurm.profile()).warn([job])
+        return job
 
     def _drain(self) -> str | None:
         """A node is taken out of service while its tasks run, and brought back."""

@@ -44,8 +44,29 @@ class Slurm:
         """What `scontrol` answers."""
         return subprocess.check_output(["scontrol", *arguments], env=self.environment, text=True)
 
+    def hold_back(self, *, jobs_wait: bool) -> None:
+        """Let jobs be queued and none begin, or let them begin again."""
+        self.control("update", "partitionname=main", f"state={'down' if jobs_wait else 'up'}")
+
+    def jobs(self) -> list[str]:
+        """Ids of all jobs that wait or run."""
+        listed = ["squeue", "--noheader", "--format=%F"]
+        return sorted(set(subprocess.check_output(listed, env=self.environment, text=True).split()))
+
+    def unreachable(self, folder: Path) -> Path:
+        """A configuration whose controller is not there: what SLURM_CONF says while a cluster is down."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        own = ("SlurmctldPort", "MessageTimeout")
+        lines = [line for line in self.conf.read_text().splitlines() if not line.startswith(own)]
+        path = folder / "slurm.conf"
+        path.write_text("\n".join([*lines, f"SlurmctldPort={port}", "MessageTimeout=2", ""]))
+        return path
+
     def clear(self) -> None:
         """End all jobs, those that wait to be queued again too."""
+        self.hold_back(jobs_wait=False)
         listed = subprocess.check_output(
             ["squeue", "--noheader", "--format=%A"], env=self.environment, text=True
         )

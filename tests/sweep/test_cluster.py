@@ -54,8 +54,9 @@ def test_sweeps_are_arrays_of_a_real_slurm(search: Search, slurm: Slurm) -> None
     for method, keys in SEARCHES.items():
         file = search.file(method=method, name=method, **keys)
         folders[method] = launched(file, profile, "--workers", 2, "--keep", 9)
-    (job,) = folders["grid"].jobs()
-    assert "ArrayTaskThrottle=1" in slurm.control("show", "job", job["job"])
+    (job,) = [submission.job for submission in folders["grid"].submissions().all()]
+    assert job is not None
+    assert "ArrayTaskThrottle=1" in slurm.control("show", "job", job)
     for method, folder in folders.items():
         status = wait_until_finished(folder)
         assert status["counts"] == {"finished": 4 if method == "grid" else 3}
@@ -63,7 +64,7 @@ def test_sweeps_are_arrays_of_a_real_slurm(search: Search, slurm: Slurm) -> None
         assert [trial.token for trial in trials] == [1] * sum(status["counts"].values())
         assert_undisturbed(search, folder, trials, method)
     seen = Workers(folders["grid"].shelf).refresh()
-    assert {report.job for report in seen} <= {f"{job['job']}_0", f"{job['job']}_1"}
+    assert {report.job for report in seen} <= {f"{job}_0", f"{job}_1"}
     again = vidcls("sweep", "resume", folders["grid"].path)
     assert again.returncode == 0, again.stderr
 

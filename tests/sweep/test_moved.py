@@ -17,7 +17,7 @@ from tests.support.sweeps import Search, ended, run_of, start_worker, states, un
 from tests.support.training import Experiment, assert_same
 from tests.support.waiting import wait_for
 from vidcls.errors import ExitCode, VidclsError
-from vidcls.sweep import actions
+from vidcls.sweep.clean import clean as clean_sweep
 from vidcls.sweep.folder import SweepFolder
 
 pytestmark = pytest.mark.long
@@ -51,7 +51,7 @@ def weights(folder: SweepFolder) -> int:
 
 
 def clean(folder: SweepFolder, keep: int) -> int:
-    return actions.clean(folder, keep=keep, say=lambda _: None)
+    return clean_sweep(folder, keep=keep, say=lambda _: None)
 
 
 def copied(folder: SweepFolder, path: Path) -> SweepFolder:
@@ -232,4 +232,4 @@ def test_videos_that_are_not_where_they_were_are_said_before_anything_is_submitt
     done = vidcls("sweep", "resume", folder.path, "--workers", 1)
     assert done.returncode == ExitCode.USER_MISTAKE
     assert "/nowhere: the sweep's videos are not there" in " ".join(done.stderr.split())
-    assert folder.jobs() == []
+    assert folder.submissions().all() == []

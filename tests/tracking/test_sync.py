@@ -22,8 +22,8 @@ from vidcls.cli import app
 from vidcls.data.leaks.state import LeakState
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.predictions import Predictions
-from vidcls.run_shapes import State
-from vidcls.runs import Run, Status
+from vidcls.run_shapes import State, Status
+from vidcls.runs import Run
 from vidcls.spec.load import load_spec
 from vidcls.tracking import sync
 from vidcls.tracking.jsonl import MetricsFile, Row

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidcls.cli.common import AsJson, DataFile, echo, load_one, print_json, say, split_args
-from vidcls.cli.queued import Cluster, Queued, as_words
+from vidcls.cli.queued import Cluster, as_words
 from vidcls.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NoCheck = Annotated[
     bool, typer.Option("--no-check", help="With --cluster: queue it without the look of `vidcls check`.")
 ]
-_NEEDED = ("torch", "torchvision", "av", "cv2", "numpy")
+NEEDED = ("torch", "torchvision", "av", "cv2", "numpy")
 _COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 
 
@@ -68,7 +68,7 @@ def require_all() -> None:
     """
     from importlib.util import find_spec
 
-    missing = [name for name in _NEEDED if find_spec(name) is None]
+    missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise UserError(
             f"{', '.join(missing)} not installed here, so nothing can be checked",
@@ -141,6 +141,7 @@ def _is_sweep(file: Path) -> bool:
 def _ask_for_spec(args: list[str], data_file: Path | None, cluster: str | None) -> Asked:
     from vidcls.campaign.preflight.check import ask_for_spec
     from vidcls.cli.queued import job_for
+    from vidcls.cli.train import queued_training
     from vidcls.launch.profile import LocalProfile
     from vidcls.launch.profiles import find_profile
 
@@ -148,9 +149,7 @@ def _ask_for_spec(args: list[str], data_file: Path | None, cluster: str | None) 
     if cluster is None:
         return ask_for_spec(loaded, profile=LocalProfile())
     profile = find_profile(cluster)
-    logs = Path(loaded.spec.runs_dir) / "logs"
-    words = ["train", *args, *as_words({"--data": data_file})]
-    job = job_for(Queued(words, loaded.spec.name, logs, cluster), profile)
+    job = job_for(queued_training(loaded, [], cluster=cluster, look=False), profile)
     return ask_for_spec(loaded, profile=profile, job=job)
 
 

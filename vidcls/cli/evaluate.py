@@ -101,9 +101,12 @@ def _queue(
     check: Callable[[AnyProfile, Job], None] | None,
 ) -> None:
     """Queue the scoring of runs; where all of it is stored there is nothing to queue."""
+    from vidcls.launch.frozen import queued_dir
+
     if runs:
         logs = _common_folder(runs) / "logs"
-        job = Queued(words, name=f"evaluate {split}", log_dir=logs, cluster=cluster)
+        code_in = queued_dir(runs[0].folder.parents[1])
+        job = Queued(words, name=f"evaluate {split}", log_dir=logs, cluster=cluster, code_in=code_in)
         queue_command(job, dry_run=dry_run, as_json=as_json, check=check)
     elif as_json:
         print_json({"job": None, "log": None})

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vidcls.cli import sweep_state
+from vidcls.cli import sweep_control, sweep_state
 from vidcls.cli.check import NoCheck, look_before_queueing, require_all
 from vidcls.cli.common import AsJson, echo, emit, print_json, say, shown, split_args
-from vidcls.cli.queued import warn_of_key
+from vidcls.cli.queued import warn_of_keys
 
 if TYPE_CHECKING:
     from vidcls.launch.profile import AnyProfile
@@ -131,6 +131,7 @@ def launch(
             dry_run=dry_run,
             engine=engine,
             no_check=no_check,
+            as_json=as_json,
         )
         return
     plan = plan_launch(
@@ -142,36 +143,45 @@ def launch(
 def _launch(plan: Plan, overrides: tuple[str, ...], *, dry_run: bool, no_check: bool, as_json: bool) -> None:
     from vidcls.launch.profile import QueuedProfile
     from vidcls.sweep import actions
-    from vidcls.sweep.launch import job_of
-    from vidcls.sweep.launch import launch as start
+    from vidcls.sweep.launch import freeze, job_of
 
     for note in plan.notes:
         say(note)
     if dry_run:
-        emit(plan.queue.script(job_of(plan)))
+        _print_script(plan.queue.script(job_of(plan)), as_json=as_json)
         return
-    is_new = not plan.folder.options_file.is_file()
-    if not is_new and plan.folder.options() != plan.options:
-        say("options stay as they were at the first launch; vidcls sweep extend raises its caps")
     if not no_check and isinstance(plan.profile, QueuedProfile):
         require_all()
         from vidcls.campaign.preflight.check import ask_for_sweep
 
         look_before_queueing(ask_for_sweep(plan, settings=overrides, job=job_of(plan)))
-    warn_of_key(plan.profile)
-    if is_new:
-        job: str | None = start(plan)
-    else:
-        job = actions.resume(plan.folder, profile=plan.profile, num_workers=plan.num_workers)
+    warn_of_keys(plan.profile)
+    is_new = freeze(plan)
+    if plan.folder.options() != plan.options:
+        say("options stay as they were at the first launch; vidcls sweep extend raises its caps")
+    has_more = actions.has_work(plan.folder)
+    job = None
+    if has_more:
+        job = actions.resume(plan.folder, profile=plan.profile, num_workers=plan.num_workers, say=say)
     if as_json:
         print_json({"folder": str(plan.folder.path), "job": job, "workers": plan.num_workers, "new": is_new})
         return
     trials = "trials until a budget ends them" if plan.num_trials is None else f"{plan.num_trials} trials"
-    verb = "launched" if is_new else "goes on"
-    submitted = f"job {job}" if job else "all of them are there"
-    echo(f"{plan.sweep.name} {verb}: {trials}, {plan.num_workers} workers, {submitted}")
+    if job:
+        verb = "launched" if is_new else "was launched already and goes on"
+        echo(f"{plan.sweep.name} {verb}: {trials}, {plan.num_workers} workers, job {job}")
+    else:
+        state = "its workers are there" if has_more else "nothing is left to do"
+        echo(f"{plan.sweep.name} was launched already: {trials}; {state}, and nothing was submitted")
     echo(f"  {plan.folder.path}")
-    echo(f"next: vidcls sweep status {shown(plan.folder.path)} --watch")
+    echo(f"next: vidcls sweep status {shown(plan.folder.path)}{' --watch' if has_more else ''}")
+
+
+def _print_script(script: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"script": script})
+    else:
+        emit(script)
 
 
 def _launch_wandb(
@@ -184,6 +194,7 @@ def _launch_wandb(
     dry_run: bool,
     engine: str,
     no_check: bool,
+    as_json: bool,
 ) -> None:
     from vidcls.errors import UserError
     from vidcls.launch.profile import QueuedProfile
@@ -200,7 +211,10 @@ def _launch_wandb(
         file, overrides=overrides, options=options, profile=profile, num_workers=workers, dry_run=dry_run
     )
     if launched.script is not None:
-        emit(launched.script)
+        _print_script(launched.script, as_json=as_json)
+        return
+    if as_json:
+        print_json({"sweep": launched.sweep, "job": launched.job, "workers": launched.num_workers})
         return
     echo(f"{launched.sweep}: {launched.num_workers} agents, job {launched.job}")
     for line in launched.next_steps:
@@ -245,5 +259,5 @@ def ls(
         echo(f"no sweeps below {folder}; vidcls sweep launch sweeps/late_fusion.yaml starts one")
 
 
-for command in sweep_state.COMMANDS:
+for command in (*sweep_state.COMMANDS, *sweep_control.COMMANDS):
     app.command()(command)

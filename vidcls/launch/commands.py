@@ -1,4 +1,4 @@
-"""Runs the commands of a queue: with a time limit, without secrets."""
+"""Runs the commands of a queue: with a time limit, without secrets, without what a person set for own use."""
 
 from __future__ import annotations
 
@@ -6,10 +6,22 @@ import os
 import subprocess
 from pathlib import Path
 
-from vidcls.errors import VidclsError
-from vidcls.launch.values import SECRET
+from vidcls.launch.answers import NoCommandError, QueueSilentError
+from vidcls.launch.credentials import KEEPERS
 
 _TIMEOUT_S = 60.0
+_OF_A_JOB = ("SLURM_", "LSB_", "VIDCLS_JOB")
+"""The marks of a surrounding job."""
+_HABITS = ("SQUEUE_", "SBATCH_", "SCANCEL_", "SINFO_")
+"""Filters and formats that a person likes: they would hide jobs, or weigh more than the lines of a script."""
+_KEPT = {
+    "SLURM_CONF",
+    "SLURM_CLUSTERS",
+    "SBATCH_ACCOUNT",
+    "SBATCH_PARTITION",
+    "SBATCH_QOS",
+    "SBATCH_RESERVATION",
+}
 
 
 def run(
@@ -23,7 +35,8 @@ def run(
         cwd: Its working directory.
 
     Raises:
-        VidclsError: If there is no such command, or it does not answer.
+        NoCommandError: If there is no such command.
+        QueueSilentError: If it does not come to an end.
     """
     try:
         return subprocess.run(
@@ -36,30 +49,21 @@ def run(
             errors="surrogateescape",
             timeout=_TIMEOUT_S,
         )
-    except FileNotFoundError as error:
+    except OSError as error:
         if error.filename != command[0]:
             raise
-        raise VidclsError(
-            f"{command[0]}: no such command here", hint="log in to a node that has the queue"
-        ) from None
+        reason = "no such command here" if isinstance(error, FileNotFoundError) else error.strerror
+        raise NoCommandError(f"{command[0]}: {reason}", hint="log in to a node that has the queue") from None
     except subprocess.TimeoutExpired:
-        raise VidclsError(
+        raise QueueSilentError(
             f"{command[0]} did not answer for {_TIMEOUT_S:.0f} s", hint="the queue is busy or down; try later"
         ) from None
 
 
 def environment() -> dict[str, str]:
-    """This environment as a queue may copy it: without the key and the marks of a surrounding job."""
-    own = {"SLURM_CONF"}
+    """This environment as a queue may copy it: without keys and the marks of a surrounding job."""
     return {
         name: value
         for name, value in os.environ.items()
-        if name != SECRET
-        and (name in own or not name.startswith(("SLURM_", "LSB_")))
-        and not name.startswith("VIDCLS_JOB")
+        if name not in KEEPERS and (name in _KEPT or not name.startswith((*_OF_A_JOB, *_HABITS)))
     }
-
-
-def words(answer: subprocess.CompletedProcess[str]) -> str:
-    """What a command said, in one line."""
-    return " ".join((answer.stderr or answer.stdout).split()) or f"exit code {answer.returncode}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,7 @@ class Job:
         log_dir: Absolute folder with one log file a task, appended to when a task is queued again.
         num_tasks: None is one plain job, n an array of tasks 0 to n - 1.
         env: Extra environment of the command.
+        token: Added to the name, so that the queue knows one job only by it; drawn at submission if empty.
     """
 
     name: str
@@ -27,6 +29,11 @@ class Job:
     log_dir: Path
     num_tasks: int | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    token: str = ""
+
+    def with_token(self) -> Job:
+        """The job with a token."""
+        return self if self.token else replace(self, token=secrets.token_hex(4))
 
 
 @dataclass(frozen=True)

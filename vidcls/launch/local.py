@@ -17,11 +17,13 @@ from vidcls.errors import UserError, VidclsError
 from vidcls.files import write_text
 from vidcls.holder import process_start
 from vidcls.launch.commands import run
+from vidcls.launch.credentials import refuse_values
 from vidcls.launch.job import Job, Task
 from vidcls.launch.profile import LocalProfile
-from vidcls.launch.script import preparation, quote, quote_command, safe_name
+from vidcls.launch.script import job_name, preparation, quote, quote_command, safe_name
 
 _NAME = '"$(uname -n)_$$"'
+_TOKEN = "VIDCLS_JOB_NAME"  # noqa: S105 (the name of a variable)
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,11 @@ class LocalQueue:
 
     def submit(self, job: Job) -> str:
         """Start the tasks, each in a session of its own; their host, process ids and start ticks."""
+        job = job.with_token()
         path = job.log_dir / f"{safe_name(job.name)}.sh"
-        write_text(path, self.script(job))
+        refuse_values(script := self.script(job))
+        write_text(path, script)
+        environment = _environment() | {_TOKEN: job_name(job)}
         gpus = _gpus() if job.num_tasks is not None else []
         started = []
         for index in range(1 if job.num_tasks is None else job.num_tasks):
@@ -88,13 +93,23 @@ class LocalQueue:
             pid = os.posix_spawnp(
                 "bash",
                 ["bash", str(path)],
-                _environment() | share,
+                environment | share,
                 setsid=True,
                 setsigmask=(),
                 setsigdef=(signal.SIGPIPE,),  # Python ignores it, and that is inherited
             )
             started.append(f"{pid}@{process_start(pid) or 0:.0f}")
         return f"{socket.gethostname()}:{'+'.join(started)}"
+
+    def find(self, name: str) -> list[str]:
+        """The job of that name whose processes live, if its submission ended before it told their numbers."""
+        started = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                # The task itself, not what it started.
+                if os.getsid(process.pid) == process.pid and process.environ().get(_TOKEN) == name:
+                    started.append(f"{process.pid}@{process_start(process.pid) or 0:.0f}")
+        return [f"{socket.gethostname()}:{'+'.join(started)}"] if started else []
 
     def task_names(self, job_id: str, num_tasks: int | None) -> list[str]:  # noqa: ARG002 (the id says it)
         """`VIDCLS_JOB` of each task."""
@@ -130,6 +145,10 @@ class LocalQueue:
     def cancel(self, jobs: Sequence[str]) -> None:
         """End tasks of this host."""
         _signal(jobs, signal.SIGTERM)
+
+    def site(self) -> str:
+        """This machine."""
+        return socket.gethostname()
 
     def largest_array(self) -> int | None:
         """Unbounded."""

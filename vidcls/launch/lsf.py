@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Literal
 
 from vidcls.errors import VidclsError
-from vidcls.launch.commands import run, words
+from vidcls.launch.answers import arrival, lines, not_understood, words
+from vidcls.launch.commands import run
+from vidcls.launch.credentials import refuse_values
 from vidcls.launch.job import Job, Task
 from vidcls.launch.profile import LsfProfile
-from vidcls.launch.script import log_pattern, preparation, quote_command, safe_name
+from vidcls.launch.script import job_name, log_pattern, preparation, quote_command
 
 _STATES: dict[str, Literal["pending", "running", "ending"]] = {
     "PEND": "pending",
@@ -26,9 +28,11 @@ _STATES: dict[str, Literal["pending", "running", "ending"]] = {
     "UNKWN": "running",
     "ZOMBI": "ending",
 }
+_ENDED = {"DONE", "EXIT"}
 # 75: saved, and wants to go on. 138 and 140: warned by USR1 or USR2 before the command listened.
 _REQUEUE = '-Q "75 138 140"'
 _COLUMNS = "jobid jobindex stat exec_host pend_reason"
+_REST = r"([0-9]+)\|([A-Z]+)\|([^|]*)\|(.*)"
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class LsfQueue:
         return f"#!/bin/bash\n{directives}\n\n{prepared}\n\nexec -- {quote_command(job.command)}\n"
 
     def _directives(self, job: Job) -> list[str]:
-        asked, name, stem = self.profile, safe_name(job.name), "%J"
+        asked, name, stem = self.profile, job_name(job), "%J"
         if job.num_tasks is not None:
             stem = "%J_%I"
             limit = f"%{asked.throttle}" if asked.throttle else ""
@@ -96,13 +100,14 @@ class LsfQueue:
 
     def rehearse(self, job: Job) -> str:
         """What `bqueues` says of the queue: LSF looks at a job only when it is submitted."""
-        self.script(job)
+        refuse_values(self.script(job))
         named = [self.profile.queue_name] if self.profile.queue_name else []
         answer = run("bqueues", *named)
         if answer.returncode != 0:
             raise VidclsError(f"bqueues: {words(answer)}", hint="`bqueues` lists the queues")
-        rows = [line.split() for line in answer.stdout.splitlines()[1:]]
-        states = {row[0]: row[2] for row in rows if len(row) > 2}
+        rows = [line.split() for line in lines(answer.stdout)]
+        known = ("Open:", "Closed:")
+        states = {row[0]: row[2] for row in rows if len(row) > 2 and row[2].startswith(known)}
         if named and not states.get(named[0], "").startswith("Open"):
             raise VidclsError(
                 f"bqueues: {named[0]} takes no jobs: {words(answer)}", hint="`bqueues` lists others"
@@ -111,14 +116,29 @@ class LsfQueue:
 
     def submit(self, job: Job) -> str:
         """Hand the job over; its id."""
-        script = self.script(job)
+        job = job.with_token()
+        refuse_values(script := self.script(job))
         job.log_dir.mkdir(parents=True, exist_ok=True)
-        answer = run("bsub", script=script, cwd=job.folder)
-        found = re.search(r"Job <(\d+)>", answer.stdout)
-        if answer.returncode != 0 or found is None:
-            hint = "`bqueues` lists queues and limits; --dry-run shows the script"
-            raise VidclsError(f"bsub refused the job: {words(answer)}", hint=hint)
-        return found[1]
+        name = job_name(job)
+        return arrival(
+            "bsub",
+            lambda: run("bsub", script=script, cwd=job.folder),
+            lambda: self.find(name),
+            taken=re.compile(r".*Job <[0-9]+> is submitted to .*"),
+            look=f"bjobs -a -J {name}",
+            limits="bqueues",
+        )
+
+    def find(self, name: str) -> list[str]:
+        """The jobs of that name that the queue still knows."""
+        answer = run("bjobs", "-a", "-J", name, "-o", "jobid job_name delimiter='|'")
+        rows = re.compile(rf"(?<![0-9])([0-9]+)\|{re.escape(name)}(?:\[[0-9]+\])?(?![\w.+-])")
+        said = lines(answer.stdout) + lines(answer.stderr)
+        found = {match[1] for line in said if (match := rows.search(line))}
+        none = (f"Job <{name}> is not found", "No job found", "No unfinished job found")
+        if not found and not any(text in line for text in none for line in said):
+            raise not_understood("bjobs", answer)
+        return sorted(found, key=int)
 
     def task_names(self, job_id: str, num_tasks: int | None) -> list[str]:
         """`VIDCLS_JOB` of each task."""
@@ -137,15 +157,18 @@ class LsfQueue:
         """The tasks that wait, run, or end."""
         if not jobs:
             return []
-        answer = run("bjobs", "-noheader", "-o", f"{_COLUMNS} delimiter='|'", *jobs)
-        # Its exit code is not 0 as soon as one job of several is gone.
-        complaints = [line for line in answer.stderr.splitlines() if line and "is not found" not in line]
-        if answer.returncode != 0 and complaints:
-            raise VidclsError(f"bjobs: {' '.join(complaints)}", hint="the queue is busy or down; try later")
-        rows = [line.split("|", 4) for line in answer.stdout.splitlines() if line.count("|") >= 4]
-        return [
-            _task(job, index, state, host, why) for job, index, state, host, why in rows if state in _STATES
-        ]
+        answer = run("bjobs", "-o", f"{_COLUMNS} delimiter='|'", *jobs)
+        # Digits before an id would make another job of it, and a row begins with it.
+        begun = rf"(?<![0-9|.,])({'|'.join(jobs)})\|"
+        said = lines(answer.stdout)
+        found = [re.search(begun + _REST, line) for line in said if re.search(begun, line)]
+        rows = [match.groups() for match in found if match]
+        forgotten = [job for job in jobs for line in lines(answer.stderr) + said if _not_found(job) in line]
+        # Of every job something whole is said, and an error code means no more than that one is gone.
+        is_answer = None not in found and {*(row[0] for row in rows), *forgotten}.issuperset(jobs)
+        if not is_answer or (answer.returncode != 0 and not forgotten):
+            raise not_understood("bjobs", answer)
+        return [_task(*row) for row in rows if row[2] not in _ENDED]
 
     def warn(self, jobs: Sequence[str]) -> None:
         """Ask running tasks to save and exit 75."""
@@ -161,23 +184,37 @@ class LsfQueue:
         """The most elements of an array, where the site says so."""
         if shutil.which("bparams") is None:
             return None
-        found = re.search(r"MAX_JOB_ARRAY_SIZE\s*=\s*(\d+)", run("bparams", "-a").stdout)
+        found = re.search(r"MAX_JOB_ARRAY_SIZE\s*=\s*([0-9]+)", run("bparams", "-a").stdout)
         return int(found[1]) if found else None
+
+    def site(self) -> str:
+        """The cluster's name."""
+        answer = run("lsid")
+        found = re.search(r"My cluster name is (\S+)", "\n".join(lines(answer.stdout)))
+        if answer.returncode != 0 or found is None:
+            raise not_understood("lsid", answer)
+        return found[1]
 
     def _bkill(self, *arguments: str) -> None:
         answer = run("bkill", *arguments)
         ended = ("already finished", "is not found", "No matching job")
-        complaints = [line for line in answer.stderr.splitlines() if not any(text in line for text in ended)]
-        if answer.returncode != 0 and complaints:
+        complaints = [line for line in lines(answer.stderr) if not any(text in line for text in ended)]
+        if answer.returncode != 0 and (complaints or not answer.stderr.strip()):
             raise VidclsError(
-                f"bkill: {' '.join(complaints)}", hint=f"try again: bkill {' '.join(arguments)}"
+                f"bkill: {' '.join(complaints) or words(answer)}",
+                hint=f"try again: bkill {' '.join(arguments)}",
             )
 
 
+def _not_found(job: str) -> str:
+    return f"Job <{job}> is not found"
+
+
 def _task(job: str, index: str, state: str, host: str, reason: str) -> Task:
-    number = int(index) - 1 if index.isdecimal() and int(index) > 0 else None
+    number = int(index) - 1 if int(index) > 0 else None
     name = job if number is None else f"{job}_{number}"
     said = "" if reason in {"-", ""} else reason
     # Several cores of a host read 4*host.
     place = "" if host in {"-", ""} else host.partition(":")[0].rpartition("*")[2]
-    return Task(job, number, name, _STATES[state], said, place)
+    # A state that is not known is one of a job that is there.
+    return Task(job, number, name, _STATES.get(state, "running"), said, place)

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from vidcls.errors import UserError
-from vidcls.launch.values import Environment, FullPath, Memory, ShellText, Time, Word, megabytes, seconds
+from vidcls.launch.values import Environment, FullPath, Memory, SetUp, Time, Word, megabytes, seconds
 from vidcls.spec.base import NonNegativeInt, PositiveInt, Section
 
 
@@ -40,7 +40,7 @@ class Profile(Section):
     absent: ClassVar[dict[str, str]] = {}
     """Why a key that other queues take has no effect in this one."""
 
-    setup: tuple[ShellText, ...] = ()
+    setup: tuple[SetUp, ...] = ()
     """Lines of shell before the command, such as `module load`; the only ones that are not quoted."""
     venv: FullPath | None = None
     """A virtual environment to activate; `venv` below `scratch` if that alone is set."""

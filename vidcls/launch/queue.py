@@ -44,10 +44,18 @@ class Queue(Protocol):
         """Hand a job over and return at once.
 
         Returns:
-            Its id, for the other methods.
+            Its id, for the other methods, as the queue tells it.
 
         Raises:
+            QueueSilentError: If it cannot be told whether the queue took it; `find` may tell later.
             VidclsError: In the queue's own words, if it was refused.
+        """
+
+    def find(self, name: str) -> list[str]:
+        """The ids of the jobs of this name, see `job_name`, that the queue still knows.
+
+        Raises:
+            QueueSilentError: If the queue does not answer.
         """
 
     def task_names(self, job_id: str, num_tasks: int | None) -> list[str]:
@@ -63,7 +71,7 @@ class Queue(Protocol):
         """The tasks of jobs that wait, run or end; those that are gone are not listed.
 
         Raises:
-            VidclsError: If the queue does not answer.
+            QueueSilentError: If the queue does not answer; that is no empty list, nothing is known then.
         """
 
     def warn(self, jobs: Sequence[str]) -> None:
@@ -71,6 +79,13 @@ class Queue(Protocol):
 
     def cancel(self, jobs: Sequence[str]) -> None:
         """End waiting and running tasks at once; none of them is queued again."""
+
+    def site(self) -> str:
+        """The name of the cluster that the commands speak to: another one knows nothing of our jobs.
+
+        Raises:
+            QueueSilentError: If the queue does not answer.
+        """
 
     def largest_array(self) -> int | None:
         """The most tasks of one array; None if there is no bound, or it is not known."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 
 from vidcls.errors import UserError
+from vidcls.launch.credentials import KEEPERS
 from vidcls.launch.job import Job
 from vidcls.launch.profile import Profile
-from vidcls.launch.values import SECRET
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:,+@%=-]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -39,6 +39,11 @@ def quote_command(command: tuple[str, ...]) -> str:
 def safe_name(name: str) -> str:
     """A job's name with all that a queue or a file pattern could take for something else replaced."""
     return re.sub(r"[^A-Za-z0-9_.+-]+", "_", name).strip("_.-+")[:64] or "vidcls"
+
+
+def job_name(job: Job) -> str:
+    """The name of a job in its queue; with a token no other job has it."""
+    return f"{safe_name(job.name)}-{job.token}" if job.token else safe_name(job.name)
 
 
 def log_pattern(job: Job, stem: str) -> str:
@@ -85,10 +90,8 @@ def _environment(job: Job, profile: Profile) -> list[str]:
     scratch = {"SCRATCH": profile.scratch} if profile.scratch else {}
     variables = scratch | profile.env | dict(job.env)
     for name in variables:
-        if name == SECRET:
-            raise UserError(
-                f"{name} would be written into the script", hint="`wandb login` keeps it for jobs"
-            )
+        if name in KEEPERS:
+            raise UserError(f"{name} would be written into the script", hint=KEEPERS[name])
         if not _VARIABLE.fullmatch(name):
             raise UserError(f"{name!r} is no name of a variable")
     return [f"export {name}={quote(value)}" for name, value in variables.items()]

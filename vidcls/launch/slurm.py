@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from vidcls.errors import VidclsError
-from vidcls.launch.commands import run, words
+from vidcls.launch.answers import arrival, lines, not_understood, words
+from vidcls.launch.commands import run
+from vidcls.launch.credentials import refuse_values
 from vidcls.launch.job import Job, Task
 from vidcls.launch.profile import SlurmProfile
-from vidcls.launch.script import log_pattern, preparation, quote_command, safe_name
+from vidcls.launch.script import job_name, log_pattern, preparation, quote_command
 
 _MAIL = {"begin": "BEGIN", "end": "END", "fail": "FAIL"}
 _ENDING = {"COMPLETING", "SIGNALING", "STAGE_OUT"}
@@ -62,13 +65,12 @@ class SlurmQueue:
 
     def _options(self, job: Job) -> list[str]:
         asked, stem = self.profile, "%j"
-        options = [f"--job-name={safe_name(job.name)}"]
+        options = [f"--job-name={job_name(job)}"]
         if job.num_tasks is not None:
             stem = "%A_%a"
             limit = f"%{asked.throttle}" if asked.throttle else ""
             options.append(f"--array=0-{job.num_tasks - 1}{limit}")
-        named = {option: getattr(asked, option) for option in ("partition", "account", "qos", "reservation")}
-        options += [f"--{option}={value}" for option, value in named.items() if value is not None]
+        options += self._named()
         options += [
             f"--time={_time(asked.time_s)}",
             "--nodes=1",
@@ -89,23 +91,41 @@ class SlurmQueue:
             options += [f"--mail-user={asked.notify.email}", f"--mail-type={kinds}"]
         return options
 
+    def _named(self) -> list[str]:
+        named = {key: getattr(self.profile, key) for key in ("partition", "account", "qos", "reservation")}
+        return [f"--{option}={value}" for option, value in named.items() if value is not None]
+
     def rehearse(self, job: Job) -> str:
         """What `sbatch --test-only` says: partition, account, limits and resources are looked at."""
-        answer = run("sbatch", "--test-only", script=self.script(job))
+        refuse_values(script := self.script(job))
+        answer = run("sbatch", "--test-only", script=script)
         if answer.returncode != 0:
             hint = "`sinfo` lists partitions and limits; --dry-run shows the script"
             raise VidclsError(f"sbatch would refuse the job: {words(answer)}", hint=hint)
-        return words(answer).removeprefix("sbatch: ")
+        said = [line for line in lines(answer.stderr + "\n" + answer.stdout) if "to start at" in line]
+        return said[-1].removeprefix("sbatch: ") if said else words(answer).removeprefix("sbatch: ")
 
     def submit(self, job: Job) -> str:
         """Hand the job over; its id."""
-        script = self.script(job)
+        job = job.with_token()
+        refuse_values(script := self.script(job))
         job.log_dir.mkdir(parents=True, exist_ok=True)
-        answer = run("sbatch", "--parsable", script=script, cwd=job.folder)
-        if answer.returncode != 0:
-            hint = "`sinfo` lists partitions and limits; --dry-run shows the script"
-            raise VidclsError(f"sbatch refused the job: {words(answer)}", hint=hint)
-        return answer.stdout.strip().partition(";")[0]
+        name = job_name(job)
+        # What is typed weighs more than variables such as SBATCH_ACCOUNT, which weigh more than the script.
+        command = ["sbatch", "--parsable", f"--job-name={name}", *self._named()]
+        return arrival(
+            "sbatch",
+            lambda: run(*command, script=script, cwd=job.folder),
+            lambda: self.find(name),
+            taken=re.compile(r"(?:Submitted batch job )?[0-9]+(?:;\S+)?"),
+            look=f"squeue --name={name}",
+            limits="sinfo",
+        )
+
+    def find(self, name: str) -> list[str]:
+        """The jobs of that name that the queue still knows."""
+        rows = _ask("--states=all", f"--name={name}", columns=_FIND)
+        return sorted({row["job"] for row in rows if row["name"] == name}, key=int)
 
     def task_names(self, job_id: str, num_tasks: int | None) -> list[str]:
         """`VIDCLS_JOB` of each task."""
@@ -123,13 +143,8 @@ class SlurmQueue:
         """The tasks that wait, run, or end."""
         if not jobs:
             return []
-        answer = run("squeue", "--noheader", "--array", f"--jobs={','.join(jobs)}", "--format=%F|%K|%T|%N|%r")
-        if answer.returncode != 0:
-            if _GONE in answer.stderr:
-                return []
-            raise VidclsError(f"squeue: {words(answer)}", hint="the queue is busy or down; try later")
-        rows = [line.split("|", 4) for line in answer.stdout.splitlines()]
-        found = [_task(job, index, state, host, why) for job, index, state, host, why in rows]
+        rows = _ask("--array", f"--jobs={','.join(jobs)}", columns=_TASKS)
+        found = [_task(**row) for row in rows if row["job"] in jobs]
         return sorted(found, key=lambda task: (task.job, task.index or 0))
 
     def warn(self, jobs: Sequence[str]) -> None:
@@ -143,17 +158,66 @@ class SlurmQueue:
 
     def largest_array(self) -> int | None:
         """The most tasks of an array: `MaxArraySize` is above the largest index, which begins at 0."""
-        found = re.search(r"MaxArraySize\s*=\s*(\d+)", run("scontrol", "show", "config").stdout)
+        found = re.search(r"MaxArraySize\s*=\s*([0-9]+)", run("scontrol", "show", "config").stdout)
         return int(found[1]) if found else None
+
+    def site(self) -> str:
+        """The cluster's name."""
+        answer = run("scontrol", "show", "config")
+        found = re.search(r"ClusterName\s*=\s*(\S+)", "\n".join(lines(answer.stdout)))
+        if answer.returncode != 0 or found is None:
+            raise not_understood("scontrol", answer)
+        return found[1]
 
     def _scancel(self, *arguments: str) -> None:
         answer = run("scancel", *arguments)
         ended = (_GONE, "already completing or completed", "Job is pending execution")
-        complaints = [line for line in answer.stderr.splitlines() if not any(text in line for text in ended)]
-        if answer.returncode != 0 and complaints:
+        own = [line for line in lines(answer.stderr) if "scancel: " in line]
+        complaints = [line for line in own if not any(text in line for text in ended)]
+        if answer.returncode != 0 and (complaints or not own):
             raise VidclsError(
-                f"scancel: {' '.join(complaints)}", hint=f"try again: scancel {' '.join(arguments)}"
+                f"scancel: {' '.join(complaints) or words(answer)}",
+                hint=f"try again: scancel {' '.join(arguments)}",
             )
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """What squeue is asked to print of a job, its head, and the form of a row."""
+
+    format: str
+    head: str
+    row: re.Pattern[str]
+
+
+_TASKS = _Columns(
+    "%F|%K|%T|%N|%r",
+    "ARRAY_JOB_ID|ARRAY_TASK_ID|STATE|NODELIST|REASON",
+    re.compile(
+        r"(?P<job>[0-9]+)\|(?P<index>[0-9]+|N/A)\|(?P<state>[A-Z_]+)\|(?P<host>[^|\s]*)\|(?P<reason>.*)"
+    ),
+)
+_FIND = _Columns("%F|%j|", "ARRAY_JOB_ID|NAME|", re.compile(r"(?P<job>[0-9]+)\|(?P<name>[^|]*)\|"))
+
+
+def _ask(*filters: str, columns: _Columns) -> list[dict[str, str]]:
+    """The rows of squeue's answer; a mark that is drawn each time begins its head and every row of it.
+
+    Raises:
+        QueueSilentError: If that is no answer: no head, or a row that is not whole.
+    """
+    mark = f"vidcls-{secrets.token_hex(4)}|"
+    # A federation's other clusters, too: the id may be one of theirs.
+    answer = run("squeue", "--federation", *filters, f"--format={mark}{columns.format}")
+    if answer.returncode != 0 and f"slurm_load_jobs error: {_GONE} specified" in lines(answer.stderr):
+        return []  # asked for one job alone, which it has forgotten
+    rows = [line[line.index(mark) + len(mark) :] for line in lines(answer.stdout) if mark in line]
+    if answer.returncode != 0 or not rows or not rows[0].startswith(columns.head):
+        raise not_understood("squeue", answer)
+    found = [columns.row.match(row) for row in rows[1:]]
+    if None in found:
+        raise not_understood("squeue", answer)
+    return [match.groupdict() for match in found if match]
 
 
 def is_here() -> bool:
@@ -174,8 +238,8 @@ def _time(time_s: int) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
 
 
-def _task(job: str, index: str, state: str, host: str, reason: str) -> Task:
-    number = int(index) if index.isdecimal() else None
+def _task(*, job: str, index: str, state: str, host: str, reason: str) -> Task:
+    number = None if index == "N/A" else int(index)
     kind: Literal["pending", "running", "ending"] = (
         "running" if state in _RUNNING else "ending" if state in _ENDING else "pending"
     )

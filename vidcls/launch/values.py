@@ -12,13 +12,13 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator
 
 from vidcls.files import expand_home
+from vidcls.launch.credentials import KEEPERS, told_by
 
 _TIME = re.compile(
     r"(?:(?P<days>[0-9]{1,3})-)?(?P<hours>[0-9]{1,3}):(?P<minutes>[0-5][0-9]):(?P<seconds>[0-5][0-9])"
 )
 _MINUTES = re.compile(r"[0-9]{1,7}")
 _MEMORY = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(MB|GB)")
-SECRET = "WANDB_API_KEY"  # noqa: S105 (the name of a variable, not a key)
 
 
 def _as_text(value: Any) -> Any:
@@ -78,14 +78,18 @@ def _no_nul(text: str) -> str:
     return text
 
 
+def _set_up(text: str) -> str:
+    if (why := told_by(text)) is not None:
+        raise ValueError(why)
+    return text
+
+
 def _environment(values: dict[str, str]) -> dict[str, str]:
     for name in values:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise ValueError(f"{name!r} is no name of a variable")
-        if name == SECRET:
-            raise ValueError(
-                f"{name} would be written into scripts; `wandb login` keeps it where jobs find it"
-            )
+        if name in KEEPERS:
+            raise ValueError(f"{name} would be written into scripts; {KEEPERS[name]}")
     return values
 
 
@@ -94,6 +98,7 @@ Memory = Annotated[str, AfterValidator(_memory)]
 Word = Annotated[str, BeforeValidator(_as_text), AfterValidator(_word)]
 FullPath = Annotated[str, AfterValidator(_path)]
 ShellText = Annotated[str, AfterValidator(_no_nul)]
+SetUp = Annotated[ShellText, AfterValidator(_set_up)]
 Environment = Annotated[
     dict[str, Annotated[ShellText, BeforeValidator(_as_text)]], AfterValidator(_environment)
 ]

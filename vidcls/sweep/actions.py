@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,18 +10,16 @@ from statistics import fmean
 
 from vidcls.errors import UserError, VidclsError
 from vidcls.launch.profile import AnyProfile
-from vidcls.launch.profiles import profile_of
-from vidcls.launch.queue import open_queue
-from vidcls.runs import find_runs
+from vidcls.launch.submissions import Seen
 from vidcls.spec.experiment import Spec
 from vidcls.sweep.file import load_sweep
 from vidcls.sweep.folder import SWEEPS, SweepFolder
-from vidcls.sweep.keep import best_configurations, best_so_far, rule
-from vidcls.sweep.launch import submit
+from vidcls.sweep.jobs import Queued, queued_of, worker_job
+from vidcls.sweep.keep import best_so_far
 from vidcls.sweep.rungs import Rungs
 from vidcls.sweep.search import open_searcher
 from vidcls.sweep.space import overrides
-from vidcls.sweep.status import ask_queues, leak_state_of
+from vidcls.sweep.status import leak_state_of
 from vidcls.sweep.supply import planned_trials
 from vidcls.sweep.trials import Trial
 from vidcls.sweep.workers import Watch, Workers
@@ -30,10 +27,10 @@ from vidcls.sweep.workers import Watch, Workers
 LOOK_EVERY_S = 1.0
 
 
-def live_workers(folder: SweepFolder) -> list[str]:
+def live_workers(folder: SweepFolder, queued: Queued) -> list[str]:
     """Workers that have not said goodbye and are not known to be dead, here or by their queue."""
-    watch, over = _watch(folder), ask_queues(folder, []).over
-    reports = [report for report in Workers(folder.shelf).refresh() if report.job not in over]
+    watch = _watch(folder)
+    reports = [report for report in Workers(folder.shelf).refresh() if report.job not in queued.over]
     return [report.id for report in reports if not watch.is_dead(report.id)]
 
 
@@ -51,16 +48,27 @@ def has_work(folder: SweepFolder) -> bool:
     return rungs.next_promotion(trials) is not None
 
 
-def resume(folder: SweepFolder, *, profile: AnyProfile | None, num_workers: int | None) -> str | None:
+def resume(
+    folder: SweepFolder,
+    *,
+    profile: AnyProfile | None,
+    num_workers: int | None,
+    say: Callable[[str], None] = lambda _: None,
+) -> str | None:
     """Let a sweep go on, and submit workers where fewer are left than were asked for.
 
     Args:
         folder: The sweep.
         profile: What a task asks for; as at the last submission if None.
         num_workers: Tasks there should be; as at the last submission if None.
+        say: Told what is waited for.
 
     Returns:
         The queue's id of the new job, None if enough workers live.
+
+    Raises:
+        QueueSilentError: If it cannot be told how many workers there are; nothing was submitted.
+        VidclsError: If another process submits at this moment, or the queue refuses.
     """
     root = Path(folder.base().data.root)
     if not root.exists():
@@ -68,20 +76,25 @@ def resume(folder: SweepFolder, *, profile: AnyProfile | None, num_workers: int 
             f"{root}: the sweep's videos are not there",
             hint=f"write where they are: data.root in {folder.base_file}",
         )
-    if folder.control().current().state != "running":
-        folder.control().say("resume")
-    jobs = folder.jobs()
-    if not jobs and (profile is None or num_workers is None):
-        raise UserError(f"{folder.path}: nothing was submitted yet", hint="give --workers and --cluster")
-    wanted = num_workers or jobs[-1]["num_workers"]
-    # One that ends may take minutes for it, on a node that is ill.
-    present = [task for task in ask_queues(folder, []).tasks if task.state != "ending"]
-    missing = wanted - max(len(present), len(live_workers(folder)))
-    if missing <= 0:
-        return None
-    profile = profile or profile_of(jobs[-1]["profile"])
-    name = load_sweep(folder.sweep_file).name
-    return submit(folder, profile, name=name, num_tasks=missing, num_workers=wanted)
+    submissions = folder.submissions()
+    with submissions.claim(what=str(folder.path), say=say):
+        before = submissions.all()
+        if not before and (profile is None or num_workers is None):
+            raise UserError(f"{folder.path}: nothing was submitted yet", hint="give --workers and --cluster")
+        queued = queued_of(submissions.look_and_settle())
+        queued.refuse_silence(undone="nothing was submitted")
+        if folder.control().current().state != "running":
+            folder.control().say("resume")
+        wanted = num_workers or before[-1].num_workers
+        # One that ends may take minutes for it, on a node that is ill.
+        present = [task for task in queued.tasks if task.state != "ending"]
+        missing = wanted - max(len(present), len(live_workers(folder, queued)))
+        if missing <= 0:
+            return None
+        profile = profile or before[-1].profile
+        name = load_sweep(folder.sweep_file).name
+        job = worker_job(folder, profile, name=name, num_workers=missing)
+        return submissions.submit(job, profile, num_workers=wanted)
 
 
 def retry(folder: SweepFolder, numbers: Sequence[int]) -> list[int]:
@@ -144,14 +157,21 @@ def stop(folder: SweepFolder, *, kind: str, wait_s: float, say: Callable[[str], 
         return _wait_for_workers(folder, wait_s, say)
     folder.control().say("cancel")
     left = _wait_for_workers(folder, wait_s, say)
-    for record in filter(folder.submitted_here, folder.jobs()):
-        queue = open_queue(profile_of(record["profile"]))
-        try:
-            if any(task.state == "pending" or left for task in queue.tasks([record["job"]])):
-                queue.cancel([record["job"]])
-        except VidclsError as error:
-            say(f"job {record['job']}: {error.message}")
+    for seen in folder.submissions().look():
+        _take_out(seen, all_of_it=not left, say=say)
     return left
+
+
+def _take_out(seen: Seen, *, all_of_it: bool, say: Callable[[str], None]) -> None:
+    """Take what waits of a job out of its queue, and what runs where it did not leave by itself."""
+    later = "what waits of it leaves as soon as it starts"
+    if seen.silent is not None:
+        say(f"{seen.label}: the queue does not answer ({seen.silent}); {later}")
+    elif seen.job and any(task.state == "pending" or all_of_it for task in seen.tasks):
+        try:
+            seen.submission.queue.cancel([seen.job])
+        except VidclsError as error:
+            say(f"{seen.label}: {error.message}; {later}")
 
 
 def _wait_for_workers(folder: SweepFolder, wait_s: float, say: Callable[[str], None]) -> bool:
@@ -230,68 +250,6 @@ def _mean(group: Sequence[Trial]) -> float:
 def _short(path: Path) -> str:
     """Relative where it lies below the working folder: the file may go into a repository."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def clean(folder: SweepFolder, *, keep: int, say: Callable[[str], None]) -> int:
-    """Remove the checkpoints of all trials but those of the best configurations; what they measured stays.
-
-    While trials are left to be trained, only those of trials that have ended are removed: the others go on
-    from theirs.
-
-    Returns:
-        Bytes that were freed.
-
-    Raises:
-        UserError: While workers live, which need them.
-        VidclsError: If a run whose weights are to be kept is not there; nothing is removed then.
-    """
-    _refuse_while_alive(folder, say)
-    trials, goal = folder.trials().refresh(), load_sweep(folder.sweep_file).objective.goal
-    kept = set()
-    for group in best_configurations(trials, goal=goal, repeats=folder.options().repeats)[:keep]:
-        for trial in group:
-            run = folder.run_of(trial)
-            if run is None or not run.spec_file.is_file():
-                where = run.folder if run else folder.runs_dir
-                raise VidclsError(
-                    f"{where}: the run of trial {trial.number}, of one of the best {keep} configurations, is"
-                    " not there; nothing was removed",
-                    hint="put it back; --keep 0 removes the weights of all trials that are there",
-                )
-            kept.add(run.folder.resolve())
-    found = find_runs(folder.runs_dir)
-    if has_work(folder):
-        over = (folder.run_of(trial) for trial in trials if trial.state in ("finished", "stopped"))
-        found = [run for run in dict.fromkeys(over) if run is not None]
-    return sum(run.remove_checkpoints(why=rule(keep)) for run in found if run.folder.resolve() not in kept)
-
-
-def remove(folder: SweepFolder, *, say: Callable[[str], None]) -> None:
-    """Remove a sweep with all its runs, and the link by which it was named if it was.
-
-    Raises:
-        UserError: While workers live.
-    """
-    _refuse_while_alive(folder, say)
-    shutil.rmtree(folder.path.resolve())
-    if folder.path.is_symlink():
-        folder.path.unlink()
-
-
-def _refuse_while_alive(folder: SweepFolder, say: Callable[[str], None]) -> None:
-    """A worker of another machine, or of the sweep that this is a copy of, is waited for: it may be dead."""
-    watch, workers, over = _watch(folder), Workers(folder.shelf), ask_queues(folder, []).over
-    seconds = {report.id: report.seconds for report in workers.refresh()}
-    told = False
-    while alive := [r for r in workers.refresh() if r.job not in over and not watch.is_dead(r.id)]:
-        if any(report.seconds != seconds.get(report.id) for report in alive):
-            raise UserError(
-                f"{folder.path}: {len(alive)} workers are alive", hint=f"vidcls sweep cancel {folder.path}"
-            )
-        if not told:
-            told = True
-            say(f"waiting up to {watch.lease_s:.0f} s for a sign of life of {', '.join(r.id for r in alive)}")
-        time.sleep(LOOK_EVERY_S)
 
 
 def _watch(folder: SweepFolder) -> Watch:

@@ -17,13 +17,13 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 
 from vidcls.errors import UserError, VidclsError
 from vidcls.files import write_json
 from vidcls.json_files import read_json
+from vidcls.launch.submissions import Submissions
 from vidcls.runs import Run
 from vidcls.spec.base import NonNegativeInt, PositiveFloat, PositiveInt, Section
 from vidcls.spec.experiment import Spec
@@ -192,35 +192,14 @@ class SweepFolder:
         """What was said to the workers."""
         return Control(self.shelf)
 
-    def add_job(self, record: dict[str, Any]) -> None:
-        """Remember a submission: `profile`, `job`, `num_tasks` of it, `num_workers` that there are to be."""
-        record = {**record, "folder": str(self.path.resolve()), "inode": self.path.stat().st_ino}
-        shelf, number = self.shelf, len(self.jobs()) + 1
-        while not shelf.create(f"jobs/{number:04d}.json", record):
-            number += 1
-
-    def jobs(self) -> list[dict[str, Any]]:
-        """All submissions, in order.
-
-        Raises:
-            DamagedError: If the file of one is damaged.
-        """
-        shelf = self.shelf
-        names = sorted(name for name in shelf.names("jobs") if name.endswith(".json"))
-        found = (shelf.read(f"jobs/{name}") for name in names)
-        return [record for record in found if record is not None]
-
-    def submitted_here(self, record: dict[str, Any]) -> bool:
-        """Whether the tasks of a submission work on this folder, not on one that it is a copy of.
-
-        Two machines may see one folder under two paths, and a folder that is moved keeps its inode.
-        """
-        same_path = record["folder"] == str(self.path.resolve())
-        return bool(same_path or record["inode"] == self.path.stat().st_ino)
+    def submissions(self) -> Submissions:
+        """What was submitted."""
+        return Submissions(self.path / "jobs")
 
 
 def find_sweeps(root: Path) -> list[SweepFolder]:
     """All sweeps below a folder of runs, by name."""
     places = [root, root / SWEEPS, root / "runs" / SWEEPS]
-    files = [file for place in places if place.is_dir() for file in place.glob("*/options.json")]
+    # A hidden folder is a sweep that is being written.
+    files = [file for place in places if place.is_dir() for file in place.glob("[!.]*/options.json")]
     return [SweepFolder(file.parent.absolute()) for file in sorted(set(files))]

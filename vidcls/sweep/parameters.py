@@ -22,7 +22,7 @@ from vidcls.sweep.distributions import (
 )
 from vidcls.sweep.reading import Reader, shown
 
-_BOUNDS = ("min", "max")
+_BOUNDS, _LARGEST_EXPONENT = ("min", "max"), 700.0
 _KEYS: dict[str, tuple[str, ...]] = {
     "constant": ("value",),
     "categorical": ("values",),
@@ -45,8 +45,6 @@ _KEYS: dict[str, tuple[str, ...]] = {
 }
 """The keys of each distribution beside `distribution`; bounds, values and probabilities are required."""
 _ALL_KEYS = ("distribution", "parameters", *dict.fromkeys(key for keys in _KEYS.values() for key in keys))
-_LARGEST_EXPONENT = 700.0
-
 Path_ = tuple[str, ...]
 
 

@@ -89,16 +89,6 @@ class _Word(TypedDict):
     hours: NotRequired[_Hours]
 
 
-@_MORE
-class _Job(TypedDict):
-    profile: dict[str, Any]
-    job: Annotated[str, Field(min_length=1)]
-    num_tasks: Count
-    num_workers: Count
-    folder: PathText
-    inode: Count
-
-
 _SHAPES: dict[str, Any] = {
     r"trials/\d+/trial\.json": _Trial,
     r"trials/\d+/lease-\d+\.json": _Lease,
@@ -108,7 +98,6 @@ _SHAPES: dict[str, Any] = {
     r"workers/[^/]+\.gone\.json": _Gone,
     r"workers/[^/]+\.json": _Worker,
     r"control/\d+\.json": _Word,
-    r"jobs/\d+\.json": _Job,
     r".*": dict[str, Any],
 }
 

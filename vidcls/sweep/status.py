@@ -11,15 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from vidcls.errors import VidclsError
 from vidcls.evaluate.leaks import leaks_of
-from vidcls.json_files import DamagedError
-from vidcls.launch.job import Task
-from vidcls.launch.profiles import profile_of
-from vidcls.launch.queue import open_queue
 from vidcls.runs import Run
 from vidcls.sweep.file import load_sweep
 from vidcls.sweep.folder import SweepFolder, SweepOptions
+from vidcls.sweep.jobs import Queued, ask_queues
 from vidcls.sweep.keep import best_so_far
 from vidcls.sweep.search import open_searcher
 from vidcls.sweep.supply import planned_trials
@@ -69,6 +65,7 @@ class Overview:
     best: tuple[Trial, ...]
     running: tuple[Trial, ...]
     failed: tuple[Trial, ...]
+    trials: tuple[Trial, ...]
     workers: tuple[WorkerRow, ...]
     eta_s: float | None
     gpu_hours: float
@@ -89,13 +86,11 @@ class Observer:
     def look(self) -> Overview:
         """The sweep now."""
         sweep, trials, reports = self._sweep, self._trials.refresh(), self._workers.refresh()
-        notes: list[str] = []
-        queued = ask_queues(self.folder, notes)
+        queued = ask_queues(self.folder)
         rows = _worker_rows(reports, queued, self._watch.is_dead)
         events = self.folder.control()
         control = events.current()
         damaged = [*self._workers.damaged.values(), *events.damaged.values()]
-        notes += [str(error) for error in damaged]
         space = open_searcher(sweep, seed=self._options.seed).num_configurations
         num_trials = planned_trials(sweep, self._options, space, control.extra_trials)
         goal = sweep.objective.goal
@@ -103,7 +98,9 @@ class Observer:
         counts: Counter[str] = Counter(trial.state for trial in trials)
         totals = self._workers.totals()
         busy = [row for row in rows if row.state not in ("dead", "gone")]
-        state = _state(control.state, counts, num_trials, len(trials), num_workers=len(busy))
+        state = _state(
+            control.state, counts, num_trials, len(trials), num_workers=len(busy), silent=bool(queued.silent)
+        )
         return Overview(
             name=sweep.name,
             folder=self.folder.path,
@@ -116,12 +113,13 @@ class Observer:
             best=tuple(best),
             running=tuple(trial for trial in trials if trial.state == "running"),
             failed=tuple(trial for trial in trials if trial.state == "failed"),
+            trials=tuple(trials),
             workers=tuple(rows),
             eta_s=_eta_s(trials, num_trials, sum(len(row.trials) for row in busy)),
             gpu_hours=totals.gpu_s / 3600,
             worker_hours=totals.worker_s / 3600,
             advice=tuple(advice(trials, self._options)),
-            notes=(*notes, *_next_step(state, self.folder)),
+            notes=(*queued.notes, *map(str, damaged), *_next_step(state, self.folder)),
         )
 
 
@@ -132,44 +130,6 @@ def leak_state_of(folder: SweepFolder, trials: Sequence[Trial]) -> str:
     runs = runs or [Run(path.parent) for path in islice(folder.runs_dir.glob("*/*/provenance.json"), 1)]
     states = (str(leaks_of(run)) for run in runs if run.provenance_file.is_file())
     return ", ".join(dict.fromkeys(states)) or "unknown"
-
-
-@dataclass(frozen=True)
-class Queued:
-    """What the queues say of a sweep.
-
-    Attributes:
-        tasks: That wait, run or end.
-        over: Names of those that are gone. A worker of one is dead; of a worker on another machine nothing
-            else tells that at once.
-    """
-
-    tasks: tuple[Task, ...]
-    over: frozenset[str]
-
-
-def ask_queues(folder: SweepFolder, notes: list[str]) -> Queued:
-    """Ask the queues of all jobs of a sweep; where one does not answer, a note says so."""
-    tasks: list[Task] = []
-    names: set[str] = set()
-    try:
-        records = folder.jobs()
-    except DamagedError as error:
-        records = []
-        notes.append(str(error))
-    for record in records:
-        try:
-            queue = open_queue(profile_of(record["profile"]))
-            found = queue.tasks([record["job"]])
-            if found and not folder.submitted_here(record):
-                notes.append(f"job {record['job']} works on {record['folder']}, which this is a copy of")
-                continue
-            tasks += found
-        except VidclsError as error:
-            notes.append(f"job {record['job']}: {error.message.splitlines()[0]}")
-        else:
-            names.update(queue.task_names(record["job"], record["num_tasks"]))
-    return Queued(tuple(tasks), frozenset(names - {task.name for task in tasks}))
 
 
 def advice(trials: Sequence[Trial], options: SweepOptions) -> list[str]:
@@ -191,20 +151,30 @@ def _clock(seconds: float) -> str:
 
 
 def _state(
-    control: str, counts: Counter[str], num_trials: int | None, num_added: int, *, num_workers: int
+    control: str,
+    counts: Counter[str],
+    num_trials: int | None,
+    num_added: int,
+    *,
+    num_workers: int,
+    silent: bool,
 ) -> str:
     left = counts["waiting"] + counts["running"]
     if control != "running":
         return control
     if num_trials is not None and num_added >= num_trials and not left:
         return "finished" if not counts["failed"] else "finished, some failed"
-    return "running" if num_workers else "stalled"
+    if num_workers:
+        return "running"
+    return "unknown" if silent else "stalled"
 
 
 def _next_step(state: str, folder: SweepFolder) -> list[str]:
     match state:
         case "stalled":
             return [f"trials are left and nobody works on them: vidcls sweep resume {folder.path}"]
+        case "unknown":
+            return ["whether anybody works on it cannot be told; ask again where the queue answers"]
         case "paused" | "cancelled":
             return [f"go on: vidcls sweep resume {folder.path}"]
         case "finished, some failed":
@@ -244,8 +214,8 @@ def _eta_s(trials: Sequence[Trial], num_trials: int | None, num_busy: int) -> fl
     return (num_trials - ended) * sum(took) / len(took) / num_busy
 
 
-def as_json(overview: Overview) -> dict[str, Any]:
-    """An overview for scripts."""
+def as_json(overview: Overview, *, everything: bool = False) -> dict[str, Any]:
+    """An overview for scripts; with every trial if `everything` is asked for."""
 
     def brief(trial: Trial) -> dict[str, Any]:
         end = trial.end or {}
@@ -272,6 +242,7 @@ def as_json(overview: Overview) -> dict[str, Any]:
         "best": [brief(trial) for trial in overview.best],
         "running": [brief(trial) for trial in overview.running],
         "failed": [brief(trial) for trial in overview.failed],
+        **({"trials": [brief(trial) for trial in overview.trials]} if everything else {}),
         "workers": [vars(row) | {"trials": list(row.trials)} for row in overview.workers],
         "eta_s": overview.eta_s,
         "gpu_hours": overview.gpu_hours,

@@ -71,7 +71,8 @@ def agent_command(sweep: str, *, count: int | None = None) -> tuple[str, ...]:
     if not _SWEEP.fullmatch(sweep):
         raise UserError(f"{sweep}: not a sweep", hint="write it as ENTITY/PROJECT/ID, as `wandb sweep` does")
     limit = () if count is None else ("--count", str(count))
-    return (sys.executable, "-m", "vidcls.sweep.wandb", sweep, *limit)
+    # -P: an array's agents run the code that was frozen for them, not what lies in the working folder.
+    return (sys.executable, "-P", "-m", "vidcls.sweep.wandb", sweep, *limit)
 
 
 def run_agent(sweep: str, *, count: int | None = None) -> ExitCode:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidcls.errors import UserError
+from vidcls.launch.frozen import frozen_package, package_path
 from vidcls.launch.job import Job
 from vidcls.launch.profile import AnyProfile, LocalProfile
 from vidcls.launch.queue import open_queue
 from vidcls.sweep.file import SweepFile, check_against_spec, load_sweep
 from vidcls.sweep.folder import SweepOptions
-from vidcls.sweep.launch import copy_package
 from vidcls.sweep.plan import DEFAULT_TASKS
 from vidcls.sweep.wandb import agent_command, create_sweep
 
@@ -59,18 +59,18 @@ def launch_wandb(
     number = num_workers or (1 if isinstance(profile, LocalProfile) else DEFAULT_TASKS)
     queue = open_queue(profile)
     if dry_run:
-        job = _job(sweep, _UNKNOWN_YET, number, Path("runs/sweeps").absolute() / sweep.slug)
+        folder = Path("runs/sweeps").absolute() / sweep.slug
+        job = _job(sweep, _UNKNOWN_YET, number, folder, code=package_path(folder))
         return Launched(_UNKNOWN_YET, None, number, queue.script(job), ())
     name = create_sweep(file, project=sweep.project, entity=sweep.entity)
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     folder = Path("runs/sweeps").absolute() / f"{sweep.slug}-wandb-{digest}"
-    copy_package(folder / "code")
-    job = _job(sweep, name, number, folder)
+    job = _job(sweep, name, number, folder, code=frozen_package(folder))
     job_id = queue.submit(job)
     return Launched(name, job_id, number, None, tuple(queue.next_steps(job_id)))
 
 
-def _job(sweep: SweepFile, name: str, num_workers: int, folder: Path) -> Job:
+def _job(sweep: SweepFile, name: str, num_workers: int, folder: Path, *, code: Path) -> Job:
     return Job(
         name=sweep.name,
         command=agent_command(name) if name != _UNKNOWN_YET else ("wandb", "agent", name),
@@ -78,7 +78,7 @@ def _job(sweep: SweepFile, name: str, num_workers: int, folder: Path) -> Job:
         folder=Path.cwd(),
         log_dir=folder / "logs",
         num_tasks=num_workers,
-        env={"PYTHONPATH": str(folder / "code")},
+        env={"PYTHONPATH": str(code)},
     )
 
 

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from vidcls.errors import ExitCode, VidclsError
 from vidcls.evaluate.restore import read_checkpoint
 from vidcls.lock import Held
-from vidcls.run_shapes import State
-from vidcls.runs import Checkpoint, Run, Status
+from vidcls.run_shapes import State, Status
+from vidcls.runs import Checkpoint, Run
 from vidcls.signals import Signals, StoppedError, is_agents_stop
 from vidcls.tracking.jsonl import MetricsFile, Row, read_rows
 from vidcls.tracking.tracker import Tracker

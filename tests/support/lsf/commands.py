@@ -1,4 +1,4 @@
-"""`bsub`, `bjobs`, `bkill` and `bqueues` of the stand-in. Its state is a folder, LSF_STAND_IN; a job is a folder in it."""
+"""`bsub`, `bjobs`, `bkill`, `bqueues` and `lsid` of the stand-in. Its state is a folder, LSF_STAND_IN; a job is a folder in it."""
 
 from __future__ import annotations
 
@@ -51,14 +51,12 @@ def bsub() -> int:
 
 
 def bjobs(arguments: list[str]) -> int:
-    """`bjobs -noheader -o "COLUMNS delimiter='|'" JOB...`."""
-    head, flag, columns, *jobs = arguments
-    assert (head, flag, columns) == (
-        "-noheader",
-        "-o",
-        "jobid jobindex stat exec_host pend_reason delimiter='|'",
-    )
-    code = 0
+    """`bjobs -o "COLUMNS delimiter='|'" JOB...`, and `bjobs -a -J NAME -o ...`."""
+    if arguments[:2] == ["-a", "-J"]:
+        return _bjobs_by_name(*arguments[2:])
+    flag, columns, *jobs = arguments
+    assert (flag, columns) == ("-o", "jobid jobindex stat exec_host pend_reason delimiter='|'")
+    rows, code = [], 0
     for text in jobs:
         found = list(_elements(text))
         if not found:
@@ -68,8 +66,25 @@ def bjobs(arguments: list[str]) -> int:
             state = _state(folder, number)["state"]
             host = f"4*{os.uname().nodename}" if state == "RUN" else "-"
             reason = "New job is waiting for scheduling;" if state == "PEND" else "-"
-            print(f"{folder.name}|{number}|{state}|{host}|{reason}")
+            rows.append(f"{folder.name}|{number}|{state}|{host}|{reason}")
+    if rows:
+        print("JOBID|JOBINDEX|STAT|EXEC_HOST|PEND_REASON", *rows, sep="\n")
     return code
+
+
+def _bjobs_by_name(name: str, flag: str, columns: str) -> int:
+    assert (flag, columns) == ("-o", "jobid job_name delimiter='|'")
+    rows = []
+    for script in sorted(_root().glob("*/script")):
+        options = parse(script.read_text(errors="surrogateescape"))
+        if options.name == name:
+            numbers = [None] if options.last is None else range(1, options.last + 1)
+            rows += [f"{script.parent.name}|{name}{'' if n is None else f'[{n}]'}" for n in numbers]
+    if not rows:
+        print(f"Job <{name}> is not found", file=sys.stderr)
+        return _NOT_OURS
+    print("JOBID|JOB_NAME", *rows, sep="\n")
+    return 0
 
 
 def bkill(arguments: list[str]) -> int:
@@ -107,6 +122,12 @@ def bqueues(arguments: list[str]) -> int:
     return 0
 
 
+def lsid(_: list[str]) -> int:
+    """`lsid`."""
+    print("IBM Spectrum LSF Standard 10.1.0.0\n\nMy cluster name is stand-in\nMy master name is here")
+    return 0
+
+
 def _root() -> Path:
     return Path(os.environ["LSF_STAND_IN"])
 
@@ -125,5 +146,5 @@ def _state(folder: Path, number: int) -> dict[str, str | int]:
 
 if __name__ == "__main__":
     command, *rest = sys.argv[1:]
-    verbs = {"bsub": lambda _: bsub(), "bjobs": bjobs, "bkill": bkill, "bqueues": bqueues}
+    verbs = {"bsub": lambda _: bsub(), "bjobs": bjobs, "bkill": bkill, "bqueues": bqueues, "lsid": lsid}
     raise SystemExit(verbs[command](rest))

@@ -16,7 +16,7 @@ import pytest
 
 from vidcls.launch.profile import LsfProfile
 
-_COMMANDS = ("bsub", "bjobs", "bkill", "bqueues")
+_COMMANDS = ("bsub", "bjobs", "bkill", "bqueues", "lsid")
 _MODULE = "tests.support.lsf.commands"
 
 

@@ -29,7 +29,7 @@ from vidcls.spec.sections import Split
 from vidcls.sweep.check import describe, points_of
 from vidcls.sweep.file import SweepFile, check_against_spec, load_sweep
 from vidcls.sweep.folder import SweepFolder
-from vidcls.sweep.launch import worker_job
+from vidcls.sweep.jobs import worker_job
 from vidcls.sweep.plan import Plan, seconds_of_trial
 from vidcls.sweep.space import overrides
 

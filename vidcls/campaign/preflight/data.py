@@ -16,6 +16,8 @@ from vidcls.data.outlook import Outlook, outlook
 from vidcls.data.short_videos import frame_counts, repeats
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.leaks import audit_command, leak_warning
+from vidcls.holder import how_to_end
+from vidcls.lock import holder_of
 from vidcls.models.inputs import input_clip
 from vidcls.runs import Run, find_runs
 from vidcls.spec.fingerprint import fingerprint
@@ -124,7 +126,9 @@ def _this_run(asked: Asked, run: Run) -> Iterator[Finding]:
         yield Finding("run", "warning", f"{run.folder}: finished already, the job would end at once", todo)
         return
     if run.state == "running":
-        yield Finding("run", "warning", f"{run.folder}: is being trained just now", "wait for it")
+        holder = holder_of(run.lock_file)
+        found = f"{run.folder}: {holder or 'somebody'} is training it just now"
+        yield Finding("run", "warning", found, how_to_end(holder))
         return
     if changes := run.changes_since():
         todo = (

@@ -16,7 +16,6 @@ from vidcls.campaign.preflight.trials import Tried
 from vidcls.data.outlook import Outlook
 from vidcls.errors import reason_of
 from vidcls.files import nearest_folder
-from vidcls.launch.values import SECRET
 from vidcls.sweep.plan import copies_at_once
 
 _OTHER_BYTES = 50e6
@@ -156,8 +155,8 @@ def _credentials(*, is_queued: bool) -> str | None:
         return f"there are no credentials for {settings.base_url}"
     if (
         is_queued
-        and os.environ.get(SECRET) == settings.api_key
+        and os.environ.get("WANDB_API_KEY") == settings.api_key
         and not Path("~/.netrc").expanduser().is_file()
     ):
-        return f"{SECRET} is not handed to jobs, because queues write it to disk"
+        return "WANDB_API_KEY is not handed to jobs, because queues write it to disk"
     return None

@@ -1,0 +1,49 @@
+"""Keys that no script, queue or disk may hold: what their names are, and where they would be written down."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+from vidcls.errors import UserError
+
+KEEPERS: Mapping[str, str] = {
+    "WANDB_API_KEY": "`wandb login` keeps it where jobs find it",
+    "HF_TOKEN": "`hf auth login` keeps it where jobs find it",
+    "HUGGING_FACE_HUB_TOKEN": "`hf auth login` keeps it where jobs find it",
+}
+"""Variables that hold a key, and what keeps it for jobs instead."""
+_LOGIN = re.compile(r"\bwandb\s+login\b.*\s(?!-)[\w-]{20,}|\bhf\s+auth\s+login\b.*\s--token\b")
+_SHORTEST = 8
+"""A value with fewer characters is no key, and would be found in any script."""
+
+
+def told_by(line: str) -> str | None:
+    """Why a line of shell would write a key into a script; None if it does not.
+
+    Args:
+        line: A line that is copied into scripts as it is. `unset` of a variable is harmless.
+    """
+    kept = re.sub(r"\bunset(?:\s+-v)?(?:\s+\w+)+", "", line)
+    for name, keeper in KEEPERS.items():
+        if re.search(rf"(?<!\w){name}(?!\w)", kept):
+            return f"{name} would be written into scripts; {keeper}"
+    if _LOGIN.search(line):
+        return "a key would be written into scripts; log in once, by hand, and jobs find it"
+    return None
+
+
+def refuse_values(script: str) -> None:
+    """Refuse to hand over a script that holds the value of a key of this environment, under whatever name.
+
+    Raises:
+        UserError: Naming the variable, not its value.
+    """
+    for name, keeper in KEEPERS.items():
+        value = os.environ.get(name, "").strip()
+        if len(value) >= _SHORTEST and value in script:
+            raise UserError(
+                f"the value of {name} would be written into the job's script, which queues keep on disk",
+                hint=f"take it out of the profile, the command or PYTHONPATH; {keeper}",
+            )

@@ -1,0 +1,96 @@
+"""What is removed of a sweep: weights that nobody wants any more, or all of it; never what is to be kept."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+
+from vidcls.errors import UserError, VidclsError
+from vidcls.runs import find_runs
+from vidcls.sweep.actions import LOOK_EVERY_S, has_work
+from vidcls.sweep.file import load_sweep
+from vidcls.sweep.folder import SweepFolder
+from vidcls.sweep.jobs import Queued, ask_queues
+from vidcls.sweep.keep import best_configurations, rule
+from vidcls.sweep.workers import Watch, Workers
+
+
+def clean(folder: SweepFolder, *, keep: int, say: Callable[[str], None]) -> int:
+    """Remove the checkpoints of all trials but those of the best configurations; what they measured stays.
+
+    While trials are left to be trained, only those of trials that have ended are removed: the others go on
+    from theirs.
+
+    Returns:
+        Bytes that were freed.
+
+    Raises:
+        UserError: While workers live, which need them.
+        VidclsError: If a run whose weights are to be kept is not there; nothing is removed then.
+    """
+    _refuse_while_alive(folder, say)
+    trials, goal = folder.trials().refresh(), load_sweep(folder.sweep_file).objective.goal
+    kept = set()
+    for group in best_configurations(trials, goal=goal, repeats=folder.options().repeats)[:keep]:
+        for trial in group:
+            run = folder.run_of(trial)
+            if run is None or not run.spec_file.is_file():
+                where = run.folder if run else folder.runs_dir
+                raise VidclsError(
+                    f"{where}: the run of trial {trial.number}, of one of the best {keep} configurations, is"
+                    " not there; nothing was removed",
+                    hint="put it back; --keep 0 removes the weights of all trials that are there",
+                )
+            kept.add(run.folder.resolve())
+    found = find_runs(folder.runs_dir)
+    if has_work(folder):
+        over = (folder.run_of(trial) for trial in trials if trial.state in ("finished", "stopped"))
+        found = [run for run in dict.fromkeys(over) if run is not None]
+    return sum(run.remove_checkpoints(why=rule(keep)) for run in found if run.folder.resolve() not in kept)
+
+
+def remove(folder: SweepFolder, *, say: Callable[[str], None]) -> None:
+    """Remove a sweep with all its runs, and the link by which it was named if it was.
+
+    Raises:
+        UserError: While workers live.
+    """
+    _refuse_while_alive(folder, say)
+    shutil.rmtree(folder.path.resolve())
+    if folder.path.is_symlink():
+        folder.path.unlink()
+
+
+def _refuse_while_alive(folder: SweepFolder, say: Callable[[str], None]) -> None:
+    """Workers need what is removed: those that live, and those that wait in a queue while there is work."""
+    queued, has_more = ask_queues(folder), has_work(folder)
+    alive = _known_alive(folder, queued, say)
+    waiting = [task for task in queued.tasks if task.state == "pending"] if has_more else []
+    if alive or waiting:
+        raise UserError(
+            f"{folder.path}: {len(alive)} workers are alive, {len(waiting)} tasks wait in the queue",
+            hint=f"vidcls sweep cancel {folder.path}",
+        )
+    # After a cancel whoever still starts leaves at once.
+    if has_more and folder.control().current().state != "cancelled":
+        queued.refuse_silence(undone="nothing was removed")
+
+
+def _known_alive(folder: SweepFolder, queued: Queued, say: Callable[[str], None]) -> list[str]:
+    """Workers that give a sign of life; whoever may be dead is waited for, as long as a lease.
+
+    That is a worker of another machine, or one of the sweep that this is a copy of.
+    """
+    watch = Watch(folder.shelf, lease_s=folder.options().lease_s)
+    workers = Workers(folder.shelf)
+    seconds = {report.id: report.seconds for report in workers.refresh()}
+    told = False
+    while alive := [r for r in workers.refresh() if r.job not in queued.over and not watch.is_dead(r.id)]:
+        if any(report.seconds != seconds.get(report.id) for report in alive):
+            break
+        if not told:
+            told = True
+            say(f"waiting up to {watch.lease_s:.0f} s for a sign of life of {', '.join(r.id for r in alive)}")
+        time.sleep(LOOK_EVERY_S)
+    return [report.id for report in alive]

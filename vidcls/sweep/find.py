@@ -1,0 +1,75 @@
+"""Which sweep a person means: its folder, a folder of runs that holds one, its name, or its file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from vidcls.errors import UserError
+from vidcls.spec.load import load_spec
+from vidcls.sweep.file import load_sweep
+from vidcls.sweep.folder import SweepFolder, find_sweeps
+
+_DIGEST = re.compile(r"-[0-9a-f]{8}$")
+_RUNS = Path("runs")
+
+
+def find_sweep(text: str | Path) -> SweepFolder:
+    """A sweep by what a person types.
+
+    Args:
+        text: A folder of the sweep, or of runs that hold one; the name of a sweep below `runs`, with or
+            without the digest of its folder; or the file that it was launched from.
+
+    Raises:
+        UserError: If there is none, or several are meant.
+    """
+    path = Path(text)
+    named = _named(str(text))
+    if path.is_file():
+        return _launched_from(path)
+    here = path.is_dir() and (SweepFolder(path).options_file.is_file() or bool(find_sweeps(path)))
+    # The default is a folder, whatever sweeps are called.
+    if here and named and path != _RUNS:
+        raise UserError(
+            f"{text} is a folder here, and the name of a sweep below {_RUNS}; name one:",
+            hint=f"./{text}\n{_choices(named)}",
+        )
+    if here or not named:
+        return SweepFolder.open(path)
+    return _one(named, f"{len(named)} sweeps below {_RUNS} are called {text}; name one:")
+
+
+def _named(name: str, runs_dir: Path = _RUNS) -> list[SweepFolder]:
+    """Sweeps below a folder of runs of a name; one with a slash is a path."""
+    found = find_sweeps(runs_dir)
+    return [sweep for sweep in found if name in (sweep.path.name, _DIGEST.sub("", sweep.path.name))]
+
+
+def _launched_from(file: Path) -> SweepFolder:
+    sweep = load_sweep(file)
+    runs_dir = Path(load_spec(sweep.spec_path, sweep.overrides, data_file=sweep.data_file).spec.runs_dir)
+    called = _named(sweep.slug, runs_dir)
+    found = [one for one in called if one.sweep_file.read_text() == sweep.text]
+    if not found and called:
+        raise UserError(
+            f"{file} was edited since: no sweep was launched from what it says now",
+            hint=f"vidcls sweep launch {file}; or name what was launched before:\n{_choices(called)}",
+        )
+    if not found:
+        raise UserError(
+            f"{file}: not launched yet, by what is below {runs_dir}", hint=f"vidcls sweep launch {file}"
+        )
+    return _one(found, f"{len(found)} sweeps were launched from {file}; name one:")
+
+
+def _one(found: list[SweepFolder], several: str) -> SweepFolder:
+    if len(found) > 1:
+        raise UserError(several, hint=_choices(found).lstrip())
+    return found[0]
+
+
+def _choices(found: list[SweepFolder]) -> str:
+    here = Path.cwd()
+    paths = [one.path.relative_to(here) if one.path.is_relative_to(here) else one.path for one in found]
+    return "\n".join(f"  {path}" for path in paths)
