@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from tests.support.wandb_state import WandbServer
 # A busy machine is slow, not wrong.
 settings.register_profile("vidcls", deadline=None)
 settings.load_profile("vidcls")
+# Whatever started the tests, as nohup does, may have wanted it ignored.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 _SERVICES = {"slurm", "lsf", "desk", "wandb_server"}

@@ -14,7 +14,9 @@ from vidcls.spec.experiment import Spec
 UNKNOWN = {"kind": "unknown", "by": "none", "shares": {}, "is_partial": False, "state": "unknown"}
 PROVENANCE = {
     "code": "0",
+    "versions": {},
     "device": "cpu",
+    "processor": "any",
     "threads": 1,
     "precision": "fp32",
     "leaks": UNKNOWN,
