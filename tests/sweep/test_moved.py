@@ -184,6 +184,7 @@ def log_of(folder: SweepFolder) -> str:
     return log.read_text() if log.exists() else ""
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_is_gone_is_said_in_the_log(search: Search) -> None:
     parameters = {"optim.lr": {"values": [0.003]}}
     folder = search.frozen(search.file(parameters, settings={"train__epochs": 20}), lease_s=LEASE_S)

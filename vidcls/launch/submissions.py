@@ -94,7 +94,7 @@ class Submission:
             if not tasks and (here := self.queue.site()) != self.site:
                 raise QueueSilentError(f"it was submitted to {self.site}, and this is {here}")
             return Seen(self, job, tasks)
-        except QueueSilentError as error:
+        except VidclsError as error:  # also an id that is none of this queue's: a damaged file
             silent = error.message if self.elsewhere is None else None
             return Seen(self, self.job, silent=silent)
 
