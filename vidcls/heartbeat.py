@@ -17,7 +17,7 @@ def beating(beat: Callable[[], None], *, every_s: float, name: str) -> Iterator[
     Args:
         beat: Gives one sign of life.
         every_s: Pause between two of them.
-        name: Of the thread.
+        name: Name of the thread.
     """
     stop = threading.Event()
 

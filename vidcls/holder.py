@@ -24,7 +24,7 @@ class Holder:
         pid: Number of the process there.
         process_start: When it started, in the system's own ticks; two processes with one number differ in it.
         job: Job of the batch queue, if any.
-        token: Of this one holding.
+        token: Token of this one holding.
     """
 
     host: str

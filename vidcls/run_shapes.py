@@ -23,7 +23,7 @@ class Status:
         epoch: Finished epochs.
         num_epochs: Epochs that were asked for.
         best_epoch: The epoch of the best val top-1, None before the first.
-        metrics: Of the best epoch, by name.
+        metrics: Metrics of the best epoch, by name.
         elapsed_s: Seconds spent training, over all resumes.
         updated: When this was written, UTC.
         message: Why it stopped, for a run that did.

@@ -35,7 +35,7 @@ class StoppedError(VidclsError):
     """A signal, or whoever judges the training, ended it between two steps; all is saved.
 
     Attributes:
-        folder: Of the run, None if none was begun.
+        folder: Folder of the run, None if none was begun.
     """
 
     folder: Path | None = None

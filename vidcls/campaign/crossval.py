@@ -34,7 +34,7 @@ class Scored:
     """One spec, cross-validated.
 
     Attributes:
-        name: Of the spec.
+        name: Spec name.
         file: Where it was read from.
         correct: Whether each video was classified rightly, `[fold seeds, videos]`.
     """
@@ -62,7 +62,7 @@ class Pair:
         first: Number of the one.
         second: Number of the other.
         difference: Top-1 of the second less that of the first, over groups.
-        p_value: Of no difference, by Holm's correction over all pairs.
+        p_value: p-value of no difference, with Holm's correction over all pairs.
     """
 
     first: int
@@ -83,7 +83,7 @@ class CrossValidation:
     Attributes:
         specs: In the order that was asked for.
         groups: Group of each video.
-        num_folds: Of each fold seed.
+        num_folds: Number of folds of each fold seed.
         fold_seeds: Each drew folds of its own.
     """
 
@@ -121,7 +121,7 @@ def cross_validate(
 
     Args:
         planned: The trainings.
-        options: Of every training.
+        options: How every training is started.
         display: A fresh display for each training.
         say: Told what begins.
 

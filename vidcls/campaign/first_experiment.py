@@ -53,7 +53,7 @@ def first_experiment(
 
     Args:
         scan: The data; the place of its root is written in full, so it holds from any folder.
-        name: Of the experiment.
+        name: Name of the experiment.
         recipe: Which of the shipped experiments.
         shipped: Folder of the shipped experiments.
         leaks: What is known of the leaks of the data.

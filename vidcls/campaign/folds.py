@@ -27,7 +27,7 @@ class Fold:
     """One training of a cross-validation.
 
     Attributes:
-        number: Of its spec.
+        number: Number of its spec.
         fold_seed: Drew the folds.
         fold: Which of them is val, from 0.
         file: The spec file.
@@ -53,7 +53,7 @@ class Design:
     Attributes:
         specs: What is compared.
         manifest: The train and val videos.
-        num_folds: Of each fold seed.
+        num_folds: Number of folds of each fold seed.
         fold_seeds: Each draws folds of its own.
         folds: The trainings, in order.
     """

@@ -37,7 +37,7 @@ class Pair:
     """One seed on both splits.
 
     Attributes:
-        seed: Of the training, and of the group-disjoint split.
+        seed: Seed of the training, and of the group-disjoint split.
         leaky: Val top-1 on the leaky split, at its best epoch.
         clean: The same on the group-disjoint split.
         runs: Folders of the two runs.
@@ -62,8 +62,8 @@ class Inflation:
     """What came out.
 
     Attributes:
-        pairs: Of each seed.
-        share: Of the leaky val videos, how many have a video of their group in train.
+        pairs: The pair of trainings of each seed.
+        share: Share of the leaky val videos that have a video of their group in train.
         low: Lower end of the 95 % interval of the mean difference: Student's t over the pairs.
         high: Upper end.
         is_own_split: Whether the leaky split is that of the data.
@@ -164,7 +164,7 @@ def measure_leak(
 
     Args:
         planned: The trainings.
-        options: Of every training.
+        options: How every training is started.
         display: A fresh display for each training.
         say: Told what begins.
 
@@ -216,7 +216,7 @@ def arms_of(manifest: Manifest, *, seed: int) -> Arms:
 
 
 def leaking_share(manifest: Manifest) -> float:
-    """Of the val videos, the share with a video of their group in train."""
+    """Share of the val videos that have a video of their group in train."""
     train = {video.group for video in manifest.split("train")}
     val = manifest.split("val")
     return sum(video.group in train for video in val) / len(val)

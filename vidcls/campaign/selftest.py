@@ -42,10 +42,10 @@ class Result:
     """How one strategy fared.
 
     Attributes:
-        name: Of the strategy.
+        name: Name of the strategy.
         device: `cuda` or `cpu`.
-        precision: Of the training.
-        clips_per_s: Of its last epoch.
+        precision: Precision of the training.
+        clips_per_s: Training clips a second in its last epoch.
         same: Whether the killed and resumed training ended in the same weights, bit for bit.
     """
 

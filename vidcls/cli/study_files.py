@@ -44,7 +44,7 @@ def write_study(
 
     Args:
         out: The folder; it is made if need be.
-        name: Of the study: the names of the JSON and the markdown file.
+        name: Name of the study, and of the JSON and the markdown file.
         content: All of it, for the JSON file.
         tables: Rows by the name of the table and its CSV file; all rows of one have the same keys.
         head: A line on what was done.

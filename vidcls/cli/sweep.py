@@ -77,7 +77,7 @@ def launch(
         int | None, typer.Option(min=1, max=10_000, help="Tasks; as many as are of use if unset.")
     ] = None,
     engine: Annotated[str, typer.Option(help="serverless, or wandb: its server searches.")] = "serverless",
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of the search.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the search.")] = 0,
     asha: Annotated[bool, typer.Option("--asha", help="Train on only the best of each rung.")] = False,
     repeats: Annotated[int, typer.Option(min=1, max=1000, help="Seeds for each point.")] = 1,
     per_gpu: Annotated[int, typer.Option(min=1, max=1000, help="Trials at once in one task.")] = 1,

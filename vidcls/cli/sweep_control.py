@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vidcls.sweep.folder import SweepFolder
 
 Cluster = Annotated[
-    str | None, typer.Option("--cluster", metavar="PROFILE", help="Instead of that of before.")
+    str | None, typer.Option("--cluster", metavar="PROFILE", help="Queue profile; as before if unset.")
 ]
 Workers = Annotated[
     int | None, typer.Option(min=1, max=10_000, help="Tasks there should be; as before if unset.")

@@ -137,7 +137,7 @@ class Clips:
         Args:
             videos: The training videos, among those that were opened.
             augment: What happens to a clip.
-            seed: Of the run.
+            seed: Seed of the run.
             batch_size: Clips a batch.
             epoch: Counts from 0.
             start_step: First batch to give.

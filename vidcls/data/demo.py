@@ -83,7 +83,7 @@ def make_demo(root: Path, *, seed: int = 0, progress: Progress | None = None) ->
 
     Args:
         root: Folder to make; it may exist if it is empty.
-        seed: Of all that is drawn.
+        seed: Seed of all that is drawn.
         progress: Called with the sources done and in all.
 
     Raises:

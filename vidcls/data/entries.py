@@ -26,8 +26,8 @@ class Entry:
     Attributes:
         shard: Number of the shard.
         offset: First byte within it.
-        height: Of each stored frame, in pixels.
-        width: Of each stored frame, in pixels.
+        height: Height of each stored frame, in pixels.
+        width: Width of each stored frame, in pixels.
         num_channels: Bytes a pixel.
         num_frames: Number of stored frames.
         frame_indices: Which frames of the video they are, sorted; None is all.
@@ -99,7 +99,7 @@ def decode_as(
         files: Where the video is read from.
         frame_indices: Which of them; None is all.
         size: Height and width to give.
-        probe: Of the file.
+        probe: Probe of the file.
         flow: How flow is computed where no fields are read; None gives frames.
         with_frames: Give the frame before each field: red, green, blue, u, v.
 

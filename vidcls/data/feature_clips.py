@@ -24,7 +24,7 @@ class FeatureBatch:
     """Features for a head.
 
     Attributes:
-        features: Of each backbone `[B, ...]` float32, on the device.
+        features: Features of each backbone, `[B, ...]` float32, on the device.
         labels: `[B]` int64 on the device.
         ids: The B video ids.
     """

@@ -64,7 +64,7 @@ class Block:
     """What was computed of n videos.
 
     Attributes:
-        leaves: Of each backbone, float32 `[n, V, ...]`.
+        leaves: Features of each backbone, float32 `[n, V, ...]`.
         flips: Whether a view is mirrored, `[n, V]`.
     """
 
@@ -77,8 +77,8 @@ class Stored:
     """A published store.
 
     Attributes:
-        digests: Of the N videos, in order.
-        leaves: Of each backbone float32 `[N, V, ...]`, mapped read-only: all processes of a machine share it.
+        digests: Digests of the N videos, in order.
+        leaves: Features of each backbone, float32 `[N, V, ...]`, mapped read-only: all processes share them.
         flips: Whether a view is mirrored, `[N, V]`.
         decoders: Who decoded a video, by digest.
     """
@@ -151,7 +151,7 @@ class FeatureStore:
         """Compute what is missing and publish; of several processes one builds and the others wait.
 
         Args:
-            digests: Of the good videos, each once, in the order of the files.
+            digests: Digests of the good videos, each once, in the order of the files.
             compute: Gives the block of some of them, in order.
             num_views: V.
             decoders: Who decodes a video, by digest.

@@ -35,7 +35,7 @@ class Video:
         label: Index into the classes of the manifest.
         split: The part of the data it belongs to.
         group: The source it was cut from, if that is known.
-        digest: Of its content.
+        digest: Digest of its content.
         flows: The folder of its flow fields, where `data.source` reads them.
         has_frames: Whether `path` is read; False where flow fields alone are.
     """

@@ -88,7 +88,7 @@ class Streamed:
     """Decodes the frames of each request in a worker process.
 
     Args:
-        probes: Of each video, by digest.
+        probes: Probe of each video, by digest.
         clip: Says what is stored of a frame, and how it is scaled.
         decoders: Does the work.
     """

@@ -32,7 +32,7 @@ def num_moments(probe: Probe, clip: Clip) -> int:
     """How many moments a video has to sample from (n).
 
     Args:
-        probe: Of the video.
+        probe: Probe of the video.
         clip: Says what a moment is.
     """
     if probe.decoder == "fields":
@@ -71,7 +71,7 @@ def frame_indices(num_moments: int, clip: Clip, *, rng: np.random.Generator | No
     the middle one without `rng`. A video of n < T frames repeats each of them T/n times, rounded down or up.
 
     Args:
-        num_moments: Of the video (n), at least 1.
+        num_moments: Number of moments of the video (n), at least 1.
         clip: Number of frames (T) and rule.
         rng: Draws the frames in training; None in evaluation.
     """

@@ -23,7 +23,7 @@ def frame_counts(videos: Sequence[Video], *, data: DataSection, store_dir: Path)
     """How long each video is, by id: as decoded, where it was looked at before, else as its header says.
 
     Args:
-        videos: Of one data set; those whose headers do not say are left out.
+        videos: Videos of one data set; those whose headers do not say are left out.
         data: How its files are read.
         store_dir: Folder of stores and caches.
     """

@@ -53,7 +53,7 @@ class Store:
 
     Args:
         store_dir: Folder of stores and caches.
-        probes: Of each video, by digest.
+        probes: Probe of each video, by digest.
         clip: Says which frames are needed, and their form.
     """
 

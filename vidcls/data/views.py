@@ -60,7 +60,7 @@ def train_view(
         stored: Height and width of the stored frames.
         clip: Size of the window.
         augment: What may happen.
-        rng: Of this clip alone.
+        rng: Random numbers of this clip alone.
     """
     flip = bool(rng.random() < augment.flip)
     match augment.crop:

@@ -14,8 +14,8 @@ class Evaluation:
         run: Name of the run, unique in a comparison together with `checkpoint`.
         checkpoint: Which of its checkpoints.
         split: What `metrics` were measured on.
-        manifest_hash: Of the data.
-        leak_state: Of the data, for that split.
+        manifest_hash: Hash of the data's manifest.
+        leak_state: Leak state of the data, for that split.
         num_videos: How many videos were scored.
         metrics: By bare name: `loss top1 top5 mean_class_acc macro_f1`.
         val_top1: Top-1 of the same checkpoint on val, if it is known.

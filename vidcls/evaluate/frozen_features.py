@@ -147,7 +147,7 @@ def _store(reading: Reading, folder: Path, digests: Sequence[str], augment: Augm
 
 
 def _digest(backbone: torch.nn.Module, encoding: str) -> str:
-    """Of the structure and the weights of a backbone, and of what is kept of it."""
+    """Digest of the structure and the weights of a backbone, and of what is kept of it."""
     digest = hashlib.blake2b(f"{encoding}\n{backbone!r}".encode(), digest_size=16)
     for name, tensor in backbone.state_dict().items():
         digest.update(name.encode())

@@ -73,7 +73,7 @@ class Fusion:
     """Several runs as one.
 
     Attributes:
-        weights: Of the runs' logits; none negative, with the sum 1.
+        weights: Weights of the runs' logits; none is negative, and their sum is 1.
         singles: Metrics of each run.
         fused: Metrics of all together; cross-fitted where `Plan.flatters`.
         seen: There, the metrics under the weights that were tuned on these videos, which flatter; else None.
@@ -82,7 +82,7 @@ class Fusion:
         gain: Top-1 of `fused` less that of the best run, over the same videos; None where all are one group.
         unit: What the interval of the gain is over.
         num_units: How many there are.
-        leak_state: Of the data, for the split.
+        leak_state: Leak state of the data, for the split.
         unscored: Why a video has no logits, by id; the same of all runs.
         folder: Where it is stored.
     """

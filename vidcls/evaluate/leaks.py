@@ -46,7 +46,7 @@ def leak_warning(state: LeakState, spec: Spec) -> str | None:
     """What to tell who trains on data that leaks, in two lines; None where there is nothing to tell.
 
     Args:
-        state: Of the data.
+        state: Leak state of the data.
         spec: What is trained on it.
     """
     if state.kind != "leaky":

@@ -38,7 +38,7 @@ class Interval:
         value: As observed.
         low: Lower end.
         high: Upper end.
-        p_value: Of the hypothesis that there is no difference, two-sided: the share of resamples on the other
+        p_value: Two-sided, of the hypothesis that there is no difference: the share of resamples on the other
             side of zero, twice.
     """
 

@@ -39,7 +39,7 @@ class Predictions:
         classes: Names in label order.
         split: `train`, `val` or `test`.
         checkpoint: `best` or `last`.
-        manifest_hash: Of the videos that were asked for.
+        manifest_hash: Hash of the manifest of the videos that were asked for.
         unscored: Why a video could not be scored, by id.
     """
 

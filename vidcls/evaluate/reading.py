@@ -21,7 +21,7 @@ class Reading:
     """What is read, and by which model.
 
     Attributes:
-        spec: Of the run.
+        spec: Spec of the run.
         clip: What the model takes.
         manifest: The data.
         model: With its weights.

@@ -27,8 +27,8 @@ def write_report(
     Args:
         predictions: What to report on.
         folder: Made if need be; files of an earlier report are replaced.
-        leak_state: Of the data, for the split.
-        checkpoint_digest: Of the file of the checkpoint; None where several were fused, or it is removed.
+        leak_state: Leak state of the data, for the split.
+        checkpoint_digest: Digest of the checkpoint's file; None where several were fused, or it is removed.
         say: Told which table or figure could not be written; that raises nothing.
 
     Raises:

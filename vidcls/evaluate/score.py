@@ -20,7 +20,7 @@ class Scores:
     """Logits by video.
 
     Attributes:
-        ids: Of the videos, each once, N in all.
+        ids: Video ids, each once, N in all.
         labels: int64 `[N]`.
         logits: float32 `[N, K]`.
     """

@@ -48,7 +48,7 @@ def plan_scoring(
     """What is to be scored and what is stored; and why runs are left out.
 
     Args:
-        runs: Of any state.
+        runs: Runs of any state.
         split: What is scored.
         checkpoint: Which weights.
         anew: Score again what is stored, where the weights are there.
@@ -107,7 +107,7 @@ def stored_predictions(run: Run, split: Split, which: Checkpoint) -> Predictions
 
 
 def checkpoint_digest(run: Run, which: Checkpoint) -> str | None:
-    """Of the content of a checkpoint's file, None where there is none."""
+    """Digest of the content of a checkpoint's file, None where there is none."""
     try:
         with run.checkpoint_file(which).open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
@@ -120,7 +120,7 @@ def show_again(scoring: Scoring, split: Split, *, say: Say) -> Metrics:
 
     Args:
         scoring: One that is stored.
-        split: Of the predictions.
+        split: Split of the predictions.
         say: Told which table or figure could not be written.
 
     Raises:
@@ -217,7 +217,7 @@ def as_evaluation(scoring: Scoring, *, split: Split, metrics: Metrics, point: st
 
 
 def differences_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Of each run, the settings that are not the same in all runs of its experiment: the point of a trial."""
+    """The settings of each run that are not the same in all runs of its experiment: the point of a trial."""
     specs = [run.spec() for run in runs]
     settings = [{**flatten(identity(spec)), "seed": spec.seed} for spec in specs]
     peers: dict[Path, list[dict[str, Any]]] = {}

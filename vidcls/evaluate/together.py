@@ -27,7 +27,7 @@ def load_together(runs: Sequence[Run], split: Split, *, checkpoint: Checkpoint) 
 
     Args:
         runs: One or more.
-        split: Of their data.
+        split: Split that was scored.
         checkpoint: Whose logits.
 
     Raises:
@@ -93,7 +93,7 @@ def groups_of(run: Run, ids: Sequence[str]) -> tuple[list[str], Unit]:
 
     Args:
         run: Knows its data.
-        ids: Of videos.
+        ids: Video ids.
 
     Returns:
         The group of each video, and what they are: the videos themselves where no group is known, or where

@@ -60,7 +60,7 @@ class Submission:
         file: Where it is written down.
         name: What the queue knows the job by; no other job has it.
         profile: What it asks for.
-        num_tasks: Of the array; None for a plain job.
+        num_tasks: Tasks of the array; None for a plain job.
         num_workers: How many workers of its sweep there were to be, with those of jobs before.
         site: The cluster, or the machine, that it was submitted to.
         job: The queue's id; None where its answer is not known, or there is no job.

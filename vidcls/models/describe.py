@@ -24,11 +24,11 @@ class Stage:
     """One step of the tensor flow.
 
     Attributes:
-        name: Of the module inside the model.
+        name: Name of the module inside the model.
         module: Its class.
         shape: What it gives for one clip.
         num_params: Inside it.
-        num_trainable: Of these, changed by training.
+        num_trainable: Parameters among these that training changes.
         level: 0 for the head; 1 for the stage of a backbone next to it, and so on down: the power of
             `optim.layer_decay` in its learning rate. None where it spans several.
     """
@@ -46,11 +46,11 @@ class ModelSummary:
     """A model and one clip.
 
     Attributes:
-        kind: Of the section.
+        kind: Kind of the model's section.
         clip_shape: 1, C, T, H, W.
         stages: In the order of computation.
         num_params: In all.
-        num_trainable: Of these, changed by training.
+        num_trainable: Parameters among these that training changes.
         gflops: Forward for one clip, in 10^9; a multiplication and its addition are two.
     """
 

@@ -31,7 +31,7 @@ def pin(*, threads: int, deterministic: bool) -> None:
     """Make results depend on the run alone: threads as at its start, float32 that is float32 on CUDA too.
 
     Args:
-        threads: Of the CPU.
+        threads: Number of CPU threads.
         deterministic: Refuse operations that do not repeat bit for bit.
     """
     torch.set_num_threads(threads)

@@ -16,7 +16,7 @@ def in_part(path: str) -> Iterator[None]:
     """Tell what is wrong with `model.weights` of a part as what is wrong with `model.rgb.weights`.
 
     Args:
-        path: Of the part below the model, such as `rgb` or `members.0`; empty for the whole.
+        path: Path of the part below the model, such as `rgb` or `members.0`; empty for the whole.
     """
     try:
         yield

@@ -44,7 +44,7 @@ def load_pretrained(model: VideoModel, section: ModelSection, *, weights_dir: Pa
 
     Args:
         model: As `build` made it of the section.
-        section: Of the model.
+        section: Section of the model.
         weights_dir: Folder of downloaded weights.
 
     Returns:

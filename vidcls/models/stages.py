@@ -28,7 +28,7 @@ class Stage:
     """A part of a backbone.
 
     Attributes:
-        name: Of its first module, in the backbone.
+        name: Name of its first module in the backbone.
         modules: In the order of computation.
         params: All of them, frozen ones too.
     """

@@ -44,7 +44,7 @@ class Weights:
         backbone: As in `model.backbone`.
         name: Without `default`: what that stands for. Of a file, its path.
         source: A file of the user's, an installed package, or a download.
-        recipe: Of these weights, for a file that of the default ones; None where the backbone has none.
+        recipe: Recipe of these weights, for a file that of the default ones; None where there is none.
     """
 
     backbone: str

@@ -18,7 +18,7 @@ class Here:
         backbone: That they are of; empty for a file that does not say.
         weights: Their name.
         file: That holds them.
-        num_bytes: Of the file.
+        num_bytes: Size of the file.
         origin: `package`, the address that they were downloaded from, or what is wrong with the file.
     """
 

@@ -24,7 +24,7 @@ class Spec(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)] = not_identity(...)
     """Name of the experiment: the folder of its runs. Letters, digits, `.`, `_` and `-`."""
     seed: Annotated[NonNegativeInt, Field(lt=2**32)] = not_identity(0)
-    """Of everything random. Part of the run's folder, not of the fingerprint: repeats share that."""
+    """Seed of everything random. Part of the run's folder, not of the fingerprint: repeats share that."""
     data: DataSection = DataSection()
     clip: ClipSection = ClipSection()
     augment: AugmentSection = AugmentSection()

@@ -121,9 +121,9 @@ class TwoStreamSection(Section):
 
     kind: Literal["two_stream"]
     rgb: StreamSection
-    """Of red, green and blue."""
+    """Model of red, green and blue."""
     motion: StreamSection
-    """Of flow or differences."""
+    """Model of flow or differences."""
     fusion: Literal["logits", "features"] = "features"
     """`logits`: the weighted mean of the streams' logits. `features`: one linear layer on the features of
     both."""

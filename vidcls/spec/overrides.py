@@ -22,7 +22,7 @@ def override(tree: Node, texts: Sequence[str]) -> list[Mistake]:
     """Set what the texts say in a tree.
 
     Args:
-        tree: Of a spec; it is changed.
+        tree: Tree of a spec; it is changed.
         texts: `key=value`, the keys dotted.
 
     Returns:

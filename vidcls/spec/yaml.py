@@ -220,7 +220,7 @@ class _Converter:
     """Makes nodes of PyYAML's, and collects what is wrong.
 
     Args:
-        name: Of the file; empty for the command line.
+        name: Name of the file; empty for the command line.
         plain_is_text: Whether a scalar without quotes is text, whatever it looks like.
     """
 

@@ -194,9 +194,9 @@ class Winner:
 
     Attributes:
         spec: Its experiment, under a name of its own.
-        value: Of the metric: the mean over its repeats.
+        value: Value of the metric, the mean over its repeats.
         trials: Its repeats, the best first.
-        leak_state: Of the data that they were trained on.
+        leak_state: Leak state of the data that they were trained on.
         paused_at: Epochs after which its trials wait at a rung, where none is trained to its end; else None.
     """
 

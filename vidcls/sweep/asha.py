@@ -44,8 +44,8 @@ def promotable(
         at_rung: By rung, the value of each trial that paused there, by the trial's number. A trial stays at
             the rungs that it left.
         promoted: By rung, the trials that have left it. One that failed later still counts as promoted.
-        eta: Of the trials at a rung, the best 1/eta go on.
-        goal: Of the metric. Of equal values the lower number comes first.
+        eta: The best 1/eta of the trials at a rung go on.
+        goal: Whether the metric is minimised or maximised. Of equal values the lower number comes first.
     """
     sign = -1.0 if goal == "maximize" else 1.0
     for rung in sorted(at_rung, reverse=True):

@@ -21,7 +21,7 @@ class ControlState:
     """What all events together ask for.
 
     Attributes:
-        state: Of the last `pause`, `resume` or `cancel`. Resuming after a cancel takes it back.
+        state: What the last `pause`, `resume` or `cancel` asked for. Resuming after a cancel takes it back.
         extra_trials: Beyond what the sweep was launched with.
         extra_gpu_hours: The same.
         extra_hours: The same.
@@ -37,7 +37,7 @@ class Control:
     """The events of one sweep.
 
     Attributes:
-        damaged: Of events that cannot be read, by file; they ask for nothing.
+        damaged: Errors of events that cannot be read, by file; they ask for nothing.
     """
 
     def __init__(self, shelf: Shelf) -> None:

@@ -65,7 +65,7 @@ class SweepFile:
     """A sweep, as its file asks for it.
 
     Attributes:
-        name: Of the sweep; the file's name without ending where none is given.
+        name: Name of the sweep; the file's name without ending where none is given.
         method: How points are chosen.
         metric: What is optimised; None only for grid and random.
         space: All points.

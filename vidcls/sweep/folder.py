@@ -43,7 +43,7 @@ class SweepOptions(Section):
     """What W&B's format has no key for, frozen when a sweep is launched."""
 
     seed: NonNegativeInt = 0
-    """Of the search; random and Bayesian draws are functions of it."""
+    """Seed of the search; random and Bayesian draws are functions of it."""
     asha: bool = False
     """Promote the best of each rung instead of stopping the worst."""
     repeats: PositiveInt = 1

@@ -29,7 +29,7 @@ class Hyperband:
         min_iter: The first band; those after it are `eta` times as far each. None where max_iter is given.
         max_iter: `max_iter / eta` is the last band, `max_iter / eta**s` the first. None where min_iter is.
         s: How many bands max_iter gives at most.
-        eta: Of the trials at a band, the best 1/eta go on.
+        eta: The best 1/eta of the trials at a band go on.
         strict: Judge a trial by its value at the band; otherwise by its best value so far, which stops fewer.
     """
 
@@ -96,7 +96,7 @@ def should_stop(
         history: Its values, one an epoch. Here as in `others`, what is not finite counts as not logged.
         others: Those of every other trial that logged any, whatever its state.
         section: The rule.
-        goal: Of the metric.
+        goal: Whether the metric is minimised or maximised.
     """
     finite = [list(filter(math.isfinite, values)) for values in (history, *others)]
     at_band = {band: [h[band - 1] for h in finite[1:] if len(h) >= band] for band in bands(section)}

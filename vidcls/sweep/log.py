@@ -20,7 +20,7 @@ class Lease:
     """The right of one worker to train a trial, until it ends it or is found dead.
 
     Attributes:
-        number: Of the trial.
+        number: Number of the trial.
         token: 1 for a trial's first lease, and so on.
         worker: Id of the holder.
         epoch: Epochs that the trial had finished when it was taken.
@@ -43,9 +43,9 @@ class Trial:
         configuration: Number of the point; repeats share it.
         repeat: Which repeat of it.
         point: Value of each key that the sweep sets.
-        seed: Of the training.
+        seed: Seed of the training.
         state: `failed` waits for a person's `retry`; `finished` and `stopped` are for good.
-        token: Of the newest lease, 0 before the first.
+        token: Fencing token of the newest lease, 0 before the first.
         lease: The open one.
         until_epoch: Where the newest lease was to pause, for the next one after a release or a death.
         end: How the newest ended lease ended: `kind`, `by`, and what `Trials.end` was given.
@@ -79,10 +79,10 @@ class Log:
     """The beginning of a trial's log that this process has seen; it only grows.
 
     Attributes:
-        number: Of the trial.
+        number: Number of the trial.
         head: What is to be trained.
         leases: In order of token.
-        ends: Of the same leases; the last may be missing.
+        ends: Ends of the same leases; the last may be missing.
         retried: Tokens of failed leases after which a person asked for another try.
         rungs: Value by epoch.
         damage: What is wrong with the rest of it.
@@ -98,7 +98,7 @@ class Log:
 
     @property
     def token(self) -> int:
-        """Of the newest lease, 0 before the first."""
+        """Fencing token of the newest lease, 0 before the first."""
         return len(self.leases)
 
     @property

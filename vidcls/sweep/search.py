@@ -19,7 +19,7 @@ class Seen:
     """A configuration that was handed out.
 
     Attributes:
-        number: Of the configuration, contiguous from 0.
+        number: Number of the configuration, contiguous from 0.
         point: What it tries.
         state: `stopped` is an early stop, which has a value like a finished one.
         value: Best value of the metric so far; None where it has none.
@@ -90,7 +90,7 @@ def open_searcher(sweep: SweepFile, *, seed: int) -> Searcher:
 
     Args:
         sweep: The file.
-        seed: Of the search, 0 to 2**64 - 1; without effect on a grid.
+        seed: Seed of the search, 0 to 2**64 - 1; without effect on a grid.
     """
     match sweep.method:
         case "grid":

@@ -27,7 +27,7 @@ class Launched:
         sweep: `entity/project/id`.
         job: The queue's id of them; None for a dry run.
         num_workers: How many.
-        script: Of a dry run.
+        script: Script that a dry run prints.
         next_steps: Commands to look at them.
     """
 

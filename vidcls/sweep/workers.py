@@ -31,9 +31,9 @@ class Report:
     """What a worker last told about itself.
 
     Attributes:
-        id: Of the worker.
+        id: Id of the worker.
         host: Name of its machine.
-        pid: Of its process there.
+        pid: Number of its process there.
         job: In the batch queue, None outside.
         num_gpus: That it has for itself.
         seconds: It has lived, by its last sign of life.
@@ -84,7 +84,7 @@ class Worker:
         """Write the record and the first beat.
 
         Args:
-            shelf: Of the sweep.
+            shelf: Files of the sweep.
             num_gpus: That this worker has for itself.
             job: In the batch queue, with the index of the array; found for plain jobs where not given.
             clock: Seconds that it has lived are counted on it.
@@ -131,7 +131,7 @@ class Watch:
         """Begin to watch.
 
         Args:
-            shelf: Of the sweep.
+            shelf: Files of the sweep.
             lease_s: Without a sign of life; longer than a beat and the time that a network disk may show
                 an old one.
             clock: Monotonic, in seconds.

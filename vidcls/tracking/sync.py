@@ -52,8 +52,8 @@ def upload(run: Run, *, leak_state: str, confusion: Confusion | None = None) -> 
 
     Args:
         run: One that nobody trains at the moment.
-        leak_state: Of its data.
-        confusion: Of its best checkpoint on val, shown where the server has none.
+        leak_state: Leak state of its data.
+        confusion: Confusion matrix of its best checkpoint on val, shown where the server has none.
 
     Returns:
         Where it is now, as `entity/project/id`.

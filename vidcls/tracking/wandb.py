@@ -66,7 +66,7 @@ def open_tracker(
         name: Name of the run, for people.
         group: Runs with one group are shown together, unless the section names another.
         spec: The resolved spec, shown as the config.
-        leak_state: Of the data, shown beside every accuracy: in the config and in the summary.
+        leak_state: Leak state of the data, shown beside every accuracy: in the config and in the summary.
         history: Rows already in `metrics.jsonl`, after it was truncated to the checkpoint; empty at first.
         warn: Told, in one line, what is not as asked. Is also called from another thread.
     """

@@ -19,7 +19,7 @@ def diverged(spec: Spec, *, where: str, what: str, lr: float, ids: Sequence[str]
     """The error for a training that diverged.
 
     Args:
-        spec: Of the training.
+        spec: Spec of the training.
         where: Epoch and step.
         what: Which number is none, such as `the loss is nan`.
         lr: The learning rate of that step; the schedule may have it below `optim.lr`.

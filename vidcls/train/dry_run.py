@@ -40,12 +40,12 @@ class Rehearsal:
     """What one batch came to.
 
     Attributes:
-        num_videos: It was trained on.
-        num_val: That were scored.
+        num_videos: Training videos in the batch.
+        num_val: Validation videos that were scored.
         num_classes: K.
         device: `cpu` or `cuda`.
-        precision: Of the step.
-        loss: Of the step.
+        precision: Precision of the step.
+        loss: Loss of the step.
         step_s: Seconds of the step, decoding aside.
         decode_s: Seconds to decode the batch once more, by all workers together.
         metrics: What is logged after an epoch.

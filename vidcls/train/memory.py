@@ -30,11 +30,11 @@ class Footprint:
 
     Attributes:
         weight_bytes: Parameters and buffers.
-        gradient_bytes: Of what trains; frozen parts have none.
+        gradient_bytes: Size of the gradients; frozen parts have none.
         optimizer_bytes: What the optimiser keeps beside them.
         activation_bytes: What the backward pass of a whole batch needs of the forward pass, and the batch.
         view_bytes: What the backbones give of one clip, as the feature store keeps it.
-        gflops: Of a whole step, in 10^9; a multiplication and its addition are two.
+        gflops: Operations of a whole step, in 10^9; a multiplication and its addition are two.
     """
 
     weight_bytes: int
@@ -63,7 +63,7 @@ def footprint(spec: Spec, *, num_classes: int, precision: Precision) -> Footprin
     Args:
         spec: The model, its clips, the optimiser and the batch.
         num_classes: K.
-        precision: Of the training; below float32 activations take half.
+        precision: Precision of the training; below float32 activations take half.
 
     Raises:
         UserError: As `build` does.

@@ -56,8 +56,8 @@ def learning_rate(
     Args:
         section: Peak, warm-up and schedule.
         step: Counted from 0 over the whole training.
-        steps_per_epoch: Of the data.
-        num_epochs: Of the whole training.
+        steps_per_epoch: Training steps of an epoch.
+        num_epochs: Epochs of the whole training.
     """
     warmup = section.warmup_epochs * steps_per_epoch
     if step < warmup:

@@ -61,7 +61,7 @@ def ask_for_sweep(plan: Plan, *, settings: Sequence[str], job: Job | None = None
     """A sweep.
 
     Args:
-        plan: Of its launch.
+        plan: Plan of its launch.
         settings: Fixed settings of every trial, beyond those in the file's command.
         job: Its workers.
     """

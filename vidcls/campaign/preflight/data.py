@@ -164,7 +164,7 @@ def check_stores(asked: Asked, stores: Sequence[Outlook], *, seconds_each: float
 
     Args:
         asked: What is about to be queued.
-        stores: Of every candidate.
+        stores: The store of every candidate.
         seconds_each: To decode one video, by all workers together.
     """
     data = asked.first.data

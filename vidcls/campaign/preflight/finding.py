@@ -75,7 +75,7 @@ class Asked:
         candidates: The spec, or enough points of a sweep to reach every value of each parameter.
         profile: What a job asks its queue for.
         job: What would be handed over; None where nothing is queued.
-        plan: Of a sweep.
+        plan: Launch plan of a sweep.
         begins_anew: Whether an earlier run is set aside, or goes on whatever code it began with.
     """
 

@@ -44,7 +44,7 @@ class Tried:
 
     Attributes:
         num_shapes: Distinct ones.
-        num_rehearsed: Of these, trained on a batch.
+        num_rehearsed: Shapes among these that were trained on a batch.
         batch_size: Clips of the largest shape's batch.
         full_batch_size: What its spec asks for.
         metrics: What is logged after an epoch.
@@ -219,7 +219,7 @@ def _sum_up(
 
 
 def _feature_bytes(shapes: Sequence[_Shape], manifests: Manifests) -> int:
-    """Of all features that will be stored; heads on one backbone share theirs."""
+    """Size of all features that will be stored; heads on one backbone share theirs."""
     found: dict[str, int] = {}
     for shape in shapes:
         spec = shape.candidate.spec

@@ -29,7 +29,7 @@ class Checked:
     Attributes:
         id: Readable key.
         path: A video file or a folder of frames.
-        digest: Of its content.
+        digest: Digest of its content.
         split: The part of the data it belongs to; empty where no layout says.
     """
 

@@ -35,7 +35,7 @@ class Watch:
         self.complaint: str | None = None
         self.container_complaint: str | None = None
         self.sums: list[int] = []
-        """Of the luma of each frame: tells frames apart at no cost."""
+        """Checksum of the luma of each frame: tells frames apart at no cost."""
         self.timestamps: list[int | None] = []
         self._keys: list[int] = []
         self._previous: Pixels | None = None

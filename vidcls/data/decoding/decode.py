@@ -28,8 +28,8 @@ class Probe:
 
     Attributes:
         num_frames: Decodable frames; the header's count is not trusted.
-        height: Of the first frame in pixels, rotation applied.
-        width: Of the first frame in pixels, rotation applied.
+        height: Height of the first frame in pixels, rotation applied.
+        width: Width of the first frame in pixels, rotation applied.
         fps: Average frames a second, None where unknown.
         decoder: Who serves the file.
         seek_points: Where decoding may start other than at the first frame; empty where that is not proven

@@ -59,7 +59,7 @@ def compute_fields(
         path: A video file, or a folder of frames.
         indices: Which fields, repeats allowed; None is all.
         size: Height and width to give, in pixels.
-        probe: Of the file.
+        probe: Probe of the file.
         method: `dis` (Kroeger et al. 2016, arXiv:1603.03590) or `farneback` (Farneback 2003).
 
     Raises:

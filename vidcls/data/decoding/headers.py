@@ -16,7 +16,7 @@ def promises(
 
     Args:
         container: An open file.
-        stream: Of this container.
+        stream: Stream of this container.
         start: The first bytes of the file.
     """
     if riff_bytes(start) == 0:  # written into a pipe: the counts in the header were never filled in

@@ -36,7 +36,7 @@ Decoder = Literal["decord", "pyav", "images", "fields"]
 """`images` reads a folder of pictures, or an animated picture, with Pillow."""
 
 _MAX_PIXELS = 2**26
-"""Of a frame, twice 8K: a damaged header must not take all memory."""
+"""Most pixels of a frame, twice 8K: a damaged header must not take all memory."""
 
 _SQUARE_TOLERANCE = 0.02  # encoders round the ratio of 320 to 240: no eye sees it
 

@@ -29,7 +29,7 @@ class Network:
     """A frozen network that describes frames.
 
     Attributes:
-        name: Of the network and its weights; names the folder of what is remembered.
+        name: Name of the network and its weights, and of the folder of what is remembered.
         size: Height and width in pixels of the frames it takes.
         num_features: F.
         embed: Frames `[n, H, W, 3]` uint8 to features `[n, F]`.

@@ -37,7 +37,7 @@ def solve(cost: NDArray[np.float64], *, gap: float = _GAP, **program: Any) -> ND
     The limit is in nodes: one in time would give other values on other machines.
 
     Args:
-        cost: Of each variable.
+        cost: Cost of each variable.
         gap: The share by which the best values may cost more than any could.
         program: What else `milp` takes.
     """

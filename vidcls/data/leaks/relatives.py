@@ -71,7 +71,7 @@ def content_links(
     """A link between any two videos that look alike beyond chance, as they are or mirrored.
 
     Args:
-        descriptors: Of each video, `[2, n, D]`: of its frames, and of its frames mirrored.
+        descriptors: Descriptors of each video, `[2, n, D]`: of its frames, and of its frames mirrored.
         parts: Lengths of the parts of a descriptor, which add up to D; each part counts the same.
         unrelated: `[N, N]`, which pairs are known to be unrelated, or very nearly all of them.
     """

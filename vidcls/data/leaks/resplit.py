@@ -26,7 +26,7 @@ def resplit(
     Args:
         relations: The videos, and which of them belong together.
         sizes: As `group_split` takes them.
-        seed: Of the draw.
+        seed: Seed of the draw.
         keep: A manifest whose videos, known by their content, stay in their splits.
 
     Raises:

@@ -46,7 +46,7 @@ def group_split(
         groups: Group of each video.
         sizes: The splits wanted: shares that add up to 1 (floats), or numbers of videos that add up to all
             (integers). Whole groups may miss them.
-        seed: Of the draw.
+        seed: Seed of the draw.
         keep: Splits that some groups have in any case; names that are no group here play no part.
 
     Returns:

@@ -29,7 +29,7 @@ class Backbone(nn.Module):
     Attributes:
         body: The network; its modules have the names that its library gives them.
         in_channels: C.
-        channels_per_frame: Of these.
+        channels_per_frame: Channels of each frame among these.
         num_features: F.
     """
 
@@ -74,7 +74,7 @@ def backbone_2d(name: str, *, in_channels: int, size: tuple[int, int], num_frame
     """A 2D backbone, freshly initialised.
 
     Args:
-        name: Of the network.
+        name: Name of the network.
         in_channels: Channels of a frame.
         size: H and W, for which the shape of the map is found out.
         num_frames: Frames that it takes at once, side by side: C is so many times `in_channels`.
@@ -100,7 +100,7 @@ def backbone_3d(name: str, *, in_channels: int, clip_shape: tuple[int, int, int]
     """A 3D backbone, freshly initialised.
 
     Args:
-        name: Of a 3D network, or of a 2D one, which is inflated.
+        name: Name of a 3D network, or of a 2D one, which is inflated.
         in_channels: C.
         clip_shape: T, H and W.
 

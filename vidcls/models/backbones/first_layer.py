@@ -62,7 +62,7 @@ def adapt_first_layer(weight: Tensor, *, in_channels: int, channels_per_frame: i
     Args:
         weight: `[F, C, ...]`, with C = 3 unless it was adapted before.
         in_channels: Channels that it is to take, frame by frame.
-        channels_per_frame: Of these; triples are taken for colours.
+        channels_per_frame: Channels of each frame among these; triples are taken for colours.
 
     Returns:
         `[F, in_channels, ...]`; the weight itself if it takes as many.
