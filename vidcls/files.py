@@ -102,7 +102,7 @@ def atomic_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
     """Open a file for writing that appears under its name only once it is whole and on disk.
 
     Args:
-        path: Its name; folders are made.
+        path: Name of the file; folders are made.
         sync: Wait for the disk. Without it a power cut may leave an empty file: only for caches.
 
     Raises:
@@ -133,7 +133,7 @@ def create_file(path: Path, content: bytes) -> bool:
     """Make a file, whole and on disk, unless another process made it first: of several, one succeeds.
 
     Args:
-        path: Its name, in a folder that exists.
+        path: Name of the file, in a folder that exists.
         content: Unlike that of any other process: a server that is asked again, its answer lost, refuses what
             it has done, and then the content tells whose file it is.
 

@@ -81,10 +81,10 @@ class CrossValidation:
     """What came out.
 
     Attributes:
-        specs: In the order that was asked for.
+        specs: Results of the specs, in the order that was asked for.
         groups: Group of each video.
         num_folds: Number of folds of each fold seed.
-        fold_seeds: Each drew folds of its own.
+        fold_seeds: Seeds, each of which drew folds of its own.
     """
 
     specs: tuple[Scored, ...]

@@ -36,7 +36,7 @@ class FirstExperiment:
     """An experiment file that is not written yet.
 
     Attributes:
-        text: Its YAML.
+        text: YAML of the experiment.
         remarks: What a person should know of it, in lines.
         missing_weights: Pretrained weights that are not here, as `vidcls weights fetch` calls them.
     """

@@ -54,7 +54,7 @@ class Design:
         specs: What is compared.
         manifest: The train and val videos.
         num_folds: Number of folds of each fold seed.
-        fold_seeds: Each draws folds of its own.
+        fold_seeds: Seeds, each of which draws folds of its own.
         folds: The trainings, in order.
     """
 
@@ -74,7 +74,7 @@ def design(
         files: Spec files, of one data set.
         overrides: `key=value` texts, for all of them.
         num_folds: Two or more.
-        fold_seeds: Each draws folds of its own.
+        fold_seeds: Seeds, each of which draws folds of its own.
 
     Raises:
         UserError: If the specs read other videos, or groups are unknown.

@@ -101,7 +101,7 @@ class Design:
     Attributes:
         spec: What is trained.
         arms: The splits of each seed.
-        pairs: For each seed the leaky training, then the clean one.
+        pairs: The leaky training of each seed, then the clean one.
         is_own_split: Whether the leaky split is that of the data.
     """
 

@@ -168,7 +168,7 @@ class Sizes:
     """What --sizes says.
 
     Attributes:
-        text: As it was typed.
+        text: Text that was typed.
         numbers: Shares or numbers of videos of the splits that shall be.
         says_test: Whether test is among what was typed, be it with 0.
     """

@@ -39,7 +39,7 @@ def queue_trainings(
     """Queue each training that is not finished; the first is looked at before, as the others are like it.
 
     Args:
-        trainings: Each with the words that follow `vidcls train`.
+        trainings: Trainings, each with the words that follow `vidcls train`.
         cluster: Name or file of a profile.
         dry_run: Print the scripts instead.
 

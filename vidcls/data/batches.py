@@ -36,7 +36,7 @@ def open_clips(
     """Probe the videos, build or open their store, and choose where it lives.
 
     Args:
-        videos: With content digests: all that a run may read (train and val), as they share one store.
+        videos: Videos with content digests: all that a run may read (train and val), as they share a store.
         data: Decoder, time limit, residency, and what to do about bad videos.
         clip: Frames and size of a clip.
         store_dir: Folder of stores and caches.

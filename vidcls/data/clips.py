@@ -72,7 +72,7 @@ class Clips:
     Attributes:
         residency: What `data.residency` became.
         bad: Why a video is left out, by video id.
-        decoders: Who serves a video, `decord`, `pyav`, `images` or `fields`, by video id.
+        decoders: Decoder of each video, `decord`, `pyav`, `images` or `fields`, by video id.
     """
 
     def __init__(

@@ -49,7 +49,7 @@ class FeatureClips:
     Attributes:
         residency: `features`.
         bad: Why a video is left out, by video id.
-        decoders: Who decoded a video, by video id.
+        decoders: Decoder of each video, by video id.
 
     Raises:
         VidclsError: If the two hold other videos.

@@ -80,7 +80,7 @@ class Stored:
         digests: Digests of the N videos, in order.
         leaves: Features of each backbone, float32 `[N, V, ...]`, mapped read-only: all processes share them.
         flips: Whether a view is mirrored, `[N, V]`.
-        decoders: Who decoded a video, by digest.
+        decoders: Decoder of each video, by digest.
     """
 
     digests: tuple[str, ...]
@@ -154,7 +154,7 @@ class FeatureStore:
             digests: Digests of the good videos, each once, in the order of the files.
             compute: Gives the block of some of them, in order.
             num_views: V.
-            decoders: Who decodes a video, by digest.
+            decoders: Decoder of each video, by digest.
             progress: Told about the stages `features` and `wait for another process that computes features`.
 
         Raises:

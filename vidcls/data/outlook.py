@@ -19,11 +19,11 @@ class Outlook:
     """A store, as far as it can be foreseen.
 
     Attributes:
-        path: Its folder; another one as long as not all videos were looked at.
-        num_videos: That it will hold.
+        path: Folder of the store; another one as long as not all videos were looked at.
+        num_videos: Videos that it will hold.
         num_bad: Known to be of no use.
         is_built: Whether it is there and whole.
-        num_bytes: Its size; estimated where not all videos were looked at, 0 where none was.
+        num_bytes: Size of the store; estimated where not all videos were looked at, 0 where none was.
     """
 
     path: Path
@@ -39,7 +39,7 @@ def outlook(
     """Foresee a store from what is remembered of its videos.
 
     Args:
-        videos: That share the store.
+        videos: Videos that share the store.
         known: What was found where videos were looked at before, by digest; see `known_probes`.
         clip: Says what is stored of a video.
         store_dir: Folder of stores and caches.

@@ -31,11 +31,11 @@ class Header:
     """What a file says of itself without being decoded; headers are not always right.
 
     Attributes:
-        height: In pixels, before any rotation.
-        width: In pixels, before any rotation.
-        num_frames: As counted in the header; None where it does not say.
+        height: Height in pixels, before any rotation.
+        width: Width in pixels, before any rotation.
+        num_frames: Frames that the header counts; None where it does not say.
         fps: Frames per second; None for a folder of frames.
-        duration_s: In seconds; None where the header does not say, and for a folder of frames.
+        duration_s: Duration in seconds; None where the header does not say, and for a folder of frames.
         remarks: What is done to its pictures, or not done, that a person should know.
     """
 
@@ -62,7 +62,7 @@ class Scan:
     """A data root, looked over.
 
     Attributes:
-        manifest: Its usable videos: those that can be opened.
+        manifest: Usable videos: those that can be opened.
         headers: Header of each video that could be opened, by id.
         problems: Those of the manifest, and the files that cannot be opened.
     """

@@ -50,7 +50,7 @@ def repeats(counts: Mapping[str, Probe], clip: Clip) -> str | None:
     """What to say where clips repeat what they show of short videos; None where none does.
 
     Args:
-        counts: From `frame_counts`.
+        counts: What `frame_counts` gave.
         clip: Frames of a clip (T), and what is taken of them.
     """
     moments = {key: num_moments(probe, clip) for key, probe in counts.items()}

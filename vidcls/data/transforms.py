@@ -48,8 +48,8 @@ def host_batch(
     torch that starts no threads, and frame by frame, so that a frame stays in the cache.
 
     Args:
-        windows: For each clip T tensors `[h, w, C]` uint8, or 2 T for differences; not written to.
-        flips: For each of the B clips whether it is mirrored.
+        windows: T tensors of each clip, `[h, w, C]` uint8, or 2 T for differences; not written to.
+        flips: Whether each of the B clips is mirrored.
         clip: Modality, size, mean and standard deviation.
         buffers: Where the memory of the batch comes from.
     """
@@ -92,7 +92,7 @@ def pack(windows: Sequence[Sequence[Tensor]], *, pin: bool) -> list[Tensor]:
     """Copy the windows of B clips together: one `[B, T, h, w, C]`, or B of `[1, T, h, w, C]` if sizes differ.
 
     Args:
-        windows: For each clip T tensors `[h, w, C]` uint8, or 2 T for differences.
+        windows: T tensors of each clip, `[h, w, C]` uint8, or 2 T for differences.
         pin: Whether windows on the host go to pinned memory.
     """
     if len({frames[0].shape for frames in windows}) > 1:
@@ -113,7 +113,7 @@ def finish(packed: Sequence[Tensor], flips: Sequence[bool], *, clip: Clip, devic
 
     Args:
         packed: From `pack`; mirrored in place where it already is on `device`.
-        flips: For each of the B clips whether it is mirrored.
+        flips: Whether each of the B clips is mirrored.
         clip: Modality, size, mean and standard deviation.
         device: Where the batch goes.
     """

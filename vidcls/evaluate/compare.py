@@ -17,7 +17,7 @@ class Evaluation:
         manifest_hash: Hash of the data's manifest.
         leak_state: Leak state of the data, for that split.
         num_videos: How many videos were scored.
-        metrics: By bare name: `loss top1 top5 mean_class_acc macro_f1`.
+        metrics: Metrics by bare name: `loss top1 top5 mean_class_acc macro_f1`.
         val_top1: Top-1 of the same checkpoint on val, if it is known.
         point: The settings in which it differs from the others of its experiment; empty where that tells
             nothing.

@@ -53,7 +53,7 @@ def computed_or_read(
     """Features of videos, computed and stored where they are not there.
 
     Args:
-        reading: By which model.
+        reading: Model and data.
         wanted: Whose.
         say: Told whether they are computed or read, and where they are.
         progress: Told (stage, done, total); may raise to stop.

@@ -50,7 +50,7 @@ class Plan:
 
     Attributes:
         runs: Two or more.
-        checkpoint: Whose logits.
+        checkpoint: Checkpoint whose logits are fused.
         split: What is scored.
         how: Where the weights come from.
         given: The weights, if they are given; their scale does not matter.

@@ -83,7 +83,7 @@ def open_sealed(
 
     Args:
         reading: What is read; its model is a restored one.
-        features_dir: That of the ledger in which the opening was noted.
+        features_dir: Folder of features of the ledger in which the opening was noted.
         say: Told where features are stored or read.
         progress: Told (stage, done, total).
 

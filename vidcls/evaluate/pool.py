@@ -35,7 +35,7 @@ class Interval:
     """A difference, and where it lies with 95 % confidence.
 
     Attributes:
-        value: As observed.
+        value: Observed value.
         low: Lower end.
         high: Upper end.
         p_value: Two-sided, of the hypothesis that there is no difference: the share of resamples on the other

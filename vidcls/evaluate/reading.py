@@ -24,7 +24,7 @@ class Reading:
         spec: Spec of the run.
         clip: What the model takes.
         manifest: The data.
-        model: With its weights.
+        model: Model with its weights.
         device: Where batches go.
     """
 

@@ -25,7 +25,7 @@ class Restored:
     """A trained model with all that is needed to use it.
 
     Attributes:
-        model: In evaluation mode, on its device.
+        model: Model in evaluation mode, on its device.
         spec: The spec it was trained by.
         clip: What the model takes.
         classes: Class names; the index is the label.

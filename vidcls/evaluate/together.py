@@ -28,7 +28,7 @@ def load_together(runs: Sequence[Run], split: Split, *, checkpoint: Checkpoint) 
     Args:
         runs: One or more.
         split: Split that was scored.
-        checkpoint: Whose logits.
+        checkpoint: Checkpoint that the logits are of.
 
     Raises:
         UserError: If logits are not stored, saying what to type, or are not of the same videos and classes.

@@ -31,8 +31,8 @@ def run(
 
     Args:
         command: The argument vector.
-        script: Its standard input.
-        cwd: Its working directory.
+        script: Standard input of the command.
+        cwd: Working directory of the command.
 
     Raises:
         NoCommandError: If there is no such command.

@@ -42,7 +42,7 @@ class Task:
 
     Attributes:
         job: The id that `submit` returned.
-        index: From 0, in an array; None for a plain job.
+        index: Index in an array, from 0; None for a plain job.
         name: `VIDCLS_JOB` in the environment of that task, and of all that it starts.
         state: What it does.
         reason: Why, in the queue's words; may be empty.

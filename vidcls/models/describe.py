@@ -25,7 +25,7 @@ class Stage:
 
     Attributes:
         name: Name of the module inside the model.
-        module: Its class.
+        module: Class of the module.
         shape: What it gives for one clip.
         num_params: Inside it.
         num_trainable: Parameters among these that training changes.
@@ -48,8 +48,8 @@ class ModelSummary:
     Attributes:
         kind: Kind of the model's section.
         clip_shape: 1, C, T, H, W.
-        stages: In the order of computation.
-        num_params: In all.
+        stages: Stages in the order of computation.
+        num_params: Number of parameters in all.
         num_trainable: Parameters among these that training changes.
         gflops: Forward for one clip, in 10^9; a multiplication and its addition are two.
     """

@@ -36,7 +36,7 @@ def fetch(weights: Weights, *, weights_dir: Path) -> Path:
     """Download weights and store them; a file that is there is replaced only by a whole one.
 
     Args:
-        weights: With a download as their source.
+        weights: Weights whose source is a download.
         weights_dir: Folder to store them in.
 
     Raises:

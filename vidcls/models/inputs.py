@@ -18,7 +18,7 @@ def input_clip(section: ModelSection, clip: ClipSection) -> Clip:
 
     Args:
         section: The model; its weights know their input size and normalisation.
-        clip: As asked for.
+        clip: Clip section that was asked for.
 
     Raises:
         UserError: If a backbone has no such weights, or members disagree about what is left to them.

@@ -27,9 +27,9 @@ class Loaded:
     """Weights that a model began with.
 
     Attributes:
-        backbone: As in the section.
-        weights: By the name that `default` stands for; of a file, its path.
-        file: That was read.
+        backbone: Name of the backbone, as in the section.
+        weights: Name that `default` stands for; path of a file.
+        file: File that was read.
         digest: SHA-256 of that file.
     """
 
@@ -43,7 +43,7 @@ def load_pretrained(model: VideoModel, section: ModelSection, *, weights_dir: Pa
     """Fill every backbone whose section names weights; what is frozen stays so.
 
     Args:
-        model: As `build` made it of the section.
+        model: Model that `build` made of the section.
         section: Section of the model.
         weights_dir: Folder of downloaded weights.
 

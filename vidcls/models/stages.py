@@ -29,7 +29,7 @@ class Stage:
 
     Attributes:
         name: Name of its first module in the backbone.
-        modules: In the order of computation.
+        modules: Modules in the order of computation.
         params: All of them, frozen ones too.
     """
 

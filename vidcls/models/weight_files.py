@@ -94,7 +94,7 @@ def fit_weights(
         state: Weights by the names of the body, perhaps more.
         like: Those of the body.
         file: Where they are from, for the message.
-        backbone: Whose body it is, for the message.
+        backbone: Name of the backbone, for the message.
 
     Raises:
         UserError: If they are not those of the backbone.

@@ -41,8 +41,8 @@ class Weights:
     """Pretrained weights of a backbone.
 
     Attributes:
-        backbone: As in `model.backbone`.
-        name: Without `default`: what that stands for. Of a file, its path.
+        backbone: Name of the backbone, as in `model.backbone`.
+        name: Name of the weights, where `default` is replaced by what it stands for; path of a file.
         source: A file of the user's, an installed package, or a download.
         recipe: Recipe of these weights, for a file that of the default ones; None where there is none.
     """

@@ -15,9 +15,9 @@ class Here:
     """Weights on this machine.
 
     Attributes:
-        backbone: That they are of; empty for a file that does not say.
+        backbone: Name of their backbone; empty for a file that does not say.
         weights: Their name.
-        file: That holds them.
+        file: File that holds them.
         num_bytes: Size of the file.
         origin: `package`, the address that they were downloaded from, or what is wrong with the file.
     """

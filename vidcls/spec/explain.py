@@ -35,7 +35,7 @@ class SpecError(UserError):
     """One or more mistakes in specs; exit code 2.
 
     Attributes:
-        mistakes: Each with its place, key and message.
+        mistakes: Mistakes, each with its place, key and message.
     """
 
     def __init__(self, mistakes: list[Mistake]) -> None:

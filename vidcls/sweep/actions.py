@@ -193,9 +193,9 @@ class Winner:
     """The best configuration.
 
     Attributes:
-        spec: Its experiment, under a name of its own.
+        spec: Experiment of the configuration, under a name of its own.
         value: Value of the metric, the mean over its repeats.
-        trials: Its repeats, the best first.
+        trials: Repeats of the configuration, the best first.
         leak_state: Leak state of the data that they were trained on.
         paused_at: Epochs after which its trials wait at a rung, where none is trained to its end; else None.
     """

@@ -22,7 +22,7 @@ class ControlState:
 
     Attributes:
         state: What the last `pause`, `resume` or `cancel` asked for. Resuming after a cancel takes it back.
-        extra_trials: Beyond what the sweep was launched with.
+        extra_trials: Trials beyond those that the sweep was launched with.
         extra_gpu_hours: The same.
         extra_hours: The same.
     """

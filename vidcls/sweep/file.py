@@ -45,7 +45,7 @@ class Metric:
     """What a sweep optimises.
 
     Attributes:
-        name: As logged; a trial's value is its best over the epochs.
+        name: Name under which it is logged; a trial's value is its best over the epochs.
         goal: Which way is better. `wandb` minimises where none is given.
         target: No new trial starts once one reached it.
         impute: What a failed trial counts as in a Bayesian search: the worst of all, or its own best or last.
@@ -74,11 +74,11 @@ class SweepFile:
         spec_path: The experiment, relative to the working directory, as W&B's agent takes it.
         overrides: Fixed settings of every trial, `key=value`.
         data_file: A file whose `data` section replaces the experiment's.
-        project: On W&B.
-        entity: On W&B.
-        description: For people.
+        project: Project on W&B.
+        entity: User or team on W&B.
+        description: Text for people.
         path: The file.
-        text: Its content.
+        text: Content of the file.
         places: `file:line` by key, such as `metric.name` or `parameters.optim.lr`.
     """
 

@@ -39,7 +39,7 @@ class Trial:
     """One point of a sweep, as far as this process has seen.
 
     Attributes:
-        number: From 0, without gaps.
+        number: Number, from 0, without gaps.
         configuration: Number of the point; repeats share it.
         repeat: Which repeat of it.
         point: Value of each key that the sweep sets.
@@ -81,7 +81,7 @@ class Log:
     Attributes:
         number: Number of the trial.
         head: What is to be trained.
-        leases: In order of token.
+        leases: Leases, in order of token.
         ends: Ends of the same leases; the last may be missing.
         retried: Tokens of failed leases after which a person asked for another try.
         rungs: Value by epoch.

@@ -144,7 +144,7 @@ def end_of(*, until: str | None, max_hours: float | None) -> float | None:
 
     Args:
         until: A time of day, the next one meant, or an ISO 8601 date and time; local where no zone is given.
-        max_hours: From now.
+        max_hours: Hours from now.
 
     Raises:
         UserError: If that is no time.

@@ -32,7 +32,7 @@ class Slot:
         trial: What it trains.
         lease: The right to.
         process: The child.
-        pipe: Its messages, and the way back for verdicts.
+        pipe: Messages of the child, and the way back for verdicts.
         alive: Held open for as long as this worker lives.
         epoch: Finished epochs.
         values: The metric after each of them.

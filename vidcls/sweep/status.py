@@ -39,7 +39,7 @@ class WorkerRow:
         state: What it says; `dead` where it says nothing any more.
         queue: What the queue says of it; empty where it is not known there.
         trials: Numbers of those it trains.
-        seconds: It has lived.
+        seconds: Seconds that it has lived.
     """
 
     name: str

@@ -87,7 +87,7 @@ class Trials:
         A trial that runs in this worker's own name is handed back: the answer to its claim was lost.
 
         Args:
-            trial: As `refresh` gave it.
+            trial: Trial that `refresh` gave.
             worker: Id of who takes it.
             until_epoch: Where to pause it; None trains it to its end.
             epoch: Epochs that its checkpoint holds, where the worker knows; what was told otherwise.

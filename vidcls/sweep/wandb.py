@@ -62,7 +62,7 @@ def agent_command(sweep: str, *, count: int | None = None) -> tuple[str, ...]:
     """The command of a job, or of each task of an array, that works on a sweep.
 
     Args:
-        sweep: As `create_sweep` gives it.
+        sweep: Sweep that `create_sweep` gave.
         count: How many trials it does at most; until the sweep is done if unset.
 
     Raises:

@@ -42,8 +42,8 @@ class Place:
     """Where a worker runs.
 
     Attributes:
-        job: Its task in the queue, None outside.
-        num_gpus: That it has for itself.
+        job: Task in the queue, None outside of one.
+        num_gpus: GPUs that it has for itself.
         device: Name of the device, None for the best there is.
         threads: CPU threads of each trial.
         ends_at: When the allocation ends, on this process's monotonic clock; None if it does not.

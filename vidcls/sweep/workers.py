@@ -34,10 +34,10 @@ class Report:
         id: Id of the worker.
         host: Name of its machine.
         pid: Number of its process there.
-        job: In the batch queue, None outside.
-        num_gpus: That it has for itself.
-        seconds: It has lived, by its last sign of life.
-        state: In its own words.
+        job: Task in the batch queue, None outside of one.
+        num_gpus: GPUs that it has for itself.
+        seconds: Seconds that it has lived, by its last sign of life.
+        state: What it does, in its own words.
         trials: Those it trains, by number, and how many epochs each has finished.
         gone: Why it said goodbye, None if it did not.
     """
@@ -85,8 +85,8 @@ class Worker:
 
         Args:
             shelf: Files of the sweep.
-            num_gpus: That this worker has for itself.
-            job: In the batch queue, with the index of the array; found for plain jobs where not given.
+            num_gpus: GPUs that this worker has for itself.
+            job: Task in the batch queue, with the index of the array; found for plain jobs where not given.
             clock: Seconds that it has lived are counted on it.
         """
         holder = Holder.me()
@@ -132,7 +132,7 @@ class Watch:
 
         Args:
             shelf: Files of the sweep.
-            lease_s: Without a sign of life; longer than a beat and the time that a network disk may show
+            lease_s: Seconds without a sign of life; longer than a beat and than a network disk may show
                 an old one.
             clock: Monotonic, in seconds.
         """

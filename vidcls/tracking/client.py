@@ -37,9 +37,9 @@ class Mirror:
     """A W&B run that shows a run of ours; under an agent, the agent's choice.
 
     Attributes:
-        id: Its id.
-        entity: Whose it is, None for whoever is logged in.
-        project: Its project.
+        id: Id of the run.
+        entity: User or team, None for whoever is logged in.
+        project: Project of the run.
         sweep: Id of the sweep that asked for it.
     """
 

@@ -20,7 +20,7 @@ def draw_curves(rows: Sequence[Row], path: Path, *, title: str, say: Say) -> Non
     """Draws the rows of `metrics.jsonl` to a PNG; where it cannot, it says so.
 
     Args:
-        rows: As `read_rows` gives them; those with a `step` are drawn.
+        rows: Rows that `read_rows` gave; those with a `step` are drawn.
         path: Where the picture goes.
         title: Names the run.
         say: Told what went wrong.

@@ -119,7 +119,7 @@ def rehearse(
 
     Args:
         spec: What would be trained.
-        manifest: Its data.
+        manifest: Data of the spec.
         device: Where it computes.
         display: Told what is done.
         batch_size: Videos; as the spec says if None.

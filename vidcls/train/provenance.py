@@ -53,7 +53,7 @@ def provenance_of(
     Args:
         run: Where it is kept, or will be.
         spec: What is trained.
-        manifest: Its videos.
+        manifest: Videos of the spec.
         leaks: What is known of leaks between them.
         start: How it is started.
         say: Told where a resume computes with something else than before.

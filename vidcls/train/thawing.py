@@ -15,7 +15,7 @@ class Thawing:
     """Which stages train in an epoch: a function of the epoch alone, so that a resume needs no memory of it.
 
     Args:
-        model: As it was built; what is frozen by now stays so.
+        model: Model that was just built; what is frozen by now stays so.
         every: Epochs after which the next stage joins, None if all train from the start.
 
     Raises:

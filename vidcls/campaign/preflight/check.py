@@ -63,7 +63,7 @@ def ask_for_sweep(plan: Plan, *, settings: Sequence[str], job: Job | None = None
     Args:
         plan: Plan of its launch.
         settings: Fixed settings of every trial, beyond those in the file's command.
-        job: Its workers.
+        job: The job of its workers.
     """
     return Asked(_candidates(plan.sweep, settings), plan.profile, job, plan)
 

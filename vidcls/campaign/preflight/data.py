@@ -165,7 +165,7 @@ def check_stores(asked: Asked, stores: Sequence[Outlook], *, seconds_each: float
     Args:
         asked: What is about to be queued.
         stores: The store of every candidate.
-        seconds_each: To decode one video, by all workers together.
+        seconds_each: Seconds to decode one video, by all workers together.
     """
     data = asked.first.data
     if bad := max((store.num_bad for store in stores), default=0):

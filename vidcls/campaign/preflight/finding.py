@@ -22,7 +22,7 @@ class Finding:
     """One line of a preflight.
 
     Attributes:
-        what: That was looked at, in a word or two.
+        what: What was looked at, in a word or two.
         state: `error` if the job would fail or be in vain, `warning` if a person should know.
         found: What was seen.
         todo: What to type or change; empty where there is nothing to do.

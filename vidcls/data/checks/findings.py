@@ -74,7 +74,7 @@ class Finding:
     Attributes:
         kind: What it is.
         severity: `error`: the video cannot be used; `warning`: its content is doubtful; `note`: harmless.
-        video: Its id; empty where it is about the data as a whole.
+        video: Id of the video; empty where it is about the data as a whole.
         message: What was seen.
     """
 

@@ -45,8 +45,8 @@ class Inspection:
         is_mirrored: Whether left and right of frames change places before they are turned.
         remarks: What else was done to its frames that a person should know.
         header_frames: What the header promises, None where it does not say.
-        header_duration_s: As the header says, in seconds, None where it does not.
-        duration_s: From the first frame to behind the last, in seconds; None without timestamps.
+        header_duration_s: Duration that the header says, in seconds; None where it does not.
+        duration_s: Seconds from the first frame to behind the last; None without timestamps.
         num_bad_stamps: Frames whose presentation timestamp is missing, or not after that of the one before.
         num_b_frames: Frames predicted from both sides.
         has_variable_rate: Whether frames are shown for unequal times; False where timestamps are missing.

@@ -31,7 +31,7 @@ class Probe:
         height: Height of the first frame in pixels, rotation applied.
         width: Width of the first frame in pixels, rotation applied.
         fps: Average frames a second, None where unknown.
-        decoder: Who serves the file.
+        decoder: Decoder that serves the file.
         seek_points: Where decoding may start other than at the first frame; empty where that is not proven
             to give the same frames, or saves nothing.
         num_fields: Flow fields that are read beside the frames; None where none are. Where fields alone are
@@ -90,9 +90,9 @@ def decode(
     Args:
         path: A video file, or a folder of frames.
         frame_indices: Which frames, sorted, repeats allowed; None is all.
-        size: From `Form.scaled`.
-        decoder: From the probe of the file.
-        seek_points: From the probe of the file; they change how long it takes, not what is given.
+        size: Height and width in pixels, as `Form.scaled` gives them.
+        decoder: Decoder that the probe of the file names.
+        seek_points: Seek points of the probe; they change how long it takes, not what is given.
 
     Raises:
         DecodeError: If a frame cannot be decoded or is not there.
@@ -116,8 +116,8 @@ def frames_at(
     Args:
         path: A video file, or a folder of frames.
         wanted: Indices of frames, one or more.
-        decoder: From the probe of the file.
-        seek_points: From the probe of the file.
+        decoder: Decoder that the probe of the file names.
+        seek_points: Seek points of the probe of the file.
 
     Raises:
         DecodeError: If a frame cannot be decoded.

@@ -9,7 +9,7 @@ class DecodeError(Exception):
     """What is wrong inside a file, for a person; the same each time the file is read.
 
     Attributes:
-        reason: For a person.
+        reason: What went wrong, for a person.
         kind: `unreadable`: no container or no frame; `no_video`: other streams only; `corrupt`: breaks
             midway.
     """

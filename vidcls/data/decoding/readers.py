@@ -102,7 +102,7 @@ class VideoFile:
         """The frames in order from the one at a timestamp on, which must be that of a key frame.
 
         Args:
-            stamp: In the time base of the stream.
+            stamp: Timestamp in the time base of the stream.
 
         Raises:
             DecodeError: As `frames`, or if there is no such frame.

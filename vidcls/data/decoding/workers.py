@@ -47,7 +47,7 @@ class Failure:
     """Why a video could not be decoded.
 
     Attributes:
-        reason: For a person.
+        reason: What went wrong, for a person.
         lasting: Whether it lies in the file, so that trying again is of no use.
         kind: See `FailureKind`.
     """

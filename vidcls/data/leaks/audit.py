@@ -29,7 +29,7 @@ class Relations:
     """The related videos of a manifest.
 
     Attributes:
-        manifest: Its videos; links tell their places in it.
+        manifest: Videos; links tell their places in it.
         links: The related pairs, each once.
         by: What they were found by.
         num_unknown: Videos of which nothing is known: no group, no telling name, or not readable.

@@ -42,7 +42,7 @@ class Link:
         first: The smaller place.
         second: The larger one.
         reason: `group`, `name`, `bytes`, `content` or `content, mirrored`.
-        similarity: From -1 to 1; None unless the link was found by content.
+        similarity: Similarity of the two, -1 to 1; None unless the link was found by content.
     """
 
     first: int

@@ -25,7 +25,7 @@ def resplit(
 
     Args:
         relations: The videos, and which of them belong together.
-        sizes: As `group_split` takes them.
+        sizes: Sizes of the splits, as `group_split` takes them.
         seed: Seed of the draw.
         keep: A manifest whose videos, known by their content, stay in their splits.
 

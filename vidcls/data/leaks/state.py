@@ -115,7 +115,7 @@ def weighed(known: LeakState, found: LeakState | None) -> LeakState:
 
     Args:
         known: Told by groups, or recorded earlier.
-        found: By an audit; None where there was none.
+        found: What an audit found; None where there was none.
     """
     if found is None or found.num_related < known.num_related:
         return known

@@ -123,7 +123,7 @@ def inflate_state(state: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> di
     """Weights of a 2D network for its inflated form.
 
     Args:
-        state: By name.
+        state: Tensors by name.
         like: The weights of the inflated network, for the depth of each kernel.
     """
     return {

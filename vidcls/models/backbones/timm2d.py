@@ -24,7 +24,7 @@ def timm_2d(name: str) -> nn.Module:
     """Images `[N, 3, H, W]` to a map `[N, F, h, w]`; modules are named as timm names them.
 
     Args:
-        name: With its prefix, and with a tag or without: `timm/resnet18`, `timm/resnet18.a1_in1k`.
+        name: Name with its prefix, and with a tag or without: `timm/resnet18`, `timm/resnet18.a1_in1k`.
 
     Raises:
         UserError: If there is no such network, or it pools all by itself.
