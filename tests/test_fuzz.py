@@ -117,6 +117,10 @@ def test_wrong_files_are_refused_in_clear_words(here: Path, kind: str) -> None:
     assert _faults(kind, range(40), here) == []
 
 
+def test_a_path_of_a_thousand_characters_is_shown_in_short(here: Path) -> None:
+    assert _faults("table", range(211, 212), here) == []
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", _KINDS)

@@ -224,6 +224,19 @@ def test_a_damaged_trial_is_told_as_failed_and_ends_no_worker(
     assert {trial.state for trial in folder.trials().refresh()} == {"finished"}
 
 
+@pytest.mark.parametrize("name", ["trial.json", "lease-001.json", "end-001.json", "rung-0001.json"])
+def test_a_key_that_nobody_knows_is_passed_over(swept: SweepFolder, name: str) -> None:
+    file = swept.path / "trials" / "00000" / name
+    whole = file.read_text()
+    before = run("sweep", "status", swept.path, "--json")
+    try:
+        file.write_text(whole.replace('"nonce"', '"nonce:2"'))
+        shown = run("sweep", "status", swept.path, "--json")
+    finally:
+        file.write_text(whole)
+    assert json.loads(shown.stdout)["counts"] == json.loads(before.stdout)["counts"]
+
+
 def test_a_damaged_record_of_a_worker_or_a_word_is_a_note(swept: SweepFolder) -> None:
     gone = next(swept.path.glob("workers/*.gone.json"))
     record = gone.with_name(gone.name.replace(".gone", ""))

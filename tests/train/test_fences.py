@@ -61,7 +61,7 @@ def check(experiment: Experiment, number: int, monkeypatch: pytest.MonkeyPatch) 
     return True
 
 
-@pytest.mark.parametrize("number", [40, 90])
+@pytest.mark.parametrize("number", [44, 90])
 def test_a_training_that_was_suspended_writes_nothing_after_another_took_it_over(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:

@@ -16,7 +16,6 @@ _Number = Annotated[str, Field(pattern=r"^[0-9]{1,15}$")]
 _MORE = with_config(ConfigDict(extra="allow"))
 
 
-@_MORE
 class _Trial(TypedDict):
     number: Count
     configuration: Count
@@ -25,7 +24,6 @@ class _Trial(TypedDict):
     seed: Count
 
 
-@_MORE
 class _Lease(TypedDict):
     worker: Text
     epoch: Count

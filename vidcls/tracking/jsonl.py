@@ -82,6 +82,7 @@ class MetricsFile:
         Raises:
             VidclsError: The file lost rows that the checkpoint counts on.
         """
+        may_write(self._path)  # what another process has written since does not fit what was read here
         content = self._path.read_bytes()
         if position > self._position:
             what = f"{self._position} bytes, but the checkpoint was written after {position}"

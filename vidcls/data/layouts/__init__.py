@@ -30,6 +30,7 @@ from vidcls.data.layouts.table import COLUMNS, read_table
 from vidcls.data.layouts.ucf101 import is_ucf101, read_ucf101
 from vidcls.errors import UserError
 from vidcls.spec.sections import Layout, Source
+from vidcls.spec.yaml import in_short
 
 # What each layout looks like; VIDEO is a video file or a folder of images.
 _LOOKS: dict[Layout, str] = {
@@ -79,7 +80,8 @@ def read_layout(
         is_course = listing.layout.startswith("course")
         return listing if is_course else with_flows(listing, root=root, source=source)
     except OSError as error:
-        raise UserError(f"data.root: cannot read {error.filename or root}: {error.strerror}") from error
+        place = in_short(str(error.filename or root))
+        raise UserError(f"data.root: cannot read {place}: {error.strerror}") from error
 
 
 def refuse_missing_root(root: Path) -> None:
