@@ -45,6 +45,8 @@ _LOOKS: dict[Layout, str] = {
     "class/video": "CLASS/VIDEO",
 }
 
+_LONGEST_PATH = 500
+"""Characters of a path that a message shows whole."""
 _NO_ROOT = "set data.root=FOLDER, or make the demo data: vidcls data demo data/motion10"
 
 # Layouts that have their own files of labels; a folder that holds those of two is not read unasked.
@@ -80,7 +82,7 @@ def read_layout(
         is_course = listing.layout.startswith("course")
         return listing if is_course else with_flows(listing, root=root, source=source)
     except OSError as error:
-        place = in_short(str(error.filename or root))
+        place = in_short(str(error.filename or root), longest=_LONGEST_PATH)
         raise UserError(f"data.root: cannot read {place}: {error.strerror}") from error
 
 
