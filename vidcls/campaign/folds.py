@@ -112,15 +112,24 @@ def _pool(specs: Sequence[Spec]) -> Manifest:
                 f"{spec.name} reads other videos than {specs[0].name}: {spec.data.root}",
                 hint="data.root=FOLDER, after the specs, gives all of them the same",
             )
-    unknown = sum(video.group is None for video in pools[0])
-    if unknown:
-        raise UserError(
-            f"{manifests[0].root}: {unknown} of {len(pools[0])} videos have no known group",
-            hint=f"vidcls data split {manifests[0].root} --by content --out FILE.csv finds groups; "
-            "then data.root=FILE.csv",
-        )
+    refuse_unknown_groups(manifests[0].root, pools[0])
     videos = (replace(video, path=place_of(video)) for video in pools[0])
     return replace(manifests[0], videos=tuple(sorted(videos, key=lambda video: video.id)))
+
+
+def refuse_unknown_groups(root: Path, videos: Sequence[Video]) -> None:
+    """Refuse to split videos by groups that nobody knows.
+
+    Raises:
+        UserError: If a video has no group.
+    """
+    unknown = sum(video.group is None for video in videos)
+    if unknown:
+        raise UserError(
+            f"{root}: {unknown} of {len(videos)} videos have no known group",
+            hint=f"vidcls data split {root} --by content --out FILE.csv finds groups; "
+            "then data.root=FILE.csv",
+        )
 
 
 def place_of(video: Video) -> Path:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from scipy import stats
 
+from vidcls.campaign.folds import refuse_unknown_groups
 from vidcls.data.leaks.split import group_split
 from vidcls.data.manifest import Manifest, Video, load_manifest
 from vidcls.errors import UserError, VidclsError
@@ -82,19 +83,6 @@ class Inflation:
 
 
 @dataclass(frozen=True)
-class Training:
-    """One training of a pair.
-
-    Attributes:
-        loaded: What is trained.
-        overrides: `key=value` texts that make it so.
-    """
-
-    loaded: LoadedSpec
-    overrides: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Design:
     """Which trainings a measurement comes to.
 
@@ -107,7 +95,7 @@ class Design:
 
     spec: Spec
     arms: Mapping[int, Arms]
-    pairs: Mapping[int, tuple[Training, Training]]
+    pairs: Mapping[int, tuple[LoadedSpec, LoadedSpec]]
     is_own_split: bool
 
 
@@ -128,7 +116,7 @@ def design(
     spec = load_spec(path, overrides, data_file=data_file).spec
     with_root = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
     manifest = replace(with_root, videos=with_root.training)
-    _refuse_unknown_groups(manifest)
+    refuse_unknown_groups(manifest.root, manifest.videos)
     folder = Path(spec.runs_dir) / f"{spec.name}-leak"
     plain_data = (
         "data.layout=auto",
@@ -137,11 +125,11 @@ def design(
         "data.val_fraction=null",
     )
 
-    def training(arm: str, videos: Manifest, seed: int) -> Training:
+    def training(arm: str, videos: Manifest, seed: int) -> LoadedSpec:
         file = folder / f"{arm}-s{seed}.csv"
         videos.write_csv(file)
         own = (*plain_data, f"data.root={file}", f"name={spec.name}-{arm}", f"seed={seed}")
-        return Training(load_spec(path, (*overrides, *own), data_file=data_file), (*overrides, *own))
+        return load_spec(path, (*overrides, *own), data_file=data_file)
 
     arms = {seed: arms_of(manifest, seed=seed) for seed in seeds}
     pairs = {
@@ -180,7 +168,7 @@ def measure_leak(
             # All of them are of the same videos: what is odd about them is told once.
             telling = replace(options, tells_problems=not pairs and not runs)
             with display() as shown:
-                run = train(training.loaded, options=telling, display=shown).run
+                run = train(training, options=telling, display=shown).run
             status = run.status()
             assert status is not None, "a training that returns has a status"
             tops.append(status.metrics["val/top1"])
@@ -228,16 +216,6 @@ def interval(differences: Sequence[float]) -> tuple[float, float]:
     reach = float(stats.t.ppf((1 + _LEVEL) / 2, len(differences) - 1)) * spread
     mean = statistics.fmean(differences)
     return mean - reach, mean + reach
-
-
-def _refuse_unknown_groups(manifest: Manifest) -> None:
-    unknown = sum(video.group is None for video in manifest.videos)
-    if unknown:
-        raise UserError(
-            f"{manifest.root}: {unknown} of {len(manifest.videos)} videos have no known group",
-            hint=f"vidcls data split {manifest.root} --by content --out FILE.csv finds groups; "
-            "then data.root=FILE.csv",
-        )
 
 
 def _refuse_other_code(runs: Sequence[Run], options: Options) -> None:

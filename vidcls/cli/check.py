@@ -141,7 +141,7 @@ def _is_sweep(file: Path) -> bool:
 def _ask_for_spec(args: list[str], data_file: Path | None, cluster: str | None) -> Asked:
     from vidcls.campaign.preflight.check import ask_for_spec
     from vidcls.cli.queued import job_for
-    from vidcls.cli.train import queued_training
+    from vidcls.cli.queued_trainings import queued_training
     from vidcls.launch.profile import LocalProfile
     from vidcls.launch.profiles import find_profile
 

@@ -63,8 +63,7 @@ def crossval(
     planned = design(files, overrides, num_folds=folds, fold_seeds=seeds)
     if cluster is not None:
         options = as_words({"--device": device, "--accept-code": accept_code})
-        trainings = [(f.loaded, [str(f.file), *f.overrides, *options]) for f in planned.folds]
-        queue_trainings(trainings, cluster=cluster, dry_run=dry_run)
+        queue_trainings([f.loaded for f in planned.folds], options, cluster=cluster, dry_run=dry_run)
         return
 
     from vidcls.campaign.crossval import cross_validate

@@ -65,10 +65,9 @@ def leak(
     first = loaded.spec.seed
     planned = design(loaded.path, overrides, seeds=range(first, first + seeds), data_file=data_file)
     if cluster is not None:
-        given = as_words({"--data": data_file, "--device": device, "--accept-code": accept_code})
-        each = [training for pair in planned.pairs.values() for training in pair]
-        trainings = [(one.loaded, [str(loaded.path), *one.overrides, *given]) for one in each]
-        queue_trainings(trainings, cluster=cluster, dry_run=dry_run)
+        flags = as_words({"--device": device, "--accept-code": accept_code})
+        trainings = [training for pair in planned.pairs.values() for training in pair]
+        queue_trainings(trainings, flags, cluster=cluster, dry_run=dry_run)
         return
 
     from vidcls.cli.display import open_display

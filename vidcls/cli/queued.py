@@ -24,6 +24,10 @@ Cluster = Annotated[
 ]
 
 
+class AlreadyQueuedError(UserError):
+    """A job has what was asked for; nothing was submitted."""
+
+
 @dataclass(frozen=True)
 class Queued:
     """A command for a queue; it runs in this working folder.
@@ -137,7 +141,7 @@ def _submit_once(experiment: FrozenExperiment, job: Job, profile: AnyProfile) ->
     """Submit what trains an experiment, unless a job has it already.
 
     Raises:
-        UserError: If one has.
+        AlreadyQueuedError: If one has.
         QueueSilentError: If that cannot be told.
     """
     from vidcls.launch.answers import QueueSilentError
@@ -155,7 +159,7 @@ def _submit_once(experiment: FrozenExperiment, job: Job, profile: AnyProfile) ->
             if seen.tasks and seen.job:
                 (task, *_) = seen.tasks
                 look, end = seen.submission.queue.next_steps(seen.job)
-                raise UserError(
+                raise AlreadyQueuedError(
                     f"already queued as {seen.label} ({f'{task.state} {task.reason}'.strip()}); nothing was"
                     " submitted",
                     hint=f"{look}   shows it\n  {end}   ends it",

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidcls.cli.check import NEEDED, NoCheck, look_before_queueing, refuse_without_cluster, require_all
+from vidcls.cli.check import NoCheck, look_before_queueing, refuse_without_cluster, require_all
 from vidcls.cli.common import AsJson, DataFile, SpecArgs, echo, load_one, print_json, refuse_missing_data
-from vidcls.cli.queued import Cluster, Queued, as_words, queue_command
-from vidcls.errors import UserError, VidclsError
+from vidcls.cli.queued import Cluster, as_words, queue_command
+from vidcls.cli.queued_trainings import queued_training, refuse_other_data
 
 if TYPE_CHECKING:
     from vidcls.launch.job import Job
@@ -58,7 +57,7 @@ def train(
     refuse_without_cluster(no_check)
     refuse_missing_data(loaded)
     if fingerprint is not None:
-        _refuse_other_data(loaded, fingerprint)
+        refuse_other_data(loaded, fingerprint)
 
     from vidcls.cli.display import open_display
     from vidcls.evaluate.leaks import leaks_of
@@ -85,58 +84,6 @@ def train(
     at = f"at epoch {status.best_epoch}/{status.num_epochs}"
     echo(f"best val top-1 {top1:.1%} (leak state: {leak_state}) {at}  {run.folder}")
     echo(f"next: vidcls evaluate {run.folder}   or look at {run.folder}/report/")
-
-
-def queued_training(loaded: LoadedSpec, flags: list[str], *, cluster: str, look: bool) -> Queued:
-    """A training as a job that trains the experiment as it is now.
-
-    Args:
-        loaded: The experiment.
-        flags: Further options of `vidcls train`.
-        cluster: Name or file of a profile.
-        look: Look at the data, so that the job refuses to train on other data.
-    """
-    from vidcls.launch.frozen import FrozenExperiment, queued_dir
-
-    spec, frozen = loaded.spec, FrozenExperiment.of(loaded.spec)
-    runs_dir = Path(spec.runs_dir)
-    flags = [*flags, *as_words({"--fingerprint": _fingerprint(loaded) if look else None})]
-    return Queued(
-        ["train", str(frozen.file), *flags],
-        name=spec.name,
-        log_dir=runs_dir / "logs",
-        cluster=cluster,
-        code_in=queued_dir(runs_dir),
-        experiment=frozen,
-    )
-
-
-def _fingerprint(loaded: LoadedSpec) -> str | None:
-    """What the experiment is on its data now; None where that cannot be read, of which the check tells."""
-    from importlib.util import find_spec
-
-    from vidcls.spec.fingerprint import fingerprint
-
-    if any(find_spec(name) is None for name in NEEDED):
-        return None
-    from vidcls.data.manifest import load_manifest
-
-    spec = loaded.spec
-    try:
-        return fingerprint(spec, load_manifest(spec.data, cache_dir=Path(spec.store_dir)).hash)
-    except VidclsError:
-        return None
-
-
-def _refuse_other_data(loaded: LoadedSpec, submitted: str) -> None:
-    """A queued job trains what was submitted, or says what it would train instead."""
-    found = _fingerprint(loaded)
-    if found not in (None, submitted):
-        raise UserError(
-            f"{loaded.spec.data.root}: the data changed since this was queued: {submitted} was submitted, and"
-            f" what is there now would train {found}",
-            hint="put the data back, or queue it again",
-        )
 
 
 def _check(loaded: LoadedSpec, profile: AnyProfile, job: Job, *, begins_anew: bool) -> None:
