@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,16 +101,9 @@ def package_path(parent: Path, package: Path = _PACKAGE) -> Path:
 @contextlib.contextmanager
 def beside(path: Path) -> Iterator[Path]:
     """A folder beside a path, for what is to be published under it; gone afterwards, if it was not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-    aside.chmod(0o777 & ~_umask())
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
+    aside.mkdir(parents=True)
     try:
         yield aside
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-
-
-def _umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
