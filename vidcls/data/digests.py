@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from pydantic import Field, TypeAdapter
 from vidcls.data.checksums import file_digest
 from vidcls.data.decoding.frame_folders import Files, FrameFolder, look_into
 from vidcls.data.layouts.listing import Kind, Problem
+from vidcls.files import atomic_file
 from vidcls.json_files import DamagedError, Text, read_json
 
 Progress = Callable[[int, int], None]
@@ -164,12 +164,6 @@ def _read_cache(path: Path | None) -> _Cache:
 def _write_cache(path: Path, fresh: _Cache) -> None:
     # Two writers at once: one update is lost and computed again later, but no file is ever half written.
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps({**_read_cache(path), **fresh}, sort_keys=True, indent=0)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=".digests-", delete=False) as file:
-            aside = Path(file.name)
-        try:
-            aside.write_text(text, encoding="utf-8")
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+        with atomic_file(path, sync=False) as file:
+            file.write(text.encode())

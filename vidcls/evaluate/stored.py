@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from vidcls.data.checksums import file_digest
 from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.drawing import Say
 from vidcls.errors import UserError, VidclsError
@@ -109,8 +109,7 @@ def stored_predictions(run: Run, split: Split, which: Checkpoint) -> Predictions
 def checkpoint_digest(run: Run, which: Checkpoint) -> str | None:
     """Digest of the content of a checkpoint's file, None where there is none."""
     try:
-        with run.checkpoint_file(which).open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        return file_digest(run.checkpoint_file(which))
     except FileNotFoundError:
         return None
 
