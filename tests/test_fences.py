@@ -77,16 +77,22 @@ def takes_over(run: Run, clock: Clock) -> bool | None:
         raise
 
 
+def suspended(folder: Path, number: int) -> tuple[Run, Clock, SharedClock, int | None]:
+    """A holder that stands still before its file operation `number`; no process if it had ended before."""
+    run, time = Run(folder / "run"), SharedClock()
+    clock = time.of_a_machine()
+    pid = fork(lambda: first_holder(run, clock, number))
+    return run, clock, time, pid if wait_for_stop(pid) else None
+
+
 @settings(max_examples=60)
 @given(number=st.integers(0, NUM_OPERATIONS))
 @example(number=0)
 def test_a_holder_that_was_suspended_writes_nothing_after_another_took_over(
     tmp_path_factory: pytest.TempPathFactory, number: int
 ) -> None:
-    run, time = Run(tmp_path_factory.mktemp("fences") / "run"), SharedClock()
-    clock = time.of_a_machine()
-    pid = fork(lambda: first_holder(run, clock, number))
-    if not wait_for_stop(pid):
+    run, clock, _, pid = suspended(tmp_path_factory.mktemp("fences"), number)
+    if pid is None:
         assert number > 40, "a training has more operations than this"
         return
     is_elsewhere(run)
@@ -113,10 +119,8 @@ def test_a_holder_that_was_suspended_writes_nothing_after_another_took_over(
 def test_a_holder_that_was_suspended_and_missed_by_nobody_goes_on(
     tmp_path_factory: pytest.TempPathFactory, number: int
 ) -> None:
-    run, time = Run(tmp_path_factory.mktemp("fences") / "run"), SharedClock()
-    clock = time.of_a_machine()
-    pid = fork(lambda: first_holder(run, clock, number))
-    if not wait_for_stop(pid):
+    run, _, time, pid = suspended(tmp_path_factory.mktemp("fences"), number)
+    if pid is None:
         return
     time.advance(10 * LEASE_S)
     assert go_on(pid) == 0

@@ -174,10 +174,14 @@ class Run:
         checked(content, PROVENANCE, name=str(file), hint=hint)
         return content
 
+    def last_start(self) -> dict[str, Any]:
+        """What the run said of itself when it was started last: code, versions, device, processor."""
+        provenance = self.provenance()
+        return dict(provenance["resumes"][-1]) if provenance["resumes"] else provenance
+
     def changes_since(self) -> list[str]:
         """What is installed otherwise now than when the run was trained last, in words; empty if nothing."""
-        provenance = self.provenance()
-        last = provenance["resumes"][-1] if provenance["resumes"] else provenance
+        last = self.last_start()
         then, now = last["versions"], releases(COMPUTING)
         found = ["the code of vidcls"] if last["code"] != code_digest() else []
         return found + [

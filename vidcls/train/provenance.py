@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,41 +74,43 @@ def provenance_of(
     }
     # Of the leaks more may be known than at the start: somebody has audited the data.
     known = {"leaks": leaks.as_dict()}
-    if not run.spec_file.exists():
-        return (
-            here
-            | known
-            | {
-                "threads": start.threads if spec.train.threads == "auto" else spec.train.threads,
-                "precision": resolve_precision(spec.train, start.device),
-                "manifest": {"hash": manifest.hash, "layout": manifest.layout},
-                # Absolute, so that the run can be evaluated from any folder.
-                "data_root": str(Path(spec.data.root).absolute()),
-                "store_dir": str(Path(spec.store_dir).absolute()),
-                "classes": list(manifest.classes),
-                "resumes": [],
-            }
-        )
+    if run.spec_file.exists():
+        _compare(run, here, accept_code=start.accept_code, say=say)
+        before = run.provenance()
+        return before | known | {"resumes": [*before["resumes"], here]}
+    asked = {
+        "threads": start.threads if spec.train.threads == "auto" else spec.train.threads,
+        "precision": resolve_precision(spec.train, start.device),
+        "manifest": {"hash": manifest.hash, "layout": manifest.layout},
+        # Absolute, so that the run can be evaluated from any folder.
+        "data_root": str(Path(spec.data.root).absolute()),
+        "store_dir": str(Path(spec.store_dir).absolute()),
+        "classes": list(manifest.classes),
+        "resumes": [],
+    }
+    return here | known | asked
+
+
+def _compare(run: Run, here: Mapping[str, Any], *, accept_code: bool, say: Callable[[str], None]) -> None:
+    """Refuse to go on with other code or packages unless that is accepted; say what else is different."""
     if changes := run.changes_since():
         found = (
             f"{run.folder}: what is installed differs from what trained this run so far: {', '.join(changes)}"
         )
-        if not start.accept_code:
+        if not accept_code:
             raise VidclsError(
                 found,
                 hint="--accept-code goes on with what is installed now; --restart sets the run aside and"
                 " begins anew",
             )
         say(found)
-    before = run.provenance()
-    last = before["resumes"][-1] if before["resumes"] else before
-    if last["device"] != here["device"] or last["processor"] != here["processor"]:
+    last = run.last_start()
+    if (last["device"], last["processor"]) != (here["device"], here["processor"]):
         say(
             f"{run.folder}: trained on {last['device']} ({last['processor']}) so far, goes on on"
             f" {here['device']} ({here['processor']}): the last digits will differ from those of a run that"
             " was not interrupted"
         )
-    return before | known | {"resumes": [*before["resumes"], here]}
 
 
 def _processor(device: torch.device) -> str:
