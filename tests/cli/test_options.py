@@ -89,3 +89,9 @@ def test_numbers_of_options_have_bounds(home: Path, words: str) -> None:
         done = run("sweep", "launch", "sweep.yaml", "--cluster", "local", "--dry-run", *spaced)
         assert done.exit_code == 2
         assert words.split("=")[0] in done.stderr
+
+
+def test_a_choice_that_is_none_is_said_in_plain_words() -> None:
+    result = CliRunner().invoke(app, ["evaluate", "runs", "--split", "tset"])
+    assert result.exit_code == 2
+    assert "'--split': 'tset' is not one of 'train'," in result.stderr

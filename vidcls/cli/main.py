@@ -74,6 +74,10 @@ class _Group(_Commands):
             return super().invoke(ctx)
         except VidclsError as error:
             fail(error)
+        except typer.BadParameter as error:
+            # The library shows how it found out; a person wants to know what is wrong.
+            error.message = error.message.removeprefix("Value error, ")
+            raise
         except BrokenPipeError:
             raise
         except OSError as error:
