@@ -179,6 +179,13 @@ def test_a_sweep_that_was_moved_goes_on_where_it_is(search: Search, tmp_path: Pa
     assert_same(run_of(moved, trial), undisturbed(search, trial, runs="alone"))
 
 
+def has_ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def log_of(folder: SweepFolder) -> str:
     log = folder.trial_log(0)
     return log.read_text() if log.exists() else ""
@@ -209,12 +216,13 @@ def test_a_copy_leaves_the_workers_of_the_original_alone(search: Search, tmp_pat
     assert any("which this is a copy of" in note for note in status["notes"])
     assert vidcls("sweep", "cancel", copy.path).returncode == 0
     before = log_of(folder).count("epoch ")
+    assert not has_ended(int(task["name"].rpartition("_")[2]))
     wait_for(lambda: log_of(folder).count("epoch ") > before, what="the original to go on")
     assert said("sweep", "status", folder.path)["state"] == "running"
     assert task["name"] == said("sweep", "status", folder.path)["workers"][0]["name"]
     assert vidcls("sweep", "cancel", folder.path).returncode == 0
-    pid = int(task["name"].rpartition(":")[2]) if ":" in task["name"] else None
-    assert pid is None or not psutil.pid_exists(pid)
+    pid = int(task["name"].rpartition("_")[2])
+    wait_for(lambda: has_ended(pid), what="the worker to end")
 
 
 def test_removing_a_sweep_through_a_link_removes_the_sweep_and_the_link(
