@@ -11,11 +11,13 @@ import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from tests.support.clusters import said, vidcls
 from tests.support.sweeps import Search, ended, run_of, start_worker, states, undisturbed, work
 from tests.support.training import Experiment, assert_same
 from tests.support.waiting import wait_for
+from vidcls.cli import app
 from vidcls.errors import ExitCode, VidclsError
 from vidcls.sweep.clean import clean as clean_sweep
 from vidcls.sweep.folder import SweepFolder
@@ -242,3 +244,14 @@ def test_videos_that_are_not_where_they_were_are_said_before_anything_is_submitt
     assert done.returncode == ExitCode.USER_MISTAKE
     assert "/nowhere: the sweep's videos are not there" in " ".join(done.stderr.split())
     assert folder.submissions().all() == []
+
+
+def test_a_launch_on_videos_that_are_not_there_leaves_nothing(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(search.experiment.folder)
+    file = search.file(settings={"data__root": str(search.experiment.data) + "s"})
+    launched = CliRunner().invoke(app, ["sweep", "launch", str(file)])
+    assert launched.exit_code == ExitCode.USER_MISTAKE
+    assert f"did you mean {search.experiment.data}?" in "".join(launched.stderr.split("\n"))
+    assert not (search.experiment.folder / "runs").exists()

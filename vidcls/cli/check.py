@@ -17,9 +17,7 @@ from vidcls.errors import ExitCode, UserError
 if TYPE_CHECKING:
     from vidcls.campaign.preflight.finding import Asked, Finding
 
-NoCheck = Annotated[
-    bool, typer.Option("--no-check", help="With --cluster: queue it without the look of `vidcls check`.")
-]
+NoCheck = Annotated[bool, typer.Option("--no-check", help="Queue it without the look of `vidcls check`.")]
 NEEDED = ("torch", "torchvision", "av", "cv2", "numpy")
 _COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 

@@ -141,6 +141,7 @@ def launch(
 
 
 def _launch(plan: Plan, overrides: tuple[str, ...], *, dry_run: bool, no_check: bool, as_json: bool) -> None:
+    from vidcls.data.layouts import refuse_missing_root
     from vidcls.launch.profile import QueuedProfile
     from vidcls.sweep import actions
     from vidcls.sweep.launch import freeze, job_of
@@ -155,6 +156,8 @@ def _launch(plan: Plan, overrides: tuple[str, ...], *, dry_run: bool, no_check: 
         from vidcls.campaign.preflight.check import ask_for_sweep
 
         look_before_queueing(ask_for_sweep(plan, settings=overrides, job=job_of(plan)))
+    elif not no_check and "data.root" not in plan.sweep.space.names:
+        refuse_missing_root(Path(plan.base.data.root))
     warn_of_keys(plan.profile)
     is_new = freeze(plan)
     if plan.folder.options() != plan.options:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from vidcls.cli.check import NoCheck
 from vidcls.cli.common import AsJson, echo, print_json, say, shown
 from vidcls.cli.sweep_state import RUNS, Sweep
 
@@ -29,6 +30,7 @@ def retry(
     ] = None,
     cluster: Cluster = None,
     workers: Workers = None,
+    no_check: NoCheck = False,
     as_json: AsJson = False,
 ) -> None:
     """Try failed trials again, from their checkpoints."""
@@ -41,7 +43,9 @@ def retry(
     if not numbers:
         _tell(sweep, lines, {"trials": numbers, "job": None}, as_json=as_json)
         return
-    _resume(sweep, cluster, workers, lines=lines, facts={"trials": numbers}, as_json=as_json)
+    _resume(
+        sweep, cluster, workers, no_check=no_check, lines=lines, facts={"trials": numbers}, as_json=as_json
+    )
 
 
 def pause(name: Sweep = RUNS, wait: Wait = 120.0, as_json: AsJson = False) -> None:
@@ -70,12 +74,16 @@ def _stop(name: str, *, kind: Literal["pause", "cancel"], wait: float, as_json: 
 
 
 def resume(
-    name: Sweep = RUNS, cluster: Cluster = None, workers: Workers = None, as_json: AsJson = False
+    name: Sweep = RUNS,
+    cluster: Cluster = None,
+    workers: Workers = None,
+    no_check: NoCheck = False,
+    as_json: AsJson = False,
 ) -> None:
     """Let a sweep go on, with as many workers as before."""
     from vidcls.sweep.find import find_sweep
 
-    _resume(find_sweep(name), cluster, workers, as_json=as_json)
+    _resume(find_sweep(name), cluster, workers, no_check=no_check, as_json=as_json)
 
 
 def extend(
@@ -85,6 +93,7 @@ def extend(
     gpu_hours: Annotated[float, typer.Option(min=0, max=10**9, help="Beyond --gpu-hours.")] = 0.0,
     cluster: Cluster = None,
     workers: Workers = None,
+    no_check: NoCheck = False,
     as_json: AsJson = False,
 ) -> None:
     """Give a sweep more trials, hours or GPU hours, and workers where they left."""
@@ -97,7 +106,7 @@ def extend(
     sweep = find_sweep(name)
     lines = actions.extend(sweep, trials=number, hours=hours, gpu_hours=gpu_hours)
     facts = {"notes": list(lines)}
-    _resume(sweep, cluster, workers, lines=lines, facts=facts, as_json=as_json)
+    _resume(sweep, cluster, workers, no_check=no_check, lines=lines, facts=facts, as_json=as_json)
 
 
 def _resume(
@@ -105,6 +114,7 @@ def _resume(
     cluster: str | None,
     workers: int | None,
     *,
+    no_check: bool,
     as_json: bool,
     lines: list[str] | None = None,
     facts: dict[str, Any] | None = None,
@@ -115,6 +125,7 @@ def _resume(
         sweep: The sweep.
         cluster: Another profile.
         workers: How many there should be.
+        no_check: Whether to let it go though this machine does not see its videos.
         as_json: Say it for scripts.
         lines: What is to be said before.
         facts: The same for scripts.
@@ -127,6 +138,8 @@ def _resume(
         done = f"nothing is left to do; next: vidcls sweep best {shown(sweep.path)}"
         _tell(sweep, [*before, done], {**known, "job": None}, as_json=as_json)
         return
+    if not no_check:
+        actions.refuse_missing_videos(sweep)
     profile = find_profile(cluster) if cluster else None
     if profile is not None:
         _refuse_what_the_queue_would(sweep, profile)

@@ -48,6 +48,21 @@ def has_work(folder: SweepFolder) -> bool:
     return rungs.next_promotion(trials) is not None
 
 
+def refuse_missing_videos(folder: SweepFolder) -> None:
+    """Refuse to let a sweep go on whose videos are not where they were, unless each trial says where.
+
+    Raises:
+        UserError: If they are not there.
+    """
+    root = Path(folder.base().data.root)
+    if "data.root" not in load_sweep(folder.sweep_file).space.names and not root.exists():
+        raise UserError(
+            f"{root}: the sweep's videos are not there",
+            hint=f"write where they are: data.root in {folder.base_file}; "
+            "or, if only the nodes see them, add --no-check",
+        )
+
+
 def resume(
     folder: SweepFolder,
     *,
@@ -70,12 +85,6 @@ def resume(
         QueueSilentError: If it cannot be told how many workers there are; nothing was submitted.
         VidclsError: If another process submits at this moment, or the queue refuses.
     """
-    root = Path(folder.base().data.root)
-    if not root.exists():
-        raise UserError(
-            f"{root}: the sweep's videos are not there",
-            hint=f"write where they are: data.root in {folder.base_file}",
-        )
     submissions = folder.submissions()
     with submissions.claim(what=str(folder.path), say=say):
         before = submissions.all()
@@ -92,8 +101,7 @@ def resume(
         if missing <= 0:
             return None
         profile = profile or before[-1].profile
-        name = load_sweep(folder.sweep_file).name
-        job = worker_job(folder, profile, name=name, num_workers=missing)
+        job = worker_job(folder, profile, name=load_sweep(folder.sweep_file).name, num_workers=missing)
         return submissions.submit(job, profile, num_workers=wanted)
 
 
