@@ -22,8 +22,10 @@ from tests.support.wandb_state import WandbServer
 # A busy machine is slow, not wrong.
 settings.register_profile("vidcls", deadline=None)
 settings.load_profile("vidcls")
-# Whatever started the tests, as nohup does, may have wanted it ignored.
+# Whatever started the tests, as `nohup` or `&` in a script does, may have wanted them ignored.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 _SERVICES = {"slurm", "lsf", "desk", "wandb_server"}
