@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.common import Result, finish, fresh, manifest_of, ratio_text, videos
-from vidcls.data.batches import open_clips
+from vidcls.data.batches.open_clips import open_clips
 from vidcls.data.checks.check import check
 from vidcls.data.decoding.errors import DecodeError
 from vidcls.data.decoding.readers import decord_is_there, read

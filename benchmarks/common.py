@@ -19,7 +19,7 @@ from vidcls.data.manifest import Manifest, Video, load_manifest
 from vidcls.spec.load import LoadedSpec, load_spec
 from vidcls.spec.sections import SPLITS, DataSection, Split
 from vidcls.spec.show import to_yaml
-from vidcls.sweep.folder import SweepFolder, SweepOptions
+from vidcls.sweep.storage.folder import SweepFolder, SweepOptions
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 WORK = REPOSITORY / "build" / "bench"

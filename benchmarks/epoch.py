@@ -29,14 +29,14 @@ from benchmarks.common import (
     subset,
     videos,
 )
-from vidcls.data.batches import open_clips
+from vidcls.data.batches.open_clips import open_clips
 from vidcls.data.decoding.workers import usable_cores
 from vidcls.models.build import build
 from vidcls.models.device import clip_format, pick_device, to_channels_last
 from vidcls.models.inputs import input_clip
 from vidcls.spec.experiment import Spec
 from vidcls.train.precision import resolve_precision
-from vidcls.train.start import Options, train
+from vidcls.train.run_training import Options, train
 
 TARGET = 1.05
 NUM_TRAIN, NUM_VAL, NUM_EPOCHS = 96, 10, 9

@@ -57,7 +57,7 @@ def peak_bytes(residency: str, file: Path) -> int:
     """The largest anonymous memory seen over an epoch of batches of the videos of a CSV."""
     import torch
 
-    from vidcls.data.batches import open_clips
+    from vidcls.data.batches.open_clips import open_clips
     from vidcls.spec.sections import AugmentSection, Clip, DataSection
 
     manifest = manifest_of(file)

@@ -43,7 +43,7 @@ from vidcls.models.build import build
 from vidcls.models.device import pick_device
 from vidcls.models.inputs import input_clip
 from vidcls.spec.experiment import Spec
-from vidcls.train.start import Options, train
+from vidcls.train.run_training import Options, train
 
 TARGET = 2.0
 NUM_EPOCHS, BATCH_SIZE, NUM_WORKERS, SIZE_PX = 5, 16, 2, 112

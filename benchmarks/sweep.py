@@ -23,11 +23,11 @@ import yaml
 
 from benchmarks.common import CACHE, REPOSITORY, Quiet, Result, finish, fresh, motion10
 from vidcls.spec.load import load_spec
-from vidcls.sweep.folder import SweepFolder
-from vidcls.sweep.space import overrides
-from vidcls.sweep.status import Observer
-from vidcls.sweep.trials import Trial
-from vidcls.train.start import Options, train
+from vidcls.sweep.space.space import overrides
+from vidcls.sweep.status import SweepObserver
+from vidcls.sweep.storage.folder import SweepFolder
+from vidcls.sweep.storage.trials import Trial
+from vidcls.train.run_training import Options, train
 
 TARGET, CLEARLY = 1.10, 0.90
 ROUNDS, NUM_WORKERS, NUM_TRIALS = 1, 2, 20
@@ -96,7 +96,7 @@ def _sweep(folder: Path, settings: Sequence[str]) -> tuple[SweepFolder, float]:
     started = time.perf_counter()
     answer = _vidcls([*words, "--workers", str(NUM_WORKERS), "--json"])
     sweep = SweepFolder(Path(json.loads(answer)["folder"]))
-    observer = Observer(sweep)
+    observer = SweepObserver(sweep)
     while (state := observer.look().state) == "running":
         time.sleep(0.2)  # a look costs milliseconds
     if state != "finished":

@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.common import Result, empty_sweep, finish, fresh, quartiles
-from vidcls.sweep.file import load_sweep
-from vidcls.sweep.folder import SweepFolder
-from vidcls.sweep.shelf import DiskShelf
-from vidcls.sweep.supply import Supply
-from vidcls.sweep.trials import Trial, Trials
-from vidcls.sweep.workers import Watch, Worker, Workers
+from vidcls.sweep.config.file import load_sweep
+from vidcls.sweep.search.scheduler import Scheduler
+from vidcls.sweep.storage.folder import SweepFolder
+from vidcls.sweep.storage.storage import DiskStorage
+from vidcls.sweep.storage.trials import Trial, Trials
+from vidcls.sweep.storage.worker_heartbeat import LivenessMonitor, Worker, Workers
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -53,7 +53,7 @@ Stay = tuple[float, float, list[int]]
 """When a worker of the crowd began and ended, and the trials that it published."""
 
 
-class _FastShelf(DiskShelf):
+class _FastStorage(DiskStorage):
     """Makes the files of a sweep that is to be looked at, without waiting for the disk at each."""
 
     def create(self, name: str, content: Mapping[str, Any]) -> bool:
@@ -66,8 +66,8 @@ class _FastShelf(DiskShelf):
 def _filled(sweep: SweepFolder, *, num_finished: int, num_running: int) -> list[Worker]:
     """Fill a sweep with trials, the running ones each of a worker that lives."""
     space = load_sweep(sweep.sweep_file).space
-    trials = Trials(_FastShelf(sweep.path), max_strikes=3)
-    workers = [Worker(sweep.shelf, num_gpus=0, job=f"job_{k}") for k in range(num_running)]
+    trials = Trials(_FastStorage(sweep.path), max_strikes=3)
+    workers = [Worker(sweep.storage, num_gpus=0, job=f"job_{k}") for k in range(num_running)]
     for number in range(num_finished + num_running):
         point = space.random_point(0, number)
         trials.add(number, configuration=number, repeat=0, point=point, seed=0)
@@ -98,17 +98,17 @@ def _facts(number: int) -> dict[str, Any]:
     }
 
 
-def _supply(sweep: SweepFolder, worker: str) -> Supply:
+def _scheduler(sweep: SweepFolder, worker: str) -> Scheduler:
     options = sweep.options()
-    watch, workers = Watch(sweep.shelf, lease_s=options.lease_s), Workers(sweep.shelf)
-    return Supply(sweep, worker=worker, is_dead=watch.is_dead, epoch_of=workers.epoch_of)
+    liveness, workers = LivenessMonitor(sweep.storage, lease_s=options.lease_s), Workers(sweep.storage)
+    return Scheduler(sweep, worker=worker, is_dead=liveness.is_dead, epoch_of=workers.epoch_of)
 
 
 def _ask() -> Result:
     sweep = empty_sweep(fresh("sweep_ask"), method="bayes", parameters=PARAMETERS)
     others = _filled(sweep, num_finished=NUM_FINISHED, num_running=NUM_RUNNING)
-    me = Worker(sweep.shelf, num_gpus=0)
-    supply = _supply(sweep, me.id)
+    me = Worker(sweep.storage, num_gpus=0)
+    scheduler = _scheduler(sweep, me.id)
     theirs = sweep.trials()
     peer = _Peer(theirs.refresh())
     ours_ms: list[float] = []
@@ -120,7 +120,7 @@ def _ask() -> Result:
         assert lease is not None
         theirs.end(lease, "finished", epoch=3, **_facts(number))
         started = time.perf_counter()
-        taken = supply.take(range(NUM_FINISHED + NUM_RUNNING + ASKS + 1))  # busy with all that it has
+        taken = scheduler.take(range(NUM_FINISHED + NUM_RUNNING + ASKS + 1))  # busy with all that it has
         assert taken is not None
         ours_ms.append(1000 * (time.perf_counter() - started))
         assert taken is not None
@@ -217,15 +217,15 @@ def _crowd() -> Result:
 
 def _work(sweep: SweepFolder, barrier: Barrier, results: SimpleQueue[Stay]) -> None:
     """Be a worker whose trials take no time; tell when it began and ended, and what it published."""
-    me = Worker(sweep.shelf, num_gpus=0)
-    supply = _supply(sweep, me.id)
+    me = Worker(sweep.storage, num_gpus=0)
+    scheduler = _scheduler(sweep, me.id)
     published = []
     with me.beating(sweep.options().lease_s / 6):
         barrier.wait()
         begun = time.monotonic()  # one clock for all processes of a machine
-        while (taken := supply.take()) is not None:
+        while (taken := scheduler.take()) is not None:
             trial, lease = taken
-            if supply.trials.end(lease, "finished", epoch=1, **_facts(trial.number)):
+            if scheduler.trials.end(lease, "finished", epoch=1, **_facts(trial.number)):
                 published.append(trial.number)
         ended = time.monotonic()
     me.leave("no trial is left")

@@ -23,8 +23,8 @@ import numpy as np
 
 from benchmarks.common import Result, empty_sweep, finish, fresh
 from vidcls.data.decoding.workers import usable_cores
-from vidcls.sweep.folder import SweepOptions
-from vidcls.sweep.supply import Supply
+from vidcls.sweep.search.scheduler import Scheduler
+from vidcls.sweep.storage.folder import SweepOptions
 
 NUM_TRIALS, NUM_REPEATS, NUM_RUNNING, CONFIDENCE = 40, 20, 4, 0.95
 
@@ -155,22 +155,22 @@ def best_value(folder: Path, index: int, method: str, seed: int) -> float:
         options=SweepOptions(seed=seed),
         run_cap=NUM_TRIALS,
     )
-    supply = Supply(
+    scheduler = Scheduler(
         sweep, worker="worker", is_dead=lambda _worker: False, epoch_of=lambda _worker, _trial: None
     )
     running: deque[Any] = deque()
     while True:
         busy = {trial.number for trial, _ in running}
-        taken = supply.take(busy) if len(running) < NUM_RUNNING else None
+        taken = scheduler.take(busy) if len(running) < NUM_RUNNING else None
         if taken is not None:
             running.append(taken)
         elif running:
             trial, lease = running.popleft()
             value = problem.value(trial.point)
-            assert supply.trials.end(lease, "finished", epoch=1, value=value, latest=value)
+            assert scheduler.trials.end(lease, "finished", epoch=1, value=value, latest=value)
         else:
             break
-    values = [trial.value for trial in supply.trials.refresh() if trial.value is not None]
+    values = [trial.value for trial in scheduler.trials.refresh() if trial.value is not None]
     assert len(values) == NUM_TRIALS
     return min(values)
 

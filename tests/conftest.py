@@ -14,6 +14,7 @@ from hypothesis import settings
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 from tests.support.lsf.fixture import Lsf, lsf_in
+from tests.support.roots import Clip, make_clips
 from tests.support.slurm import Slurm, slurm_cluster
 from tests.support.training import Experiment
 from tests.support.wandb_server import serve
@@ -44,6 +45,12 @@ def _beside_others() -> Iterator[None]:
     """A test leaves its process as it found it: what becomes a real-time one stops the tests beside it."""
     yield
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clip, ...]:
+    """Eighteen encoded clips of three classes, to be laid out by `tests.support.roots.build`."""
+    return make_clips(tmp_path_factory.mktemp("clips"))
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.suspended import SharedClock, content_of, fork, go_on, stand_still_before, wait_for_stop
-from vidcls.clock import Clock
 from vidcls.errors import LockLostError, VidclsError
 from vidcls.files import atomic_file, write_json
-from vidcls.lock import LEASE_S
+from vidcls.locking.clock import Clock
+from vidcls.locking.lock import LEASE_S
 from vidcls.run_shapes import Status
 from vidcls.runs import Run
 from vidcls.tracking.jsonl import MetricsFile, read_rows

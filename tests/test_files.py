@@ -52,7 +52,7 @@ def test_a_file_made_atomically_has_the_usual_permissions(tmp_path: Path) -> Non
 LIMITED = """
 import resource, sys, torch
 from pathlib import Path
-from vidcls.train.checkpoint import write_checkpoint
+from vidcls.checkpoints import write_checkpoint
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 write_checkpoint(Path(sys.argv[1]), {"x": torch.zeros(1_000_000)}, kept="the old one is intact")
 """

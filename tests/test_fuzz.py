@@ -16,8 +16,9 @@ from vidcls.spec.keys import all_keys
 from vidcls.spec.load import load_spec
 from vidcls.spec.sections import DataSection
 from vidcls.spec.show import to_yaml
-from vidcls.sweep.check import describe
-from vidcls.sweep.file import check_against_spec, load_sweep
+from vidcls.sweep.config.check import check_against_spec
+from vidcls.sweep.config.description import describe
+from vidcls.sweep.config.file import load_sweep
 
 _ROOT = Path(__file__).parents[1]
 _SPECS = (

@@ -14,9 +14,9 @@ from vidcls.text import printable
 
 T = TypeVar("T")
 _LONGEST = 200
-Text = InstanceOf[str]
+JsonText = InstanceOf[str]
 """A text that may name files, whose bytes need not be UTF-8; a plain `str` of a shape may not."""
-PathText = Annotated[Text, AfterValidator(expand_home)]
+JsonPath = Annotated[JsonText, AfterValidator(expand_home)]
 """The path of a file or folder."""
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Seconds = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
-from vidcls.json_files import Count, PathText, Seconds, Text
+from vidcls.json_files import Count, JsonPath, JsonText, Seconds
 
-State = Literal["running", "interrupted", "stopped", "failed", "finished"]
+RunState = Literal["running", "interrupted", "stopped", "failed", "finished"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Status:
         message: Why it stopped, for a run that did.
     """
 
-    state: State
+    state: RunState
     epoch: int
     num_epochs: int
     best_epoch: int | None = None
@@ -43,14 +43,14 @@ class Status:
 class StatusShape(TypedDict):
     """The file of a `Status`."""
 
-    state: State
+    state: RunState
     epoch: Count
     num_epochs: Count
     best_epoch: Count | None
-    metrics: dict[Text, float]
+    metrics: dict[JsonText, float]
     elapsed_s: Seconds
-    updated: Text
-    message: Text
+    updated: JsonText
+    message: JsonText
 
 
 class _Share(TypedDict):
@@ -66,7 +66,7 @@ def _is_share(share: _Share) -> _Share:
 
 @with_config(ConfigDict(extra="allow"))
 class Leaks(TypedDict):
-    """See `vidcls.data.leaks.state.LeakState`."""
+    """See `vidcls.leaks.state.LeakState`."""
 
     kind: Literal["leaky", "clean", "unknown"]
     by: Literal["group", "name", "content", "none"]
@@ -82,7 +82,7 @@ class _Manifest(TypedDict):
 @with_config(ConfigDict(extra="allow"))
 class _Start(TypedDict):
     code: str
-    versions: dict[Text, Text]
+    versions: dict[JsonText, JsonText]
     device: str
     processor: str
 
@@ -93,7 +93,7 @@ class _Weights(TypedDict):
 
 
 class _Opened(TypedDict, total=False):
-    bad_videos: dict[Text, Text]
+    bad_videos: dict[JsonText, JsonText]
     weights: list[_Weights]
 
 
@@ -104,8 +104,8 @@ class Provenance(_Start, _Opened):
     threads: Annotated[int, Field(ge=1, le=2**20)]
     precision: Literal["fp32", "bf16", "fp16"]
     manifest: _Manifest
-    data_root: PathText
-    store_dir: PathText
+    data_root: JsonPath
+    store_dir: JsonPath
     leaks: Leaks
     resumes: list[_Start]
 
@@ -113,7 +113,7 @@ class Provenance(_Start, _Opened):
 class RemovedShape(TypedDict):
     """By which rule the checkpoints were removed."""
 
-    why: Text
+    why: JsonText
 
 
 LEAKS: TypeAdapter[Any] = TypeAdapter(Leaks)

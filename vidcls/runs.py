@@ -17,12 +17,12 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter
 
-from vidcls import lock
-from vidcls.clock import SYSTEM, Clock
 from vidcls.errors import UserError, VidclsError
 from vidcls.files import guarded, may_write, remove_unfinished, write_json, write_text
 from vidcls.installed import COMPUTING, code_digest, releases
 from vidcls.json_files import checked, read_json
+from vidcls.locking import lock
+from vidcls.locking.clock import SYSTEM, Clock
 from vidcls.run_shapes import PROVENANCE, REMOVED, STATUS, Provenance, Status
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import load_spec
@@ -141,7 +141,7 @@ class Run:
         check: Callable[[], None] = lambda: None,
         clock: Clock = SYSTEM,
     ) -> Iterator[lock.Held]:
-        """Lock the run for the length of a `with` block; see `vidcls.lock`.
+        """Lock the run for the length of a `with` block; see `vidcls.locking.lock`.
 
         Meanwhile each file in the folder that this process writes, whoever writes it, asks the lock first.
         """

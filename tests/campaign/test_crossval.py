@@ -16,7 +16,7 @@ from tests.support.training import Experiment
 from tests.support.waiting import wait_for
 from vidcls.campaign.crossval import CrossValidation, Scored
 from vidcls.cli import app
-from vidcls.evaluate.pool import holm
+from vidcls.evaluate.logit_pool import holm
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.runs import find_runs
 

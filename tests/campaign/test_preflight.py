@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from tests.support.sweeps import Search
 from tests.support.training import Experiment, QuietDisplay, train_here
 from vidcls.campaign.preflight.check import ask_for_spec, ask_for_sweep, check_evaluation, preflight
-from vidcls.campaign.preflight.finding import Asked, Finding
+from vidcls.campaign.preflight.finding import PreflightFinding, PreflightRequest
 from vidcls.cli import app
 from vidcls.data.manifest import read_manifest
 from vidcls.launch.job import Job
@@ -27,20 +27,20 @@ pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store whose remembered preflights all tests share: one batch is enough for most of them."""
-    return tmp_path_factory.mktemp("shelf") / "store"
+    return tmp_path_factory.mktemp("storage") / "store"
 
 
 @pytest.fixture
-def here(experiment: Experiment, shelf: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
+def here(experiment: Experiment, storage: Path, monkeypatch: pytest.MonkeyPatch) -> Experiment:
     monkeypatch.chdir(experiment.folder)
     monkeypatch.setenv("NETRC", str(experiment.folder / "no netrc"))
-    experiment.settings = {"store_dir": str(shelf)}
+    experiment.settings = {"store_dir": str(storage)}
     return experiment
 
 
-def found(asked: Asked) -> dict[str, Finding]:
+def found(asked: PreflightRequest) -> dict[str, PreflightFinding]:
     """The findings by what they are about, the worst of each."""
     worst = sorted(
         preflight(asked, display=QuietDisplay()),
@@ -49,7 +49,7 @@ def found(asked: Asked) -> dict[str, Finding]:
     return {finding.what: finding for finding in worst}
 
 
-def ask(spec: Path, *overrides: str, profile: AnyProfile | None = None) -> Asked:
+def ask(spec: Path, *overrides: str, profile: AnyProfile | None = None) -> PreflightRequest:
     return ask_for_spec(load_spec(spec, overrides), profile=profile or LocalProfile())
 
 
@@ -106,7 +106,7 @@ def test_what_would_fail_is_an_error_that_says_what_to_do(
 
 def test_a_crash_of_a_model_is_a_finding(here: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mistake in the code of a model, which no section of a spec could tell."""
-    from vidcls.models.cnn3d import CNN3D
+    from vidcls.models.kinds.cnn3d import CNN3D
 
     monkeypatch.setattr(CNN3D, "forward", lambda self, clip: clip @ clip.flatten())
     finding = found(ask(here.spec(), "seed=1", "optim.clip_norm=2"))["model"]

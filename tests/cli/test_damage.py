@@ -18,7 +18,7 @@ from tests.support.sweeps import Search, work
 from tests.support.training import Experiment, train_child
 from vidcls.cli import app
 from vidcls.errors import ExitCode
-from vidcls.sweep.folder import SweepFolder, find_sweeps
+from vidcls.sweep.storage.folder import SweepFolder, find_sweeps
 
 pytestmark = pytest.mark.long
 

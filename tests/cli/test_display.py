@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.support.training import Experiment, QuietDisplay, train_here
-from vidcls.cli import display
-from vidcls.cli.data import stages
-from vidcls.cli.display import PlainDisplay, open_display
+from vidcls.cli.output import display
+from vidcls.cli.output.display import PlainDisplay, open_display
+from vidcls.cli.output.progress import stages
 
 
 def test_plain_lines_tell_what_is_waited_for_and_how_long_it_takes(

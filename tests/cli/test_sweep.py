@@ -17,7 +17,7 @@ from tests.support.training import Experiment
 from tests.support.waiting import wait_for
 from vidcls.cli import app
 from vidcls.spec.load import load_spec
-from vidcls.sweep.folder import SweepFolder
+from vidcls.sweep.storage.folder import SweepFolder
 
 pytestmark = pytest.mark.long
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from tests.support.sweeps import Search, work
 from tests.support.training import Experiment
 from vidcls.cli import app
-from vidcls.sweep.messages import Order, Outcome
+from vidcls.sweep.worker.messages import TrialOutcome, TrialRequest
 
 _NUM = 10
 
@@ -35,10 +35,10 @@ def search(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> Search:
     return Search(experiment)
 
 
-def refused_trial(order: Order, worker: Connection, alive: Connection) -> None:
+def refused_trial(order: TrialRequest, worker: Connection, alive: Connection) -> None:
     """The first function of a child that cannot train, for a reason with many words."""
     order.log_file.touch()
-    worker.send(Outcome("refused", "no such thing as " + "a very long reason, " * 20, {}))
+    worker.send(TrialOutcome("refused", "no such thing as " + "a very long reason, " * 20, {}))
     worker.close()
 
 

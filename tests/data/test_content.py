@@ -14,7 +14,7 @@ from tests.support.video import Frames, moving_square, write_clip
 from tests.support.videos import open_cpu, video
 from vidcls.data.checks.inspect import inspect
 from vidcls.data.decoding.decode import decode
-from vidcls.data.layouts.files import find_videos
+from vidcls.data.listing.files import find_videos
 from vidcls.data.manifest import Manifest, read_manifest
 from vidcls.data.scan import read_header
 from vidcls.errors import VidclsError

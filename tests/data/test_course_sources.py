@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from tests.data.test_fields import write_fields
+from tests.data.decoding.test_fields import write_fields
 from tests.support.roots import Clip, build
 from tests.support.training import Experiment, train_here
 from tests.support.videos import open_cpu
 from vidcls.data.manifest import Manifest, read_manifest
-from vidcls.evaluate.fuse import Plan, fuse
+from vidcls.evaluate.fuse import FusionPlan, fuse
 from vidcls.spec.sections import DataSection
 
 STREAMS = {"kind": "two_stream", "rgb": {"kind": "frame_average"}, "motion": {"kind": "early_fusion"}}
@@ -102,7 +102,7 @@ def test_from_runs_on_frames_and_on_flows_to_their_fusion(root: Path, experiment
         )
     ]  # fmt: skip
     assert [run.provenance()["decoders"] for run in runs] == [{"images": 12}, {"fields": 12}, {"pyav": 12}]
-    plan = Plan(runs=tuple(runs), checkpoint="best", split="val", how="equal")
+    plan = FusionPlan(runs=tuple(runs), checkpoint="best", split="val", how="equal")
     fusion = fuse(plan, folder=experiment.folder / "fused", say=print)
     assert fusion.unit == "groups"
     assert [metrics.num_videos for metrics in fusion.singles] == [6, 6, 6]

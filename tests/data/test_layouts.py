@@ -24,7 +24,7 @@ from tests.support.roots import (
     write_csv,
 )
 from vidcls.data.decoding.frame_folders import frame_files, natural_key
-from vidcls.data.layouts.files import find_videos
+from vidcls.data.listing.files import find_videos
 from vidcls.data.manifest import Manifest, read_manifest
 from vidcls.errors import UserError
 from vidcls.spec.sections import DataSection

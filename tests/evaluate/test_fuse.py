@@ -11,9 +11,9 @@ import pytest
 from tests.support.scored import make_run, store_logits
 from vidcls.data.manifest import load_manifest
 from vidcls.errors import UserError, VidclsError
-from vidcls.evaluate.fuse import FusedSplit, Fusion, How, Plan, fuse
+from vidcls.evaluate.fuse import FusedSplit, Fusion, FusionPlan, How, fuse
 from vidcls.evaluate.ledger import Ledger
-from vidcls.evaluate.pool import cross_fitted, pooled
+from vidcls.evaluate.logit_pool import cross_fitted, pooled
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.runs import Run
 from vidcls.spec.sections import DataSection
@@ -26,8 +26,10 @@ HALVES = (
 )
 
 
-def plan(*runs: Run, how: How = "equal", split: FusedSplit = "val", given: tuple[float, ...] = ()) -> Plan:
-    return Plan(runs=runs, checkpoint="best", split=split, how=how, given=given)
+def plan(
+    *runs: Run, how: How = "equal", split: FusedSplit = "val", given: tuple[float, ...] = ()
+) -> FusionPlan:
+    return FusionPlan(runs=runs, checkpoint="best", split=split, how=how, given=given)
 
 
 def stored(fusion: Fusion, split: str = "val") -> tuple[np.ndarray, dict[str, object]]:

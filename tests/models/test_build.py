@@ -16,13 +16,13 @@ from torch.overrides import TorchFunctionMode
 
 from vidcls.errors import UserError
 from vidcls.models.backbones import backbone_2d, backbone_3d
+from vidcls.models.backbones.bf16_conv3d_fix import pad_short_clips
 from vidcls.models.backbones.lite import LITE, is_installed
 from vidcls.models.backbones.names import names_2d, names_3d
+from vidcls.models.backbones.shapes import output_shape
 from vidcls.models.backbones.video3d import FIXED_CLIPS
 from vidcls.models.build import build
-from vidcls.models.late_fusion import MapPool
-from vidcls.models.shapes import output_shape
-from vidcls.models.short_time import pad_short_clips
+from vidcls.models.kinds.late_fusion import MapPool
 from vidcls.spec.model import ModelSection
 from vidcls.spec.sections import Clip
 

@@ -12,17 +12,17 @@ from pydantic import TypeAdapter, ValidationError
 from torch import nn
 from typer.testing import CliRunner
 
+from vidcls.campaign.memory import footprint
 from vidcls.cli.main import app
 from vidcls.errors import UserError
 from vidcls.models.build import build
 from vidcls.models.describe import describe
 from vidcls.models.freezing import is_frozen
-from vidcls.models.video_model import VideoModel
+from vidcls.models.kinds.base import VideoModel
 from vidcls.spec.experiment import Spec
 from vidcls.spec.model import ModelSection
 from vidcls.spec.optim import AdamWSection
 from vidcls.spec.sections import Clip
-from vidcls.train.memory import footprint
 from vidcls.train.optim import build_optimizer
 
 CLIP = Clip(frames=4, size=(32, 32))

@@ -11,10 +11,10 @@ import threading
 from collections import Counter
 from typing import Any
 
-from tests.support.shelf import Grant, KilledError, NetworkShelf, Server
+from tests.support.storage import Grant, KilledError, NetworkStorage, Server
 from tests.support.waiting import PATIENCE_S
-from vidcls.sweep.trials import FINAL, Lease, Trial, Trials
-from vidcls.sweep.workers import Watch, Worker
+from vidcls.sweep.storage.trials import FINAL, Lease, Trial, Trials
+from vidcls.sweep.storage.worker_heartbeat import LivenessMonitor, Worker
 
 EPOCHS = 3
 NEXT_RUNG = {1: 2, 2: None}
@@ -33,7 +33,7 @@ class World:
 
     def __init__(self) -> None:
         self.server = Server()
-        self.truth = Trials(NetworkShelf(self.server), max_strikes=MAX_STRIKES)
+        self.truth = Trials(NetworkStorage(self.server), max_strikes=MAX_STRIKES)
         self.actors: list[Actor] = []
         self.checkpoints: Counter[int] = Counter()
         self.published: Counter[int] = Counter()
@@ -61,10 +61,10 @@ class Actor(threading.Thread):
         if not calm:
             self.troubles += ["crashed", "crashed", "released", "refused"] * self.random.choice([0, 1, 5])
         origin = self.random.uniform(-1e6, 1e6)
-        self.worker = Worker(NetworkShelf(world.server), num_gpus=1, clock=self._clock(origin))
-        shelf = NetworkShelf(world.server, self._gate)
-        self.trials = Trials(shelf, max_strikes=MAX_STRIKES)
-        self.watch = Watch(shelf, lease_s=LEASE_S, clock=self._clock(origin))
+        self.worker = Worker(NetworkStorage(world.server), num_gpus=1, clock=self._clock(origin))
+        storage = NetworkStorage(world.server, self._gate)
+        self.trials = Trials(storage, max_strikes=MAX_STRIKES)
+        self.liveness = LivenessMonitor(storage, lease_s=LEASE_S, clock=self._clock(origin))
         self.alive, self.suspended, self.silenced, self.leaving = True, False, False, False
         self.error: BaseException | None = None
         self.grant = Grant()
@@ -115,7 +115,7 @@ class Actor(threading.Thread):
         check_view(trials, self.world.truth.refresh())
         for trial in trials:
             lease = trial.lease
-            if lease and lease.worker != self.worker.id and self.watch.is_dead(lease.worker):
+            if lease and lease.worker != self.worker.id and self.liveness.is_dead(lease.worker):
                 self.trials.expire(trial, by=self.worker.id, epoch=self.world.checkpoints[trial.number])
         return trials
 

@@ -17,11 +17,11 @@ from tests.support.slurm import Slurm
 from tests.support.waiting import wait_for
 from vidcls.launch.job import Task
 from vidcls.launch.queue import open_queue
-from vidcls.sweep.file import load_sweep
-from vidcls.sweep.folder import SweepFolder
-from vidcls.sweep.jobs import ask_queues
-from vidcls.sweep.trials import FINAL, Trial
-from vidcls.sweep.workers import Report, Workers
+from vidcls.sweep.config.file import load_sweep
+from vidcls.sweep.storage.folder import SweepFolder
+from vidcls.sweep.storage.jobs import ask_queues
+from vidcls.sweep.storage.trials import FINAL, Trial
+from vidcls.sweep.storage.worker_heartbeat import Report, Workers
 
 _NODES = ("node1", "node2")
 _UP = ("idle", "mixed", "allocated", "completing")
@@ -42,7 +42,7 @@ class Chaos:
         self.slurm, self.folder, self.spare = slurm, folder, spare
         self.random = random.Random(seed)
         self._begun = time.monotonic()
-        self._trials, self._workers = folder.trials(), Workers(folder.shelf)
+        self._trials, self._workers = folder.trials(), Workers(folder.storage)
         self._lease_s = folder.options().lease_s
         self._run_cap = load_sweep(folder.sweep_file).run_cap or 0
         self.faults: dict[str, Callable[[], str | None]] = {

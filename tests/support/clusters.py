@@ -13,7 +13,7 @@ import yaml
 from tests.support.waiting import wait_for
 from vidcls.launch.profile import AnyProfile
 from vidcls.spec.show import plain
-from vidcls.sweep.folder import SweepFolder
+from vidcls.sweep.storage.folder import SweepFolder
 
 
 def vidcls(*words: object) -> subprocess.CompletedProcess[str]:

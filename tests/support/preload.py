@@ -7,7 +7,7 @@ import sklearn.metrics
 import torch._dynamo
 
 import tests.support.training
-import vidcls.sweep.child
-import vidcls.train.start
+import vidcls.sweep.worker.child
+import vidcls.train.run_training
 
 __all__ = ["matplotlib", "sklearn", "tests", "torch", "vidcls"]

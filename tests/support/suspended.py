@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from vidcls.clock import Clock
+from vidcls.locking.clock import Clock
 
 _CHANGES = {"write", "replace", "rename", "link", "unlink", "utime", "mkdir", "fsync", "open", "truncate"}
 _WRITERS = {"files.py", "lock.py", "jsonl.py", "runs.py", "session.py", "checkpoint.py"}

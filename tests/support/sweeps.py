@@ -15,14 +15,15 @@ import yaml
 from tests.support.training import Experiment, started_warm, train_here
 from vidcls.launch.profile import AnyProfile, LocalProfile
 from vidcls.runs import Run
-from vidcls.sweep.file import load_sweep
-from vidcls.sweep.folder import SweepFolder, SweepOptions
+from vidcls.sweep.config.file import load_sweep
 from vidcls.sweep.launch import freeze
-from vidcls.sweep.messages import enter
-from vidcls.sweep.plan import Plan, plan_launch
-from vidcls.sweep.slot import ChildMain, Crew
-from vidcls.sweep.trials import Trial
-from vidcls.sweep.worker import Leaving, SweepWorker, place_of
+from vidcls.sweep.plan import LaunchPlan, plan_launch
+from vidcls.sweep.storage.folder import SweepFolder, SweepOptions
+from vidcls.sweep.storage.trials import Trial
+from vidcls.sweep.worker.allocation import allocation_of
+from vidcls.sweep.worker.messages import enter
+from vidcls.sweep.worker.trial_process import ChildMain, TrialLauncher
+from vidcls.sweep.worker.worker import SweepWorker, WorkerExit
 
 GRID = {"optim.lr": {"values": [0.001, 0.003]}, "model.dropout": {"values": [0.0, 0.2]}}
 
@@ -64,7 +65,7 @@ class Search:
         num_workers: int | None = 1,
         overrides: Sequence[str] = (),
         **options: Any,
-    ) -> Plan:
+    ) -> LaunchPlan:
         """A checked launch."""
         return plan_launch(
             load_sweep(file),
@@ -81,11 +82,11 @@ class Search:
         return plan.folder
 
 
-def work(folder: SweepFolder, main: ChildMain = enter) -> Leaving:
+def work(folder: SweepFolder, main: ChildMain = enter) -> WorkerExit:
     """Be a worker, in this process, until there is nothing to do. Its trials have torch imported already."""
-    place = place_of(num_gpus=0, num_cpus=1, device="cpu", per_gpu=folder.options().per_gpu)
+    allocation = allocation_of(num_gpus=0, num_cpus=1, device="cpu", per_gpu=folder.options().per_gpu)
     with started_warm():
-        return SweepWorker(folder, place, crew=Crew(main)).run()
+        return SweepWorker(folder, allocation, launcher=TrialLauncher(main)).run()
 
 
 def start_worker(folder: SweepFolder, **env: str) -> subprocess.Popen[bytes]:

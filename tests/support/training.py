@@ -93,7 +93,7 @@ class QuietDisplay:
 def train_here(spec: Path, display: QuietDisplay | None = None, **options: Any) -> Run:
     """Train in this process."""
     from vidcls.spec.load import load_spec
-    from vidcls.train.start import Options, train
+    from vidcls.train.run_training import Options, train
 
     return train(load_spec(spec), options=Options(**options), display=display or QuietDisplay()).run
 

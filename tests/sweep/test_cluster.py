@@ -14,9 +14,9 @@ from tests.support.slurm import Slurm
 from tests.support.sweeps import Search, ended, run_of, undisturbed
 from tests.support.training import Experiment, assert_same
 from tests.support.waiting import wait_for
-from vidcls.sweep.folder import SweepFolder
-from vidcls.sweep.trials import Trial
-from vidcls.sweep.workers import Workers
+from vidcls.sweep.storage.folder import SweepFolder
+from vidcls.sweep.storage.trials import Trial
+from vidcls.sweep.storage.worker_heartbeat import Workers
 
 LR = {"distribution": "log_uniform_values", "min": 1e-4, "max": 1e-2}
 SEARCHES: dict[str, Mapping[str, Any]] = {
@@ -63,7 +63,7 @@ def test_sweeps_are_arrays_of_a_real_slurm(search: Search, slurm: Slurm) -> None
         trials = folder.trials().refresh()
         assert [trial.token for trial in trials] == [1] * sum(status["counts"].values())
         assert_undisturbed(search, folder, trials, method)
-    seen = Workers(folders["grid"].shelf).refresh()
+    seen = Workers(folders["grid"].storage).refresh()
     assert {report.job for report in seen} <= {f"{job}_0", f"{job}_1"}
     again = vidcls("sweep", "resume", folders["grid"].path)
     assert again.returncode == 0, again.stderr
@@ -81,7 +81,7 @@ def test_a_sweep_outlives_the_time_limits_of_lsf(search: Search, lsf: Lsf) -> No
     trials = folder.trials().refresh()
     assert any(trial.token > 1 for trial in trials)
     kinds = [
-        folder.shelf.read(f"trials/{t.number:05d}/end-{n:03d}.json")
+        folder.storage.read(f"trials/{t.number:05d}/end-{n:03d}.json")
         for t in trials
         for n in range(1, t.token)
     ]

@@ -18,7 +18,7 @@ from tests.support.sweeps import Search
 from tests.support.training import Experiment
 from vidcls.cli import app
 from vidcls.launch.frozen import package_path
-from vidcls.sweep.folder import SweepFolder
+from vidcls.sweep.storage.folder import SweepFolder
 
 VIDCLS = str(Path(sys.executable).with_name("vidcls"))
 

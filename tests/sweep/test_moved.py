@@ -20,7 +20,7 @@ from tests.support.waiting import wait_for
 from vidcls.cli import app
 from vidcls.errors import ExitCode, VidclsError
 from vidcls.sweep.clean import clean as clean_sweep
-from vidcls.sweep.folder import SweepFolder
+from vidcls.sweep.storage.folder import SweepFolder
 
 pytestmark = pytest.mark.long
 

@@ -163,7 +163,7 @@ from wandb.agents import pyagent
 from vidcls.errors import VidclsError
 from vidcls.spec.load import load_spec
 from vidcls.sweep.wandb import point_overrides
-from vidcls.train.start import Options, train
+from vidcls.train.run_training import Options, train
 from tests.support.training import QuietDisplay
 
 pyagent.Agent.HEARTBEAT_SLEEP_SECONDS = 0.2

@@ -13,7 +13,7 @@ from vidcls.errors import UserError
 from vidcls.spec.explain import SpecError
 from vidcls.spec.load import load_spec
 from vidcls.spec.sections import TrackingSection
-from vidcls.sweep.file import load_sweep
+from vidcls.sweep.config.file import load_sweep
 from vidcls.tracking import wandb as tracking
 from vidcls.tracking.mode import choose_mode
 from vidcls.tracking.tracker import NullTracker

@@ -19,10 +19,10 @@ from tests.support.waiting import PATIENCE_S
 from tests.support.wandb_records import ServerRun
 from tests.support.wandb_state import WandbServer
 from vidcls.cli import app
-from vidcls.data.leaks.state import LeakState
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.predictions import Predictions
-from vidcls.run_shapes import State, Status
+from vidcls.leaks.state import LeakState
+from vidcls.run_shapes import RunState, Status
 from vidcls.runs import Run
 from vidcls.spec.load import load_spec
 from vidcls.tracking import sync
@@ -54,7 +54,7 @@ def make_run(experiment: Experiment, name: str = "a", *, num_rows: int = NUM_ROW
     for row in rows(num_rows):
         file.append(row)
     file.close()
-    state: State = "finished" if num_rows == NUM_ROWS else "interrupted"
+    state: RunState = "finished" if num_rows == NUM_ROWS else "interrupted"
     run.write_status(Status(state, num_rows, NUM_ROWS, metrics={"val/top1": 0.5}))
     if state == "finished":
         run.checkpoint_file("best").parent.mkdir(exist_ok=True)

@@ -13,8 +13,8 @@ import pytest
 from tests.support.suspended import content_of, stand_still_before
 from tests.support.training import Child, Experiment, assert_same, train_child, train_here
 from tests.support.waiting import wait_for
-from vidcls import lock
 from vidcls.errors import LockLostError
+from vidcls.locking import lock
 from vidcls.runs import find_runs
 
 pytestmark = pytest.mark.long

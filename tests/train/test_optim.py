@@ -13,14 +13,14 @@ from torch import nn
 from tests.support.training import Experiment, assert_same, rows, train_child, train_here
 from vidcls.errors import UserError
 from vidcls.models.build import build
+from vidcls.models.kinds.base import BackboneModel, VideoModel
 from vidcls.models.stages import stages_of
-from vidcls.models.video_model import BackboneModel, VideoModel
 from vidcls.spec.load import load_spec
 from vidcls.spec.model import ModelSection
 from vidcls.spec.optim import AdamWSection, SGDSection
 from vidcls.spec.sections import Clip
 from vidcls.train.optim import build_optimizer, set_learning_rate
-from vidcls.train.thawing import Thawing
+from vidcls.train.unfreezing import Unfreezing
 
 STEPS_PER_EPOCH = 5
 CLIP = Clip(frames=4, size=(32, 32))
@@ -77,11 +77,11 @@ def test_every_parameter_that_trains_is_in_one_group_and_norms_do_not_decay() ->
 
 def test_stages_thaw_from_the_top_as_a_function_of_the_epoch() -> None:
     model = make(kind="cnn3d")
-    thawing = Thawing(model, every=2)
+    unfreezing = Unfreezing(model, every=2)
     body = leaf_of(model).backbone.get_submodule("body")
     seen = []
     for epoch in [0, 1, 2, 3, 4, 5, 6, 7, 3]:
-        thawing.enter(epoch)
+        unfreezing.enter(epoch)
         model.train()
         trains = ["".join("x" if part.training else "-" for part in list(body.children())[:3])]
         trains += [
@@ -90,25 +90,25 @@ def test_stages_thaw_from_the_top_as_a_function_of_the_epoch() -> None:
         assert trains[0] == trains[1]
         seen.append(trains[0])
     assert seen == ["---", "---", "--x", "--x", "-xx", "-xx", "xxx", "xxx", "--x"]
-    assert thawing.never(7) == []
-    assert thawing.never(6) == ["body.0"]
-    assert thawing.never(4) == ["body.1", "body.0"]
+    assert unfreezing.never(7) == []
+    assert unfreezing.never(6) == ["body.0"]
+    assert unfreezing.never(4) == ["body.1", "body.0"]
 
 
 def test_what_is_frozen_by_name_never_thaws_and_takes_no_turn() -> None:
     model = make(kind="cnn3d", freeze=["backbone.body.2"])
-    Thawing(model, every=1).enter(1)
+    Unfreezing(model, every=1).enter(1)
     weights = [leaf_of(model).get_parameter(f"backbone.body.{k}.0.weight").requires_grad for k in range(3)]
     assert weights == [False, True, False]
     with pytest.raises(UserError, match="no effect"):
-        Thawing(make(kind="cnn3d", freeze=["backbone"]), every=1)
+        Unfreezing(make(kind="cnn3d", freeze=["backbone"]), every=1)
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
         (["train.unfreeze_every=1"], "set model.weights"),
-        (["train.unfreeze_every=3", "model.weights=default"], "nothing would thaw"),
+        (["train.unfreeze_every=3", "model.weights=default"], "nothing would unfreeze"),
         (["optim.layer_decay=0"], "greater than 0"),
     ],
 )
@@ -118,7 +118,7 @@ def test_refuses_what_would_do_nothing(experiment: Experiment, settings: list[st
 
 
 def test_a_training_that_thaws_resumes_to_the_bit(experiment: Experiment) -> None:
-    """Killed before and after the first thaw."""
+    """Killed before and after the first unfreeze."""
     start = train_here(experiment.spec(runs="start", seed=1, train__epochs=1)).checkpoint_file("best")
     experiment.settings = {
         "model": {"kind": "cnn3d", "dropout": 0.2, "weights": str(start)},
@@ -133,7 +133,7 @@ def test_a_training_that_thaws_resumes_to_the_bit(experiment: Experiment) -> Non
     assert_same(experiment.run("alone"), experiment.run("killed"))
     last = torch.load(experiment.run("alone").checkpoint_file("last"), weights_only=True)["model"]
     begun = torch.load(start, weights_only=True)["model"]
-    # Two of three stages thawed in three epochs.
+    # Two of three stages unfrozen in three epochs.
     same = [torch.equal(last[key], begun[key]) for key in begun if key.startswith("backbone.body.0")]
     assert all(same)
     assert not torch.equal(last["backbone.body.1.0.weight"], begun["backbone.body.1.0.weight"])

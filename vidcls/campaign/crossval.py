@@ -16,15 +16,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vidcls.campaign.folds import Design, groups_of, place_of
+from vidcls.campaign.folds import FoldDesign, absolute_path, groups_of
 from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.errors import VidclsError
-from vidcls.evaluate.pool import Interval, holm, mean_interval
+from vidcls.evaluate.logit_pool import Interval, holm, mean_interval
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.runs import Run
 from vidcls.spec.experiment import Spec
+from vidcls.train.run_training import Options, train
 from vidcls.train.session import Display
-from vidcls.train.start import Options, train
 
 Correct = NDArray[np.bool_]
 
@@ -55,7 +55,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Pair:
+class ComparedSpecs:
     """Two specs on the same videos.
 
     Attributes:
@@ -96,13 +96,13 @@ class CrossValidation:
         """Top-1 of a spec, with its 95 % interval over groups."""
         return self._over_groups(self.specs[number].correct.astype(float))
 
-    def pairs(self) -> list[Pair]:
+    def pairs(self) -> list[ComparedSpecs]:
         """All pairs of specs."""
         both = list(combinations(range(len(self.specs)), 2))
         gained = [self.specs[b].correct.astype(float) - self.specs[a].correct for a, b in both]
         found = [self._over_groups(each) for each in gained]
         adjusted = holm([each.p_value for each in found])
-        return [Pair(a, b, each, p) for (a, b), each, p in zip(both, found, adjusted, strict=True)]
+        return [ComparedSpecs(a, b, each, p) for (a, b), each, p in zip(both, found, adjusted, strict=True)]
 
     def _over_groups(self, values: NDArray[np.float64]) -> Interval:
         found = mean_interval(values.mean(axis=0), self.groups)
@@ -111,7 +111,7 @@ class CrossValidation:
 
 
 def cross_validate(
-    planned: Design,
+    planned: FoldDesign,
     *,
     options: Options,
     display: Callable[[], AbstractContextManager[Display]],
@@ -175,7 +175,7 @@ def _read_by_all(
 def _reread(spec: Spec) -> Mapping[str, Path]:
     """The file of each video of a fold, by the id that the table gives it there."""
     manifest = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
-    return {video.id: place_of(video) for video in manifest.videos}
+    return {video.id: absolute_path(video) for video in manifest.videos}
 
 
 def _right(run: Run, files: Mapping[str, Path]) -> Mapping[Path, bool]:

@@ -12,18 +12,18 @@ from typing import Literal
 import numpy as np
 import yaml
 
+from vidcls.data.batches.augment import flip_map
 from vidcls.data.decoding.frame_folders import look_into
-from vidcls.data.leaks.state import LeakState
 from vidcls.data.scan import Scan
-from vidcls.data.views import flip_map
 from vidcls.errors import UserError
-from vidcls.evaluate.leaks import audit_command, leak_warning
-from vidcls.models.weights import resolve, weights_dir_of
+from vidcls.leaks.run_state import audit_command, leak_warning
+from vidcls.leaks.state import LeakState
+from vidcls.models.weights.catalogue import resolve, weights_dir_of
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import load_spec
 from vidcls.spec.sections import SPLITS
 
-Recipe = Literal["few_videos", "few_videos_finetune"]
+RecipeName = Literal["few_videos", "few_videos_finetune"]
 _MAX_SHORT = 0.05
 """Share of the videos that may be too short for the clip, so that their frames are repeated."""
 _STEPS_EACH_EPOCH = 4
@@ -47,7 +47,7 @@ class FirstExperiment:
 
 
 def first_experiment(
-    scan: Scan, *, name: str, recipe: Recipe, shipped: Path, leaks: LeakState, store_dir: Path
+    scan: Scan, *, name: str, recipe: RecipeName, shipped: Path, leaks: LeakState, store_dir: Path
 ) -> FirstExperiment:
     """Make an experiment of a recipe that runs on the data as it is.
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vidcls.data.leaks.split import group_folds
 from vidcls.data.manifest import Manifest, Video, load_manifest
 from vidcls.errors import UserError
+from vidcls.leaks.split import group_folds
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import LoadedSpec, load_spec
 
@@ -47,7 +47,7 @@ class Fold:
 
 
 @dataclass(frozen=True)
-class Design:
+class FoldDesign:
     """Which trainings a cross-validation comes to.
 
     Attributes:
@@ -67,7 +67,7 @@ class Design:
 
 def design(
     files: Sequence[Path], overrides: Sequence[str], *, num_folds: int, fold_seeds: Sequence[int]
-) -> Design:
+) -> FoldDesign:
     """Draw the folds and write their tables.
 
     Args:
@@ -93,7 +93,7 @@ def design(
                 source = f"data.source={spec.data.table_source}"
                 own = (f"data.root={table}", source, f"name={spec.name}-cv", *_PLAIN_DATA)
                 trainings.append(Fold(number, fold_seed, fold, file, (*overrides, *own)))
-    return Design(specs, manifest, num_folds, tuple(fold_seeds), tuple(trainings))
+    return FoldDesign(specs, manifest, num_folds, tuple(fold_seeds), tuple(trainings))
 
 
 def groups_of(manifest: Manifest) -> list[str]:
@@ -113,7 +113,7 @@ def _pool(specs: Sequence[Spec]) -> Manifest:
                 hint="data.root=FOLDER, after the specs, gives all of them the same",
             )
     refuse_unknown_groups(manifests[0].root, pools[0])
-    videos = (replace(video, path=place_of(video)) for video in pools[0])
+    videos = (replace(video, path=absolute_path(video)) for video in pools[0])
     return replace(manifests[0], videos=tuple(sorted(videos, key=lambda video: video.id)))
 
 
@@ -132,7 +132,7 @@ def refuse_unknown_groups(root: Path, videos: Sequence[Video]) -> None:
         )
 
 
-def place_of(video: Video) -> Path:
+def absolute_path(video: Video) -> Path:
     """Where a video lies, whatever links led there; a video that is itself a link keeps its own name."""
     return video.path.parent.resolve() / video.path.name
 

@@ -20,21 +20,21 @@ from pathlib import Path
 from scipy import stats
 
 from vidcls.campaign.folds import refuse_unknown_groups
-from vidcls.data.leaks.split import group_split
 from vidcls.data.manifest import Manifest, Video, load_manifest
 from vidcls.errors import UserError, VidclsError
+from vidcls.leaks.split import group_split
 from vidcls.runs import Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import LoadedSpec, load_spec
 from vidcls.spec.sections import Split
+from vidcls.train.run_training import Options, train
 from vidcls.train.session import Display
-from vidcls.train.start import Options, train
 
 _LEVEL = 0.95
 
 
 @dataclass(frozen=True)
-class Pair:
+class SeedPair:
     """One seed on both splits.
 
     Attributes:
@@ -70,7 +70,7 @@ class Inflation:
         is_own_split: Whether the leaky split is that of the data.
     """
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[SeedPair, ...]
     share: float
     low: float
     high: float
@@ -83,7 +83,7 @@ class Inflation:
 
 
 @dataclass(frozen=True)
-class Design:
+class LeakDesign:
     """Which trainings a measurement comes to.
 
     Attributes:
@@ -101,7 +101,7 @@ class Design:
 
 def design(
     path: Path, overrides: Sequence[str], *, seeds: Sequence[int], data_file: Path | None = None
-) -> Design:
+) -> LeakDesign:
     """Draw the splits and write their tables.
 
     Args:
@@ -136,11 +136,11 @@ def design(
         seed: (training("leaky", both.leaky, seed), training("clean", both.clean, seed))
         for seed, both in arms.items()
     }
-    return Design(spec, arms, pairs, is_own_split=leaking_share(manifest) > 0)
+    return LeakDesign(spec, arms, pairs, is_own_split=leaking_share(manifest) > 0)
 
 
 def measure_leak(
-    planned: Design,
+    planned: LeakDesign,
     *,
     options: Options,
     display: Callable[[], AbstractContextManager[Display]],
@@ -159,7 +159,7 @@ def measure_leak(
     Raises:
         VidclsError: As training does.
     """
-    pairs: list[Pair] = []
+    pairs: list[SeedPair] = []
     for seed, both in planned.pairs.items():
         tops: list[float] = []
         runs: list[Run] = []
@@ -174,7 +174,7 @@ def measure_leak(
             tops.append(status.metrics["val/top1"])
             runs.append(run)
         _refuse_other_code(runs, options)
-        pairs.append(Pair(seed, tops[0], tops[1], (runs[0].folder, runs[1].folder)))
+        pairs.append(SeedPair(seed, tops[0], tops[1], (runs[0].folder, runs[1].folder)))
     low, high = interval([pair.leaky - pair.clean for pair in pairs])
     share = statistics.fmean(leaking_share(both.leaky) for both in planned.arms.values())
     return Inflation(tuple(pairs), share, low, high, is_own_split=planned.is_own_split)
@@ -239,9 +239,9 @@ def _at_random(videos: Sequence[Video], sizes: Counter[tuple[int, Split]], seed:
     for video in sorted(videos, key=lambda video: _draw(video, seed)):
         by_label[video.label].append(video)
     return [
-        replace(video, split="val" if place < sizes[label, "val"] else "train")
+        replace(video, split="val" if index < sizes[label, "val"] else "train")
         for label, members in by_label.items()
-        for place, video in enumerate(members)
+        for index, video in enumerate(members)
     ]
 
 

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import torch
 
+from vidcls.checkpoints import read_checkpoint
 from vidcls.data.demo import Amount, make_demo_of
 from vidcls.errors import VidclsError
-from vidcls.evaluate.restore import read_checkpoint
 from vidcls.files import write_text
 from vidcls.runs import Run, find_runs
 from vidcls.sockets import use_short_socket_paths
 from vidcls.spec.load import load_spec
 from vidcls.spec.show import yaml_text
 from vidcls.tracking.jsonl import read_rows
-from vidcls.train.loop import Loop, Metrics
+from vidcls.train.loop import Loop, MetricValues
 
 NUM_STEPS = 20
 """Steps of each training, as two epochs of ten."""
@@ -65,7 +65,7 @@ def selftest(*, say: Callable[[str], None]) -> list[Result]:
     # A child with torch imported and nothing computed starts in milliseconds and can be killed at will.
     use_short_socket_paths()
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["vidcls.train.start"])
+    context.set_forkserver_preload(["vidcls.train.run_training"])
     with tempfile.TemporaryDirectory(prefix="vidcls-doctor-") as name:
         folder = Path(name)
         # 80 training clips: ten batches an epoch.
@@ -108,7 +108,7 @@ def _run(context: ForkServerContext, name: str, folder: Path, *, runs_dir: Path,
 
 
 def _train(name: str, folder: Path, runs_dir: Path) -> None:
-    from vidcls.train.start import Options, train
+    from vidcls.train.run_training import Options, train
 
     loaded = load_spec(_write_spec(name, folder, runs_dir))
     train(loaded, options=Options(), display=_Silent())
@@ -153,5 +153,5 @@ class _Silent:
     def step(self, loop: Loop) -> None:
         """Nothing."""
 
-    def epoch(self, loop: Loop, row: Metrics, *, is_best: bool) -> None:
+    def epoch(self, loop: Loop, row: MetricValues, *, is_best: bool) -> None:
         """Nothing."""

@@ -16,7 +16,7 @@ from vidcls.errors import UserError
 from vidcls.text import printable_lines
 
 if TYPE_CHECKING:
-    from vidcls.cli.screen import Screen
+    from vidcls.cli.output.screen import Screen
     from vidcls.spec.load import LoadedSpec
 
 SpecArgs = Annotated[
@@ -64,13 +64,13 @@ def refuse_missing_data(loaded: LoadedSpec) -> None:
     """
     from vidcls.data.layouts import refuse_missing_root
 
-    with loaded.placed():
+    with loaded.error_context():
         refuse_missing_root(Path(loaded.spec.data.root))
 
 
 def console(*, stderr: bool = False) -> Screen:
     """Where tables and styled text are shown."""
-    from vidcls.cli.screen import Screen
+    from vidcls.cli.output.screen import Screen
 
     return Screen(stderr=stderr)
 

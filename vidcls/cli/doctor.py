@@ -22,7 +22,7 @@ _PACKAGES = ("vidcls", "torch", "torchvision", "av", "decord", "numpy", "pydanti
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One line of the diagnosis."""
 
     what: str
@@ -49,7 +49,7 @@ def doctor(
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
-        from vidcls.cli.screen import Table, styled
+        from vidcls.cli.output.screen import Table, styled
 
         table = Table("", "found", "what that means", box=None)
         colour = {"ok": "green", "note": "yellow", "problem": "red"}
@@ -60,32 +60,32 @@ def doctor(
         raise typer.Exit(int(ExitCode.FAILED))
 
 
-def _versions() -> Iterator[Finding]:
-    yield Finding("python", "ok", sys.version.split()[0])
+def _versions() -> Iterator[Diagnosis]:
+    yield Diagnosis("python", "ok", sys.version.split()[0])
     for name in _PACKAGES:
         try:
-            yield Finding(name, "ok", importlib.metadata.version(name))
+            yield Diagnosis(name, "ok", importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
             if name == "decord":
-                yield Finding(
+                yield Diagnosis(
                     name, "note", "not installed", "PyAV decodes everything: as exact, about as fast"
                 )
             else:
-                yield Finding(name, "problem", "not installed", f"nothing works; pip install {name}")
+                yield Diagnosis(name, "problem", "not installed", f"nothing works; pip install {name}")
 
 
-def _decoders() -> Iterator[Finding]:
+def _decoders() -> Iterator[Diagnosis]:
     import av
 
     have = set(av.codecs_available)
     missing = [name for name in ("h264", "hevc", "mpeg4", "vp9", "av1", "mjpeg") if name not in have]
     if missing:
-        yield Finding("codecs", "note", f"without {', '.join(missing)}", "such videos cannot be read")
+        yield Diagnosis("codecs", "note", f"without {', '.join(missing)}", "such videos cannot be read")
     else:
-        yield Finding("codecs", "ok", "H.264, HEVC, MPEG-4, VP9, AV1, MJPEG")
+        yield Diagnosis("codecs", "ok", "H.264, HEVC, MPEG-4, VP9, AV1, MJPEG")
 
 
-def _compute() -> Iterator[Finding]:
+def _compute() -> Iterator[Diagnosis]:
     import torch
 
     from vidcls.data.decoding.workers import usable_cores
@@ -97,7 +97,7 @@ def _compute() -> Iterator[Finding]:
     if device.type == "cuda":
         free, total = torch.cuda.mem_get_info()
         found = f"{torch.cuda.get_device_name()}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free"
-        yield Finding("gpu", "ok", found)
+        yield Diagnosis("gpu", "ok", found)
     else:
         built = torch.version.cuda
         why = (
@@ -105,80 +105,80 @@ def _compute() -> Iterator[Finding]:
             if built
             else "torch was built without CUDA"
         )
-        yield Finding("gpu", "note", why, "training runs on the CPU: fine for motion10, slow for real data")
+        yield Diagnosis("gpu", "note", why, "training runs on the CPU: fine for motion10, slow for real data")
     precision = resolve_precision(TrainSection(), device)
-    yield Finding("precision", "ok", f"auto is {precision} here")
-    yield Finding("cpu", "ok", f"{usable_cores()} cores usable of {os.cpu_count()}")
+    yield Diagnosis("precision", "ok", f"auto is {precision} here")
+    yield Diagnosis("cpu", "ok", f"{usable_cores()} cores usable of {os.cpu_count()}")
 
 
-def _tracking() -> Finding:
+def _tracking() -> Diagnosis:
     from vidcls.tracking.limits import INIT, SERVICE, limit_s, unreachable
     from vidcls.tracking.mode import choose_mode, load_settings
 
     try:
         mode = choose_mode("auto", warn=lambda _: None)
     except ImportError:
-        return Finding("w&b", "note", "not installed", "runs are recorded in metrics.jsonl only")
+        return Diagnosis("w&b", "note", "not installed", "runs are recorded in metrics.jsonl only")
     except UserError as error:
         cost = f"runs are recorded in metrics.jsonl only; {error.hint}"
-        return Finding("w&b", "problem", error.message, cost)
+        return Diagnosis("w&b", "problem", error.message, cost)
     if mode == "online":
         if reason := unreachable(load_settings().base_url):
             cost = "recorded offline; `vidcls sync` sends it from a machine with network"
-            return Finding("w&b", "note", f"credentials found, but {reason}", cost)
+            return Diagnosis("w&b", "note", f"credentials found, but {reason}", cost)
         patience = f"a busy machine has {limit_s(SERVICE):g} s to start the client and the server"
         patience += f" {limit_s(INIT):g} s to answer ({SERVICE} and {INIT} change that)"
-        return Finding("w&b", "ok", "credentials found: runs are tracked online", patience)
+        return Diagnosis("w&b", "ok", "credentials found: runs are tracked online", patience)
     cost = "recorded offline; `wandb login` or WANDB_API_KEY changes that, `vidcls sync` sends it later"
-    return Finding("w&b", "note", f"auto is {mode}", cost)
+    return Diagnosis("w&b", "note", f"auto is {mode}", cost)
 
 
-def _disk(folder: Path) -> Iterator[Finding]:
-    from vidcls.campaign.preflight.places import quota_left_bytes
+def _disk(folder: Path) -> Iterator[Diagnosis]:
+    from vidcls.campaign.preflight.environment import quota_left_bytes
 
     free, quota = shutil.disk_usage(folder.resolve()).free, quota_left_bytes(folder.resolve())
     left_gb, limit = (free / 1e9, "free") if quota is None or free < quota else (quota / 1e9, "of quota left")
     low = left_gb < _LOW_DISK_GB
     cost = "stores and checkpoints may not fit: set runs_dir and store_dir to scratch" if low else ""
-    yield Finding("disk", "note" if low else "ok", f"{left_gb:.0f} GB {limit} for {folder.resolve()}", cost)
+    yield Diagnosis("disk", "note" if low else "ok", f"{left_gb:.0f} GB {limit} for {folder.resolve()}", cost)
     home, scratch = Path.home(), next((os.environ[v] for v in ("SCRATCH", "WORK") if v in os.environ), None)
     if scratch and folder.resolve().is_relative_to(home):
         cost = f"home quotas fill up: set runs_dir and store_dir below {scratch}"
-        yield Finding("scratch", "note", f"{scratch} exists, and this folder is in the home folder", cost)
+        yield Diagnosis("scratch", "note", f"{scratch} exists, and this folder is in the home folder", cost)
 
 
-def _sockets() -> Finding:
+def _sockets() -> Diagnosis:
     from vidcls.sockets import socket_folder
 
     temporary = Path(tempfile.gettempdir())
     try:
         folder = socket_folder()
     except VidclsError as error:
-        return Finding("sockets", "problem", error.message, f"nothing can be decoded: {error.hint}")
+        return Diagnosis("sockets", "problem", error.message, f"nothing can be decoded: {error.hint}")
     if folder == temporary:
-        return Finding("sockets", "ok", f"in {folder}")
+        return Diagnosis("sockets", "ok", f"in {folder}")
     cost = f"TMPDIR={temporary} is too long for them; other temporary files stay there"
-    return Finding("sockets", "note", f"in {folder}", cost)
+    return Diagnosis("sockets", "note", f"in {folder}", cost)
 
 
-def _queues() -> Iterator[Finding]:
+def _queues() -> Iterator[Diagnosis]:
     found = [name for name, command in (("SLURM", "sbatch"), ("LSF", "bsub")) if shutil.which(command)]
     if found:
-        yield Finding("queue", "ok", ", ".join(found))
+        yield Diagnosis("queue", "ok", ", ".join(found))
     else:
-        yield Finding("queue", "note", "neither sbatch nor bsub", "trainings run on this machine only")
+        yield Diagnosis("queue", "note", "neither sbatch nor bsub", "trainings run on this machine only")
 
 
 def _try_training(as_json: bool) -> None:
     from vidcls.campaign.selftest import selftest
-    from vidcls.cli.display import open_display
+    from vidcls.cli.output.display import open_display
 
     with open_display() as display:
         results = selftest(say=display.say)
     if as_json:
         print_json([asdict(result) for result in results])
     else:
-        from vidcls.cli.screen import Table, styled
+        from vidcls.cli.output.screen import Table, styled
 
         table = Table("strategy", "device", "precision", "clips/s", "killed and resumed", box=None)
         for result in results:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vidcls.cli.check import NoCheck, refuse_errors, refuse_without_cluster, require_all
 from vidcls.cli.common import AsJson, console, echo, print_json, say
-from vidcls.cli.queued import Cluster, Queued, as_words, queue_command
+from vidcls.cli.queue.preflight import NoCheck, refuse_errors, refuse_without_cluster, require_all
+from vidcls.cli.queue.queued import Cluster, QueuedCommand, as_words, queue_command
 from vidcls.errors import ExitCode, UserError
 from vidcls.signals import Signals
 
 if TYPE_CHECKING:
     from vidcls.evaluate.compare import Comparison
     from vidcls.evaluate.metrics import Metrics
-    from vidcls.evaluate.stored import Asked, Scoring
+    from vidcls.evaluate.stored import AskedCheckpoints, Scoring
     from vidcls.launch.job import Job
     from vidcls.launch.profile import AnyProfile
     from vidcls.runs import Checkpoint, Run
@@ -106,7 +106,7 @@ def _queue(
     if runs:
         logs = _common_folder(runs) / "logs"
         code_in = queued_dir(runs[0].folder.parents[1])
-        job = Queued(words, name=f"evaluate {split}", log_dir=logs, cluster=cluster, code_in=code_in)
+        job = QueuedCommand(words, name=f"evaluate {split}", log_dir=logs, cluster=cluster, code_in=code_in)
         queue_command(job, dry_run=dry_run, as_json=as_json, check=check)
     elif as_json:
         print_json({"job": None, "log": None})
@@ -123,7 +123,7 @@ def _check(runs: list[Run], split: Split, profile: AnyProfile, job: Job) -> None
 
 
 def _plan(
-    folders: list[Path], split: Split, checkpoint: Asked, *, anew: bool
+    folders: list[Path], split: Split, checkpoint: AskedCheckpoints, *, anew: bool
 ) -> tuple[list[Scoring], dict[Run, str]]:
     """What is to be scored and what is stored; and why runs are left out. Before torch is loaded."""
     from vidcls.runs import open_runs
@@ -141,7 +141,7 @@ def _plan(
 
 def _score(plan: list[Scoring], split: Split, *, device: str | None) -> list[Scored]:
     """Score what is not stored; in the order of the plan."""
-    from vidcls.cli.display import open_display
+    from vidcls.cli.output.display import open_display
     from vidcls.evaluate.stored import show_again
 
     missing: dict[Run, list[Checkpoint]] = {}

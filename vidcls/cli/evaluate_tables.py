@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich import box
 
 from vidcls.cli.common import times
-from vidcls.cli.screen import Table
+from vidcls.cli.output.screen import Table
 
 if TYPE_CHECKING:
     from vidcls.evaluate.compare import Comparison

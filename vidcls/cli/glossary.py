@@ -49,7 +49,7 @@ def glossary(
     """Say what the words mean that messages and help texts use."""
     from difflib import get_close_matches
 
-    from vidcls.cli.screen import Table
+    from vidcls.cli.output.screen import Table
 
     words = WORDS
     if word is not None:

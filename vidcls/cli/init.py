@@ -12,7 +12,7 @@ from vidcls.cli.common import Force, echo, refuse_overwrite, say
 from vidcls.errors import UserError
 
 if TYPE_CHECKING:
-    from vidcls.campaign.first_experiment import FirstExperiment, Recipe
+    from vidcls.campaign.first_experiment import FirstExperiment, RecipeName
     from vidcls.data.scan import Scan
 
 _FOLDERS = ("experiments", "sweeps", "slurm")
@@ -112,8 +112,8 @@ def _name(data: Path) -> str:
     return f"{name}_videos" if (_shipped("experiments") / f"{name}.yaml").exists() else name
 
 
-def _make(data: Path, *, folder: Path, name: str, recipe: Literal["auto"] | Recipe) -> FirstExperiment:
-    from vidcls.data.leaks.state import leak_state
+def _make(data: Path, *, folder: Path, name: str, recipe: Literal["auto"] | RecipeName) -> FirstExperiment:
+    from vidcls.leaks.state import leak_state
 
     store_dir = folder / "store"
     scan = _look(data, store_dir)  # before torch is loaded
@@ -136,7 +136,7 @@ def _make(data: Path, *, folder: Path, name: str, recipe: Literal["auto"] | Reci
 
 
 def _look(data: Path, store_dir: Path) -> Scan:
-    from vidcls.cli.data import stages
+    from vidcls.cli.output.progress import stages
     from vidcls.data.scan import scan
     from vidcls.spec.sections import DataSection
 

@@ -155,25 +155,21 @@ def _main(
 
 def _register() -> None:
     from vidcls.cli import (
-        check,
-        crossval,
         data,
         doctor,
         evaluate,
-        fuse,
         glossary,
-        hpc,
         init,
-        leak,
         model,
         predict,
-        runs,
         spec,
         sweep,
         sync,
         train,
         weights,
     )
+    from vidcls.cli.queue import check, hpc
+    from vidcls.cli.study import crossval, fuse, leak, runs
 
     for command in (
         train.train,

@@ -9,7 +9,7 @@ import typer
 from vidcls.cli.common import AsJson, DataFile, SpecArgs, console, load_one, print_json
 
 if TYPE_CHECKING:
-    from vidcls.models.describe import ModelSummary, Stage
+    from vidcls.models.describe import FlowStep, ModelSummary
 
 app = typer.Typer(no_args_is_help=True, help="List backbones; show what a model is made of.")
 
@@ -27,7 +27,7 @@ def list_backbones(
     as_json: AsJson = False,
 ) -> None:
     """List the backbones that model.backbone takes, by the kinds of model that take them."""
-    from vidcls.cli.screen import styled
+    from vidcls.cli.output.screen import styled
     from vidcls.models.backbones.names import names_2d, names_3d
     from vidcls.models.backbones.timm2d import timm_names
     from vidcls.models.backbones.video3d import FIXED_CLIPS
@@ -68,7 +68,7 @@ def show(
     from vidcls.models.describe import describe
 
     spec = loaded.spec
-    with loaded.placed():
+    with loaded.error_context():
         summary = describe(spec.model, clip=spec.clip, num_classes=classes)
     if as_json:
         print_json(asdict(summary))
@@ -77,7 +77,7 @@ def show(
 
 
 def _print(summary: ModelSummary, *, layer_decay: float) -> None:
-    from vidcls.cli.screen import Table
+    from vidcls.cli.output.screen import Table
 
     # A column that says the same of every stage is left out.
     says_rate = layer_decay < 1 or summary.num_trainable < summary.num_params
@@ -93,7 +93,7 @@ def _print(summary: ModelSummary, *, layer_decay: float) -> None:
     out.print(f"{summary.gflops:.3g} GFLOPs forward for each clip (a multiply-add is two)")
 
 
-def _rate(stage: Stage, layer_decay: float) -> str:
+def _rate(stage: FlowStep, layer_decay: float) -> str:
     """The learning rate of a stage as a share of `optim.lr`."""
     if not stage.num_params:
         return ""

@@ -41,7 +41,7 @@ def predict(
             raise UserError(f"{path}: no such file or folder")
 
     import vidcls
-    from vidcls.cli.display import open_display
+    from vidcls.cli.output.display import open_display
 
     predictor = vidcls.load(run, checkpoint=checkpoint, device=device)
     with Signals() as signals, open_display() as display:
@@ -85,7 +85,7 @@ def _print_csv(predictions: list[Prediction], top: int) -> None:
 def _print_table(predictions: list[Prediction], top: int) -> None:
     from rich.table import Column
 
-    from vidcls.cli.screen import Table, styled
+    from vidcls.cli.output.screen import Table, styled
 
     table = Table(Column("video", overflow="fold"), "prediction", box=None)
     for prediction in predictions:

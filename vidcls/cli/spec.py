@@ -70,7 +70,7 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Show the settings in which two specs differ, defaults included."""
-    from vidcls.cli.screen import Table
+    from vidcls.cli.output.screen import Table
     from vidcls.runs import Run
     from vidcls.spec.load import load_spec
     from vidcls.spec.show import differences, plain

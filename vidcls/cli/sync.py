@@ -47,7 +47,7 @@ def sync(
 
 def _sync(run: Run) -> dict[str, Any]:
     from vidcls.errors import VidclsError
-    from vidcls.evaluate.leaks import leaks_of
+    from vidcls.leaks.run_state import leaks_of
     from vidcls.tracking.sync import upload
 
     row: dict[str, Any] = {"run": str(run.folder), "wandb": []}

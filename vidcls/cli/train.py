@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidcls.cli.check import NoCheck, look_before_queueing, refuse_without_cluster, require_all
 from vidcls.cli.common import AsJson, DataFile, SpecArgs, echo, load_one, print_json, refuse_missing_data
-from vidcls.cli.queued import Cluster, as_words, queue_command
-from vidcls.cli.queued_trainings import queued_training, refuse_other_data
+from vidcls.cli.queue.preflight import NoCheck, look_before_queueing, refuse_without_cluster, require_all
+from vidcls.cli.queue.queued import Cluster, as_words, queue_command
+from vidcls.cli.queue.trainings import queued_training, refuse_other_data
 
 if TYPE_CHECKING:
     from vidcls.launch.job import Job
     from vidcls.launch.profile import AnyProfile
     from vidcls.spec.load import LoadedSpec
+    from vidcls.train.run_training import TrainingOutcome
 
 
 def train(
@@ -59,10 +60,10 @@ def train(
     if fingerprint is not None:
         refuse_other_data(loaded, fingerprint)
 
-    from vidcls.cli.display import open_display
-    from vidcls.evaluate.leaks import leaks_of
-    from vidcls.train.dry_run import dry_run as try_once
-    from vidcls.train.start import Options, train
+    from vidcls.campaign.dry_run import dry_run as try_once
+    from vidcls.cli.output.display import open_display
+    from vidcls.leaks.run_state import leaks_of
+    from vidcls.train.run_training import Options, train
 
     options = Options(device=device, restart=restart, accept_code=accept_code)
     with open_display() as display:
@@ -71,9 +72,12 @@ def train(
                 echo(line)
             return
         outcome = train(loaded, options=options, display=display)
+    _show(outcome, leak_state=str(leaks_of(outcome.run)), as_json=as_json)
+
+
+def _show(outcome: TrainingOutcome, *, leak_state: str, as_json: bool) -> None:
     run, status = outcome.run, outcome.run.status()
     assert status is not None
-    leak_state = str(leaks_of(run))
     if as_json:
         said = {"run": str(run.folder), "best_epoch": status.best_epoch, "metrics": status.metrics}
         print_json({**said, "leak_state": leak_state})

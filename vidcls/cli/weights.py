@@ -11,7 +11,7 @@ from vidcls.cli.common import AsJson, console, echo, print_json, say, shown
 from vidcls.errors import ExitCode, UserError, VidclsError
 
 if TYPE_CHECKING:
-    from vidcls.models.weights import Weights
+    from vidcls.models.weights.catalogue import Weights
 
 app = typer.Typer(
     no_args_is_help=True, help="Bring pretrained weights to machines without internet; list them."
@@ -40,9 +40,9 @@ def fetch(
 
     Exit codes: 0 done, 2 if a name is unknown, 3 if only some could be downloaded, 1 if none could.
     """
-    from vidcls.models.fetch import fetch as download
-    from vidcls.models.fetch import url_of
-    from vidcls.models.weights import weights_dir_of
+    from vidcls.models.weights.catalogue import weights_dir_of
+    from vidcls.models.weights.download import fetch as download
+    from vidcls.models.weights.download import url_of
 
     weights_dir = weights_dir_of(store_dir)
     asked = [_named(name) for name in names]
@@ -80,7 +80,7 @@ def list_weights(
     as_json: AsJson = False,
 ) -> None:
     """List the weights on this machine, or those that a backbone has."""
-    from vidcls.models.weights import weights_dir_of
+    from vidcls.models.weights.catalogue import weights_dir_of
 
     weights_dir = weights_dir_of(store_dir)
     if backbone is None:
@@ -90,7 +90,7 @@ def list_weights(
 
 
 def _list_here(weights_dir: Path, *, as_json: bool) -> None:
-    from vidcls.models.weights_here import weights_here
+    from vidcls.models.weights.local_weights import weights_here
 
     rows = [
         {
@@ -114,7 +114,7 @@ def _list_here(weights_dir: Path, *, as_json: bool) -> None:
 
 
 def _list_of(backbone: str, weights_dir: Path, *, as_json: bool) -> None:
-    from vidcls.models.weights import names_of, resolve
+    from vidcls.models.weights.catalogue import names_of, resolve
 
     names = names_of(backbone)
     found = [resolve(backbone.partition(".")[0], name) for name in names]
@@ -154,7 +154,7 @@ def _named(name: str) -> Weights:
     Raises:
         UserError: If there is no such backbone or weights.
     """
-    from vidcls.models.weights import DEFAULT, resolve
+    from vidcls.models.weights.catalogue import DEFAULT, resolve
     from vidcls.spec.model import is_weights_file
 
     backbone, _, weights = name.partition(":")

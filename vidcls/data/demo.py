@@ -22,7 +22,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, product
 from pathlib import Path
@@ -32,7 +32,9 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from vidcls.arrays import Floats
 from vidcls.data.decoding.workers import Decoders, Failure, usable_cores
+from vidcls.data.digests import Progress
 from vidcls.errors import UserError, VidclsError
 
 HEIGHT_PX, WIDTH_PX = 72, 96
@@ -40,9 +42,6 @@ FPS = 25
 COLOURS = {"Red": (205, 65, 55), "Blue": (55, 80, 205)}
 DIRECTIONS = {"Left": (-1, 0), "Right": (1, 0), "Up": (0, -1), "Down": (0, 1), "Still": (0, 0)}
 CLASSES = tuple(colour + motion for colour, motion in product(COLOURS, DIRECTIONS))
-
-Progress = Callable[[int, int], None]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

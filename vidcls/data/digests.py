@@ -16,14 +16,14 @@ from pydantic import Field, TypeAdapter
 
 from vidcls.data.checksums import file_digest
 from vidcls.data.decoding.frame_folders import Files, FrameFolder, look_into
-from vidcls.data.layouts.listing import Kind, Problem
+from vidcls.data.listing.listing import Problem, ProblemKind
 from vidcls.files import atomic_file
-from vidcls.json_files import DamagedError, Text, read_json
+from vidcls.json_files import DamagedError, JsonText, read_json
 
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
 _Cache = dict[str, list[str]]
-_CACHE = TypeAdapter(dict[Text, Annotated[list[str], Field(min_length=2, max_length=2)]])
+_CACHE = TypeAdapter(dict[JsonText, Annotated[list[str], Field(min_length=2, max_length=2)]])
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Digest:
     """
 
     hex: str = ""
-    failure: Kind | None = None
+    failure: ProblemKind | None = None
     reason: str = ""
     place: Path | None = None
     left_out: tuple[str, ...] = ()

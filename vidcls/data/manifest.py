@@ -13,9 +13,9 @@ from pathlib import Path
 from vidcls.data.decoding.frame_folders import Files
 from vidcls.data.digests import Progress, digest_videos, pictures_left_out
 from vidcls.data.layouts import read_layout
-from vidcls.data.layouts.listing import LEFT_OUT_BY_SKIP, Entry, Listing, Problem
-from vidcls.data.layouts.table import Row, write_table
-from vidcls.data.val_cut import cut_val
+from vidcls.data.layouts.table import ManifestRow, write_table
+from vidcls.data.listing.listing import LEFT_OUT_BY_SKIP, ListedVideo, Listing, Problem
+from vidcls.data.val_split import cut_val
 from vidcls.errors import UserError
 from vidcls.spec.sections import DEFAULT_MAX_BAD, SPLITS, DataSection, Split
 
@@ -108,7 +108,7 @@ class Manifest:
             UserError: If a name is one that a CSV in UTF-8 does not give back.
         """
         rows = [
-            Row(
+            ManifestRow(
                 video.path,
                 self.classes[video.label],
                 video.split,
@@ -202,9 +202,9 @@ def read_manifest(
     )
 
 
-def _listed_once(entries: Sequence[Entry], problems: list[Problem]) -> list[Entry]:
-    seen: dict[str, Entry] = {}
-    once: list[Entry] = []
+def _listed_once(entries: Sequence[ListedVideo], problems: list[Problem]) -> list[ListedVideo]:
+    seen: dict[str, ListedVideo] = {}
+    once: list[ListedVideo] = []
     for entry in entries:
         place = f"path {entry.path.resolve()}"
         first = seen.get(entry.id) or seen.get(place)
@@ -220,7 +220,7 @@ def _listed_once(entries: Sequence[Entry], problems: list[Problem]) -> list[Entr
 
 
 def _digested(
-    entries: Sequence[Entry],
+    entries: Sequence[ListedVideo],
     listing: Listing,
     problems: list[Problem],
     *,

@@ -1,23 +1,18 @@
 """Which moments of a video make a clip, and where its random numbers come from. Pure functions.
 
-A moment is what one of the T frames of a clip shows: a frame of the video, or the step from frame k to
-frame k + 1, of which a video of n frames has n - 1.
+What a moment is, `vidcls.data.modality` says.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vidcls.data.modality import needed_frames
 from vidcls.spec.sections import Clip
-
-if TYPE_CHECKING:
-    from vidcls.data.decoding.decode import Probe
 
 Indices = NDArray[np.int64]
 
@@ -26,41 +21,6 @@ def generator(*key: int | str) -> np.random.Generator:
     """A random generator that depends on `key` alone, such as ("clip", seed, epoch, video id)."""
     digest = hashlib.blake2b(json.dumps(key).encode(), digest_size=16).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
-
-
-def num_moments(probe: Probe, clip: Clip) -> int:
-    """How many moments a video has to sample from (n).
-
-    Args:
-        probe: Probe of the video.
-        clip: Says what a moment is.
-    """
-    if probe.decoder == "fields":
-        return probe.num_frames
-    if probe.num_fields is not None and "flow" in clip.parts:
-        return probe.num_fields
-    return probe.num_frames - clip.has_motion
-
-
-def frames_before(fields: Sequence[int], probe: Probe) -> list[int]:
-    """The frame that each flow field starts at, where both are read.
-
-    As many fields as frames, or one less, are those of each frame. Of a video file with more frames the
-    fields are taken to lie between frames spread evenly from the first to the last, as the course made them.
-    """
-    assert probe.num_fields is not None, "fields are read beside the frames"
-    if probe.num_frames - probe.num_fields in (0, 1):
-        return list(fields)
-    return [k * (probe.num_frames - 1) // probe.num_fields for k in fields]
-
-
-def unfit(probe: Probe, clip: Clip) -> str | None:
-    """Why no clip can be made of a video; None where one can."""
-    if probe.decoder == "fields" and clip.modality != "flow":
-        return "holds flow fields, not frames: set clip.modality=flow"
-    if num_moments(probe, clip) < 1:
-        return f"holds one frame, and clip.modality: {clip.modality} needs two"
-    return None
 
 
 def frame_indices(num_moments: int, clip: Clip, *, rng: np.random.Generator | None = None) -> Indices:
@@ -84,13 +44,6 @@ def frame_indices(num_moments: int, clip: Clip, *, rng: np.random.Generator | No
     if rng is None:
         return (first + (behind - first) // 2).astype(np.int64)
     return rng.integers(first, behind, dtype=np.int64)
-
-
-def needed_frames(moments: Indices, clip: Clip) -> Indices:
-    """The stored frames that moments of a clip need, `[T]`; for differences `[2 T]`: k, k + 1, ..."""
-    if "difference" in clip.parts:
-        return np.stack([moments, moments + 1], axis=1).ravel()
-    return moments
 
 
 def reachable_frames(num_moments: int, clip: Clip) -> Indices:

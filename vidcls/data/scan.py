@@ -21,8 +21,8 @@ from vidcls.data.decoding.headers import promises
 from vidcls.data.decoding.pictures import read_as
 from vidcls.data.decoding.readers import VideoFile
 from vidcls.data.digests import Progress
-from vidcls.data.leaks.state import shares_by
 from vidcls.data.manifest import Manifest, Problem, Video, read_manifest
+from vidcls.data.sharing import shares_by
 from vidcls.spec.sections import SPLITS, DataSection, Split
 
 

@@ -19,23 +19,23 @@ from typing import Literal
 
 import numpy as np
 
+from vidcls.arrays import Floats
 from vidcls.drawing import Say
 from vidcls.errors import UserError
-from vidcls.evaluate.leaks import leaks_of
 from vidcls.evaluate.ledger import ledger_of
-from vidcls.evaluate.metrics import Metrics, rank_of_label
-from vidcls.evaluate.pool import (
-    Floats,
+from vidcls.evaluate.logit_pool import (
     Interval,
     cross_fitted,
     mean_interval,
     pooled,
     tuned_weights,
 )
+from vidcls.evaluate.metrics import Metrics, rank_of_label
+from vidcls.evaluate.paired_predictions import Unit, groups_of, load_together
 from vidcls.evaluate.predictions import Predictions
 from vidcls.evaluate.report import write_report
-from vidcls.evaluate.together import Unit, groups_of, load_together
 from vidcls.files import write_json
+from vidcls.leaks.run_state import leaks_of
 from vidcls.runs import CHECKPOINTS, Checkpoint, Run
 
 FusedSplit = Literal["val", "test"]
@@ -45,7 +45,7 @@ _RECORD = "fusion.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class FusionPlan:
     """What to fuse, and how.
 
     Attributes:
@@ -75,7 +75,7 @@ class Fusion:
     Attributes:
         weights: Weights of the runs' logits; none is negative, and their sum is 1.
         singles: Metrics of each run.
-        fused: Metrics of all together; cross-fitted where `Plan.flatters`.
+        fused: Metrics of all together; cross-fitted where `FusionPlan.flatters`.
         seen: There, the metrics under the weights that were tuned on these videos, which flatter; else None.
         equal: Metrics under equal weights, for comparison; None where the weights are equal.
         best: Which run alone is best on val, by top-1, then by loss.
@@ -101,7 +101,7 @@ class Fusion:
     unscored: Mapping[str, str] = field(default_factory=dict)
 
 
-def fuse(plan: Plan, *, folder: Path | None = None, say: Say) -> Fusion:
+def fuse(plan: FusionPlan, *, folder: Path | None = None, say: Say) -> Fusion:
     """Fuse runs and store the result. A fusion that is scored on test is written to its ledger first.
 
     Args:
@@ -133,9 +133,9 @@ def fuse(plan: Plan, *, folder: Path | None = None, say: Say) -> Fusion:
     plain = _with_logits(shown[0], pooled(logits, weights))
     fused = _cross_fitted(shown[0], logits, groups=groups) if plan.flatters else plain
     equal = _with_logits(shown[0], pooled(logits, _normalised([1.0] * len(shown))))
-    place = Run(folder)
-    fused.save(place.predictions_file(plan.split, plan.checkpoint))
-    report = place.report_dir(plan.split, plan.checkpoint)
+    fused_run = Run(folder)
+    fused.save(fused_run.predictions_file(plan.split, plan.checkpoint))
+    report = fused_run.report_dir(plan.split, plan.checkpoint)
     fusion = Fusion(
         weights=tuple(weights),
         singles=tuple(each.metrics() for each in shown),
@@ -154,7 +154,7 @@ def fuse(plan: Plan, *, folder: Path | None = None, say: Say) -> Fusion:
     return fusion
 
 
-def as_dict(fusion: Fusion, plan: Plan) -> dict[str, object]:
+def as_dict(fusion: Fusion, plan: FusionPlan) -> dict[str, object]:
     """A fusion as JSON holds it."""
     split = plan.split
     each = zip(plan.runs, fusion.weights, fusion.singles, strict=True)
@@ -182,7 +182,7 @@ def as_dict(fusion: Fusion, plan: Plan) -> dict[str, object]:
     }
 
 
-def _identity(plan: Plan) -> str:
+def _identity(plan: FusionPlan) -> str:
     """By content: the same runs in another order, or another split of them, are the same fusion."""
     given = plan.given or (1.0,) * len(plan.runs)
     names = [f"{run.folder.parent.name}/{run.folder.name}" for run in plan.runs]
@@ -190,12 +190,12 @@ def _identity(plan: Plan) -> str:
     return hashlib.blake2b(json.dumps(content).encode(), digest_size=6).hexdigest()
 
 
-def _folder(plan: Plan) -> Path:
+def _folder(plan: FusionPlan) -> Path:
     runs_dir = min(run.folder.absolute().parent.parent for run in plan.runs)
     return runs_dir / "fused" / _identity(plan)
 
 
-def _refuse_taken(folder: Path, plan: Plan) -> None:
+def _refuse_taken(folder: Path, plan: FusionPlan) -> None:
     if Run(folder).spec_file.is_file():
         raise UserError(f"{folder}: is a run, which keeps its own results", hint="name another folder")
     for split in ("val", "test"):
@@ -211,7 +211,7 @@ def _normalised(weights: Sequence[float]) -> list[float]:
     return [weight / sum(weights) for weight in weights]
 
 
-def _weights(plan: Plan, on_val: Sequence[Predictions]) -> list[float]:
+def _weights(plan: FusionPlan, on_val: Sequence[Predictions]) -> list[float]:
     match plan.how:
         case "equal":
             return _normalised([1.0] * len(plan.runs))

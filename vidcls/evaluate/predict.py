@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from vidcls.data.batches import open_clips
+from vidcls.data.batches.open_clips import open_clips
 from vidcls.data.decoding.frame_folders import Files, look_into
+from vidcls.data.decoding.workers import StageProgress
 from vidcls.data.digests import digest_videos
-from vidcls.data.layouts.files import find_videos as videos_below
+from vidcls.data.listing.files import find_videos as videos_below
 from vidcls.data.manifest import Video
 from vidcls.errors import UserError
 from vidcls.evaluate.restore import Restored, restore
 from vidcls.evaluate.score import score
 from vidcls.models.device import pick_device, pin
-from vidcls.models.video_model import VideoModel
+from vidcls.models.kinds.base import VideoModel
 from vidcls.runs import Checkpoint, Run
 from vidcls.spec.sections import Source
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +69,7 @@ class Predictor:
         return self._restored.model
 
     def predict(
-        self, paths: str | Path | Sequence[str | Path], *, progress: Progress | None = None
+        self, paths: str | Path | Sequence[str | Path], *, progress: StageProgress | None = None
     ) -> list[Prediction]:
         """Predict files, frame folders, or all videos below a folder, in batches.
 
@@ -94,7 +93,7 @@ class Predictor:
         ]
 
     def _logits(
-        self, files: Sequence[Path], progress: Progress | None
+        self, files: Sequence[Path], progress: StageProgress | None
     ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         spec = self._restored.spec
         read_from = [_files(path, spec.data.source) for path in files]

@@ -1,23 +1,17 @@
-"""Checkpoints back into models. They describe themselves: a checkpoint file alone is enough."""
+"""Checkpoints back into models: a checkpoint file alone is enough, as it describes itself."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
-from pydantic import ValidationError
 
-from vidcls.errors import VidclsError
+from vidcls.checkpoints import other_version, read_model
 from vidcls.models.build import build
-from vidcls.models.video_model import VideoModel
+from vidcls.models.kinds.base import VideoModel
 from vidcls.runs import Checkpoint, Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.sections import Clip
-
-FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -41,44 +35,25 @@ class Restored:
     epoch: int
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Load a checkpoint file, tensors on the CPU, nothing executed.
-
-    Raises:
-        VidclsError: If the file cannot be read as a checkpoint of this format.
-    """
-    try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise
-    except Exception as error:
-        raise VidclsError(f"{path}: not a checkpoint that can be read: {error}") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        found = content.get("format") if isinstance(content, dict) else "none"
-        raise VidclsError(f"{path}: checkpoint format {found}, this version reads {FORMAT}")
-    return content
-
-
 def restore(run: Run, which: Checkpoint, device: torch.device) -> Restored:
     """The model of a run's checkpoint.
 
     Raises:
         UserError: If the run has no such checkpoint, naming those that it has.
+        VidclsError: If it cannot be read, or was written by another version.
     """
     path = run.existing_checkpoint(which)
-    content = read_checkpoint(path)
+    stored = read_model(path)
     try:
-        spec = Spec.model_validate_json(json.dumps(content["spec"]))
-        clip = Clip.model_validate_json(json.dumps(content["clip"]))
-        model = build(spec.model, num_classes=len(content["classes"]), clip=clip)
-        model.load_state_dict(content["model"])
-    except (KeyError, ValidationError, RuntimeError) as error:
-        raise VidclsError(f"{path}: written by another version of vidcls: {error}") from error
+        model = build(stored.spec.model, num_classes=len(stored.classes), clip=stored.clip)
+        model.load_state_dict(stored.weights)
+    except (KeyError, RuntimeError) as error:
+        raise other_version(path, error) from error
     return Restored(
         model=model.to(device).eval(),
-        spec=spec,
-        clip=clip,
-        classes=tuple(content["classes"]),
-        manifest_hash=content["manifest_hash"],
-        epoch=content["epoch"],
+        spec=stored.spec,
+        clip=stored.clip,
+        classes=stored.classes,
+        manifest_hash=stored.manifest_hash,
+        epoch=stored.epoch,
     )

@@ -6,25 +6,24 @@ from collections.abc import Callable
 
 import torch
 
-from vidcls.data.batches import Clips
-from vidcls.data.feature_clips import FeatureClips
+from vidcls.data.batches.source import BatchSource
+from vidcls.data.decoding.workers import StageProgress
 from vidcls.data.manifest import Manifest
 from vidcls.errors import UserError
-from vidcls.evaluate.inputs import open_scored, open_sealed
-from vidcls.evaluate.leaks import leaks_of
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.metrics import Metrics
 from vidcls.evaluate.predictions import Predictions
-from vidcls.evaluate.reading import Reading
 from vidcls.evaluate.report import write_report
 from vidcls.evaluate.restore import restore
 from vidcls.evaluate.score import score
 from vidcls.evaluate.stored import checkpoint_digest, data_of
+from vidcls.features.clips import AnyBatch
+from vidcls.features.reading import Reading
+from vidcls.features.sources import open_scored, open_sealed
+from vidcls.leaks.run_state import leaks_of
 from vidcls.models.device import pin
 from vidcls.runs import Checkpoint, Run
 from vidcls.spec.sections import Split
-
-Progress = Callable[[str, int, int], None]
 
 
 def evaluate(
@@ -34,7 +33,7 @@ def evaluate(
     checkpoints: list[Checkpoint],
     device: torch.device,
     say: Callable[[str], None],
-    progress: Progress,
+    progress: StageProgress,
 ) -> dict[Checkpoint, Metrics]:
     """Score a split of a run's data under one or several of its checkpoints; see `evaluate_open`.
 
@@ -72,7 +71,7 @@ def evaluate_open(
     run: Run,
     *,
     manifest: Manifest,
-    clips: Clips | FeatureClips,
+    clips: BatchSource[AnyBatch],
     split: Split,
     which: Checkpoint,
     device: torch.device,

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from vidcls.data.batches import Batch
-from vidcls.data.feature_clips import FeatureBatch
+from vidcls.features.clips import AnyBatch, FeatureBatch
 from vidcls.models.device import clip_format
-from vidcls.models.video_model import VideoModel
+from vidcls.models.kinds.base import VideoModel
 from vidcls.signals import heed
 
 
@@ -30,7 +29,7 @@ class Scores:
     logits: np.ndarray
 
 
-def forward(model: VideoModel, batch: Batch | FeatureBatch, *, channels_last: bool) -> torch.Tensor:
+def forward(model: VideoModel, batch: AnyBatch, *, channels_last: bool) -> torch.Tensor:
     """The logits of a batch, `[B, K]`: of clips by the whole model, of stored features by its head."""
     if isinstance(batch, FeatureBatch):
         return model.classify(batch.features)
@@ -40,7 +39,7 @@ def forward(model: VideoModel, batch: Batch | FeatureBatch, *, channels_last: bo
 
 
 @torch.inference_mode()
-def score(model: VideoModel, batches: Iterable[Batch | FeatureBatch], *, channels_last: bool) -> Scores:
+def score(model: VideoModel, batches: Iterable[AnyBatch], *, channels_last: bool) -> Scores:
     """Score clips in float32 whatever the precision of training, so that batch sizes and machines agree.
 
     The model is put into evaluation mode and left there.

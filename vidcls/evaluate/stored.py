@@ -13,18 +13,18 @@ from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.drawing import Say
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.compare import Evaluation
-from vidcls.evaluate.leaks import leaks_of
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.metrics import Metrics
 from vidcls.evaluate.predictions import Predictions, load_predictions
 from vidcls.evaluate.report import METRICS_FILE, write_report
+from vidcls.leaks.run_state import leaks_of
 from vidcls.runs import CHECKPOINTS, Checkpoint, Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import identity
 from vidcls.spec.sections import Split
 from vidcls.spec.show import flatten
 
-Asked = Literal["best", "last", "all"]
+AskedCheckpoints = Literal["best", "last", "all"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Scoring:
 
 
 def plan_scoring(
-    runs: Sequence[Run], split: Split, *, checkpoint: Asked, anew: bool
+    runs: Sequence[Run], split: Split, *, checkpoint: AskedCheckpoints, anew: bool
 ) -> tuple[list[Scoring], dict[Run, str]]:
     """What is to be scored and what is stored; and why runs are left out.
 
@@ -73,7 +73,7 @@ def plan_scoring(
     return chosen, left_out
 
 
-def _why_left_out(run: Run, split: Split, checkpoint: Asked) -> str:
+def _why_left_out(run: Run, split: Split, checkpoint: AskedCheckpoints) -> str:
     if (why := run.why_removed()) is not None:
         return f"its weights were removed, and what they say of {split} was not stored: {why}"
     try:

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from vidcls.launch.answers import NoCommandError, QueueSilentError
-from vidcls.launch.credentials import KEEPERS
+from vidcls.launch.credentials import KEY_HINTS
 
 _TIMEOUT_S = 60.0
 _OF_A_JOB = ("SLURM_", "LSB_", "VIDCLS_JOB")
@@ -65,5 +65,5 @@ def environment() -> dict[str, str]:
     return {
         name: value
         for name, value in os.environ.items()
-        if name not in KEEPERS and (name in _KEPT or not name.startswith((*_OF_A_JOB, *_HABITS)))
+        if name not in KEY_HINTS and (name in _KEPT or not name.startswith((*_OF_A_JOB, *_HABITS)))
     }

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from vidcls.errors import UserError
 
-KEEPERS: Mapping[str, str] = {
+KEY_HINTS: Mapping[str, str] = {
     "WANDB_API_KEY": "`wandb login` keeps it where jobs find it",
     "HF_TOKEN": "`hf auth login` keeps it where jobs find it",
     "HUGGING_FACE_HUB_TOKEN": "`hf auth login` keeps it where jobs find it",
@@ -26,9 +26,9 @@ def told_by(line: str) -> str | None:
         line: A line that is copied into scripts as it is. `unset` of a variable is harmless.
     """
     kept = re.sub(r"\bunset(?:\s+-v)?(?:\s+\w+)+", "", line)
-    for name, keeper in KEEPERS.items():
+    for name, hint in KEY_HINTS.items():
         if re.search(rf"(?<!\w){name}(?!\w)", kept):
-            return f"{name} would be written into scripts; {keeper}"
+            return f"{name} would be written into scripts; {hint}"
     if _LOGIN.search(line):
         return "a key would be written into scripts; log in once, by hand, and jobs find it"
     return None
@@ -40,10 +40,10 @@ def refuse_values(script: str) -> None:
     Raises:
         UserError: Naming the variable, not its value.
     """
-    for name, keeper in KEEPERS.items():
+    for name, hint in KEY_HINTS.items():
         value = os.environ.get(name, "").strip()
         if len(value) >= _SHORTEST and value in script:
             raise UserError(
                 f"the value of {name} would be written into the job's script, which queues keep on disk",
-                hint=f"take it out of the profile, the command or PYTHONPATH; {keeper}",
+                hint=f"take it out of the profile, the command or PYTHONPATH; {hint}",
             )

@@ -15,25 +15,25 @@ import psutil
 
 from vidcls.errors import UserError, VidclsError
 from vidcls.files import write_text
-from vidcls.holder import process_start
 from vidcls.launch.commands import run
 from vidcls.launch.credentials import refuse_values
 from vidcls.launch.job import Job, Task
 from vidcls.launch.profile import LocalProfile
 from vidcls.launch.script import job_name, preparation, quote, quote_command, safe_name
+from vidcls.locking.holder import process_start
 
 _NAME = '"$(uname -n)_$$"'
 _TOKEN = "VIDCLS_JOB_NAME"  # noqa: S105 (the name of a variable)
 
 
 @dataclass(frozen=True)
-class _Process:
+class _LaunchedProcess:
     host: str
     pid: int
     start: float
 
     @classmethod
-    def parse(cls, job_id: str) -> list[_Process]:
+    def parse(cls, job_id: str) -> list[_LaunchedProcess]:
         host, _, processes = job_id.rpartition(":")
         try:
             pairs = [text.split("@") for text in processes.split("+")]
@@ -113,7 +113,7 @@ class LocalQueue:
 
     def task_names(self, job_id: str, num_tasks: int | None) -> list[str]:  # noqa: ARG002 (the id says it)
         """`VIDCLS_JOB` of each task."""
-        return [f"{process.host}_{process.pid}" for process in _Process.parse(job_id)]
+        return [f"{process.host}_{process.pid}" for process in _LaunchedProcess.parse(job_id)]
 
     def log_file(self, log_dir: Path, task_name: str) -> Path:
         """The log of a task."""
@@ -121,14 +121,14 @@ class LocalQueue:
 
     def next_steps(self, job_id: str) -> list[str]:
         """What to type to look at a job, and to end it."""
-        pids = [str(process.pid) for process in _Process.parse(job_id)]
+        pids = [str(process.pid) for process in _LaunchedProcess.parse(job_id)]
         return [f"ps -p {','.join(pids)}", f"kill {' '.join(pids)}"]
 
     def tasks(self, jobs: Sequence[str]) -> list[Task]:
         """The tasks that run; those of another host cannot be seen and are taken for running."""
         found = []
         for job in jobs:
-            processes = _Process.parse(job)
+            processes = _LaunchedProcess.parse(job)
             for index, process in enumerate(processes):
                 if process.is_here and not process.is_alive():
                     continue
@@ -156,7 +156,7 @@ class LocalQueue:
 
 
 def _signal(jobs: Sequence[str], number: signal.Signals) -> None:
-    processes = [process for job in jobs for process in _Process.parse(job)]
+    processes = [process for job in jobs for process in _LaunchedProcess.parse(job)]
     for process in processes:
         if process.is_here and process.is_alive():
             with contextlib.suppress(ProcessLookupError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from vidcls.errors import UserError
-from vidcls.launch.credentials import KEEPERS
+from vidcls.launch.credentials import KEY_HINTS
 from vidcls.launch.job import Job
 from vidcls.launch.profile import Profile
 
@@ -90,8 +90,8 @@ def _environment(job: Job, profile: Profile) -> list[str]:
     scratch = {"SCRATCH": profile.scratch} if profile.scratch else {}
     variables = scratch | profile.env | dict(job.env)
     for name in variables:
-        if name in KEEPERS:
-            raise UserError(f"{name} would be written into the script", hint=KEEPERS[name])
+        if name in KEY_HINTS:
+            raise UserError(f"{name} would be written into the script", hint=KEY_HINTS[name])
         if not _VARIABLE.fullmatch(name):
             raise UserError(f"{name!r} is no name of a variable")
     return [f"export {name}={quote(value)}" for name, value in variables.items()]

@@ -22,34 +22,34 @@ from typing import Any
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
-from vidcls import lock
 from vidcls.errors import VidclsError
 from vidcls.files import create_file
-from vidcls.json_files import Count, DamagedError, PathText, Text, read_json
+from vidcls.json_files import Count, DamagedError, JsonPath, JsonText, read_json
 from vidcls.launch.answers import NoCommandError, QueueSilentError, ask_patiently
 from vidcls.launch.job import Job, Task
 from vidcls.launch.profile import AnyProfile
 from vidcls.launch.profiles import profile_of
 from vidcls.launch.queue import Queue, open_queue
 from vidcls.launch.script import job_name
+from vidcls.locking import lock
 from vidcls.spec.show import plain
 
 
 class _Record(TypedDict):
-    name: Text
+    name: JsonText
     num_tasks: Count | None
     num_workers: Count
-    site: Text
+    site: JsonText
     profile: dict[str, Any]
-    folder: PathText
+    folder: JsonPath
     inode: Count
 
 
-class _End(TypedDict):
-    job: Text | None
+class _Ended(TypedDict):
+    job: JsonText | None
 
 
-_RECORD, _END = TypeAdapter(_Record), TypeAdapter(_End)
+_RECORD, _END = TypeAdapter(_Record), TypeAdapter(_Ended)
 
 
 @dataclass(frozen=True)
@@ -83,20 +83,20 @@ class Submission:
         """Where it went."""
         return open_queue(self.profile)
 
-    def look(self, *, patiently: bool = False) -> Seen:
+    def look(self, *, patiently: bool = False) -> SubmissionState:
         """Ask the queue; patiently where a job of which nothing is known may be on its way."""
         try:
             job = self.job or self._find(patiently)
             tasks = tuple(self.queue.tasks([job])) if job else ()
             if self.elsewhere is not None:
-                return Seen(self, job, elsewhere=self.elsewhere if tasks else None)
+                return SubmissionState(self, job, elsewhere=self.elsewhere if tasks else None)
             # Login nodes of two clusters may share a disk, and the other one never heard of the job.
             if not tasks and (here := self.queue.site()) != self.site:
                 raise QueueSilentError(f"it was submitted to {self.site}, and this is {here}")
-            return Seen(self, job, tasks)
+            return SubmissionState(self, job, tasks)
         except VidclsError as error:  # also an id that is none of this queue's: a damaged file
             silent = error.message if self.elsewhere is None else None
-            return Seen(self, self.job, silent=silent)
+            return SubmissionState(self, self.job, silent=silent)
 
     def _find(self, patiently: bool) -> str | None:
         find = partial(self.queue.find, self.name)
@@ -107,7 +107,7 @@ class Submission:
 
 
 @dataclass(frozen=True)
-class Seen:
+class SubmissionState:
     """What its queue says of a submission: these tasks live, or none does, or it does not answer.
 
     Attributes:
@@ -169,11 +169,11 @@ class Submissions:
                 ) from error
             yield
 
-    def look(self) -> list[Seen]:
+    def look(self) -> list[SubmissionState]:
         """What the queues say, oldest first."""
         return [submission.look() for submission in self.all()]
 
-    def look_and_settle(self) -> list[Seen]:
+    def look_and_settle(self) -> list[SubmissionState]:
         """The same, by whoever has the claim; what became of those that were cut off is written down."""
         seen = [submission.look(patiently=True) for submission in self.all()]
         for one in seen:

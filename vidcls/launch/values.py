@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator
 
 from vidcls.files import expand_home
-from vidcls.launch.credentials import KEEPERS, told_by
+from vidcls.launch.credentials import KEY_HINTS, told_by
 
 _TIME = re.compile(
     r"(?:(?P<days>[0-9]{1,3})-)?(?P<hours>[0-9]{1,3}):(?P<minutes>[0-5][0-9]):(?P<seconds>[0-5][0-9])"
@@ -88,8 +88,8 @@ def _environment(values: dict[str, str]) -> dict[str, str]:
     for name in values:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise ValueError(f"{name!r} is no name of a variable")
-        if name in KEEPERS:
-            raise ValueError(f"{name} would be written into scripts; {KEEPERS[name]}")
+        if name in KEY_HINTS:
+            raise ValueError(f"{name} would be written into scripts; {KEY_HINTS[name]}")
     return values
 
 

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from vidcls.models.cnn3d import CNN3D
-from vidcls.models.early_fusion import EarlyFusion
-from vidcls.models.ensemble import Ensemble
-from vidcls.models.frame_average import FrameAverage
-from vidcls.models.frame_statistics import FrameStatistics
+from vidcls.models.error_context import in_part
 from vidcls.models.freezing import freeze, is_frozen
-from vidcls.models.late_fusion import LateFusion
-from vidcls.models.placed import in_part
-from vidcls.models.two_stream import FeatureFusion, LogitFusion, TwoStream
-from vidcls.models.video_model import BackboneModel, VideoModel
+from vidcls.models.kinds.base import BackboneModel, VideoModel
+from vidcls.models.kinds.cnn3d import CNN3D
+from vidcls.models.kinds.early_fusion import EarlyFusion
+from vidcls.models.kinds.ensemble import Ensemble
+from vidcls.models.kinds.frame_average import FrameAverage
+from vidcls.models.kinds.frame_statistics import FrameStatistics
+from vidcls.models.kinds.late_fusion import LateFusion
+from vidcls.models.kinds.two_stream import FeatureFusion, LogitFusion, TwoStream
 from vidcls.spec.model import (
     CNN3DSection,
     EarlyFusionSection,

@@ -20,7 +20,7 @@ _DEPTH = 2
 
 
 @dataclass(frozen=True)
-class Stage:
+class FlowStep:
     """One step of the tensor flow.
 
     Attributes:
@@ -56,7 +56,7 @@ class ModelSummary:
 
     kind: str
     clip_shape: tuple[int, ...]
-    stages: tuple[Stage, ...]
+    stages: tuple[FlowStep, ...]
     num_params: int
     num_trainable: int
     gflops: float
@@ -72,7 +72,7 @@ def describe(section: ModelSection, *, clip: ClipSection, num_classes: int) -> M
     model = build(section, num_classes=num_classes, clip=taken)
     model = model.to("meta").eval()
     levels = param_levels(model)
-    stages: list[Stage] = []
+    stages: list[FlowStep] = []
     hooks = [_watch(name, module, stages, levels) for name, module in _parts(model)]
     clip_shape = (1, taken.num_channels, taken.frames, *taken.size)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -109,13 +109,15 @@ def _num_trainable(module: nn.Module) -> int:
     return sum(param.numel() for param in module.parameters() if param.requires_grad)
 
 
-def _watch(name: str, module: nn.Module, stages: list[Stage], levels: Mapping[int, int]) -> RemovableHandle:
+def _watch(
+    name: str, module: nn.Module, stages: list[FlowStep], levels: Mapping[int, int]
+) -> RemovableHandle:
     def note(_module: nn.Module, _inputs: object, output: object) -> None:
         first = output[0] if isinstance(output, tuple) else output  # a GRU also gives its state
         if isinstance(first, Tensor):
             inside = {levels.get(id(param), 0) for param in module.parameters()}
             stages.append(
-                Stage(
+                FlowStep(
                     name,
                     type(module).__name__,
                     shape=tuple(first.shape),

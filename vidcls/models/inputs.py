@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from vidcls.errors import UserError
-from vidcls.models.weights import Recipe, Weights, resolve
+from vidcls.models.weights.catalogue import TrainedInput, Weights, resolve
 from vidcls.spec.model import EnsembleSection, ModelSection, SingleModelSection, TwoStreamSection
 from vidcls.spec.sections import Clip, ClipSection
 
@@ -47,13 +47,13 @@ def _that_see_colours(section: ModelSection) -> Iterator[SingleModelSection]:
             yield section
 
 
-def _recipes(singles: Iterable[SingleModelSection]) -> list[tuple[Weights, Recipe]]:
+def _recipes(singles: Iterable[SingleModelSection]) -> list[tuple[Weights, TrainedInput]]:
     asked = {(single.backbone, single.weights): None for single in singles if single.weights is not None}
     found = [resolve(backbone, name) for backbone, name in asked]
     return [(weights, weights.recipe) for weights in found if weights.recipe is not None]
 
 
-def _agreed(known: list[tuple[Weights, Recipe]], name: str) -> Any:
+def _agreed(known: list[tuple[Weights, TrainedInput]], name: str) -> Any:
     values = {getattr(recipe, name): weights for weights, recipe in known}
     if len(values) > 1:
         each = ", ".join(f"{_text(value)} ({weights.label})" for value, weights in values.items())

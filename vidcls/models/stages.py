@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from vidcls.models.freezing import is_frozen
-from vidcls.models.video_model import VideoModel
+from vidcls.models.kinds.base import VideoModel
 
 _LISTS = {"features", "blocks", "stages", "layers", "trunk_output"}
 
 
 @dataclass
-class Stage:
+class BackboneStage:
     """A part of a backbone.
 
     Attributes:
@@ -38,16 +38,16 @@ class Stage:
     params: list[nn.Parameter] = field(default_factory=list)
 
 
-def stages_of(backbone: nn.Module) -> list[Stage]:
+def stages_of(backbone: nn.Module) -> list[BackboneStage]:
     """The stages of a backbone from its output to its input: the first is next to the head."""
-    stages: list[Stage] = []
+    stages: list[BackboneStage] = []
     for name, module in _opened(backbone, prefix=""):
         if not stages or not _is_norm(module):
-            stages.append(Stage(name))
+            stages.append(BackboneStage(name))
         stages[-1].modules.append(module)
         stages[-1].params.extend(module.parameters())
     if stages:
-        # Learned places and the like, which are added to the input.
+        # Learned positions and the like, which are added to the input.
         inside = {id(param) for stage in stages for param in stage.params}
         stages[0].params += [param for param in backbone.parameters() if id(param) not in inside]
     return stages[::-1]
@@ -63,8 +63,8 @@ def param_levels(model: VideoModel) -> dict[int, int]:
     }
 
 
-def thawing_stages(model: VideoModel) -> list[list[Stage]]:
-    """What gradual unfreezing thaws one after another: in each step one stage of every backbone.
+def unfreezing_stages(model: VideoModel) -> list[list[BackboneStage]]:
+    """What gradual unfreezing unfreezes one after another: in each step one stage of every backbone.
 
     Stages that are frozen whole by now are left out, and stay so.
     """

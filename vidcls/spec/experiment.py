@@ -113,6 +113,6 @@ class Spec(Section):
             )
         if every >= self.train.epochs:
             raise ValueError(
-                f"train.unfreeze_every: nothing would thaw within train.epochs: {self.train.epochs};"
+                f"train.unfreeze_every: nothing would unfreeze within train.epochs: {self.train.epochs};"
                 " model.freeze: [backbone] says that"
             )

@@ -33,7 +33,7 @@ class LoadedSpec:
     tree: Node
 
     @contextmanager
-    def placed(self) -> Iterator[None]:
+    def error_context(self) -> Iterator[None]:
         """Give the place of a setting to an error that begins with its key.
 
         For what is found wrong only once the data or the model is known, by code that sees no files.

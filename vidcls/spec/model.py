@@ -60,11 +60,11 @@ class SingleModelSection(Section):
         """Itself."""
         return (self,)
 
-    def with_files(self, placed: Callable[[str], str]) -> Self:
-        """The section with the name of a file of weights as `placed` makes it."""
+    def with_files(self, resolve: Callable[[str], str]) -> Self:
+        """The section with the name of a file of weights as `resolve` makes it."""
         if self.weights is None or not is_weights_file(self.weights):
             return self
-        return self.model_copy(update={"weights": placed(self.weights)})
+        return self.model_copy(update={"weights": resolve(self.weights)})
 
 
 class CNN3DSection(SingleModelSection):
@@ -149,9 +149,9 @@ class TwoStreamSection(Section):
         """Those of the streams."""
         return (self.rgb, self.motion)
 
-    def with_files(self, placed: Callable[[str], str]) -> Self:
-        """The section with the names of files of weights as `placed` makes them."""
-        streams = {"rgb": self.rgb.with_files(placed), "motion": self.motion.with_files(placed)}
+    def with_files(self, resolve: Callable[[str], str]) -> Self:
+        """The section with the names of files of weights as `resolve` makes them."""
+        streams = {"rgb": self.rgb.with_files(resolve), "motion": self.motion.with_files(resolve)}
         return self.model_copy(update=streams)
 
 
@@ -172,9 +172,9 @@ class EnsembleSection(Section):
         """The sections with one backbone each that this joins."""
         return tuple(single for member in self.members for single in member.singles())
 
-    def with_files(self, placed: Callable[[str], str]) -> Self:
-        """The section with the names of files of weights as `placed` makes them."""
-        return self.model_copy(update={"members": tuple(m.with_files(placed) for m in self.members)})
+    def with_files(self, resolve: Callable[[str], str]) -> Self:
+        """The section with the names of files of weights as `resolve` makes them."""
+        return self.model_copy(update={"members": tuple(m.with_files(resolve) for m in self.members)})
 
 
 ModelSection = Annotated[

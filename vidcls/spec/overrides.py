@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from vidcls.spec.keys import annotation_at, holds_text, is_optional, is_text
 from vidcls.spec.scalars import has_surrogate, is_long_number, scalar
-from vidcls.spec.yaml import COMMAND_LINE, MAX_DEPTH, Mistake, Node, Path_, dotted, in_short, parse_value
+from vidcls.spec.yaml import COMMAND_LINE, MAX_DEPTH, KeyPath, Mistake, Node, dotted, in_short, parse_value
 
 _OVERRIDE = re.compile(r"(?P<key>[A-Za-z_]\w*(?:\.\w+)*)=(?P<value>.*)", re.DOTALL)
 _NOTHING = ("null", "Null", "NULL", "None", "~")
@@ -47,7 +47,7 @@ def override(tree: Node, texts: Sequence[str]) -> list[Mistake]:
 
 def _override(tree: Node, keys: list[str], text: str) -> list[Mistake]:
     node = tree
-    path: Path_ = ()
+    path: KeyPath = ()
     for key in keys[:-1]:
         path = (*path, node.step(key))
         child = node.child(path[-1])
@@ -73,7 +73,7 @@ def _override(tree: Node, keys: list[str], text: str) -> list[Mistake]:
     return []
 
 
-def _read(text: str, path: Path_, tree: Node) -> Node | str:
+def _read(text: str, path: KeyPath, tree: Node) -> Node | str:
     """The value that a text means for the setting at a path, or what is wrong with it."""
     annotation = annotation_at(path, tree)
     if has_surrogate(text):

@@ -28,7 +28,7 @@ _MAX_VALUES = 50_000
 _MAX_SHOWN = 60  # characters of a foreign text in a message
 _MAX_MESSAGE = 400
 
-Path_ = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,7 @@ class _Converter:
         self._plain_is_text = plain_is_text
         self._num_values = 0
 
-    def convert(self, node: yaml.Node, path: Path_) -> Node:
+    def convert(self, node: yaml.Node, path: KeyPath) -> Node:
         """The tree below a node; an alias is its anchor's value once more."""
         place = self._place(node)
         self._num_values += 1
@@ -251,7 +251,7 @@ class _Converter:
         assert isinstance(node, yaml.MappingNode)
         return Node(dict(self._pairs(node, path)), place)
 
-    def _scalar(self, node: yaml.ScalarNode, place: str, path: Path_) -> Scalar:
+    def _scalar(self, node: yaml.ScalarNode, place: str, path: KeyPath) -> Scalar:
         text: str = node.value
         if has_surrogate(text):
             self._wrong(place, path, "a character that UTF-8 cannot hold")
@@ -263,7 +263,7 @@ class _Converter:
             return None
         return scalar(text)
 
-    def _pairs(self, node: yaml.MappingNode, path: Path_) -> Iterator[tuple[str, Node]]:
+    def _pairs(self, node: yaml.MappingNode, path: KeyPath) -> Iterator[tuple[str, Node]]:
         first: dict[str, int] = {}
         for key_node, value_node in node.value:
             place = self._place(key_node)
@@ -285,11 +285,11 @@ class _Converter:
     def _place(self, node: yaml.Node) -> str:
         return f"{self._name}:{node.start_mark.line + 1}" if self._name else COMMAND_LINE
 
-    def _wrong(self, place: str, path: Path_, message: str) -> None:
+    def _wrong(self, place: str, path: KeyPath, message: str) -> None:
         self.mistakes.append(Mistake(place, dotted(path), message))
 
 
-def dotted(path: Path_) -> str:
+def dotted(path: KeyPath) -> str:
     """`("model", "members", 0, "kind")` as `model.members[0].kind`."""
     text = ""
     for part in path:

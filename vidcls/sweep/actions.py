@@ -10,28 +10,28 @@ from statistics import fmean
 
 from vidcls.errors import UserError, VidclsError
 from vidcls.launch.profile import AnyProfile
-from vidcls.launch.submissions import Seen
+from vidcls.launch.submissions import SubmissionState
 from vidcls.spec.experiment import Spec
-from vidcls.sweep.file import load_sweep
-from vidcls.sweep.folder import SWEEPS, SweepFolder
-from vidcls.sweep.jobs import Queued, queued_of, worker_job
-from vidcls.sweep.keep import best_so_far
-from vidcls.sweep.rungs import Rungs
-from vidcls.sweep.search import open_searcher
-from vidcls.sweep.space import overrides
+from vidcls.sweep.config.file import load_sweep
+from vidcls.sweep.search.build import open_searcher
+from vidcls.sweep.search.rungs import Rungs
+from vidcls.sweep.search.scheduler import planned_trials
+from vidcls.sweep.space.space import overrides
 from vidcls.sweep.status import leak_state_of
-from vidcls.sweep.supply import planned_trials
-from vidcls.sweep.trials import Trial
-from vidcls.sweep.workers import Watch, Workers
+from vidcls.sweep.storage.folder import SWEEPS, SweepFolder
+from vidcls.sweep.storage.jobs import SweepJobs, queued_of, worker_job
+from vidcls.sweep.storage.retention import best_so_far
+from vidcls.sweep.storage.trials import Trial
+from vidcls.sweep.storage.worker_heartbeat import LivenessMonitor, Workers
 
 LOOK_EVERY_S = 1.0
 
 
-def live_workers(folder: SweepFolder, queued: Queued) -> list[str]:
+def live_workers(folder: SweepFolder, queued: SweepJobs) -> list[str]:
     """Workers that have not said goodbye and are not known to be dead, here or by their queue."""
-    watch = _watch(folder)
-    reports = [report for report in Workers(folder.shelf).refresh() if report.job not in queued.over]
-    return [report.id for report in reports if not watch.is_dead(report.id)]
+    liveness = _liveness(folder)
+    reports = [report for report in Workers(folder.storage).refresh() if report.job not in queued.over]
+    return [report.id for report in reports if not liveness.is_dead(report.id)]
 
 
 def has_work(folder: SweepFolder) -> bool:
@@ -170,7 +170,7 @@ def stop(folder: SweepFolder, *, kind: str, wait_s: float, say: Callable[[str], 
     return left
 
 
-def _take_out(seen: Seen, *, all_of_it: bool, say: Callable[[str], None]) -> None:
+def _take_out(seen: SubmissionState, *, all_of_it: bool, say: Callable[[str], None]) -> None:
     """Take what waits of a job out of its queue, and what runs where it did not leave by itself."""
     later = "what waits of it leaves as soon as it starts"
     if seen.silent is not None:
@@ -185,8 +185,8 @@ def _take_out(seen: Seen, *, all_of_it: bool, say: Callable[[str], None]) -> Non
 def _wait_for_workers(folder: SweepFolder, wait_s: float, say: Callable[[str], None]) -> bool:
     until = time.monotonic() + wait_s
     told = -1
-    watch, workers = _watch(folder), Workers(folder.shelf)
-    while alive := [report for report in workers.refresh() if not watch.is_dead(report.id)]:
+    liveness, workers = _liveness(folder), Workers(folder.storage)
+    while alive := [report for report in workers.refresh() if not liveness.is_dead(report.id)]:
         if len(alive) != told:
             told = len(alive)
             say(f"{told} workers are saving")
@@ -260,5 +260,5 @@ def _short(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _watch(folder: SweepFolder) -> Watch:
-    return Watch(folder.shelf, lease_s=folder.options().lease_s)
+def _liveness(folder: SweepFolder) -> LivenessMonitor:
+    return LivenessMonitor(folder.storage, lease_s=folder.options().lease_s)

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from vidcls.errors import UserError, VidclsError
 from vidcls.runs import find_runs
 from vidcls.sweep.actions import LOOK_EVERY_S, has_work
-from vidcls.sweep.file import load_sweep
-from vidcls.sweep.folder import SweepFolder
-from vidcls.sweep.jobs import Queued, ask_queues
-from vidcls.sweep.keep import best_configurations, rule
-from vidcls.sweep.workers import Watch, Workers
+from vidcls.sweep.config.file import load_sweep
+from vidcls.sweep.storage.folder import SweepFolder
+from vidcls.sweep.storage.jobs import SweepJobs, ask_queues
+from vidcls.sweep.storage.retention import best_configurations, rule
+from vidcls.sweep.storage.worker_heartbeat import LivenessMonitor, Workers
 
 
 def clean(folder: SweepFolder, *, keep: int, say: Callable[[str], None]) -> int:
@@ -77,20 +77,23 @@ def _refuse_while_alive(folder: SweepFolder, say: Callable[[str], None]) -> None
         queued.refuse_silence(undone="nothing was removed")
 
 
-def _known_alive(folder: SweepFolder, queued: Queued, say: Callable[[str], None]) -> list[str]:
+def _known_alive(folder: SweepFolder, queued: SweepJobs, say: Callable[[str], None]) -> list[str]:
     """Workers that give a sign of life; whoever may be dead is waited for, as long as a lease.
 
     That is a worker of another machine, or one of the sweep that this is a copy of.
     """
-    watch = Watch(folder.shelf, lease_s=folder.options().lease_s)
-    workers = Workers(folder.shelf)
+    liveness = LivenessMonitor(folder.storage, lease_s=folder.options().lease_s)
+    workers = Workers(folder.storage)
     seconds = {report.id: report.seconds for report in workers.refresh()}
     told = False
-    while alive := [r for r in workers.refresh() if r.job not in queued.over and not watch.is_dead(r.id)]:
+    while alive := [r for r in workers.refresh() if r.job not in queued.over and not liveness.is_dead(r.id)]:
         if any(report.seconds != seconds.get(report.id) for report in alive):
             break
         if not told:
             told = True
-            say(f"waiting up to {watch.lease_s:.0f} s for a sign of life of {', '.join(r.id for r in alive)}")
+            say(
+                f"waiting up to {liveness.lease_s:.0f} s for a sign of life of"
+                f" {', '.join(r.id for r in alive)}"
+            )
         time.sleep(LOOK_EVERY_S)
     return [report.id for report in alive]

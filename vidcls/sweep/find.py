@@ -7,8 +7,8 @@ from pathlib import Path
 
 from vidcls.errors import UserError
 from vidcls.spec.load import load_spec
-from vidcls.sweep.file import load_sweep
-from vidcls.sweep.folder import SweepFolder, find_sweeps
+from vidcls.sweep.config.file import load_sweep
+from vidcls.sweep.storage.folder import SweepFolder, find_sweeps
 
 _DIGEST = re.compile(r"-[0-9a-f]{8}$")
 _RUNS = Path("runs")

@@ -7,17 +7,17 @@ from vidcls.files import publish, write_text
 from vidcls.launch.frozen import beside, copy_package
 from vidcls.launch.job import Job
 from vidcls.spec.show import to_yaml
-from vidcls.sweep.folder import SweepFolder
-from vidcls.sweep.jobs import worker_job
-from vidcls.sweep.plan import Plan
+from vidcls.sweep.plan import LaunchPlan
+from vidcls.sweep.storage.folder import SweepFolder
+from vidcls.sweep.storage.jobs import worker_job
 
 
-def job_of(plan: Plan) -> Job:
+def job_of(plan: LaunchPlan) -> Job:
     """The workers of a plan as an array job."""
     return worker_job(plan.folder, plan.profile, name=plan.sweep.name, num_workers=plan.num_workers)
 
 
-def freeze(plan: Plan) -> bool:
+def freeze(plan: LaunchPlan) -> bool:
     """Publish what workers read; of several launches of one sweep the first one's stands.
 
     Returns:

@@ -19,12 +19,12 @@ from vidcls.launch.queue import Queue, open_queue
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import load_spec
 from vidcls.spec.show import to_yaml
-from vidcls.sweep.check import most_epochs
-from vidcls.sweep.file import SweepFile, check_against_spec
-from vidcls.sweep.folder import RUNS, SweepFolder, SweepOptions
-from vidcls.sweep.rungs import Rungs
-from vidcls.sweep.search import open_searcher
-from vidcls.sweep.supply import planned_trials
+from vidcls.sweep.config.check import check_against_spec, most_epochs
+from vidcls.sweep.config.file import SweepFile
+from vidcls.sweep.search.build import open_searcher
+from vidcls.sweep.search.rungs import Rungs
+from vidcls.sweep.search.scheduler import planned_trials
+from vidcls.sweep.storage.folder import RUNS, SweepFolder, SweepOptions
 
 DEFAULT_TASKS = 8
 """Workers in a queue where nobody says how many."""
@@ -37,7 +37,7 @@ _NUM_CLASSES = 400
 
 
 @dataclass(frozen=True)
-class Plan:
+class LaunchPlan:
     """A launch, checked.
 
     Attributes:
@@ -73,7 +73,7 @@ def plan_launch(
     options: SweepOptions,
     profile: AnyProfile,
     num_workers: int | None,
-) -> Plan:
+) -> LaunchPlan:
     """Check a launch and say what it comes to.
 
     Args:
@@ -95,7 +95,7 @@ def plan_launch(
                 f"{text}: {key} is a parameter of the search, so this has no effect",
                 hint=f"change it in {place_of_key}",
             )
-    folder, base = place(sweep, overrides, options)
+    folder, base = folder_and_base(sweep, overrides, options)
     profile = profile.packed(options.per_gpu) if options.per_gpu > 1 else profile
     num_trials = _num_trials(sweep, options)
     _refuse(sweep, base, options, profile, num_trials)
@@ -103,10 +103,12 @@ def plan_launch(
     num_workers = _trim_workers(num_workers, num_trials, options, profile, notes)
     profile, num_workers = _trim_time(profile, num_workers, options, notes)
     _check_disk(folder, base, options, num_workers, num_trials)
-    return Plan(sweep, base, options, folder, profile, num_workers, num_trials, tuple(notes))
+    return LaunchPlan(sweep, base, options, folder, profile, num_workers, num_trials, tuple(notes))
 
 
-def place(sweep: SweepFile, overrides: tuple[str, ...], options: SweepOptions) -> tuple[SweepFolder, Spec]:
+def folder_and_base(
+    sweep: SweepFile, overrides: tuple[str, ...], options: SweepOptions
+) -> tuple[SweepFolder, Spec]:
     """The sweep's folder, and its experiment with paths that hold on every machine and in every folder.
 
     Raises:
@@ -264,8 +266,8 @@ def copies_at_once(options: SweepOptions, num_workers: int, num_trials: int | No
 def _check_disk(
     folder: SweepFolder, base: Spec, options: SweepOptions, num_workers: int, num_trials: int | None
 ) -> None:
-    place = nearest_folder(folder.path)
-    free = shutil.disk_usage(place).free
+    disk = nearest_folder(folder.path)
+    free = shutil.disk_usage(disk).free
     at_once = copies_at_once(options, num_workers, num_trials)
     copies = _ADAMW_COPIES * at_once + options.keep * options.repeats
     if free >= copies * _LARGEST_BYTES:
@@ -276,7 +278,7 @@ def _check_disk(
     needed = copies * 4 * summary.num_params
     if free < needed:
         raise VidclsError(
-            f"{place}: {free / 1e9:.1f} GB free; the checkpoints of {at_once} trials and of the best"
+            f"{disk}: {free / 1e9:.1f} GB free; the checkpoints of {at_once} trials and of the best"
             f" {options.keep} configurations take about {needed / 1e9:.1f} GB",
             hint="put runs_dir on a larger disk, or give fewer --workers or --keep",
         )

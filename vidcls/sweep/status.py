@@ -11,16 +11,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from vidcls.evaluate.leaks import leaks_of
+from vidcls.leaks.run_state import leaks_of
 from vidcls.runs import Run
-from vidcls.sweep.file import load_sweep
-from vidcls.sweep.folder import SweepFolder, SweepOptions
-from vidcls.sweep.jobs import Queued, ask_queues
-from vidcls.sweep.keep import best_so_far
-from vidcls.sweep.search import open_searcher
-from vidcls.sweep.supply import planned_trials
-from vidcls.sweep.trials import Trial
-from vidcls.sweep.workers import Report, Watch, Workers
+from vidcls.sweep.config.file import load_sweep
+from vidcls.sweep.search.build import open_searcher
+from vidcls.sweep.search.scheduler import planned_trials
+from vidcls.sweep.storage.folder import SweepFolder, SweepOptions
+from vidcls.sweep.storage.jobs import SweepJobs, ask_queues
+from vidcls.sweep.storage.retention import best_so_far
+from vidcls.sweep.storage.trials import Trial
+from vidcls.sweep.storage.worker_heartbeat import LivenessMonitor, Report, Workers
 
 _FEW = 3
 """Trials that must have ended before anything is said about what to ask for."""
@@ -74,20 +74,20 @@ class Overview:
     notes: tuple[str, ...] = field(default=())
 
 
-class Observer:
+class SweepObserver:
     """Looks at one sweep again and again; what has ended is read once."""
 
     def __init__(self, folder: SweepFolder) -> None:
         self.folder = folder
         self._sweep, self._options = load_sweep(folder.sweep_file), folder.options()
-        self._trials, self._workers = folder.trials(), Workers(folder.shelf)
-        self._watch = Watch(folder.shelf, lease_s=self._options.lease_s)
+        self._trials, self._workers = folder.trials(), Workers(folder.storage)
+        self._liveness = LivenessMonitor(folder.storage, lease_s=self._options.lease_s)
 
     def look(self) -> Overview:
         """The sweep now."""
         sweep, trials, reports = self._sweep, self._trials.refresh(), self._workers.refresh()
         queued = ask_queues(self.folder)
-        rows = _worker_rows(reports, queued, self._watch.is_dead)
+        rows = _worker_rows(reports, queued, self._liveness.is_dead)
         events = self.folder.control()
         control = events.current()
         damaged = [*self._workers.damaged.values(), *events.damaged.values()]
@@ -184,7 +184,7 @@ def _next_step(state: str, folder: SweepFolder) -> list[str]:
 
 
 def _worker_rows(
-    reports: Sequence[Report], queued: Queued, is_dead: Callable[[str], bool]
+    reports: Sequence[Report], queued: SweepJobs, is_dead: Callable[[str], bool]
 ) -> list[WorkerRow]:
     by_name = {task.name: task for task in queued.tasks}
     rows = []

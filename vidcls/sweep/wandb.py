@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 
 from vidcls.errors import ExitCode, UserError, VidclsError
-from vidcls.sweep.space import overrides
+from vidcls.sweep.space.space import overrides
 from vidcls.tracking.limits import SERVICE, limit_s
 from vidcls.tracking.patient_client import wait_for_sessions
 
@@ -124,9 +124,9 @@ def _preempt(agent: subprocess.Popen[bytes]) -> set[str]:
 def _hand_back(sweep: str, run_id: str) -> None:
     """Mark a trial as preempted that ended without a word, such as one that was still preparing its data."""
     entity, project, sweep_id = sweep.split("/")
-    place = {"WANDB_SWEEP_ID": sweep_id, "WANDB_ENTITY": entity, "WANDB_PROJECT": project}
+    sweep_env = {"WANDB_SWEEP_ID": sweep_id, "WANDB_ENTITY": entity, "WANDB_PROJECT": project}
     # The client reads these once, when it is first used.
-    os.environ.update(place, WANDB_RUN_ID=run_id)
+    os.environ.update(sweep_env, WANDB_RUN_ID=run_id)
     import wandb
 
     wait_for_sessions()

@@ -11,9 +11,10 @@ from vidcls.launch.frozen import frozen_package, package_path
 from vidcls.launch.job import Job
 from vidcls.launch.profile import AnyProfile, LocalProfile
 from vidcls.launch.queue import open_queue
-from vidcls.sweep.file import SweepFile, check_against_spec, load_sweep
-from vidcls.sweep.folder import SweepOptions
+from vidcls.sweep.config.check import check_against_spec
+from vidcls.sweep.config.file import SweepFile, load_sweep
 from vidcls.sweep.plan import DEFAULT_TASKS
+from vidcls.sweep.storage.folder import SweepOptions
 from vidcls.sweep.wandb import agent_command, create_sweep
 
 _UNKNOWN_YET = "ENTITY/PROJECT/ID"

@@ -70,7 +70,7 @@ def _mirrors_file(run_dir: Path) -> Path:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Start:
+class WandbStart:
     """What a W&B run is begun with."""
 
     section: TrackingSection

@@ -17,7 +17,7 @@ from vidcls.errors import UserError, VidclsError
 from vidcls.run_shapes import Status
 from vidcls.runs import Run
 from vidcls.spec.show import plain
-from vidcls.tracking.client import Mirror, Start, log_confusion, log_row, read_mirrors, upload_checkpoint
+from vidcls.tracking.client import Mirror, WandbStart, log_confusion, log_row, read_mirrors, upload_checkpoint
 from vidcls.tracking.jsonl import Row, read_rows
 from vidcls.tracking.mode import has_credentials, load_settings
 
@@ -95,7 +95,7 @@ def _send(
     spec = run.spec()
     place = {"entity": mirror.entity, "project": mirror.project}
     section = spec.tracking.model_copy(update={key: value for key, value in place.items() if value})
-    start = Start(
+    start = WandbStart(
         section=section,
         run_dir=run.folder,
         run_id=mirror.id,

@@ -24,7 +24,7 @@ import numpy as np
 from vidcls.errors import reason_of
 from vidcls.spec.sections import TrackingSection
 from vidcls.tracking.client import (
-    Start,
+    WandbStart,
     log_confusion,
     log_previews,
     log_row,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 UPLOAD_TIMEOUT_S = 60.0
 """How long the end of a finished run may wait for the upload of its checkpoint."""
 
-Job = Callable[["wandb.Run"], None]
+RunCall = Callable[["wandb.Run"], None]
 
 
 def open_tracker(
@@ -92,7 +92,7 @@ def open_tracker(
         return NullTracker()
     known = [mirror.id for mirror in read_mirrors(run_dir) if mirror.sweep is None]
     run_id = known[0] if known else run_id
-    start = Start(
+    start = WandbStart(
         section=section,
         run_dir=run_dir,
         run_id=run_id,
@@ -108,14 +108,14 @@ class WandbTracker:
     """Mirrors a run to Weights & Biases; see the module for how it stays out of the way."""
 
     def __init__(
-        self, start: Start, *, mode: Mode, history: Sequence[Row], warn: Callable[[str], None]
+        self, start: WandbStart, *, mode: Mode, history: Sequence[Row], warn: Callable[[str], None]
     ) -> None:
         self._start = start
         self._warn = warn
         self._num_rows = 0
         self._complained = False
         self._ended = False
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[RunCall | None] = SimpleQueue()
         for row in history:
             self.log(row)
         # Daemon: a client that hangs must not keep the process from ending.
@@ -165,7 +165,7 @@ class WandbTracker:
             self._complain("it did not finish in time")
         self._ended = True
 
-    def _put(self, job: Job) -> None:
+    def _put(self, job: RunCall) -> None:
         if not self._ended:
             self._jobs.put(job)
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 
 from vidcls.errors import ExitCode, VidclsError
-from vidcls.run_shapes import State
+from vidcls.run_shapes import RunState
 from vidcls.signals import Interruption
 from vidcls.train.session import Session
 
@@ -18,7 +18,7 @@ from vidcls.train.session import Session
 @contextmanager
 def failure_kept(session: Session) -> Iterator[None]:
     """Leave the reason in the run's folder when training stops early."""
-    state: State = "failed"
+    state: RunState = "failed"
     try:
         with _cut_off(session):
             yield
@@ -59,9 +59,9 @@ def _cut_off(session: Session) -> Iterator[None]:
         raise
 
 
-def _leave(session: Session, state: State, *, message: str) -> None:
+def _leave(session: Session, state: RunState, *, message: str) -> None:
     """The status names the best epoch, so its weights are saved first, if they were held back."""
     with contextlib.suppress(OSError, VidclsError):
-        session.save_best()
+        session.checkpoints.save_best()
     with contextlib.suppress(VidclsError):  # of a lock that was lost: what is told is told by its new holder
         session.write_status(state, message=message)

@@ -12,21 +12,21 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from vidcls.data.batches import Batch, Clips
-from vidcls.data.feature_clips import FeatureBatch, FeatureClips
+from vidcls.data.batches.source import BatchSource
 from vidcls.data.manifest import Video
 from vidcls.evaluate.score import Scores, forward, score
+from vidcls.features.clips import AnyBatch
 from vidcls.models.device import to_channels_last
-from vidcls.models.video_model import VideoModel
+from vidcls.models.kinds.base import VideoModel
 from vidcls.spec.experiment import Spec
 from vidcls.spec.sections import Precision
 from vidcls.train.divergence import diverged
 from vidcls.train.optim import build_optimizer, learning_rate, set_learning_rate
 from vidcls.train.precision import Amp
-from vidcls.train.thawing import Thawing
+from vidcls.train.unfreezing import Unfreezing
 
 LOG_EVERY_STEPS = 10
-Metrics = dict[str, float]
+MetricValues = dict[str, float]
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Speed:
 class Data:
     """What a training reads."""
 
-    clips: Clips | FeatureClips
+    clips: BatchSource[AnyBatch]
     train: Sequence[Video]
     val: Sequence[Video]
 
@@ -64,13 +64,13 @@ class Data:
         return self.clips.num_train_steps(self.train, batch_size=batch_size)
 
 
-class Observer(Protocol):
+class LoopObserver(Protocol):
     """Told of what happens; may raise to stop the loop between two steps."""
 
-    def after_step(self, loop: Loop, row: Metrics | None) -> None:
+    def after_step(self, loop: Loop, row: MetricValues | None) -> None:
         """After each step; `row` holds metrics every `LOG_EVERY_STEPS` steps."""
 
-    def after_epoch(self, loop: Loop, row: Metrics) -> None:
+    def after_epoch(self, loop: Loop, row: MetricValues) -> None:
         """After each validation; `loop.position` is the start of the next epoch."""
 
 
@@ -115,9 +115,9 @@ class Loop:
         if spec.train.channels_last:
             to_channels_last(self.model)
         self._amp = Amp(precision, device)
-        # Over all that trains in any epoch, so before anything waits for its thaw.
+        # Over all that trains in any epoch, so before anything waits for its unfreeze.
         self._optimizer = build_optimizer(spec.optim, self.model)
-        self._thawing = Thawing(self.model, every=spec.train.unfreeze_every)
+        self._unfreezing = Unfreezing(self.model, every=spec.train.unfreeze_every)
         self.steps_per_epoch = data.steps_per_epoch(spec.train.batch_size)
         self.position = Position()
         self.speed = Speed()
@@ -125,7 +125,7 @@ class Loop:
         self._sums = _Sums.zero(device)
         self._pending: _Pending | None = None
 
-    def fit(self, observer: Observer) -> None:
+    def fit(self, observer: LoopObserver) -> None:
         """Train from the current position to the last epoch."""
         while self.position.epoch < self.spec.train.epochs:
             self._train_epoch(observer)
@@ -134,7 +134,7 @@ class Loop:
             self._sums, self.speed = _Sums.zero(self.device), Speed()
             observer.after_epoch(self, row)
 
-    def _train_epoch(self, observer: Observer) -> None:
+    def _train_epoch(self, observer: LoopObserver) -> None:
         self._enter_epoch()
         counted = asked = time.perf_counter()
         for batch in self._batches():
@@ -149,7 +149,7 @@ class Loop:
         self.speed.total_s += time.perf_counter() - counted
 
     def _enter_epoch(self) -> None:
-        self._thawing.enter(self.position.epoch)
+        self._unfreezing.enter(self.position.epoch)
         self.model.train()
 
     def one_step(self) -> None:
@@ -161,7 +161,7 @@ class Loop:
         self._step(batch)
         self.check_finite()
 
-    def _batches(self) -> Iterator[Batch | FeatureBatch]:
+    def _batches(self) -> Iterator[AnyBatch]:
         return self.data.clips.train_batches(
             self.data.train,
             augment=self.spec.augment,
@@ -171,7 +171,7 @@ class Loop:
             start_step=self.position.step,
         )
 
-    def _step(self, batch: Batch | FeatureBatch) -> None:
+    def _step(self, batch: AnyBatch) -> None:
         lr = learning_rate(
             self.spec.optim,
             self.global_step,
@@ -223,7 +223,7 @@ class Loop:
         """Steps taken since the start of training."""
         return self.position.epoch * self.steps_per_epoch + self.position.step
 
-    def _step_row(self) -> Metrics:
+    def _step_row(self) -> MetricValues:
         pending = self._pending
         assert pending is not None
         return {
@@ -234,7 +234,7 @@ class Loop:
             "grad_norm": float(pending.norm),
         }
 
-    def close_epoch(self) -> Metrics:
+    def close_epoch(self) -> MetricValues:
         """Validate; the row that is logged after an epoch."""
         from vidcls.evaluate.metrics import split_metrics
 
@@ -257,9 +257,9 @@ class Loop:
         }
 
     @property
-    def never_thawed(self) -> list[str]:
+    def never_unfrozen(self) -> list[str]:
         """The stages that gradual unfreezing does not come to."""
-        return self._thawing.never(self.spec.train.epochs)
+        return self._unfreezing.never(self.spec.train.epochs)
 
     def validate(self) -> Scores:
         """Logits of the val videos under the current weights."""

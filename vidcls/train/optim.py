@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from vidcls.errors import UserError
+from vidcls.models.kinds.base import VideoModel
 from vidcls.models.stages import param_levels
-from vidcls.models.video_model import VideoModel
 from vidcls.spec.optim import AdamWSection, SGDSection
 
 

@@ -13,19 +13,19 @@ from typing import Any
 
 import torch
 
-from vidcls.data.batches import Clips
-from vidcls.data.feature_clips import FeatureClips
-from vidcls.data.leaks.state import LeakState
+from vidcls.data.batches.source import BatchSource
 from vidcls.data.manifest import Manifest
 from vidcls.errors import VidclsError
+from vidcls.features.clips import AnyBatch
 from vidcls.installed import COMPUTING, code_digest, releases
+from vidcls.leaks.state import LeakState
 from vidcls.runs import Run
 from vidcls.spec.experiment import Spec
 from vidcls.train.precision import resolve_precision
 
 
 @dataclass(frozen=True)
-class Start:
+class TrainingStart:
     """One start of a run.
 
     Attributes:
@@ -45,7 +45,7 @@ def provenance_of(
     spec: Spec,
     manifest: Manifest,
     leaks: LeakState,
-    start: Start,
+    start: TrainingStart,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """What every `auto` became and which code runs; on a resume, what was written at the start.
@@ -125,7 +125,7 @@ def _processor(device: torch.device) -> str:
     return next(names, platform.machine())
 
 
-def seen(clips: Clips | FeatureClips, before: dict[str, Any]) -> dict[str, Any]:
+def seen(clips: BatchSource[AnyBatch], before: dict[str, Any]) -> dict[str, Any]:
     """What opening the clips came to.
 
     Raises:

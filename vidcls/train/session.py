@@ -1,4 +1,4 @@
-"""What surrounds the loop of one training: checkpoints, metrics, tracking, signals, state."""
+"""What surrounds the loop of one training: metrics, tracker, signals, status, and its checkpoint writer."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
-from vidcls.errors import ExitCode, VidclsError
-from vidcls.evaluate.restore import read_checkpoint
-from vidcls.lock import Held
-from vidcls.run_shapes import State, Status
-from vidcls.runs import Checkpoint, Run
+from vidcls.checkpoints import CheckpointIdentity
+from vidcls.errors import ExitCode
+from vidcls.locking.lock import Held
+from vidcls.run_shapes import RunState, Status
+from vidcls.runs import Run
 from vidcls.signals import Signals, StoppedError, is_agents_stop
 from vidcls.tracking.jsonl import MetricsFile, Row, read_rows
 from vidcls.tracking.tracker import Tracker
-from vidcls.train.best import Best, snapshot
-from vidcls.train.checkpoint import Identity, rng_state, set_rng_state, write_checkpoint
-from vidcls.train.loop import Loop, Metrics
+from vidcls.train.checkpoint_writer import CheckpointWriter
+from vidcls.train.loop import Loop, MetricValues
 
 
-class Judge(Protocol):
+class StopRule(Protocol):
     """Says after each epoch whether a training goes on. A sweep's rule of early stopping is one."""
 
     def __call__(self, epoch: int, history: Sequence[Row]) -> str | None:
@@ -48,7 +47,7 @@ class Display(Protocol):
     def step(self, loop: Loop) -> None:
         """After each step."""
 
-    def epoch(self, loop: Loop, row: Metrics, *, is_best: bool) -> None:
+    def epoch(self, loop: Loop, row: MetricValues, *, is_best: bool) -> None:
         """After each validation."""
 
 
@@ -60,64 +59,27 @@ class Session:
         run: Run,
         *,
         loop: Loop,
-        identity: Identity,
+        identity: CheckpointIdentity,
         signals: Signals,
         held: Held,
         display: Display,
-        judge: Judge | None = None,
+        stop_rule: StopRule | None = None,
         save_after_s: float = 0.0,
     ) -> None:
         self._run = run
         self.loop = loop
-        self._identity = identity
         self._signals = signals
         self._held = held
         self._display = display
-        self._judge = judge
-        self._save_after_s = save_after_s
-        self._unsaved_best: dict[str, Any] | None = None
+        self._stop_rule = stop_rule
         self._metrics = MetricsFile(run.metrics_file)
+        self.checkpoints = CheckpointWriter(
+            run, loop=loop, identity=identity, metrics=self._metrics, save_after_s=save_after_s
+        )
         self._tracker: Tracker | None = None
-        self.best = Best()
         self.was_interrupted = False
         self._has_begun = False  # until then the status of an earlier start holds
         self._is_finished = False
-        self._elapsed_s = 0.0
-        self._clock = self._saved = time.monotonic()
-
-    def resume(self) -> bool:
-        """Take up the last checkpoint; False if there is none.
-
-        Raises:
-            VidclsError: If the checkpoint cannot be read, or the metrics file lost rows.
-        """
-        path = self._run.checkpoint_file("last")
-        if not path.is_file():
-            if self._run.checkpoint_file("best").is_file():
-                raise VidclsError(
-                    f"{self._run.folder}: its last checkpoint is gone, so it cannot go on",
-                    hint="put checkpoints/last.pt back, or --restart sets the run aside and begins anew",
-                )
-            self._metrics.truncate_to(0)
-            return False
-        content = read_checkpoint(path)
-        training = content["training"]
-        self.loop.load_state_dict({"model": content["model"], **training["loop"]})
-        self._metrics.truncate_to(training["metrics_bytes"])
-        self.best = Best(**training["best"])
-        self._elapsed_s = training["elapsed_s"]
-        set_rng_state(training["rng"], self.loop.device)
-        self._mend_best()
-        return True
-
-    def _mend_best(self) -> None:
-        """A kill between the two files of an epoch leaves `best` behind; `last` has the same weights."""
-        position = self.loop.position
-        if (self.best.epoch, 0) != (position.epoch, position.step):
-            return
-        path = self._run.checkpoint_file("best")
-        if not path.is_file() or read_checkpoint(path)["epoch"] != self.best.epoch:
-            self._write("best", self._content(self.loop.model.state_dict()))
 
     def track(self, tracker: Tracker) -> None:
         """Mirror all that follows to a tracker."""
@@ -140,7 +102,7 @@ class Session:
             self.was_interrupted = True
             raise StoppedError("stopped early by the sweep's server", exit_code=ExitCode.DONE) from error
 
-    def after_step(self, loop: Loop, row: Metrics | None) -> None:
+    def after_step(self, loop: Loop, row: MetricValues | None) -> None:
         """Log, answer a signal, save when it is time."""
         self._display.step(loop)
         if self._held.is_lost:
@@ -150,45 +112,32 @@ class Session:
         if self._signals.received is not None:
             if self._signals.received == signal.SIGINT:
                 self._display.say("SIGINT: saving; once more ends at once, without this checkpoint")
-            self._save_last()
+            self.checkpoints.save_last()
             raise self._interrupted()
-        if time.monotonic() - self._saved >= loop.spec.train.checkpoint_every_s:
-            self._save_last()
+        self.checkpoints.after_step()
 
-    def after_epoch(self, loop: Loop, row: Metrics) -> None:
-        """Log, save unless it was just done (the first epoch always: no best is without a last), judge."""
+    def after_epoch(self, loop: Loop, row: MetricValues) -> None:
+        """Log, save, show, ask the stop rule."""
         epoch = loop.position.epoch
-        is_best = self.best.offer(epoch, row)
+        is_best = self.checkpoints.best.offer(epoch, row)
         self._log({**row, "kind": "epoch", "time": time.time()})
-        is_due = time.monotonic() - self._saved >= self._save_after_s
-        saves = is_due or epoch in (1, loop.spec.train.epochs)
-        if is_best:
-            self._unsaved_best = self._content(loop.model.state_dict() if saves else snapshot(loop.model))
-        if saves:
-            self._save_epoch()
+        if self.checkpoints.after_epoch(is_best=is_best):
+            self.write_status("running")
         self._display.epoch(loop, row, is_best=is_best)
         if epoch == loop.spec.train.epochs:
             return
         if self._signals.received is not None:
             self._save_epoch()
             raise self._interrupted()
-        if self._judge is not None:
+        if self._stop_rule is not None:
             history = [row for row in read_rows(self._run.metrics_file) if row.get("kind") == "epoch"]
-            if (verdict := self._judge(epoch, history)) is not None:
+            if (verdict := self._stop_rule(epoch, history)) is not None:
                 self._save_epoch()
                 raise self._stopped(f"after epoch {epoch}: {verdict}", exit_code=ExitCode.DONE)
 
     def _save_epoch(self) -> None:
-        """Write last, then best: `last` knows whether `best` is due, so a kill in between is mended."""
-        self._save_last()
-        self.save_best()
+        self.checkpoints.save_epoch()
         self.write_status("running")
-
-    def save_best(self) -> None:
-        """Save the best epoch if it was held back."""
-        if self._unsaved_best is not None:
-            self._write("best", self._unsaved_best)
-            self._unsaved_best = None
 
     def finish(self) -> None:
         """Declare the run finished and let go of what only a resume needs, in this order.
@@ -211,7 +160,7 @@ class Session:
         """Close the metrics file."""
         self._metrics.close()
 
-    def write_status(self, state: State, *, message: str = "") -> None:
+    def write_status(self, state: RunState, *, message: str = "") -> None:
         """Say where the run stands, unless it is finished; a full disk here is no reason to fail."""
         if self._is_finished:
             return
@@ -225,14 +174,14 @@ class Session:
         except OSError as error:
             self._display.say(f"{self._run.status_file}: not updated: {error.strerror}")
 
-    def _status(self, state: State, *, message: str) -> Status:
+    def _status(self, state: RunState, *, message: str) -> Status:
         return Status(
             state=state,
             epoch=self.loop.position.epoch,
             num_epochs=self.loop.spec.train.epochs,
-            best_epoch=self.best.epoch,
-            metrics=self.best.metrics or {},
-            elapsed_s=self._elapsed(),
+            best_epoch=self.checkpoints.best.epoch,
+            metrics=self.checkpoints.best.metrics or {},
+            elapsed_s=self.checkpoints.elapsed_s,
             message=message,
         )
 
@@ -240,37 +189,6 @@ class Session:
         self._metrics.append(row)
         if self._tracker is not None:
             self._tracker.log(row)
-
-    def _save_last(self) -> None:
-        position = self.loop.position
-        if position.step or self.best.epoch != position.epoch:
-            self.save_best()  # of an epoch before: a resume could not mend it
-        self._metrics.sync()
-        state = self.loop.state_dict()
-        del state["model"]
-        training = {
-            "loop": state,
-            "rng": rng_state(self.loop.device),
-            "best": vars(self.best).copy(),
-            "elapsed_s": self._elapsed(),
-            "metrics_bytes": self._metrics.position,
-        }
-        self._write("last", {**self._content(self.loop.model.state_dict()), "training": training})
-        self._saved = time.monotonic()
-
-    def _content(self, model: dict[str, Any]) -> dict[str, Any]:
-        """A checkpoint of weights at the current position, which describes itself."""
-        position = self.loop.position
-        return self._identity.content(self.loop.spec, model, epoch=position.epoch, step=position.step)
-
-    def _write(self, which: Checkpoint, content: dict[str, Any]) -> None:
-        path = self._run.checkpoint_file(which)
-        before = f"the {which} checkpoint from before is intact"
-        kept = before if path.exists() else "no checkpoint was there before"
-        write_checkpoint(path, content, kept=kept)
-
-    def _elapsed(self) -> float:
-        return self._elapsed_s + time.monotonic() - self._clock
 
     def _interrupted(self) -> StoppedError:
         position = self.loop.position

@@ -15,7 +15,7 @@ from vidcls.data.checks.inspect import Inspection
 from vidcls.data.decoding.decode import Probe
 from vidcls.data.decoding.frame_folders import Files
 from vidcls.data.decoding.workers import Decoders, Failure
-from vidcls.data.store import Store
+from vidcls.data.store.build import Store
 from vidcls.spec.sections import Clip
 
 Rng = np.random.Generator

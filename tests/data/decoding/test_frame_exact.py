@@ -22,7 +22,7 @@ from vidcls.data.checks.probe import probe_files
 from vidcls.data.decoding.decode import Probe, decode
 from vidcls.data.decoding.errors import DecodeError
 from vidcls.data.decoding.workers import Decoders
-from vidcls.data.store import Store
+from vidcls.data.store.build import Store
 from vidcls.spec.sections import Clip
 
 AskedDecoder = Literal["pyav", "decord"]

@@ -15,8 +15,8 @@ from vidcls.campaign.preflight.data import (
     load_manifests,
     outlooks,
 )
-from vidcls.campaign.preflight.finding import Asked, Candidate, Finding, has_errors
-from vidcls.campaign.preflight.places import check_disk, check_tracking, check_writable
+from vidcls.campaign.preflight.environment import check_disk, check_tracking, check_writable
+from vidcls.campaign.preflight.finding import Candidate, PreflightFinding, PreflightRequest, has_errors
 from vidcls.campaign.preflight.queue import check_features, check_memory, check_queue, check_time
 from vidcls.campaign.preflight.trials import check_metric, try_trials
 from vidcls.campaign.preflight.weights import check_weights
@@ -26,12 +26,13 @@ from vidcls.launch.profile import AnyProfile
 from vidcls.runs import Run
 from vidcls.spec.load import LoadedSpec
 from vidcls.spec.sections import Split
-from vidcls.sweep.check import describe, points_of
-from vidcls.sweep.file import SweepFile, check_against_spec, load_sweep
-from vidcls.sweep.folder import SweepFolder
-from vidcls.sweep.jobs import worker_job
-from vidcls.sweep.plan import Plan, seconds_of_trial
-from vidcls.sweep.space import overrides
+from vidcls.sweep.config.check import check_against_spec, points_of
+from vidcls.sweep.config.description import describe
+from vidcls.sweep.config.file import SweepFile, load_sweep
+from vidcls.sweep.plan import LaunchPlan, seconds_of_trial
+from vidcls.sweep.space.space import overrides
+from vidcls.sweep.storage.folder import SweepFolder
+from vidcls.sweep.storage.jobs import worker_job
 
 if TYPE_CHECKING:
     from vidcls.train.session import Display
@@ -41,12 +42,12 @@ _MOST_POINTS = 200
 
 def ask_for_spec(
     loaded: LoadedSpec, *, profile: AnyProfile, job: Job | None = None, begins_anew: bool = False
-) -> Asked:
+) -> PreflightRequest:
     """One training."""
-    return Asked([Candidate("", loaded)], profile, job, begins_anew=begins_anew)
+    return PreflightRequest([Candidate("", loaded)], profile, job, begins_anew=begins_anew)
 
 
-def ask_for_agents(file: Path, *, profile: AnyProfile) -> Asked:
+def ask_for_agents(file: Path, *, profile: AnyProfile) -> PreflightRequest:
     """A sweep whose points W&B's server chooses.
 
     Raises:
@@ -54,10 +55,10 @@ def ask_for_agents(file: Path, *, profile: AnyProfile) -> Asked:
     """
     sweep = load_sweep(file, engine="wandb")
     check_against_spec(sweep)
-    return Asked(_candidates(sweep, ()), profile)
+    return PreflightRequest(_candidates(sweep, ()), profile)
 
 
-def ask_for_sweep(plan: Plan, *, settings: Sequence[str], job: Job | None = None) -> Asked:
+def ask_for_sweep(plan: LaunchPlan, *, settings: Sequence[str], job: Job | None = None) -> PreflightRequest:
     """A sweep.
 
     Args:
@@ -65,7 +66,7 @@ def ask_for_sweep(plan: Plan, *, settings: Sequence[str], job: Job | None = None
         settings: Fixed settings of every trial, beyond those in the file's command.
         job: The job of its workers.
     """
-    return Asked(_candidates(plan.sweep, settings), plan.profile, job, plan)
+    return PreflightRequest(_candidates(plan.sweep, settings), plan.profile, job, plan)
 
 
 def _candidates(sweep: SweepFile, settings: Sequence[str]) -> list[Candidate]:
@@ -79,7 +80,7 @@ def _label(point: dict[str, object]) -> str:
     return " ".join(overrides(shaping))
 
 
-def preflight(asked: Asked, *, display: Display) -> list[Finding]:
+def preflight(asked: PreflightRequest, *, display: Display) -> list[PreflightFinding]:
     """Look at everything; what cannot be looked at because of an error before it is left out."""
     manifests, findings = load_manifests(asked.candidates, progress=display.stage)
     findings += [*_space(asked), *check_writable(asked), *check_weights(asked)]
@@ -92,7 +93,7 @@ def preflight(asked: Asked, *, display: Display) -> list[Finding]:
             stores = outlooks(asked.candidates, manifests)
             findings += check_stores(asked, stores, seconds_each=tried.decode_s)
         except VidclsError as error:
-            findings.append(Finding.of("store", error))
+            findings.append(PreflightFinding.of("store", error))
             stores = []
         if tried.num_rehearsed:
             findings += check_features(asked, tried, manifests)
@@ -102,7 +103,7 @@ def preflight(asked: Asked, *, display: Display) -> list[Finding]:
     return [*findings, check_tracking(asked), *check_queue(asked)]
 
 
-def _space(asked: Asked) -> Iterator[Finding]:
+def _space(asked: PreflightRequest) -> Iterator[PreflightFinding]:
     """The space of a sweep against its trials."""
     plan = asked.plan
     if plan is None:
@@ -111,39 +112,43 @@ def _space(asked: Asked) -> Iterator[Finding]:
     points = "a continuous space" if about.num_points is None else f"{about.num_points} points"
     trials = "trials until a budget ends them" if plan.num_trials is None else f"{plan.num_trials} trials"
     hours = f", {about.hours:.2f} hours one after the other" if about.hours is not None else ""
-    yield Finding("space", "ok", f"{points}, {trials}, {plan.num_workers} workers{hours}")
+    yield PreflightFinding("space", "ok", f"{points}, {trials}, {plan.num_workers} workers{hours}")
     if len(asked.candidates) == _MOST_POINTS:
-        yield Finding("space", "ok", f"the first {_MOST_POINTS} points that reach new values were looked at")
+        yield PreflightFinding(
+            "space", "ok", f"the first {_MOST_POINTS} points that reach new values were looked at"
+        )
     for note in (*about.notes, *plan.notes):
-        yield Finding("space", "warning", note, f"run_cap and method in {plan.sweep.path}")
+        yield PreflightFinding("space", "warning", note, f"run_cap and method in {plan.sweep.path}")
 
 
-def check_sweep_job(folder: SweepFolder, profile: AnyProfile) -> list[Finding]:
+def check_sweep_job(folder: SweepFolder, profile: AnyProfile) -> list[PreflightFinding]:
     """Whether a queue takes a worker of a sweep that was launched before."""
     job = worker_job(folder, profile, name=load_sweep(folder.sweep_file).name, num_workers=1)
-    return list(check_queue(Asked([], profile, job)))
+    return list(check_queue(PreflightRequest([], profile, job)))
 
 
-def check_evaluation(runs: Sequence[Run], *, split: Split, profile: AnyProfile, job: Job) -> list[Finding]:
+def check_evaluation(
+    runs: Sequence[Run], *, split: Split, profile: AnyProfile, job: Job
+) -> list[PreflightFinding]:
     """Whether runs can be evaluated in a job: their data is what they were trained on, the queue takes it."""
     from vidcls.data.manifest import load_manifest
 
-    findings: list[Finding] = []
+    findings: list[PreflightFinding] = []
     for run in runs:
         provenance, spec = run.provenance(), run.spec()
         data = spec.data.model_copy(update={"root": provenance["data_root"]})
         try:
             manifest = load_manifest(data, cache_dir=Path(provenance["store_dir"]))
         except UserError as error:
-            findings.append(Finding.of("data", error))
+            findings.append(PreflightFinding.of("data", error))
             continue
         num = len(manifest.split(split))
         if manifest.hash != provenance["manifest"]["hash"]:
             todo = f"vidcls data scan {manifest.root} shows what is there; put it back, or train anew"
             found = f"{run.folder}: {manifest.root} is no longer the data that it was trained on"
-            findings.append(Finding("data", "error", found, todo))
+            findings.append(PreflightFinding("data", "error", found, todo))
         elif not num:
-            findings.append(Finding("data", "error", f"{manifest.root}: no videos in split {split}"))
+            findings.append(PreflightFinding("data", "error", f"{manifest.root}: no videos in split {split}"))
         else:
-            findings.append(Finding("data", "ok", f"{run.folder}: {num} {split} videos"))
-    return [*findings, *check_queue(Asked([], profile, job))]
+            findings.append(PreflightFinding("data", "ok", f"{run.folder}: {num} {split} videos"))
+    return [*findings, *check_queue(PreflightRequest([], profile, job))]

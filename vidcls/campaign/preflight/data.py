@@ -6,18 +6,18 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from vidcls.campaign.preflight.finding import Asked, Candidate, Finding, State, gb
+from vidcls.campaign.preflight.finding import Candidate, FindingState, PreflightFinding, PreflightRequest, gb
 from vidcls.data.checks.probe import known_probes
+from vidcls.data.checks.short_videos import frame_counts, repeats
 from vidcls.data.decoding.decode import Probe
 from vidcls.data.decoding.workers import Failure, StageProgress, usable_cores
-from vidcls.data.leaks.state import leak_state
 from vidcls.data.manifest import Manifest, load_manifest
-from vidcls.data.outlook import Outlook, outlook
-from vidcls.data.short_videos import frame_counts, repeats
+from vidcls.data.store.estimate import Outlook, outlook
 from vidcls.errors import UserError, VidclsError
-from vidcls.evaluate.leaks import audit_command, leak_warning
-from vidcls.holder import how_to_end
-from vidcls.lock import holder_of
+from vidcls.leaks.run_state import audit_command, leak_warning
+from vidcls.leaks.state import leak_state
+from vidcls.locking.holder import how_to_end
+from vidcls.locking.lock import holder_of
 from vidcls.models.inputs import input_clip
 from vidcls.runs import Run, find_runs
 from vidcls.spec.fingerprint import fingerprint
@@ -28,32 +28,32 @@ Manifests = Mapping[DataSection, Manifest]
 
 def load_manifests(
     candidates: Sequence[Candidate], *, progress: StageProgress
-) -> tuple[dict[DataSection, Manifest], list[Finding]]:
+) -> tuple[dict[DataSection, Manifest], list[PreflightFinding]]:
     """The manifest of each data section that may be trained on; what is wrong with the others."""
     manifests: dict[DataSection, Manifest] = {}
-    findings: list[Finding] = []
+    findings: list[PreflightFinding] = []
     for candidate in candidates:
         data = candidate.spec.data
         if data in manifests:
             continue
         try:
-            with candidate.loaded.placed():
+            with candidate.loaded.error_context():
                 manifest = load_manifest(
                     data,
                     cache_dir=Path(candidate.spec.store_dir),
                     progress=lambda done, total: progress("read files", done, total),
                 )
         except UserError as error:
-            findings.append(Finding.of("data", error))
+            findings.append(PreflightFinding.of("data", error))
             break  # the others would say the same
         manifests[data] = manifest
         counts = ", ".join(f"{len(manifest.split(split))} {split}" for split in ("train", "val"))
         found = f"{manifest.root}: {counts} videos, {manifest.num_classes} classes"
-        findings.append(Finding("data", "ok", found))
+        findings.append(PreflightFinding("data", "ok", found))
     return manifests, findings
 
 
-def check_lengths(asked: Asked, manifests: Manifests) -> Iterator[Finding]:
+def check_lengths(asked: PreflightRequest, manifests: Manifests) -> Iterator[PreflightFinding]:
     """Whether clips take more frames than videos have; of a sweep the clip that takes most."""
     clips: dict[DataSection, Clip] = {}
     for candidate in asked.candidates:
@@ -68,10 +68,10 @@ def check_lengths(asked: Asked, manifests: Manifests) -> Iterator[Finding]:
         counts = frame_counts(manifests[data].training, data=data, store_dir=store_dir)
         if (found := repeats(counts, clip)) is not None:
             todo = "a smaller clip.frames repeats less; vidcls data scan shows how many frames videos have"
-            yield Finding("frames", "warning", found, todo)
+            yield PreflightFinding("frames", "warning", found, todo)
 
 
-def check_leaks(asked: Asked, manifests: Manifests) -> Iterator[Finding]:
+def check_leaks(asked: PreflightRequest, manifests: Manifests) -> Iterator[PreflightFinding]:
     """What accuracies on this data will be worth."""
     for data, manifest in manifests.items():
         spec = asked.first.model_copy(update={"data": data})
@@ -79,15 +79,15 @@ def check_leaks(asked: Asked, manifests: Manifests) -> Iterator[Finding]:
         warning = leak_warning(state, spec)
         if warning is not None:
             found, _, todo = warning.partition("\n")
-            yield Finding("leaks", "warning", f"{state}: {found}", todo.strip())
+            yield PreflightFinding("leaks", "warning", f"{state}: {found}", todo.strip())
         elif state.kind == "unknown":
             found = "it is not known whether this data leaks"
-            yield Finding("leaks", "warning", found, audit_command(spec))
+            yield PreflightFinding("leaks", "warning", found, audit_command(spec))
         else:
-            yield Finding("leaks", "ok", str(state))
+            yield PreflightFinding("leaks", "ok", str(state))
 
 
-def check_earlier(asked: Asked, manifests: Manifests) -> Iterator[Finding]:
+def check_earlier(asked: PreflightRequest, manifests: Manifests) -> Iterator[PreflightFinding]:
     """Whether earlier runs saw the same data, and whether this one is there already."""
     spec, manifest = asked.first, manifests[asked.first.data]
     folder = asked.plan.folder.runs_dir if asked.plan else Path(spec.runs_dir) / spec.name
@@ -97,9 +97,11 @@ def check_earlier(asked: Asked, manifests: Manifests) -> Iterator[Finding]:
     if other and spec.data.model_copy(update={"root": root}) in _sections(other, root):
         many = f"{len(other)} of {len(earlier)} earlier runs" if len(earlier) > 1 else str(other[0].folder)
         todo = f"vidcls data scan {spec.data.root} shows what is there; put it back, or give another name"
-        yield Finding("unchanged", "warning", f"the data is not what {many} saw; nothing resumes", todo)
+        yield PreflightFinding(
+            "unchanged", "warning", f"the data is not what {many} saw; nothing resumes", todo
+        )
     elif earlier:
-        yield Finding("unchanged", "ok", f"the data is what {len(earlier)} earlier runs saw")
+        yield PreflightFinding("unchanged", "ok", f"the data is what {len(earlier)} earlier runs saw")
     if asked.plan is None and len(asked.candidates) == 1:
         yield from _this_run(asked, Run.at(spec, fingerprint(spec, manifest.hash)))
 
@@ -117,27 +119,31 @@ def _sections(runs: Sequence[Run], root: str) -> Iterator[DataSection]:
             yield run.spec().data.model_copy(update={"root": root})
 
 
-def _this_run(asked: Asked, run: Run) -> Iterator[Finding]:
+def _this_run(asked: PreflightRequest, run: Run) -> Iterator[PreflightFinding]:
     status = run.status() if run.spec_file.is_file() else None
     if status is None or asked.begins_anew:
         return
     if status.state == "finished":
         todo = "--restart trains it anew; seed=1 trains another"
-        yield Finding("run", "warning", f"{run.folder}: finished already, the job would end at once", todo)
+        yield PreflightFinding(
+            "run", "warning", f"{run.folder}: finished already, the job would end at once", todo
+        )
         return
     if run.state == "running":
         holder = holder_of(run.lock_file)
         found = f"{run.folder}: {holder or 'somebody'} is training it just now"
-        yield Finding("run", "warning", found, how_to_end(holder))
+        yield PreflightFinding("run", "warning", found, how_to_end(holder))
         return
     if changes := run.changes_since():
         todo = (
             "--accept-code goes on with what is installed now; --restart sets the run aside and begins anew"
         )
-        yield Finding("run", "error", f"{run.folder}: changed since it began: {', '.join(changes)}", todo)
+        yield PreflightFinding(
+            "run", "error", f"{run.folder}: changed since it began: {', '.join(changes)}", todo
+        )
     else:
         found = f"{run.folder}: goes on after epoch {status.epoch} of {status.num_epochs}"
-        yield Finding("run", "ok", found)
+        yield PreflightFinding("run", "ok", found)
 
 
 def outlooks(candidates: Sequence[Candidate], manifests: Manifests) -> list[Outlook]:
@@ -159,7 +165,9 @@ def outlooks(candidates: Sequence[Candidate], manifests: Manifests) -> list[Outl
     return list({stores.path: stores for stores in found.values()}.values())
 
 
-def check_stores(asked: Asked, stores: Sequence[Outlook], *, seconds_each: float) -> Iterator[Finding]:
+def check_stores(
+    asked: PreflightRequest, stores: Sequence[Outlook], *, seconds_each: float
+) -> Iterator[PreflightFinding]:
     """Whether the stores are built, or can be, and how long that takes.
 
     Args:
@@ -169,21 +177,23 @@ def check_stores(asked: Asked, stores: Sequence[Outlook], *, seconds_each: float
     """
     data = asked.first.data
     if bad := max((store.num_bad for store in stores), default=0):
-        state: State = "warning" if bad <= data.num_bad_allowed else "error"
+        state: FindingState = "warning" if bad <= data.num_bad_allowed else "error"
         leaves = "data.bad_videos=skip" + (f" data.max_bad={bad}" if bad > DEFAULT_MAX_BAD else "")
         todo = f"vidcls data check {data.root} names them; {leaves} leaves them out"
-        yield Finding("videos", state, f"{bad} videos are known to be unreadable", todo)
+        yield PreflightFinding("videos", state, f"{bad} videos are known to be unreadable", todo)
     if data.residency == "streamed":
-        yield Finding("store", "ok", "none: data.residency is streamed, videos are decoded as they are read")
+        yield PreflightFinding(
+            "store", "ok", "none: data.residency is streamed, videos are decoded as they are read"
+        )
         return
     missing = [store for store in stores if not store.is_built]
     size = sum(store.num_bytes for store in stores)
     if not missing:
-        yield Finding("store", "ok", f"built, {gb(size)}")
+        yield PreflightFinding("store", "ok", f"built, {gb(size)}")
         return
     takes = sum(store.num_videos for store in missing) * seconds_each
     many = f"{len(missing)} of {len(stores)} " if len(stores) > 1 else ""
     cores = data.workers if data.workers != "auto" else usable_cores()
     found = f"{many}not built yet: about {gb(sum(store.num_bytes for store in missing))}, which takes"
     found += f" whoever comes first about {takes:.0f} s with {cores} processes"
-    yield Finding("store", "ok", found)
+    yield PreflightFinding("store", "ok", found)

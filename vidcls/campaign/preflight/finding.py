@@ -12,13 +12,13 @@ from vidcls.launch.local import num_gpus
 from vidcls.launch.profile import AnyProfile, LocalProfile, QueuedProfile
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import LoadedSpec
-from vidcls.sweep.plan import Plan
+from vidcls.sweep.plan import LaunchPlan
 
-State = Literal["ok", "warning", "error"]
+FindingState = Literal["ok", "warning", "error"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class PreflightFinding:
     """One line of a preflight.
 
     Attributes:
@@ -29,17 +29,17 @@ class Finding:
     """
 
     what: str
-    state: State
+    state: FindingState
     found: str
     todo: str = ""
 
     @classmethod
-    def of(cls, what: str, error: VidclsError) -> Finding:
+    def of(cls, what: str, error: VidclsError) -> PreflightFinding:
         """What an error says."""
         return cls(what, "error", error.message, error.hint or "")
 
 
-def has_errors(findings: Iterable[Finding]) -> bool:
+def has_errors(findings: Iterable[PreflightFinding]) -> bool:
     """Whether anything would fail."""
     return any(finding.state == "error" for finding in findings)
 
@@ -68,7 +68,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PreflightRequest:
     """What is about to be queued.
 
     Attributes:
@@ -82,7 +82,7 @@ class Asked:
     candidates: Sequence[Candidate]
     profile: AnyProfile = field(default_factory=LocalProfile)
     job: Job | None = None
-    plan: Plan | None = None
+    plan: LaunchPlan | None = None
     begins_anew: bool = False
 
     @property

@@ -9,9 +9,9 @@ from pathlib import Path
 from statistics import median
 
 from vidcls.campaign.preflight.data import Manifests
-from vidcls.campaign.preflight.finding import Asked, Finding, gb
+from vidcls.campaign.preflight.finding import PreflightFinding, PreflightRequest, gb
 from vidcls.campaign.preflight.trials import Tried
-from vidcls.data.outlook import Outlook
+from vidcls.data.store.estimate import Outlook
 from vidcls.errors import VidclsError
 from vidcls.launch.profile import LsfProfile, QueuedProfile
 from vidcls.launch.queue import open_queue
@@ -27,23 +27,27 @@ _DECODER_BYTES = 0.15e9
 _MB = 2**20
 
 
-def check_queue(asked: Asked) -> Iterator[Finding]:
+def check_queue(asked: PreflightRequest) -> Iterator[PreflightFinding]:
     """Whether the queue is there, and would take the job."""
     profile = asked.profile
     if profile.venv_dir is not None and not Path(profile.python).is_file():
         todo = "make hpc CLUSTER=PROFILE builds it"
-        yield Finding("queue", "error", f"{profile.python}: jobs would run this, and it is not there", todo)
+        yield PreflightFinding(
+            "queue", "error", f"{profile.python}: jobs would run this, and it is not there", todo
+        )
     if asked.job is None:
         return
     try:
         said = open_queue(profile).rehearse(asked.job)
     except VidclsError as error:
-        yield Finding.of("queue", error)
+        yield PreflightFinding.of("queue", error)
     else:
-        yield Finding("queue", "ok", said)
+        yield PreflightFinding("queue", "ok", said)
 
 
-def check_memory(asked: Asked, tried: Tried, stores: Sequence[Outlook]) -> Iterator[Finding]:
+def check_memory(
+    asked: PreflightRequest, tried: Tried, stores: Sequence[Outlook]
+) -> Iterator[PreflightFinding]:
     """Whether a job has the memory that its trainings need; estimates from what one batch took here."""
     profile, data = asked.profile, asked.first.data
     num_gpus, at_once = asked.num_gpus, asked.plan.options.per_gpu if asked.plan else 1
@@ -63,15 +67,15 @@ def check_memory(asked: Asked, tried: Tried, stores: Sequence[Outlook]) -> Itera
     yield _compare("gpu memory", gpu * at_once, _slice_bytes(profile), key="gpus.mig or app")
 
 
-def _compare(what: str, needed: float, asked: float, *, key: str) -> Finding:
+def _compare(what: str, needed: float, asked: float, *, key: str) -> PreflightFinding:
     about = f"about {gb(needed)} needed"
     if not asked:
-        return Finding(what, "ok", f"{about}; the profile asks for no certain amount")
+        return PreflightFinding(what, "ok", f"{about}; the profile asks for no certain amount")
     found = f"{about}, {gb(asked)} asked for"
     if needed > asked:
         todo = f"raise {key} in the profile, or lower train.batch_size"
-        return Finding(what, "error" if needed > 1.5 * asked else "warning", found, todo)
-    return Finding(what, "ok", found)
+        return PreflightFinding(what, "error" if needed > 1.5 * asked else "warning", found, todo)
+    return PreflightFinding(what, "ok", found)
 
 
 def _slice_bytes(profile: object) -> float:
@@ -83,7 +87,7 @@ def _slice_bytes(profile: object) -> float:
     return float(found[1]) * 1e9 if found else 0.0
 
 
-def check_time(asked: Asked, tried: Tried, manifests: Manifests) -> Iterator[Finding]:
+def check_time(asked: PreflightRequest, tried: Tried, manifests: Manifests) -> Iterator[PreflightFinding]:
     """Whether the time limit suits what one training takes, where that can be told."""
     profile = asked.profile
     if not isinstance(profile, QueuedProfile):
@@ -91,20 +95,20 @@ def check_time(asked: Asked, tried: Tried, manifests: Manifests) -> Iterator[Fin
     needed, evidence = _training_s(asked, tried, manifests)
     if needed is None:
         found = f"{profile.time} asked for; no earlier run tells how long it takes"
-        yield Finding("time", "ok", found)
+        yield PreflightFinding("time", "ok", found)
         return
     found = f"about {_clock(needed)} a training ({evidence}), {profile.time} asked for"
     if needed < profile.time_s - profile.warn_s:
-        yield Finding("time", "ok", found)
+        yield PreflightFinding("time", "ok", found)
     elif profile.requeue:
         jobs = int(needed // (profile.time_s - profile.warn_s)) + 1
-        yield Finding("time", "ok", f"{found}: saved and queued again, {jobs} times in all")
+        yield PreflightFinding("time", "ok", f"{found}: saved and queued again, {jobs} times in all")
     else:
         todo = "raise time in the profile, or set requeue: true"
-        yield Finding("time", "warning", found, todo)
+        yield PreflightFinding("time", "warning", found, todo)
 
 
-def _training_s(asked: Asked, tried: Tried, manifests: Manifests) -> tuple[float | None, str]:
+def _training_s(asked: PreflightRequest, tried: Tried, manifests: Manifests) -> tuple[float | None, str]:
     """Seconds of one training, and what tells them."""
     spec = asked.first
     if asked.plan is not None and (seconds := seconds_of_trial(asked.plan.folder)) is not None:
@@ -127,7 +131,7 @@ def _training_s(asked: Asked, tried: Tried, manifests: Manifests) -> tuple[float
     return None, ""
 
 
-def check_features(asked: Asked, tried: Tried, manifests: Manifests) -> Iterator[Finding]:
+def check_features(asked: PreflightRequest, tried: Tried, manifests: Manifests) -> Iterator[PreflightFinding]:
     """What is computed once, before any head is trained."""
     spec = asked.first
     if not tried.feature_bytes or not spec.foresees_features:
@@ -136,7 +140,7 @@ def check_features(asked: Asked, tried: Tried, manifests: Manifests) -> Iterator
     takes = tried.step_s / tried.full_batch_size * num_videos * spec.num_stored_views
     found = f"of the frozen backbone, {num_videos} videos x {spec.num_stored_views} views: computed once"
     found += f" and stored, unless they are there; about {_clock(takes)} on this CPU"
-    yield Finding("features", "ok", found)
+    yield PreflightFinding("features", "ok", found)
 
 
 def _clock(seconds: float) -> str:

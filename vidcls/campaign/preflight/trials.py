@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from vidcls.campaign.preflight.data import Manifests
-from vidcls.campaign.preflight.finding import Asked, Candidate, Finding, has_errors
+from vidcls.campaign.preflight.finding import Candidate, PreflightFinding, PreflightRequest, has_errors
 from vidcls.errors import VidclsError
 from vidcls.files import write_json
 from vidcls.installed import code_digest
@@ -27,8 +27,8 @@ from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import identity
 
 if TYPE_CHECKING:
-    from vidcls.train.dry_run import Rehearsal
-    from vidcls.train.memory import Footprint
+    from vidcls.campaign.dry_run import Rehearsal
+    from vidcls.campaign.memory import Footprint
     from vidcls.train.session import Display
 
 MOST_SHAPES = 8
@@ -77,12 +77,16 @@ class _Shape:
     footprint: Footprint
 
 
-def try_trials(asked: Asked, manifests: Manifests, *, display: Display) -> tuple[Tried, list[Finding]]:
+def try_trials(
+    asked: PreflightRequest, manifests: Manifests, *, display: Display
+) -> tuple[Tried, list[PreflightFinding]]:
     """Build every distinct model, and take the largest through a batch; or remember that this was done."""
     distinct = _distinct(asked.candidates)
     file = Path(asked.first.store_dir) / "preflights" / f"{_key(asked, distinct, manifests)}.json"
     if (known := _read(file)) is not None:
-        return known, [Finding("model", "ok", f"{_said(known)}; seen before with this code and data")]
+        return known, [
+            PreflightFinding("model", "ok", f"{_said(known)}; seen before with this code and data")
+        ]
     import torch  # noqa: F401  (what has passed before costs none of it)
 
     started = time.monotonic()
@@ -92,7 +96,7 @@ def try_trials(asked: Asked, manifests: Manifests, *, display: Display) -> tuple
         if done and time.monotonic() - started > BUDGET_S:
             break
         outcome = _rehearse(shape, manifests, display=display, num_shapes=min(len(shapes), MOST_SHAPES))
-        if isinstance(outcome, Finding):
+        if isinstance(outcome, PreflightFinding):
             findings.append(outcome)
         else:
             done.append((shape, outcome))
@@ -100,7 +104,7 @@ def try_trials(asked: Asked, manifests: Manifests, *, display: Display) -> tuple
         return Tried(num_shapes=len(distinct)), findings
     tried = _sum_up(shapes, done, manifests)
     write_json(file, asdict(tried))
-    return tried, [*findings, Finding("model", "ok", _said(tried))]
+    return tried, [*findings, PreflightFinding("model", "ok", _said(tried))]
 
 
 def _said(tried: Tried) -> str:
@@ -137,17 +141,17 @@ def _without(value: Any, keys: Sequence[str]) -> Any:
 
 def _build(
     candidates: Sequence[Candidate], manifests: Manifests, *, half: bool
-) -> tuple[list[_Shape], list[Finding]]:
+) -> tuple[list[_Shape], list[PreflightFinding]]:
     """The footprint of each shape, with `half` in 16 bits as GPUs compute it; and those that do not fit."""
-    from vidcls.train.memory import footprint
+    from vidcls.campaign.memory import footprint
 
     shapes: list[_Shape] = []
-    findings: list[Finding] = []
+    findings: list[PreflightFinding] = []
     for candidate in candidates:
         spec = candidate.spec
         precision = spec.train.precision
         try:
-            with candidate.loaded.placed():
+            with candidate.loaded.error_context():
                 num_classes = manifests[spec.data].num_classes
                 asked = ("bf16" if half else "fp32") if precision == "auto" else precision
                 shapes.append(_Shape(candidate, footprint(spec, num_classes=num_classes, precision=asked)))
@@ -158,16 +162,16 @@ def _build(
 
 def _rehearse(
     shape: _Shape, manifests: Manifests, *, display: Display, num_shapes: int
-) -> Rehearsal | Finding:
+) -> Rehearsal | PreflightFinding:
     import torch
 
-    from vidcls.train.dry_run import clips_within, rehearse
+    from vidcls.campaign.dry_run import clips_within, rehearse
 
     spec = _on_cpu(shape.candidate.spec)
     num = clips_within(BUDGET_S / num_shapes, spec.train.batch_size, gflops=shape.footprint.gflops)
     display.say(f"one batch: {shape.candidate.label or spec.model.kind}")
     try:
-        with shape.candidate.loaded.placed():
+        with shape.candidate.loaded.error_context():
             return rehearse(
                 spec,
                 manifest=manifests[spec.data],
@@ -186,13 +190,13 @@ def _on_cpu(spec: Spec) -> Spec:
     return spec.model_copy(update={"train": spec.train.model_copy(update={"precision": "auto"})})
 
 
-def _failed(candidate: Candidate, error: Exception) -> Finding:
+def _failed(candidate: Candidate, error: Exception) -> PreflightFinding:
     label = f"{candidate.label}: " if candidate.label else ""
     if isinstance(error, VidclsError):
-        return Finding("model", "error", f"{label}{error.message}", error.hint or "")
+        return PreflightFinding("model", "error", f"{label}{error.message}", error.hint or "")
     reason = next(iter(str(error).splitlines()), "")
     todo = f"vidcls train {candidate.loaded.path} --dry-run shows where"
-    return Finding("model", "error", f"{label}{type(error).__name__}: {reason}", todo)
+    return PreflightFinding("model", "error", f"{label}{type(error).__name__}: {reason}", todo)
 
 
 def _sum_up(
@@ -233,7 +237,7 @@ def _feature_bytes(shapes: Sequence[_Shape], manifests: Manifests) -> int:
     return sum(found.values())
 
 
-def _key(asked: Asked, distinct: Sequence[Candidate], manifests: Manifests) -> str:
+def _key(asked: PreflightRequest, distinct: Sequence[Candidate], manifests: Manifests) -> str:
     all_specs = [candidate.spec for candidate in distinct]
     specs = [[identity(spec), spec.data.decoder, spec.foresees_features] for spec in all_specs]
     content = [
@@ -256,12 +260,12 @@ def _read(file: Path) -> Tried | None:
         return None
 
 
-def check_metric(asked: Asked, tried: Tried) -> list[Finding]:
+def check_metric(asked: PreflightRequest, tried: Tried) -> list[PreflightFinding]:
     """Whether what a sweep optimises is logged: seen in the rows of the rehearsals."""
     if asked.plan is None or not tried.metrics:
         return []
     name = asked.plan.sweep.objective.name
     if name in tried.metrics:
-        return [Finding("metric", "ok", f"{name} is logged after each epoch")]
+        return [PreflightFinding("metric", "ok", f"{name} is logged after each epoch")]
     logged = ", ".join(sorted(metric for metric in tried.metrics if "/" in metric))
-    return [Finding("metric", "error", f"{name} is never logged", f"metric.name: one of {logged}")]
+    return [PreflightFinding("metric", "error", f"{name} is never logged", f"metric.name: one of {logged}")]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vidcls.campaign.preflight.finding import Asked, Finding
+from vidcls.campaign.preflight.finding import PreflightFinding, PreflightRequest
 from vidcls.errors import UserError
 from vidcls.spec.experiment import Spec
 
 
-def check_weights(asked: Asked) -> Iterator[Finding]:
+def check_weights(asked: PreflightRequest) -> Iterator[PreflightFinding]:
     """Load the weights of each distinct model into it; one finding a file."""
     seen: set[object] = set()
-    found: dict[str, Finding] = {}
+    found: dict[str, PreflightFinding] = {}
     for candidate in asked.candidates:
         spec = candidate.spec
         # What the weights and their place depend on.
@@ -26,23 +26,23 @@ def check_weights(asked: Asked) -> Iterator[Finding]:
     yield from found.values()
 
 
-def _load(spec: Spec) -> Iterator[Finding]:
+def _load(spec: Spec) -> Iterator[PreflightFinding]:
     import torch
 
     from vidcls.models.build import build
     from vidcls.models.inputs import input_clip
-    from vidcls.models.pretrained import load_pretrained
-    from vidcls.models.weights import weights_dir_of
+    from vidcls.models.weights.catalogue import weights_dir_of
+    from vidcls.models.weights.load import load_pretrained
 
     try:
         with torch.random.fork_rng(devices=[]):
             model = build(spec.model, num_classes=2, clip=input_clip(spec.model, spec.clip))
         loaded = load_pretrained(model, spec.model, weights_dir=weights_dir_of(spec.store_dir))
     except UserError as error:
-        yield Finding.of(
+        yield PreflightFinding.of(
             "weights" if error.message.partition(":")[0].endswith(".weights") else "model", error
         )
         return
     for one in loaded:
         size_mb = one.file.stat().st_size / 1e6
-        yield Finding("weights", "ok", f"{one.backbone} begins with {one.file}, {size_mb:.1f} MB")
+        yield PreflightFinding("weights", "ok", f"{one.backbone} begins with {one.file}, {size_mb:.1f} MB")

@@ -9,15 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vidcls.data.checks.findings import SEVERITIES, Finding, Severity, findings
+from vidcls.data.checks.findings import SEVERITIES, Severity, VideoFinding, findings
 from vidcls.data.checks.inspect import Inspection
 from vidcls.data.checks.probe import inspect_files
 from vidcls.data.decoding.frame_folders import Files
 from vidcls.data.decoding.workers import Decoders, Failure, StageProgress
 from vidcls.data.digests import digest_videos
 from vidcls.data.layouts import UnknownLayoutError
-from vidcls.data.layouts.files import find_videos
-from vidcls.data.layouts.listing import LEFT_OUT_BY_SKIP
+from vidcls.data.listing.files import find_videos
+from vidcls.data.listing.listing import LEFT_OUT_BY_SKIP
 from vidcls.data.manifest import Problem, read_manifest
 from vidcls.spec.sections import DataSection
 
@@ -55,7 +55,7 @@ class Check:
     layout: str
     videos: tuple[Checked, ...]
     outcomes: Mapping[str, Inspection | Failure]
-    findings: tuple[Finding, ...]
+    findings: tuple[VideoFinding, ...]
 
     @property
     def has_errors(self) -> bool:
@@ -142,30 +142,30 @@ def _files(root: Path) -> list[Path]:
 
 def _bare(
     root: Path, paths: Sequence[Path], *, cache_dir: Path, progress: Any
-) -> tuple[list[Checked], list[Finding]]:
+) -> tuple[list[Checked], list[VideoFinding]]:
     """The videos of a root that has no layout, and what is wrong with the others."""
     digests = digest_videos([Files(path) for path in paths], cache_dir=cache_dir, progress=progress)
     videos: list[Checked] = []
-    found: list[Finding] = []
+    found: list[VideoFinding] = []
     for path, digest in zip(paths, digests, strict=True):
         key = path.relative_to(root).as_posix() if path != root else path.name
         if digest.failure is None:
             videos.append(Checked(key, path, digest.hex, ""))
         else:
             kind: Any = digest.failure
-            found.append(Finding(kind, "error", key, digest.reason))
+            found.append(VideoFinding(kind, "error", key, digest.reason))
     return videos, found
 
 
-def _of_problem(problem: Problem) -> Iterator[Finding]:
+def _of_problem(problem: Problem) -> Iterator[VideoFinding]:
     if problem.kind == "same_content":  # told below, for any root
         return
     severity: Severity = "error" if problem.fatal else "note" if problem.note else "warning"
     kind: Any = problem.kind if problem.kind in LEFT_OUT_BY_SKIP else "data"
-    yield Finding(kind, severity, "", problem.message)
+    yield VideoFinding(kind, severity, "", problem.message)
 
 
-def _duplicates(videos: Iterable[Checked]) -> Iterator[Finding]:
+def _duplicates(videos: Iterable[Checked]) -> Iterator[VideoFinding]:
     by_digest: dict[str, list[Checked]] = defaultdict(list)
     for video in videos:
         by_digest[video.digest].append(video)
@@ -174,7 +174,7 @@ def _duplicates(videos: Iterable[Checked]) -> Iterator[Finding]:
             names = ", ".join(f"{video.id} [{video.split}]" if video.split else video.id for video in others)
             splits = {first.split, *(video.split for video in others)}
             across = f", across {' and '.join(sorted(splits))}" if len(splits) > 1 else ""
-            yield Finding("duplicate", "warning", first.id, f"is the same file as {names}{across}")
+            yield VideoFinding("duplicate", "warning", first.id, f"is the same file as {names}{across}")
 
 
 def _outcome_dict(outcome: Inspection | Failure) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from vidcls.data.decoding.workers import Failure
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
-Kind = Literal[
+FindingKind = Literal[
     "missing",
     "empty",
     "unreadable",  # no container that FFmpeg knows, or no frame in it
@@ -38,7 +38,7 @@ Kind = Literal[
 ]
 
 _REPLACE = "get the file again, or leave it out: data.bad_videos=skip"
-ADVICE: dict[Kind, str] = {
+ADVICE: dict[FindingKind, str] = {
     "missing": "put the file there, or take its row out of the table",
     "empty": _REPLACE,
     "unreadable": _REPLACE,
@@ -68,7 +68,7 @@ _LIE_SHARE, _LIE_FRAMES = 0.05, 5  # a header may be a few frames off: that is h
 
 
 @dataclass(frozen=True)
-class Finding:
+class VideoFinding:
     """Something that a person should know.
 
     Attributes:
@@ -78,7 +78,7 @@ class Finding:
         message: What was seen.
     """
 
-    kind: Kind
+    kind: FindingKind
     severity: Severity
     video: str
     message: str
@@ -89,70 +89,72 @@ class Finding:
         return ADVICE[self.kind]
 
 
-def findings(video: str, outcome: Inspection | Failure) -> Iterator[Finding]:
+def findings(video: str, outcome: Inspection | Failure) -> Iterator[VideoFinding]:
     """All that the inspection of one video has shown."""
     if isinstance(outcome, Failure):
-        kind: Kind = "unreadable" if outcome.kind == "other" else outcome.kind
-        yield Finding(kind, "error", video, outcome.reason)
+        kind: FindingKind = "unreadable" if outcome.kind == "other" else outcome.kind
+        yield VideoFinding(kind, "error", video, outcome.reason)
         return
     yield from _about_its_end(video, outcome)
     yield from _about_its_pictures(video, outcome)
     yield from _about_its_form(video, outcome)
 
 
-def _about_its_end(video: str, seen: Inspection) -> Iterator[Finding]:
+def _about_its_end(video: str, seen: Inspection) -> Iterator[VideoFinding]:
     num_frames, promised = seen.probe.num_frames, seen.header_frames
     if seen.stopped is not None:
         of = f" of {promised}" if promised else ""
-        yield Finding("truncated", "warning", video, f"ends after {num_frames}{of} frames: {seen.stopped}")
+        yield VideoFinding(
+            "truncated", "warning", video, f"ends after {num_frames}{of} frames: {seen.stopped}"
+        )
     elif promised is not None and promised != num_frames:
         lie = promised - num_frames
         is_small = abs(lie) <= max(_LIE_FRAMES, _LIE_SHARE * num_frames)
         message = f"its header promises {promised} frames, {num_frames} can be decoded"
         if not is_small and lie > 0:
             message += ": cut off, or a wrong header"
-        yield Finding("header_count", "note" if is_small else "warning", video, message)
+        yield VideoFinding("header_count", "note" if is_small else "warning", video, message)
     elif promised is None and seen.duration_s is not None and seen.header_duration_s is not None:
         missing_s = seen.header_duration_s - seen.duration_s
         if missing_s > max(_LIE_SHARE * seen.duration_s, _LIE_FRAMES * seen.duration_s / num_frames):
             message = f"its header promises {seen.header_duration_s:.2f} s, {seen.duration_s:.2f} s are there"
-            yield Finding("header_duration", "warning", video, message)
+            yield VideoFinding("header_duration", "warning", video, message)
 
 
-def _about_its_pictures(video: str, seen: Inspection) -> Iterator[Finding]:
+def _about_its_pictures(video: str, seen: Inspection) -> Iterator[VideoFinding]:
     num_frames = seen.probe.num_frames
     if seen.num_damaged and not (seen.stopped and seen.num_damaged == 1):  # the last one, cut through
         why = f": {seen.complaint}" if seen.complaint else ""
-        yield Finding(
+        yield VideoFinding(
             "damaged", "warning", video, f"{seen.num_damaged} of {num_frames} frames are damaged{why}"
         )
     if num_frames == 1:
-        yield Finding("one_frame", "note", video, "holds one frame")
-    kinds: tuple[tuple[Kind, int, int, str], ...] = (
+        yield VideoFinding("one_frame", "note", video, "holds one frame")
+    kinds: tuple[tuple[FindingKind, int, int, str], ...] = (
         ("black", seen.num_black, num_frames, "frames are black"),
         ("frozen", seen.num_frozen, num_frames - 1, "frames are the same as the one before"),
     )
     for kind, count, of, what in kinds:
         if of > 0 and count >= _NOTED_SHARE * of:
             severity: Severity = "warning" if count >= _DOUBTFUL_SHARE * of else "note"
-            yield Finding(kind, severity, video, f"{count} of {of} {what}")
+            yield VideoFinding(kind, severity, video, f"{count} of {of} {what}")
     if seen.num_other_size:
         message = f"{seen.num_other_size} of {num_frames} frames are of another size than the first"
-        yield Finding("changes_size", "warning", video, message)
+        yield VideoFinding("changes_size", "warning", video, message)
 
 
-def _about_its_form(video: str, seen: Inspection) -> Iterator[Finding]:
+def _about_its_form(video: str, seen: Inspection) -> Iterator[VideoFinding]:
     if seen.num_bad_stamps:
         b_frames = f", {seen.num_b_frames} B-frames" if seen.num_b_frames else ""
         message = f"{seen.num_bad_stamps} frames without a timestamp in order{b_frames}"
-        yield Finding("no_timestamps", "note", video, message)
+        yield VideoFinding("no_timestamps", "note", video, message)
     if seen.has_variable_rate and seen.stopped is None:  # what is missing leaves gaps
-        yield Finding("variable_rate", "note", video, "frames are shown for unequal times")
+        yield VideoFinding("variable_rate", "note", video, "frames are shown for unequal times")
     orientation = Orientation(seen.rotation // 90, seen.is_mirrored)
     if orientation != Orientation():
-        yield Finding("rotated", "note", video, str(orientation))
+        yield VideoFinding("rotated", "note", video, str(orientation))
     for remark in seen.remarks:
-        yield Finding("read_as", "note", video, remark)
+        yield VideoFinding("read_as", "note", video, remark)
     height, width = seen.probe.height, seen.probe.width
     if seen.codec not in ("images", "fields") and (height % 2 or width % 2):
-        yield Finding("odd_size", "note", video, f"{width} x {height} px")
+        yield VideoFinding("odd_size", "note", video, f"{width} x {height} px")

@@ -16,14 +16,14 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from vidcls.data.checks.watch import Complaints, Watch, complaints_of_ffmpeg, first_of, luma_of
+from vidcls.data.checks.frame_stats import Complaints, FrameStats, complaints_of_ffmpeg, first_of, luma_of
 from vidcls.data.decoding.animation import is_animated_file
 from vidcls.data.decoding.decode import Probe, SeekPoints
 from vidcls.data.decoding.errors import DecodeError
 from vidcls.data.decoding.flow import probe_fields
 from vidcls.data.decoding.frame_folders import Files, look_into, number_of
 from vidcls.data.decoding.headers import promises, riff_bytes
-from vidcls.data.decoding.pictures import Frames, Pixels, read_described
+from vidcls.data.decoding.pictures import FrameLoads, Pixels, read_described
 from vidcls.data.decoding.readers import VideoFile, decord_is_there, has_alpha, open_decord, read_decord
 
 _DECORD_CONTAINERS = {"mp4", "matroska", "avi"}  # told by their first bytes, in every release of FFmpeg
@@ -143,7 +143,7 @@ def inspect(path: Path, decoder: Literal["decord", "pyav"]) -> Inspection:
     # The truth first: decord can hang on frames that the header promises and the file does not hold.
     claimed = len(reader) if reader is not None else 0
     marks = {0, claimed // 2, claimed - 1} if claimed else set()
-    watch = Watch()
+    watch = FrameStats()
     with complaints_of_ffmpeg() as complaints:
         try:
             inspection, marked = _watched(path, watch, complaints, marks=marks)
@@ -163,7 +163,7 @@ def inspect(path: Path, decoder: Literal["decord", "pyav"]) -> Inspection:
 
 
 def _watched(
-    path: Path, watch: Watch, complaints: Complaints, *, marks: Collection[int]
+    path: Path, watch: FrameStats, complaints: Complaints, *, marks: Collection[int]
 ) -> tuple[Inspection, dict[int, Pixels]]:
     """Look at every frame of a file; what was seen, and the frames at `marks`."""
     marked: dict[int, Pixels] = {}
@@ -177,7 +177,7 @@ def _watched(
         return _described(video, watch, path), marked
 
 
-def _described(video: VideoFile, watch: Watch, path: Path) -> Inspection:
+def _described(video: VideoFile, watch: FrameStats, path: Path) -> Inspection:
     if watch.num_frames == 0:
         raise DecodeError("holds no frame that can be decoded")
     stream = video.stream
@@ -208,7 +208,7 @@ def _described(video: VideoFile, watch: Watch, path: Path) -> Inspection:
     )
 
 
-def _remarks(video: VideoFile, watch: Watch) -> Iterator[str]:
+def _remarks(video: VideoFile, watch: FrameStats) -> Iterator[str]:
     """What was done to the frames of a file that its picture does not show."""
     yield from video.remarks()
     if watch.num_other_orientation:
@@ -246,7 +246,7 @@ def _inspect_pictures(path: Path) -> Inspection:
     """Look at every picture of a folder, or of an animated file; or at the flow fields of a folder."""
     if path.is_dir() and look_into(path).only_fields:
         return Inspection(probe=Probe(*probe_fields(path), None, "fields"), codec="fields")
-    watch = Watch()
+    watch = FrameStats()
     said: Counter[str] = Counter()
     for load in read_described(path):  # all are loaded: each may be broken
         pixels, what_was_done = load()
@@ -278,7 +278,7 @@ def _proves(path: Path, points: SeekPoints, sums: Sequence[int]) -> bool:
     return True
 
 
-def _agrees(reader: Frames, truth: dict[int, Pixels]) -> bool:
+def _agrees(reader: FrameLoads, truth: dict[int, Pixels]) -> bool:
     try:
         for index, load in enumerate(reader):
             if index not in truth:

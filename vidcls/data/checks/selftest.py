@@ -14,8 +14,8 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
+from vidcls.data.checks.frame_stats import FrameStats
 from vidcls.data.checks.inspect import AGREE_LEVELS
-from vidcls.data.checks.watch import Watch
 from vidcls.data.decoding.containers import unlike_url
 from vidcls.data.decoding.decode import decode
 from vidcls.data.decoding.errors import DecodeError
@@ -98,7 +98,7 @@ class _Truth:
     """What PyAV gives in order: a thumbnail of each frame, and each frame that is asked for."""
 
     def __init__(self, path: Path, *, is_random: bool) -> None:
-        self.watch = Watch()
+        self.watch = FrameStats()
         thumbs: list[Pixels] = []
         with VideoFile.open(path) as video:
             for frame in video.frames():

@@ -24,14 +24,14 @@ from vidcls.data.decoding.orientation import Orientation
 Pixels = NDArray[np.uint8]
 Load = Callable[[], Pixels]
 """Gives one decoded frame `[H, W, 3]`; a frame that nobody loads is never converted to RGB."""
-Frames = Generator[Load, None, None]
+FrameLoads = Generator[Load, None, None]
 """Frames of a file in order, decoded one after the other."""
 
 Described = tuple[Pixels, tuple[str, ...]]
 """A frame `[H, W, 3]`, and what was done to it that a person should know."""
 
 
-def read_pictures(path: Path) -> Frames:
+def read_pictures(path: Path) -> FrameLoads:
     """The frames of a folder of pictures, or of one animated file, see `read_described`.
 
     Raises:

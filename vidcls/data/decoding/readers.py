@@ -30,7 +30,7 @@ from vidcls.data.decoding.containers import (
 )
 from vidcls.data.decoding.errors import DecodeError
 from vidcls.data.decoding.orientation import Orientation
-from vidcls.data.decoding.pictures import Frames, Pixels, on_black, read_pictures
+from vidcls.data.decoding.pictures import FrameLoads, Pixels, on_black, read_pictures
 
 Decoder = Literal["decord", "pyav", "images", "fields"]
 """`images` reads a folder of pictures, or an animated picture, with Pillow."""
@@ -168,7 +168,7 @@ def has_alpha(pixel_format: str) -> bool:
     return found.has_palette or any(component.is_alpha for component in found.components)
 
 
-def read(path: Path, decoder: Decoder) -> Frames:
+def read(path: Path, decoder: Decoder) -> FrameLoads:
     """All frames of a file or folder in order.
 
     Raises:
@@ -185,7 +185,7 @@ def read(path: Path, decoder: Decoder) -> Frames:
             raise DecodeError("holds flow fields, not frames")
 
 
-def _pyav(path: Path) -> Frames:
+def _pyav(path: Path) -> FrameLoads:
     with VideoFile.open(path) as video:
         for frame in video.frames():
             yield lambda frame=frame: video.rgb(frame)  # type: ignore[misc]
@@ -212,7 +212,7 @@ def open_decord(path: Path) -> Any:
         raise DecodeError(f"decord cannot open it: {_first_line(error)}") from None
 
 
-def read_decord(reader: Any) -> Frames:
+def read_decord(reader: Any) -> FrameLoads:
     """As many frames in order as the header promises to a `decord.VideoReader`.
 
     Raises:

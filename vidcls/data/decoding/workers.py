@@ -162,14 +162,14 @@ class _Popen(popen_forkserver.Popen):
 _launching = threading.Lock()
 
 
-class _Process(ForkServerProcess):
+class _Decoder(ForkServerProcess):
     @staticmethod
     def _Popen(process_obj: Any) -> _Popen:  # noqa: N802  (multiprocessing's name)
         return _Popen(process_obj)
 
 
 class _Context(ForkServerContext):
-    Process = _Process
+    Process = _Decoder
 
 
 def _start_forkserver(context: ForkServerContext) -> None:

@@ -9,7 +9,6 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from vidcls.data.layouts.course import is_course, read_course
-from vidcls.data.layouts.files import counted, find_videos
 from vidcls.data.layouts.flow_folders import with_flows
 from vidcls.data.layouts.folders import (
     folders_like_splits,
@@ -18,16 +17,17 @@ from vidcls.data.layouts.folders import (
     read_class_folders,
     read_split_folders,
 )
-from vidcls.data.layouts.groups import with_groups
 from vidcls.data.layouts.hmdb51 import is_hmdb51, read_hmdb51
 from vidcls.data.layouts.kinetics import is_kinetics, read_kinetics
-from vidcls.data.layouts.labels import alike_labels
-from vidcls.data.layouts.listing import Listing, Problem, with_others
 from vidcls.data.layouts.lists import has_split_numbers, is_lists, read_lists
-from vidcls.data.layouts.rows import has_columns
 from vidcls.data.layouts.ssv2 import is_ssv2, read_ssv2
 from vidcls.data.layouts.table import COLUMNS, read_table
 from vidcls.data.layouts.ucf101 import is_ucf101, read_ucf101
+from vidcls.data.listing.files import counted, find_videos
+from vidcls.data.listing.groups import with_groups
+from vidcls.data.listing.labels import alike_labels
+from vidcls.data.listing.listing import Listing, Problem, with_others
+from vidcls.data.listing.rows import has_columns
 from vidcls.errors import UserError
 from vidcls.spec.sections import Layout, Source
 from vidcls.spec.yaml import in_short

@@ -14,11 +14,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from vidcls.data.decoding.frame_folders import look_into
-from vidcls.data.layouts.disk import Disk
-from vidcls.data.layouts.files import without_video_suffix
-from vidcls.data.layouts.labels import ClassIds
-from vidcls.data.layouts.listing import Entry, Listing, Problem
-from vidcls.data.layouts.rows import read_rows
+from vidcls.data.listing.disk import Disk
+from vidcls.data.listing.files import without_video_suffix
+from vidcls.data.listing.labels import ClassIds
+from vidcls.data.listing.listing import ListedVideo, Listing, Problem
+from vidcls.data.listing.rows import read_rows
 from vidcls.errors import UserError
 from vidcls.spec.sections import SPLITS, Source
 
@@ -44,7 +44,7 @@ def read_course(root: Path, *, source: Source) -> Listing:
     # `videos+flows`: each video is looked up in both folders.
     disks = {name: Disk(root / name) for name in kind.split("+")}
     ids = ClassIds()
-    entries: list[Entry] = []
+    entries: list[ListedVideo] = []
     problems: list[Problem] = []
     for split in SPLITS:
         table = root / "metadata" / f"{split}.csv"
@@ -69,7 +69,7 @@ def read_course(root: Path, *, source: Source) -> Listing:
                 problems.append(problem)
                 continue
             entries.append(
-                Entry(
+                ListedVideo(
                     # Equal for the video, its frames and its flow; names alone may repeat in another class.
                     id=without_video_suffix(path or written),
                     path=next(iter(paths.values())),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vidcls.data.decoding.flow import PICTURE_BOUND_PX
 from vidcls.data.decoding.frame_folders import FrameFolder, look_into
-from vidcls.data.layouts.listing import Entry, Listing, Problem
+from vidcls.data.listing.listing import ListedVideo, Listing, Problem
 from vidcls.errors import UserError
 from vidcls.spec.sections import Source
 
@@ -46,7 +46,7 @@ def with_flows(listing: Listing, *, root: Path, source: Source) -> Listing:
     return _noted(listing, *found, source=source)
 
 
-def _flow_of(entry: Entry) -> tuple[Path, FrameFolder] | None:
+def _flow_of(entry: ListedVideo) -> tuple[Path, FrameFolder] | None:
     folder = entry.flows or entry.path
     if not folder.is_dir():
         return None
@@ -54,7 +54,7 @@ def _flow_of(entry: Entry) -> tuple[Path, FrameFolder] | None:
     return (folder, found) if found.fields else None
 
 
-def _reading(entry: Entry, *, with_frames: bool) -> Entry:
+def _reading(entry: ListedVideo, *, with_frames: bool) -> ListedVideo:
     folder = entry.flows or entry.path
     path = entry.path if with_frames else folder
     return replace(entry, path=path, flows=folder, has_frames=with_frames)

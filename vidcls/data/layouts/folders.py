@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from vidcls.data.layouts.labels import sorted_classes
-from vidcls.data.layouts.listing import SPLIT_NAMES, Entry, Listing, Problem
+from vidcls.data.listing.labels import sorted_classes
+from vidcls.data.listing.listing import SPLIT_NAMES, ListedVideo, Listing, Problem
 
 # What names of splits hold beside the split: `videos_train`, `val_256`.
 _BESIDE = frozenset({"videos", "video", "frames", "rawframes", "clips", "set", "split", "data", "images"})
@@ -60,7 +60,7 @@ def read_class_folders(root: Path, videos: Sequence[Path]) -> Listing:
 
 def _read(root: Path, videos: Sequence[Path], *, layout: str) -> Listing:
     num_parts = layout.count("/") + 1
-    entries: list[Entry] = []
+    entries: list[ListedVideo] = []
     problems: list[Problem] = []
     for video in videos:
         split = SPLIT_NAMES.get(video.parts[0].lower()) if num_parts == 3 else "train"
@@ -68,6 +68,8 @@ def _read(root: Path, videos: Sequence[Path], *, layout: str) -> Listing:
             problems.append(Problem("extra", f"{video.as_posix()} is not at {layout}"))
             continue
         label, key = video.parts[-2], video.as_posix()
-        entries.append(Entry(id=key, path=root / video, label=label, split=split, group=None, where=key))
+        entries.append(
+            ListedVideo(id=key, path=root / video, label=label, split=split, group=None, where=key)
+        )
     classes = sorted_classes(entry.label for entry in entries)
     return Listing(layout, classes, tuple(entries), tuple(problems))

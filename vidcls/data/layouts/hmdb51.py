@@ -13,10 +13,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from vidcls.data.layouts.disk import Disk, annotation_folders
-from vidcls.data.layouts.labels import sorted_classes
-from vidcls.data.layouts.listing import Entry, Listing, Problem
-from vidcls.data.layouts.rows import refuse_pipe
+from vidcls.data.listing.disk import Disk, annotation_folders
+from vidcls.data.listing.labels import sorted_classes
+from vidcls.data.listing.listing import ListedVideo, Listing, Problem
+from vidcls.data.listing.rows import refuse_pipe
 from vidcls.errors import UserError
 from vidcls.spec.sections import Split
 
@@ -43,7 +43,7 @@ def read_hmdb51(root: Path, *, split_number: int) -> Listing:
             hint=f"set data.split_number; the lists have {_numbers(lists)}",
         )
     disk = Disk(root)
-    entries: list[Entry] = []
+    entries: list[ListedVideo] = []
     problems: list[Problem] = []
     num_unused = 0
     for label, path in sorted(of_number.items()):
@@ -62,7 +62,7 @@ def read_hmdb51(root: Path, *, split_number: int) -> Listing:
             elif isinstance(found, Problem):
                 problems.append(found)
             else:
-                entries.append(Entry(f"{label}/{name}", found, label, _SPLITS[value], None, where))
+                entries.append(ListedVideo(f"{label}/{name}", found, label, _SPLITS[value], None, where))
     if num_unused:
         problems.append(Problem("unused", f"{num_unused} videos are in no split (0 in the lists)"))
     problems += disk.problems(root, tables=lists.values())

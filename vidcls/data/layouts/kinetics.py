@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from vidcls.data.layouts.disk import Disk, annotation_folders
-from vidcls.data.layouts.labels import label_problem, sorted_classes
-from vidcls.data.layouts.listing import SPLIT_NAMES, Entry, Listing, Problem
-from vidcls.data.layouts.rows import has_columns, header_of, read_rows
+from vidcls.data.listing.disk import Disk, annotation_folders
+from vidcls.data.listing.labels import label_problem, sorted_classes
+from vidcls.data.listing.listing import SPLIT_NAMES, ListedVideo, Listing, Problem
+from vidcls.data.listing.rows import has_columns, header_of, read_rows
 
 _COLUMNS = ("youtube_id", "time_start", "time_end", "split")
 
@@ -33,7 +33,7 @@ def read_kinetics(root: Path) -> Listing:
         UserError: If a table cannot be read.
     """
     disk = Disk(root)
-    entries: list[Entry] = []
+    entries: list[ListedVideo] = []
     problems: list[Problem] = []
     for table in _tables(root):
         without_label = 0
@@ -51,7 +51,7 @@ def read_kinetics(root: Path) -> Listing:
                 without_label += 1
             else:
                 entry = _entry(row, name, disk, where=where)
-                if isinstance(entry, Entry):
+                if isinstance(entry, ListedVideo):
                     entries.append(entry)
                 else:
                     problems.append(entry)
@@ -67,7 +67,7 @@ def read_kinetics(root: Path) -> Listing:
     return Listing("kinetics", classes, tuple(entries), tuple(problems))
 
 
-def _entry(row: Mapping[str, str], name: str, disk: Disk, *, where: str) -> Entry | Problem:
+def _entry(row: Mapping[str, str], name: str, disk: Disk, *, where: str) -> ListedVideo | Problem:
     split = SPLIT_NAMES.get(row["split"].lower())
     if split is None:
         return Problem("split", f"{where}: split {row['split']!r} is not train, val or test")
@@ -75,7 +75,7 @@ def _entry(row: Mapping[str, str], name: str, disk: Disk, *, where: str) -> Entr
         disk.leave(name)
         return problem
     path = disk.find(name, where=where, split=split)
-    return path if isinstance(path, Problem) else Entry(name, path, row["label"], split, None, where)
+    return path if isinstance(path, Problem) else ListedVideo(name, path, row["label"], split, None, where)
 
 
 def _clip_name(row: Mapping[str, str]) -> str | None:

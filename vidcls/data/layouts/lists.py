@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from vidcls.data.layouts.disk import Disk, annotation_folders
-from vidcls.data.layouts.files import is_video_file
-from vidcls.data.layouts.labels import ClassIds, label_problem, sorted_classes
-from vidcls.data.layouts.listing import SPLIT_NAMES, Entry, Listing, Problem
-from vidcls.data.layouts.rows import refuse_pipe
+from vidcls.data.listing.disk import Disk, annotation_folders
+from vidcls.data.listing.files import is_video_file
+from vidcls.data.listing.labels import ClassIds, label_problem, sorted_classes
+from vidcls.data.listing.listing import SPLIT_NAMES, ListedVideo, Listing, Problem
+from vidcls.data.listing.rows import refuse_pipe
 from vidcls.errors import UserError
 from vidcls.spec.sections import SPLITS, Split
 
@@ -64,12 +64,12 @@ def read_lists(root: Path, *, split_number: int | None) -> Listing:
     problems = list(lists.problems)
     ids = _class_ids(lists.classes, problems) if lists.classes is not None else None
     disk = Disk(folder)
-    entries: list[Entry] = []
+    entries: list[ListedVideo] = []
     for split, path in lists.of_split.items():
         for number, line in _lines(path):
             where = f"{path.relative_to(folder).as_posix()}:{number}"
             entry = _entry(line, split, ids, disk, where=where, classes=lists.classes)
-            if isinstance(entry, Entry):
+            if isinstance(entry, ListedVideo):
                 entries.append(entry)
             else:
                 problems.append(entry)
@@ -82,7 +82,7 @@ def read_lists(root: Path, *, split_number: int | None) -> Listing:
 
 def _entry(
     line: str, split: Split, ids: ClassIds | None, disk: Disk, *, where: str, classes: Path | None
-) -> Entry | Problem:
+) -> ListedVideo | Problem:
     parsed = _parse(line)
     if parsed is None:
         return Problem("table", f"{where}: {line!r} is not a path and a label")
@@ -104,7 +104,7 @@ def _entry(
         return problem
     if isinstance(found, Problem):
         return found
-    return Entry(Path(written).as_posix(), found, label, split, None, where)
+    return ListedVideo(Path(written).as_posix(), found, label, split, None, where)
 
 
 def _parse(line: str) -> tuple[str, str] | None:

@@ -16,9 +16,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from vidcls.data.layouts.disk import Disk, annotation_folders
-from vidcls.data.layouts.labels import ClassIds, label_problem, sorted_classes
-from vidcls.data.layouts.listing import SPLIT_NAMES, Entry, Listing, Problem
+from vidcls.data.listing.disk import Disk, annotation_folders
+from vidcls.data.listing.labels import ClassIds, label_problem, sorted_classes
+from vidcls.data.listing.listing import SPLIT_NAMES, ListedVideo, Listing, Problem
 from vidcls.errors import UserError
 from vidcls.spec.sections import Split
 
@@ -42,7 +42,7 @@ def read_ssv2(root: Path) -> Listing:
     names = _names_file(next(iter(files.values())).parent)
     ids = _ids(names, problems) if names is not None else None
     disk = Disk(root)
-    entries: list[Entry] = []
+    entries: list[ListedVideo] = []
     for split, file in files.items():
         without_label = 0
         for number, item in enumerate(_list(file), start=1):
@@ -56,7 +56,7 @@ def read_ssv2(root: Path) -> Listing:
                 without_label += 1
                 continue
             found = _entry(str(key), item["template"], split, ids, disk, where=where)
-            if isinstance(found, Entry):
+            if isinstance(found, ListedVideo):
                 entries.append(found)
             else:
                 problems.append(found)
@@ -72,14 +72,14 @@ def read_ssv2(root: Path) -> Listing:
 
 def _entry(
     key: str, template: Any, split: Split, ids: ClassIds | None, disk: Disk, *, where: str
-) -> Entry | Problem:
+) -> ListedVideo | Problem:
     label = " ".join(str(template or "").replace("[", "").replace("]", "").split())
     path = disk.find(key, where=where, split=split)
     if (problem := label_problem(label, where=where)) is not None:
         return problem
     if ids is not None and label not in ids:
         return Problem("label", f"{where}: {label!r} is not in the file of labels")
-    return path if isinstance(path, Problem) else Entry(key, path, label, split, None, where)
+    return path if isinstance(path, Problem) else ListedVideo(key, path, label, split, None, where)
 
 
 def _label_files(root: Path) -> dict[Split, Path]:

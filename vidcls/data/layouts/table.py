@@ -16,11 +16,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vidcls.data.layouts.disk import NearPaths
-from vidcls.data.layouts.files import find_videos
-from vidcls.data.layouts.labels import ClassIds, group_problem, label_problem, sorted_classes
-from vidcls.data.layouts.listing import SPLIT_NAMES, Entry, Listing, Problem
-from vidcls.data.layouts.rows import read_rows
+from vidcls.data.listing.disk import NearPaths
+from vidcls.data.listing.files import find_videos
+from vidcls.data.listing.labels import ClassIds, group_problem, label_problem, sorted_classes
+from vidcls.data.listing.listing import SPLIT_NAMES, ListedVideo, Listing, Problem
+from vidcls.data.listing.rows import read_rows
 from vidcls.errors import UserError
 from vidcls.files import write_text
 from vidcls.spec.sections import Split
@@ -38,7 +38,7 @@ def read_table(path: Path) -> Listing:
     """
     ids = ClassIds()
     near = NearPaths(path.parent)
-    entries: list[Entry] = []
+    entries: list[ListedVideo] = []
     problems: list[Problem] = []
     has_ids = False
     for line, row in read_rows(path, COLUMNS, problems):
@@ -46,11 +46,11 @@ def read_table(path: Path) -> Listing:
         row |= {name: from_spreadsheet_cell(row[name]) for name in ("label", "group") if name in row}
         has_ids = "label_id" in row
         entry = _entry(row, path.parent, where=where)
-        if isinstance(entry, Entry) and has_ids:
+        if isinstance(entry, ListedVideo) and has_ids:
             entry = ids.add(row["label"], row["label_id"], where=where) or entry
-        if isinstance(entry, Entry) and not entry.path.exists():
+        if isinstance(entry, ListedVideo) and not entry.path.exists():
             entry = _misspelt(row["path"], near, where=where) or entry
-        if isinstance(entry, Entry):
+        if isinstance(entry, ListedVideo):
             entries.append(entry)
         else:
             problems.append(entry)
@@ -58,7 +58,7 @@ def read_table(path: Path) -> Listing:
     return Listing("csv", classes, tuple(entries), (*problems, *_unlisted(entries)))
 
 
-def _entry(row: Mapping[str, str], folder: Path, *, where: str) -> Entry | Problem:
+def _entry(row: Mapping[str, str], folder: Path, *, where: str) -> ListedVideo | Problem:
     label, group = row["label"], row.get("group", "")
     split = SPLIT_NAMES.get(row["split"].lower()) if "split" in row else "train"
     if not row["path"]:
@@ -69,7 +69,7 @@ def _entry(row: Mapping[str, str], folder: Path, *, where: str) -> Entry | Probl
         return Problem("split", f"{where}: split {row['split']!r} is not train, val or test")
     written = Path(row["path"])
     flows = folder / row["flows"] if row.get("flows") else None
-    return Entry(written.as_posix(), folder / written, label, split, group or None, where, flows)
+    return ListedVideo(written.as_posix(), folder / written, label, split, group or None, where, flows)
 
 
 def _misspelt(written: str, near: NearPaths, *, where: str) -> Problem | None:
@@ -82,7 +82,7 @@ def _misspelt(written: str, near: NearPaths, *, where: str) -> Problem | None:
     )
 
 
-def _unlisted(entries: list[Entry]) -> Iterator[Problem]:
+def _unlisted(entries: list[ListedVideo]) -> Iterator[Problem]:
     # Only the folders that hold listed videos: the CSV may sit anywhere, beside other data too.
     listed: dict[Path, set[str]] = defaultdict(set)
     for entry in entries:
@@ -104,7 +104,7 @@ def _unlisted(entries: list[Entry]) -> Iterator[Problem]:
         yield Problem("unlisted", f"{where}: {num} of {num_others} videos are not listed: {shown}")
 
 
-class Row(NamedTuple):
+class ManifestRow(NamedTuple):
     """A video as a manifest lists it.
 
     Attributes:
@@ -124,7 +124,7 @@ class Row(NamedTuple):
     flows: Path | None = None
 
 
-def write_table(path: Path, videos: Sequence[Row]) -> None:
+def write_table(path: Path, videos: Sequence[ManifestRow]) -> None:
     """Write a CSV manifest, paths relative to it, and no cell so that a spreadsheet would run it.
 
     Raises:
@@ -148,7 +148,7 @@ def write_table(path: Path, videos: Sequence[Row]) -> None:
     write_text(path, text.getvalue())
 
 
-def _changed_by_csv(video: Row) -> str | None:
+def _changed_by_csv(video: ManifestRow) -> str | None:
     """The first of a video's paths, class and group that a CSV file in UTF-8 would not give back."""
     names = map(str, (video.path, video.flows or "", video.label, video.split, video.group))
     return next((name for name in names if name != name.strip() or not is_unicode(name)), None)

@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from vidcls.data.layouts.disk import Disk
-from vidcls.data.layouts.labels import ClassIds
-from vidcls.data.layouts.listing import Entry, Listing, Problem
-from vidcls.data.layouts.rows import refuse_pipe
+from vidcls.data.listing.disk import Disk
+from vidcls.data.listing.labels import ClassIds
+from vidcls.data.listing.listing import ListedVideo, Listing, Problem
+from vidcls.data.listing.rows import refuse_pipe
 from vidcls.errors import UserError
 from vidcls.spec.sections import Split
 
@@ -45,7 +45,7 @@ def read_ucf101(root: Path, *, split_number: int) -> Listing:
             problems.append(problem)
     by_name = {name.casefold(): name for name in ids.ordered()}
     disk = Disk(next((root / name for name in _VIDEO_FOLDERS if (root / name).is_dir()), root))
-    entries: list[Entry] = []
+    entries: list[ListedVideo] = []
     for split, name in _files(split_number):
         for where, line in _lines(lists / name):
             written, _, number = line.partition(" ")
@@ -59,7 +59,9 @@ def read_ucf101(root: Path, *, split_number: int) -> Listing:
             if problem is not None or label is None:
                 problems += [problem] if problem is not None else []
                 continue
-            entries.append(Entry(id=written, path=path, label=label, split=split, group=None, where=where))
+            entries.append(
+                ListedVideo(id=written, path=path, label=label, split=split, group=None, where=where)
+            )
     problems += disk.problems(root, tables=[lists / "classInd.txt", *lists.glob("t*list0[1-3].txt")])
     return Listing(f"ucf101 (split {split_number})", ids.ordered(), tuple(entries), tuple(problems))
 

@@ -11,16 +11,16 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from vidcls.errors import UserError
+from vidcls.models.backbones.bf16_conv3d_fix import pad_short_clips
 from vidcls.models.backbones.first_layer import NoFirstLayerError, set_in_channels
 from vidcls.models.backbones.inflate import NotInflatableError, inflate
 from vidcls.models.backbones.lite import LITE, lite_2d
 from vidcls.models.backbones.names import SMALL, is_2d, names_3d, wrong_name
+from vidcls.models.backbones.shapes import TooSmallError, output_shape
 from vidcls.models.backbones.small import Small2D, Small3D
 from vidcls.models.backbones.timm2d import PREFIX, is_map, no_map, timm_2d
 from vidcls.models.backbones.torchvision2d import torchvision_2d, torchvision_names_2d
 from vidcls.models.backbones.video3d import FIXED_CLIPS, torchvision_3d
-from vidcls.models.shapes import TooSmallError, output_shape
-from vidcls.models.short_time import pad_short_clips
 
 
 class Backbone(nn.Module):
@@ -62,7 +62,7 @@ class Backbone3D(Backbone):
 
 
 class InflatedBackbone(Backbone):
-    """Clips `[B, C, T, H, W]` to features `[B, F]`: the mean over all places of an inflated body's map."""
+    """Clips `[B, C, T, H, W]` to features `[B, F]`: the mean over all positions of an inflated body's map."""
 
     def forward(self, clip: Tensor) -> Tensor:
         """`[B, C, T, H, W]` to `[B, F]`."""

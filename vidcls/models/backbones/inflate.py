@@ -23,8 +23,8 @@ from torch.utils.hooks import RemovableHandle
 from torchvision.ops import StochasticDepth
 
 from vidcls.models.backbones.padded import PaddedConv2d
+from vidcls.models.backbones.shapes import output_shape
 from vidcls.models.frames import fold_time, unfold_time
-from vidcls.models.shapes import output_shape
 
 # Element by element, or along the channels: the same in 2D and 3D.
 _KEPT = (

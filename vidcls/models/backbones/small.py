@@ -29,7 +29,7 @@ class Small2D(nn.Sequential):
 
 
 class Small3D(nn.Sequential):
-    """Clips `[B, C, T, H, W]` to features `[B, 128]`: three convolutions, then the mean over all places.
+    """Clips `[B, C, T, H, W]` to features `[B, 128]`: three convolutions, then the mean over all positions.
 
     Space halves in every block by pooling, time in the second and third by stride.
     """

@@ -6,7 +6,7 @@ import torchvision
 from torch import nn
 from torchvision.models.video import S3D, MViT, VideoResNet
 
-# T, H, W of the clips that these take; their learned places are made for no other.
+# T, H, W of the clips that these take; their learned positions are made for no other.
 FIXED_CLIPS = {"mvit_v1_b": (16, 224, 224), "mvit_v2_s": (16, 224, 224)}
 
 

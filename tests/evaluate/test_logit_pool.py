@@ -1,0 +1,164 @@
+"""Fusing logits: what must hold of every pool, of tuned weights, and of what is said of their gain."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.special import log_softmax
+
+from vidcls.evaluate.logit_pool import cross_fitted, mean_interval, pooled, tuned_weights
+from vidcls.evaluate.metrics import compute_metrics
+
+
+@st.composite
+def stacks(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """Logits `[M, N, K]` of models from useless to overconfident, and labels `[N]`."""
+    num_models, num_videos, num_classes = (
+        draw(st.integers(2, 4)),
+        draw(st.integers(1, 30)),
+        draw(st.integers(2, 5)),
+    )
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    labels = rng.integers(num_classes, size=num_videos)
+    logits = rng.normal(size=(num_models, num_videos, num_classes))
+    knows = np.array(draw(st.lists(st.floats(0, 3), min_size=num_models, max_size=num_models)))
+    scales = np.array(draw(st.lists(st.floats(0.1, 30), min_size=num_models, max_size=num_models)))
+    logits += knows[:, None, None] * np.eye(num_classes)[labels]
+    return logits * scales[:, None, None], labels
+
+
+def loss(logits: np.ndarray, labels: np.ndarray) -> float:
+    return compute_metrics(logits, labels, classes=[""] * logits.shape[-1]).loss
+
+
+@settings(max_examples=20)
+@given(stacks())
+def test_all_the_weight_on_one_model_is_that_model(stack: tuple[np.ndarray, np.ndarray]) -> None:
+    logits, _ = stack
+    for model, weights in enumerate(np.eye(len(logits))):
+        np.testing.assert_array_equal(pooled(logits, weights), logits[model])
+
+
+@settings(max_examples=30)
+@given(stacks())
+def test_equal_models_fuse_to_themselves_with_equal_weights(stack: tuple[np.ndarray, np.ndarray]) -> None:
+    logits, labels = stack
+    same = np.stack([logits[0]] * 3)
+    weights = tuned_weights(same, labels)
+    np.testing.assert_allclose(weights, 1 / 3, atol=1e-6)
+    np.testing.assert_allclose(pooled(same, weights), logits[0], rtol=1e-9, atol=1e-9)
+
+
+@settings(max_examples=20)
+@given(stacks())
+def test_tuned_weights_lose_to_no_model_and_to_no_other_weights(stack: tuple[np.ndarray, np.ndarray]) -> None:
+    logits, labels = stack
+    weights = tuned_weights(logits, labels)
+    assert (weights >= 0).all()
+    assert weights.sum() == pytest.approx(1)
+    reached = loss(pooled(logits, weights), labels)
+    assert reached <= min(loss(model, labels) for model in logits) + 1e-8
+    others = np.random.default_rng(0).dirichlet(np.full(len(logits), 0.5), size=50)
+    assert reached <= min(loss(pooled(logits, other), labels) for other in others) + 1e-4
+
+
+@settings(max_examples=30)
+@given(stacks())
+def test_the_order_of_models_changes_no_loss(stack: tuple[np.ndarray, np.ndarray]) -> None:
+    logits, labels = stack
+    there = loss(pooled(logits, tuned_weights(logits, labels)), labels)
+    back = loss(pooled(logits[::-1], tuned_weights(logits[::-1], labels)), labels)
+    assert back == pytest.approx(there, abs=1e-6)
+
+
+def test_tuned_weights_of_a_case_by_hand() -> None:
+    """Two models, two classes, margins +1 and +1 against +3 and -1: the loss has its minimum at w = 1/2.
+
+    With the weight w on the second, the margins of the pool are 1 + 2w and 1 - 2w. Each loses
+    log(1 + exp(-margin)), the sum of which is smallest at w = 0 by convexity; with the second model turned to
+    +3 and 0 the margins are 1 + 2w and 1 - w, and the slope is zero where 2 s(-1 - 2w) = s(-1 + w).
+    """
+    margins = np.array([[1.0, 1.0], [3.0, -1.0]])
+    logits = np.stack([margins, np.zeros_like(margins)], axis=-1)
+    np.testing.assert_array_equal(tuned_weights(logits, np.array([0, 0])), [1, 0])
+
+    logits[1, 1, 0] = 0.0
+    weight = tuned_weights(logits, np.array([0, 0]))[1]
+    assert 0 < weight < 1
+    assert 2 / (1 + np.exp(1 + 2 * weight)) == pytest.approx(1 / (1 + np.exp(1 - weight)), abs=1e-5)
+
+
+def test_experts_of_half_of_the_question_each_answer_all_of_it() -> None:
+    """One knows the colour, one the motion, of four classes colour x motion: only together they are right."""
+    labels = np.tile(np.arange(4), 5)
+    colour, motion = (
+        4.0 * (np.arange(4) // 2 == (labels // 2)[:, None]),
+        4.0 * (np.arange(4) % 2 == (labels % 2)[:, None]),
+    )
+    both = pooled(np.stack([colour, motion]), [0.5, 0.5])
+    assert compute_metrics(both, labels, classes=list("abcd")).top1 == 1
+    assert compute_metrics(colour, labels, classes=list("abcd")).top1 == 0.5
+
+
+def test_a_video_is_said_of_by_weights_that_never_saw_its_group() -> None:
+    """Turning the labels of a group around changes what is said of every group, save of those of its fold."""
+    rng = np.random.default_rng(0)
+    groups = [f"g{number // 4}" for number in range(48)]
+    labels = rng.integers(3, size=48)
+    logits = rng.normal(size=(2, 48, 3)) + np.eye(3)[labels] * np.array([1.0, 2.0])[:, None, None]
+    before = cross_fitted(logits, labels, groups)
+    assert before is not None
+    for group in ("g0", "g7"):
+        own = np.array(groups) == group
+        after = cross_fitted(logits, np.where(own, (labels + 1) % 3, labels), groups)
+        assert after is not None
+        np.testing.assert_array_equal(after[own], before[own])
+        assert not np.allclose(after, before)
+
+
+def test_one_group_can_judge_nothing() -> None:
+    logits = np.zeros((2, 3, 2))
+    assert cross_fitted(logits, np.zeros(3, np.int64), ["one"] * 3) is None
+    assert mean_interval(np.ones(3), ["one"] * 3) is None
+
+
+def test_the_interval_is_that_of_another_bootstrap_over_groups() -> None:
+    """SciPy resamples groups of equal sizes as their means."""
+    rng = np.random.default_rng(1)
+    means = rng.normal(0.1, 0.3, size=40)
+    differences = (means[:, None] + np.array([-0.1, 0.1])).ravel()
+    groups = [f"g{number // 2}" for number in range(80)]
+    found = mean_interval(differences, groups)
+    assert found is not None
+    other = stats.bootstrap((means,), np.mean, method="percentile", n_resamples=10_000, rng=rng)
+    assert found.value == pytest.approx(means.mean())
+    assert (found.low, found.high) == pytest.approx(other.confidence_interval, abs=0.01)
+    assert found.is_clear == (found.low > 0 or found.high < 0)
+    # Copies of videos within their groups teach nothing new.
+    again = mean_interval(np.repeat(differences, 5), [group for group in groups for _ in range(5)])
+    assert again is not None
+    assert (again.low, again.high) == pytest.approx((found.low, found.high))
+
+
+def test_shifts_and_scales_of_logits() -> None:
+    """A constant added to a video's logits says nothing; the pool is that of the log-probabilities."""
+    rng = np.random.default_rng(2)
+    logits, weights = rng.normal(size=(2, 9, 4)), [0.3, 0.7]
+    shifted = logits + rng.normal(size=(2, 9, 1))
+    expected = log_softmax(pooled(log_softmax(logits, axis=-1), weights), axis=-1)
+    np.testing.assert_allclose(log_softmax(pooled(shifted, weights), axis=-1), expected, atol=1e-12)
+
+
+def test_the_interval_covers_the_truth_where_videos_of_a_group_agree() -> None:
+    rng = np.random.default_rng(0)
+    groups = [str(i) for i in range(40) for _ in range(4)]
+    hits = 0
+    for _ in range(150):
+        effect = rng.normal(0.1, 0.5, 40).repeat(4)  # no two videos of a group differ
+        found = mean_interval(effect + rng.normal(0, 0.2, 160), groups)
+        assert found is not None
+        hits += found.low <= 0.1 <= found.high
+    assert 0.88 <= hits / 150 <= 0.99

@@ -1,0 +1,182 @@
+"""The checkpoint file, and the only place that knows its format.
+
+    format spec fingerprint classes manifest_hash clip epoch step    what it says of itself
+    model                                                            the weights
+    training                                                         in `last.pt`: what a resume needs besides
+
+It holds tensors and plain values alone, so that it loads with `weights_only=True`: reading one runs no code.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from vidcls.errors import VidclsError
+from vidcls.files import atomic_file, disk_full, is_disk_full
+from vidcls.spec.experiment import Spec
+from vidcls.spec.sections import Clip
+from vidcls.spec.show import plain
+
+_FORMAT = 2
+
+
+@dataclass(frozen=True)
+class CheckpointIdentity:
+    """What the checkpoints of a run say of it.
+
+    Attributes:
+        fingerprint: Fingerprint of the spec and its data.
+        classes: Class names; the index is the label.
+        manifest_hash: Identity of the data.
+        clip: What the model takes.
+    """
+
+    fingerprint: str
+    classes: tuple[str, ...]
+    manifest_hash: str
+    clip: Clip
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A model as a checkpoint describes it; the weights are still to be loaded into it.
+
+    Attributes:
+        spec: Spec that it was trained by.
+        clip: What the model takes.
+        classes: Class names; the index is the label.
+        manifest_hash: Identity of the data that it was trained on.
+        epoch: Finished epochs.
+        weights: Its state dict, on the CPU.
+    """
+
+    spec: Spec
+    clip: Clip
+    classes: tuple[str, ...]
+    manifest_hash: str
+    epoch: int
+    weights: dict[str, Any]
+
+
+def checkpoint_content(
+    identity: CheckpointIdentity,
+    spec: Spec,
+    weights: dict[str, Any],
+    *,
+    epoch: int,
+    step: int,
+    training: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """A checkpoint, to be written.
+
+    Args:
+        identity: What it says of its run.
+        spec: What is trained.
+        weights: State dict of the model.
+        epoch: Finished epochs.
+        step: Finished steps of the epoch that is not.
+        training: What a resume needs besides; None in a checkpoint that only holds a model.
+    """
+    return {
+        "format": _FORMAT,
+        "spec": plain(spec),
+        "fingerprint": identity.fingerprint,
+        "classes": list(identity.classes),
+        "manifest_hash": identity.manifest_hash,
+        "clip": plain(identity.clip),
+        "epoch": epoch,
+        "step": step,
+        "model": weights,
+        **({} if training is None else {"training": training}),
+    }
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Load a checkpoint file, tensors on the CPU, nothing executed.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        VidclsError: If the file cannot be read as a checkpoint of this format.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise VidclsError(f"{path}: not a checkpoint that can be read: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+        found = content.get("format") if isinstance(content, dict) else "none"
+        raise VidclsError(f"{path}: checkpoint format {found}, this version reads {_FORMAT}")
+    return content
+
+
+def read_model(path: Path) -> StoredModel:
+    """What a checkpoint holds of a model.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        VidclsError: If the file cannot be read, or was written by another version.
+    """
+    content = read_checkpoint(path)
+    try:
+        return StoredModel(
+            spec=Spec.model_validate_json(json.dumps(content["spec"])),
+            clip=Clip.model_validate_json(json.dumps(content["clip"])),
+            classes=tuple(content["classes"]),
+            manifest_hash=content["manifest_hash"],
+            epoch=content["epoch"],
+            weights=content["model"],
+        )
+    except (KeyError, ValidationError) as error:
+        raise other_version(path, error) from error
+
+
+def other_version(path: Path, error: Exception) -> VidclsError:
+    """The refusal of a checkpoint whose content does not go with this code."""
+    return VidclsError(f"{path}: written by another version of vidcls: {error}")
+
+
+def write_checkpoint(path: Path, content: dict[str, Any], *, kept: str) -> None:
+    """Write a checkpoint whole or not at all: aside, synced, renamed.
+
+    Args:
+        path: The file.
+        content: From `checkpoint_content`.
+        kept: What is safe if this fails, for the message.
+
+    Raises:
+        VidclsError: If the disk is full; the file that had the name is untouched.
+    """
+    try:
+        _need_space(path, content)
+        with atomic_file(path) as file:
+            torch.save(content, file)
+    except (OSError, RuntimeError) as error:
+        if is_disk_full(error):
+            raise disk_full(path, kept=kept, cause=error) from error
+        raise
+
+
+def _need_space(path: Path, content: dict[str, Any]) -> None:
+    """Refuse before a byte is written: what is left of a disk that fills up stays for metrics and state."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(path.parent).free < _num_bytes(content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+def _num_bytes(content: Any) -> int:
+    """Bytes of all tensors in nested dicts, lists and tuples."""
+    if isinstance(content, torch.Tensor):
+        return content.numel() * content.element_size()
+    if isinstance(content, dict):
+        content = list(content.values())
+    return sum(map(_num_bytes, content)) if isinstance(content, list | tuple) else 0

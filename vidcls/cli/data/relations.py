@@ -1,0 +1,106 @@
+"""What `vidcls data audit` and `vidcls data split` share: their arguments, reading, finding relatives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from vidcls.cli.common import say
+from vidcls.errors import UserError
+from vidcls.spec.sections import Layout, Source
+
+if TYPE_CHECKING:
+    from vidcls.data.manifest import Manifest
+    from vidcls.leaks.audit import AskedBy, Relations
+    from vidcls.leaks.embeddings import Network
+
+RootArg = Annotated[Path, typer.Argument(metavar="ROOT", help="Folder with the videos, or a CSV manifest.")]
+FeaturesArg = Annotated[
+    Literal["auto", "pixels", "lite0"],
+    typer.Option(
+        help="What looks are told by: lite0 is a network, the extra `lite`; auto takes it if there."
+    ),
+]
+StoreDirArg = Annotated[Path, typer.Option(help="Folder of the caches, that of training at best.")]
+SplitNumberArg = Annotated[
+    int | None, typer.Option(min=1, max=3, help="Which of the lists of UCF101 or HMDB51; 1 if unset.")
+]
+LayoutArg = Annotated[Layout, typer.Option(help="How the folder is read; auto finds out.")]
+SourceArg = Annotated[
+    Source,
+    typer.Option(help="Which to read where the data holds several; auto takes videos, else frames."),
+]
+TIMEOUT_S = 120.0  # for one file
+
+
+def read_root(
+    root: Path,
+    *,
+    store_dir: Path,
+    layout: Layout = "auto",
+    split_number: int | None = None,
+    source: Source = "auto",
+    val_fraction: float | None = None,
+) -> Manifest:
+    """The manifest of a root; problems are counted, and looked up with `vidcls data scan`.
+
+    Raises:
+        UserError: If the root cannot be used, or holds no usable video.
+    """
+    from vidcls.cli.output.progress import stages
+    from vidcls.data.manifest import read_manifest
+    from vidcls.spec.sections import DataSection
+
+    section = DataSection(
+        root=str(root), layout=layout, split_number=split_number, source=source, val_fraction=val_fraction
+    )
+    with stages() as progress:
+        manifest = read_manifest(
+            section, cache_dir=store_dir, progress=lambda done, total: progress("read files", done, total)
+        )
+    fatal = [problem for problem in manifest.problems if problem.fatal]
+    if fatal:
+        say(f"{len(fatal)} problems, such as {fatal[0]}; `vidcls data scan {root}` shows all")
+    if not manifest.videos:
+        raise UserError(f"{root}: no usable video")
+    return manifest
+
+
+def find_relations(manifest: Manifest, *, by: AskedBy, features: str, store_dir: Path) -> Relations:
+    """The related videos of a manifest, with progress bars.
+
+    Raises:
+        UserError: If `by` or `features` ask for what is not there.
+        VidclsError: If the disk is full.
+    """
+    from vidcls.cli.output.progress import stages
+    from vidcls.data.decoding.workers import Decoders, usable_cores
+    from vidcls.leaks.audit import needs_looks, relate
+
+    if features != "auto" and not needs_looks(manifest, by):
+        raise UserError(f"--features {features}: nothing is looked at here", hint="--by content looks")
+    network = _network(features) if needs_looks(manifest, by) else None
+    decoders = Decoders(workers=usable_cores(), timeout_s=TIMEOUT_S)
+    try:
+        with stages() as progress:
+            return relate(
+                manifest, by=by, store_dir=store_dir, decoders=decoders, network=network, progress=progress
+            )
+    finally:
+        decoders.close()
+
+
+def _network(features: str) -> Network | None:
+    if features == "pixels":
+        return None
+    from vidcls.campaign.audit_network import installed_network
+
+    network = installed_network()
+    if network is None and features == "lite0":
+        raise UserError(
+            "--features lite0: the network is not installed",
+            hint="pip install 'vidcls[lite]'",
+        )
+    return network

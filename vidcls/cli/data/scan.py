@@ -1,0 +1,133 @@
+"""`vidcls data`: look over a data root, make the demo data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vidcls.cli.common import Force, console, echo, print_json, refuse_overwrite, say
+from vidcls.cli.data.relations import LayoutArg, RootArg, SourceArg, SplitNumberArg
+from vidcls.cli.output.progress import one_stage
+from vidcls.errors import ExitCode, UserError
+from vidcls.text import printable
+
+if TYPE_CHECKING:
+    from vidcls.cli.output.screen import Screen, Table
+    from vidcls.data.scan import Scan
+
+_MAX_SIZES = 8
+
+
+def scan(
+    root: RootArg,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    write_manifest: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.csv", help="Write the usable videos as a CSV that data.root can name."),
+    ] = None,
+    layout: LayoutArg = "auto",
+    split_number: SplitNumberArg = None,
+    source: SourceArg = "auto",
+    force: Force = False,
+) -> None:
+    """Show layout, classes, splits, groups, durations, sizes, fps, and every problem by file name.
+
+    Exit code 0 if all is fine, 3 if there are problems with some videos, 2 if the root cannot be used.
+    """
+    from vidcls.data.scan import scan as scan_root
+    from vidcls.spec.sections import DataSection
+
+    if write_manifest is not None and write_manifest.suffix.lower() != ".csv":
+        raise UserError(f"--write-manifest: {write_manifest} does not end in .csv")
+    refuse_overwrite(write_manifest, option="--write-manifest", force=force)
+    section = DataSection(root=str(root), layout=layout, split_number=split_number, source=source)
+    with one_stage("looking") as progress:
+        result = scan_root(section, progress=progress)
+    if as_json:
+        print_json(result.as_dict())
+    else:
+        _show(result, console())
+    if write_manifest is not None:
+        try:
+            result.manifest.write_csv(write_manifest)
+        except OSError as error:
+            raise UserError(f"--write-manifest: cannot write {write_manifest}: {error.strerror}") from error
+        say(f"wrote {write_manifest}; use it with data.root={write_manifest}")
+    if not result.is_fine:
+        raise typer.Exit(ExitCode.PARTLY_DONE)
+
+
+def demo(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make; a course layout.")],
+    *,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same videos.")] = 0,
+) -> None:
+    """Make motion10: real encoded video, ten classes that are two appearances times five motions."""
+    from vidcls.data.demo import make_demo
+
+    with one_stage("making motion10") as progress:
+        make_demo(directory, seed=seed, progress=progress)
+    echo(f"{directory} is ready: vidcls data scan {directory}")
+
+
+def _show(scan: Scan, screen: Screen) -> None:
+    manifest = scan.manifest
+    title = f"{manifest.root}: {manifest.layout}, {len(manifest.videos)} videos"
+    screen.print(title, soft_wrap=True)
+    screen.print(_class_table(scan))
+    screen.print(_header_table(scan))
+    screen.print(_sizes(scan), soft_wrap=True)
+    screen.print(f"groups: {scan.num_groups() or 'none known'}")
+    for split, (shared, total) in scan.num_sharing_train().items():
+        if scan.num_groups():
+            screen.print(f"  {shared} of {total} {split} videos share a group with train")
+    notes = [problem for problem in scan.problems if problem.note]
+    problems = [problem for problem in scan.problems if not problem.note]
+    for title, listed in (("notes", notes), ("problems", problems)):
+        if listed:
+            screen.print(f"{title}: {len(listed)}")
+        for problem in listed:
+            # One line each, however narrow the terminal: names stay whole.
+            screen.print(f"  {printable(problem)}", soft_wrap=True)
+    if not problems:
+        screen.print("no problems")
+
+
+def _class_table(scan: Scan) -> Table:
+    from vidcls.cli.output.screen import Table
+    from vidcls.spec.sections import SPLITS
+
+    table = Table("label", "class", *(f"{split}" for split in SPLITS), show_footer=True)
+    counts = scan.counts()
+    for label, (name, of_split) in enumerate(counts.items()):
+        table.add_row(str(label), name, *(str(of_split[split]) for split in SPLITS))
+    table.columns[1].footer = "all"
+    for column, split in zip(table.columns[2:], SPLITS, strict=True):
+        column.justify = "right"
+        column.footer = str(sum(of_split[split] for of_split in counts.values()))
+        if split == "val" and scan.manifest.val_is_cut:
+            column.header = "val (cut)"
+    return table
+
+
+def _header_table(scan: Scan) -> Table:
+    from vidcls.cli.output.screen import Table
+
+    table = Table("from headers", "min", "median", "max", "distinct")
+    for name, title in (("duration_s", "duration (s)"), ("fps", "fps"), ("num_frames", "frames")):
+        found = scan.ranges().get(name)
+        if found is not None:
+            values = (f"{value:g}" for value in (found.min, found.median, found.max, found.num_distinct))
+            table.add_row(title, *values)
+    return table
+
+
+def _sizes(scan: Scan) -> str:
+    sizes = scan.sizes()
+    shown = [f"{size} ({count})" for size, count in list(sizes.items())[:_MAX_SIZES]]
+    if len(sizes) > _MAX_SIZES:
+        shown.append(f"and {len(sizes) - _MAX_SIZES} more")
+    return "sizes (videos): " + (", ".join(shown) or "none")

@@ -1,0 +1,70 @@
+"""`vidcls hpc`: the virtual environment of a cluster's jobs, and a look at it from a node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vidcls.cli.common import emit
+from vidcls.cli.queue.queued import QueuedCommand, queue_command
+from vidcls.errors import UserError, VidclsError
+
+if TYPE_CHECKING:
+    from vidcls.launch.profile import Profile
+
+
+def hpc(
+    cluster: Annotated[str, typer.Argument(metavar="PROFILE", help="slurm/PROFILE.yaml, or a file.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print both scripts; do nothing.")] = False,
+) -> None:
+    """Build the profile's virtual environment with its modules, here; then queue `vidcls doctor` in it.
+
+    Run it in a checkout to install that, anywhere else to install this version.
+    """
+    import subprocess
+
+    from vidcls.launch.commands import environment
+    from vidcls.launch.profiles import find_profile
+
+    profile = find_profile(cluster)
+    script = build_script(profile, checkout=Path.cwd() if Path("pyproject.toml").is_file() else None)
+    if dry_run:
+        emit(f"{script}\n")
+    # A login shell, because that is where clusters define `module`.
+    elif subprocess.run(["bash", "-l", "-c", script], env=environment(), check=False).returncode != 0:
+        raise VidclsError(f"{profile.venv_dir}: could not be built", hint="see above; then the same command")
+    logs = Path(profile.scratch or Path.cwd()) / "logs"
+    queue_command(QueuedCommand(["doctor"], "vidcls doctor", logs, cluster), dry_run=dry_run, as_json=False)
+
+
+def build_script(profile: Profile, *, checkout: Path | None) -> str:
+    """The lines of bash that build a profile's virtual environment.
+
+    Raises:
+        UserError: If the profile names no place for it.
+    """
+    from importlib.metadata import version
+
+    from vidcls.launch.script import quote
+
+    if profile.venv_dir is None:
+        raise UserError("the profile has no place for a virtual environment", hint="set scratch, or venv")
+    venv = quote(str(profile.venv_dir))
+    what = f"vidcls=={version('vidcls')}"
+    if checkout is not None:
+        pins = checkout / "constraints.txt"
+        what = f"--constraint {quote(str(pins))} " * pins.is_file() + quote(str(checkout))
+    lines = [
+        *profile.setup,
+        "set -eu",
+        f"export PIP_CACHE_DIR={quote(str(profile.venv_dir.parent / 'pip'))}  # not the home quota",
+        f"python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {{ {_TOO_OLD} }}",
+        f"python3 -m venv {venv}",
+        f"{venv}/bin/python -m pip install --disable-pip-version-check --upgrade {what}",
+    ]
+    return "\n".join(lines)
+
+
+_TOO_OLD = "echo 'Python 3.11 or newer is needed: load a module for it in setup'; exit 1;"

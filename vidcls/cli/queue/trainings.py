@@ -1,0 +1,139 @@
+"""Trainings as jobs: of the experiment and the code as they are now. A study is one job for each training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vidcls.cli.common import echo
+from vidcls.cli.queue.preflight import NEEDED, look_before_queueing, require_all
+from vidcls.cli.queue.queued import AlreadyQueuedError, QueuedCommand, as_words, queue_command
+from vidcls.errors import UserError, VidclsError
+
+if TYPE_CHECKING:
+    from vidcls.launch.job import Job
+    from vidcls.launch.profile import AnyProfile
+    from vidcls.spec.load import LoadedSpec
+
+
+def queued_training(loaded: LoadedSpec, flags: list[str], *, cluster: str, look: bool) -> QueuedCommand:
+    """A training as a job that trains the experiment as it is now.
+
+    Args:
+        loaded: The experiment.
+        flags: Further options of `vidcls train`.
+        cluster: Name or file of a profile.
+        look: Look at the data, so that the job refuses to train on other data.
+    """
+    from vidcls.launch.frozen import FrozenExperiment, queued_dir
+
+    spec, frozen = loaded.spec, FrozenExperiment.of(loaded.spec)
+    runs_dir = Path(spec.runs_dir)
+    flags = [*flags, *as_words({"--fingerprint": _fingerprint(loaded) if look else None})]
+    return QueuedCommand(
+        ["train", str(frozen.file), *flags],
+        name=spec.name,
+        log_dir=runs_dir / "logs",
+        cluster=cluster,
+        code_in=queued_dir(runs_dir),
+        experiment=frozen,
+    )
+
+
+def _fingerprint(loaded: LoadedSpec) -> str | None:
+    """What the experiment is on its data now; None where that cannot be read, of which the check tells."""
+    from importlib.util import find_spec
+
+    from vidcls.spec.fingerprint import fingerprint
+
+    if any(find_spec(name) is None for name in NEEDED):
+        return None
+    from vidcls.data.manifest import load_manifest
+
+    spec = loaded.spec
+    try:
+        return fingerprint(spec, load_manifest(spec.data, cache_dir=Path(spec.store_dir)).hash)
+    except VidclsError:
+        return None
+
+
+def refuse_other_data(loaded: LoadedSpec, submitted: str) -> None:
+    """Have a queued job train what was submitted, or say what it would train instead.
+
+    Raises:
+        UserError: If the data changed since.
+    """
+    found = _fingerprint(loaded)
+    if found not in (None, submitted):
+        raise UserError(
+            f"{loaded.spec.data.root}: the data changed since this was queued: {submitted} was submitted, and"
+            f" what is there now would train {found}",
+            hint="put the data back, or queue it again",
+        )
+
+
+def refuse_beside_queue(cluster: str | None, *, dry_run: bool, out: Path | None, as_json: bool) -> None:
+    """Refuse options that have no effect where trainings are queued, or only there.
+
+    Raises:
+        UserError: Naming the option.
+    """
+    if cluster is None and dry_run:
+        raise UserError("--dry-run prints the scripts of jobs", hint="name the queue: --cluster PROFILE")
+    if cluster is not None and (out is not None or as_json):
+        raise UserError(
+            f"{'--json' if as_json else '--out'}: with --cluster nothing is found yet",
+            hint="give it without --cluster once the jobs have ended",
+        )
+
+
+def queue_trainings(
+    trainings: Sequence[LoadedSpec], flags: list[str], *, cluster: str, dry_run: bool
+) -> None:
+    """Queue each training of a study that is neither finished nor in the queue; the study gathers them.
+
+    Args:
+        trainings: The first that is queued is looked at before, as the others are like it.
+        flags: Further options of `vidcls train`.
+        cluster: Name or file of a profile.
+        dry_run: Print the scripts instead.
+
+    Raises:
+        UserError: If the profile is wrong, or the first training would fail.
+        VidclsError: If the queue refuses a job, or does not answer.
+    """
+    num_queued = num_there = 0
+    unfinished = [loaded for loaded in trainings if not _is_finished(loaded)]
+    for loaded in unfinished:
+        job = queued_training(loaded, flags, cluster=cluster, look=not dry_run)
+        check = None if num_queued else partial(_check, loaded)
+        try:
+            queue_command(job, dry_run=dry_run, as_json=False, check=check)
+            num_queued += 1
+        except AlreadyQueuedError as error:
+            echo(error.message)
+            num_there += 1
+    if not dry_run:
+        there = f"{num_there} in the queue already, " if num_there else ""
+        num_finished = len(trainings) - len(unfinished)
+        echo(f"{num_queued} trainings queued, {there}{num_finished} finished already")
+        echo("next: the same command without --cluster, once they have ended")
+
+
+def _is_finished(loaded: LoadedSpec) -> bool:
+    from vidcls.data.manifest import load_manifest
+    from vidcls.runs import Run
+    from vidcls.spec.fingerprint import fingerprint
+
+    spec = loaded.spec
+    manifest = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
+    return Run.at(spec, fingerprint(spec, manifest.hash)).state == "finished"
+
+
+def _check(loaded: LoadedSpec, profile: AnyProfile, job: Job) -> None:
+    require_all()
+    from vidcls.campaign.preflight.check import ask_for_spec
+
+    look_before_queueing(ask_for_spec(loaded, profile=profile, job=job, begins_anew=False))

@@ -1,0 +1,1 @@
+"""Commands that read several runs or train several: runs, fuse, crossval, leak."""

@@ -1,0 +1,178 @@
+"""`vidcls crossval`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vidcls.cli.common import AsJson, Force, console, print_json, refuse_missing_data, say, split_args
+from vidcls.cli.queue.queued import Cluster, as_words
+from vidcls.cli.queue.trainings import queue_trainings, refuse_beside_queue
+from vidcls.cli.study.files import Out, refuse_written, write_study
+from vidcls.errors import UserError
+
+if TYPE_CHECKING:
+    from vidcls.campaign.crossval import CrossValidation
+
+_NAME = "crossval"
+
+
+def crossval(
+    args: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SPEC... [KEY=VALUE]...", help="YAML files, all pairs compared; overrides for all."
+        ),
+    ],
+    folds: Annotated[int, typer.Option(min=2, max=100, help="Folds; no group is in two of them.")] = 5,
+    fold_seeds: Annotated[
+        str, typer.Option(help="Each draws folds of its own, and all of them are trained.")
+    ] = "0",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+    accept_code: Annotated[
+        bool,
+        typer.Option("--accept-code", help="Go on although the code, or a package that computes, changed."),
+    ] = False,
+    cluster: Cluster = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --cluster: print the scripts.")] = False,
+    out: Out = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Group k-fold cross-validation of specs over train and val: accuracy and paired differences.
+
+    Each video is scored once a fold seed, at the last epoch, by a model that saw nothing of its group. The
+    same command goes on, and gathers the folds that --cluster made jobs of.
+    """
+    files, overrides = split_args(args)
+    if not files:
+        raise UserError("expected spec files, got none", hint="for example experiments/few_videos.yaml")
+    refuse_written(out, _NAME, force=force)
+    refuse_beside_queue(cluster, dry_run=dry_run, out=out, as_json=as_json)
+    from vidcls.spec.load import load_spec
+
+    seeds = _seeds(fold_seeds)
+    for loaded in [load_spec(file, overrides) for file in files]:
+        refuse_missing_data(loaded)
+
+    from vidcls.campaign.folds import design
+
+    planned = design(files, overrides, num_folds=folds, fold_seeds=seeds)
+    if cluster is not None:
+        options = as_words({"--device": device, "--accept-code": accept_code})
+        queue_trainings([f.loaded for f in planned.folds], options, cluster=cluster, dry_run=dry_run)
+        return
+
+    from vidcls.campaign.crossval import cross_validate
+    from vidcls.cli.output.display import open_display
+    from vidcls.train.run_training import Options
+
+    found = cross_validate(
+        planned, options=Options(device=device, accept_code=accept_code), display=open_display, say=say
+    )
+    content = _plain(found)
+    if as_json:
+        print_json(content)
+    else:
+        _render(found)
+    if out is not None:
+        _write(out, found, content)
+
+
+def _write(out: Path, found: CrossValidation, content: dict[str, Any]) -> None:
+    specs = [{key: row[key] for key in row if key != "top1_each"} for row in content["specs"]]
+    tables = {"specs": specs, "pairs": content["pairs"]}
+    write_study(out, _NAME, content=content, tables=tables, head=_head(found), say=say)
+
+
+def _seeds(text: str) -> list[int]:
+    written = [seed.strip() for seed in text.split(",")]
+    seeds = [int(seed) for seed in written if re.fullmatch(r"[0-9]{1,10}", seed)]
+    if len(set(seeds)) < len(written) or max(seeds) >= 2**32:
+        from vidcls.spec.yaml import in_short
+
+        raise UserError(
+            f"--fold-seeds: expected whole numbers below 2**32, each once, got {in_short(text)}",
+            hint="for example 0,1,2",
+        )
+    return seeds
+
+
+def _plain(found: CrossValidation) -> dict[str, Any]:
+    names = [str(scored.file) for scored in found.specs]
+    specs = []
+    for number, scored in enumerate(found.specs):
+        top1 = found.top1(number)
+        specs.append(
+            {
+                "spec": names[number],
+                "top1": scored.top1,
+                "low": top1.low,
+                "high": top1.high,
+                "top1_each": scored.top1_each,
+            }
+        )
+    pairs = [
+        {
+            "first": names[pair.first],
+            "second": names[pair.second],
+            "difference": pair.difference.value,
+            "low": pair.difference.low,
+            "high": pair.difference.high,
+            "p_value_holm": pair.p_value,
+            "is_clear": pair.is_clear,
+        }
+        for pair in found.pairs()
+    ]
+    return {
+        "num_videos": found.specs[0].correct.shape[1],
+        "num_groups": len(set(found.groups)),
+        "num_folds": found.num_folds,
+        "fold_seeds": list(found.fold_seeds),
+        "specs": specs,
+        "pairs": pairs,
+    }
+
+
+def _head(found: CrossValidation) -> str:
+    num_videos = found.specs[0].correct.shape[1]
+    return (
+        f"{num_videos} videos of {len(set(found.groups))} groups, {found.num_folds} folds, last epoch; "
+        "95 % intervals by a bootstrap over groups"
+    )
+
+
+def _render(found: CrossValidation) -> None:
+    from rich import box
+
+    from vidcls.cli.output.screen import Table
+
+    table = Table("spec", box=box.SIMPLE_HEAD)
+    for name in ("top-1", "95 % interval", "each fold seed"):
+        table.add_column(name, justify="right")
+    names = [Path(scored.file).stem for scored in found.specs]
+    for number, scored in enumerate(found.specs):
+        each = " ".join(f"{100 * top1:.1f}" for top1 in scored.top1_each)
+        top1 = found.top1(number)
+        reach = f"{100 * top1.low:.1f} to {100 * top1.high:.1f}"
+        table.add_row(names[number], f"{scored.top1:.1%}", reach, each)
+    screen = console()
+    screen.print(_head(found), soft_wrap=True)
+    screen.print(table)
+    pairs = found.pairs()
+    if not pairs:
+        return
+    several = f", Holm over {len(pairs)}" if len(pairs) > 1 else ""
+    table = Table("", "less", box=box.SIMPLE_HEAD)
+    for name in ("points of top-1", "95 % interval", f"p{several}", ""):
+        table.add_column(name, justify="right")
+    for pair in pairs:
+        apart = pair.difference
+        reach = f"{100 * apart.low:+.1f} to {100 * apart.high:+.1f}"
+        verdict = "" if pair.is_clear else "tie"
+        cells = (f"{100 * apart.value:+.1f}", reach, f"{pair.p_value:.3f}", verdict)
+        table.add_row(names[pair.second], names[pair.first], *cells)
+    screen.print(table)

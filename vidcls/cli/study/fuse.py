@@ -1,0 +1,164 @@
+"""`vidcls fuse`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from vidcls.cli.common import AsJson, console, echo, print_json, say, shown
+from vidcls.errors import ExitCode, UserError
+
+if TYPE_CHECKING:
+    from vidcls.cli.output.screen import Table
+    from vidcls.evaluate.fuse import Fusion, FusionPlan, How
+    from vidcls.evaluate.metrics import Metrics
+
+
+def fuse(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that hold runs.")
+    ],
+    tune: Annotated[
+        Literal["val"] | None, typer.Option(help="Choose the weights with the smallest loss on val.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(metavar="W,W...", help="One for each run, such as 0.6,0.4; equal if unset.")
+    ] = None,
+    split: Annotated[
+        Literal["val", "test"], typer.Option(help="Each evaluation on test is written down.")
+    ] = "val",
+    checkpoint: Annotated[Literal["best", "last"], typer.Option(help="Whose logits.")] = "best",
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to store the result; fused/ beside the runs.")
+    ] = None,
+    per_class: Annotated[bool, typer.Option("--per-class", help="Show the recall of each class.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fuse runs that exist: the weighted mean of their stored logits, at no training cost.
+
+    Predictions and report are stored as those of a run. Under --tune val each val video is scored with
+    weights tuned on videos of other groups. Exit code 3 where some videos have no logits; they are named.
+    """
+    from vidcls.runs import open_runs
+
+    found = tuple(open_runs(runs))
+    if len(found) < 2:
+        raise UserError(f"{found[0].folder}: one run alone has nothing to be fused with", hint="name another")
+
+    from vidcls.evaluate.fuse import FusionPlan, as_dict
+    from vidcls.evaluate.fuse import fuse as fuse_runs
+
+    given = _parsed(weights, names=[str(run.folder) for run in found]) if weights is not None else ()
+    if given and tune:
+        raise UserError("--weights has no effect under --tune, which chooses them", hint="give one of them")
+    how: How = "tuned on val" if tune else "given" if given else "equal"
+    plan = FusionPlan(runs=found, checkpoint=checkpoint, split=split, how=how, given=given)
+    fusion = fuse_runs(plan, folder=out, say=say)
+    if as_json:
+        print_json(as_dict(fusion, plan))
+    else:
+        _render(fusion, plan, per_class=per_class)
+    for name, why in fusion.unscored.items():
+        say(f"{name}: not scored: {why}")
+    if fusion.unscored:
+        raise typer.Exit(int(ExitCode.PARTLY_DONE))
+
+
+def _parsed(text: str, *, names: list[str]) -> tuple[float, ...]:
+    try:
+        values = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        values = ()
+    is_usable = all(0 <= value < float("inf") for value in values) and 0 < sum(values) < float("inf")
+    if len(values) != len(names) or not is_usable:
+        raise UserError(
+            f"--weights {text}: expected {len(names)} numbers, none below zero, not all of them zero, for\n"
+            + "\n".join(f"  {name}" for name in names),
+            hint=f"for example --weights {','.join(['1'] * len(names))}",
+        )
+    return values
+
+
+def _render(fusion: Fusion, plan: FusionPlan, *, per_class: bool) -> None:
+    from vidcls.runs import Run
+
+    screen = console()
+    if per_class:
+        screen.print(_class_table(fusion, plan))
+    screen.print(_table(fusion, plan))
+    for line in _remarks(fusion, plan):
+        echo(line)
+    echo(f"{shown(Run(fusion.folder).report_dir(plan.split, plan.checkpoint))}/")
+    if plan.split == "test":
+        from vidcls.cli.evaluate_tables import openings
+        from vidcls.evaluate.ledger import ledger_of
+
+        for ledger in {ledger_of(run).path: ledger_of(run) for run in plan.runs}.values():
+            echo(openings(ledger))
+
+
+def _remarks(fusion: Fusion, plan: FusionPlan) -> list[str]:
+    """What the numbers are worth, in sentences."""
+    lines = []
+    if plan.flatters:
+        others = "other groups"
+        if fusion.unit == "videos":
+            others = "other videos, relatives perhaps among them as groups are not known"
+        lines.append(
+            f"fused: cross-fitted, each video under weights tuned on {others}; the weights shown are tuned"
+            " on all of val, and what they reach there flatters them"
+        )
+    gain = fusion.gain
+    if gain is None:
+        return [*lines, "all videos are of one group: nothing can be said of the gain"]
+    best = plan.runs[fusion.best].folder
+    verdict = "" if gain.is_clear else ": no difference shown"
+    unit = fusion.unit if fusion.unit == "groups" else "videos, whose groups are not known here"
+    lines.append(
+        f"fused less {best.parent.name}/{best.name}, the best run by val: {100 * gain.value:+.1f} points of"
+        f" top-1, 95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f} over {fusion.num_units}"
+        f" {unit}{verdict}"
+    )
+    return lines
+
+
+def _table(fusion: Fusion, plan: FusionPlan) -> Table:
+    from rich import box
+
+    from vidcls.cli.output.screen import Table
+
+    table = Table(title=f"split: {plan.split}", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.title_justify = "left"
+    table.add_column("run", overflow="fold")
+    for name in ("weight", "videos", "loss", "top-1", "top-5", "class acc", "macro F1"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("leak state", no_wrap=True)
+
+    def add(name: str, metrics: Metrics, *, weight: str = "", style: str | None = None) -> None:
+        shares = (metrics.top1, metrics.top5, metrics.mean_class_acc, metrics.macro_f1)
+        cells = (str(metrics.num_videos), f"{metrics.loss:.3f}", *(f"{share:.1%}" for share in shares))
+        table.add_row(name, weight, *cells, fusion.leak_state, style=style)
+
+    for run, weight, metrics in zip(plan.runs, fusion.weights, fusion.singles, strict=True):
+        add(f"{run.folder.parent.name}/{run.folder.name}", metrics, weight=f"{weight:.3f}")
+    if fusion.equal is not None:
+        add("for comparison: equal weights", fusion.equal)
+    if fusion.seen is not None:
+        add("flattered: tuned on these videos", fusion.seen)
+    what = "tuned on val, cross-fitted" if plan.flatters else f"weights {plan.how}"
+    add(f"fused: {what}", fusion.fused, style="bold")
+    return table
+
+
+def _class_table(fusion: Fusion, plan: FusionPlan) -> Table:
+    from vidcls.cli.output.screen import Table
+
+    table = Table("class", box=None, title="recall", title_justify="left")
+    for name in ("videos", *(f"{run.folder.parent.name}/{run.folder.name}" for run in plan.runs), "fused"):
+        table.add_column(name, justify="right", overflow="fold")
+    for rows in zip(*(metrics.per_class for metrics in (*fusion.singles, fusion.fused)), strict=True):
+        recalls = ("-" if row.recall is None else f"{row.recall:.1%}" for row in rows)
+        table.add_row(rows[0].name, str(rows[0].support), *recalls)
+    return table

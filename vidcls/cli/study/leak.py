@@ -1,0 +1,130 @@
+"""`vidcls leak`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vidcls.cli.common import (
+    AsJson,
+    DataFile,
+    Force,
+    SpecArgs,
+    console,
+    load_one,
+    print_json,
+    refuse_missing_data,
+    say,
+    split_args,
+)
+from vidcls.cli.queue.queued import Cluster, as_words
+from vidcls.cli.queue.trainings import queue_trainings, refuse_beside_queue
+from vidcls.cli.study.files import Out, refuse_written, write_study
+from vidcls.errors import UserError
+
+if TYPE_CHECKING:
+    from vidcls.campaign.leak import Inflation
+
+_NAME = "leak"
+
+
+def leak(
+    args: SpecArgs,
+    seeds: Annotated[int, typer.Option(min=2, max=100, help="Pairs of trainings, one for each seed.")] = 5,
+    data_file: DataFile = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Train all of it anew.")] = False,
+    accept_code: Annotated[
+        bool,
+        typer.Option("--accept-code", help="Go on although the code, or a package that computes, changed."),
+    ] = False,
+    cluster: Cluster = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --cluster: print the scripts.")] = False,
+    out: Out = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train one spec on a leaking and on a group-disjoint split of the same videos: the inflation.
+
+    Only train and val videos are read; equal sizes, class by class. Give the same command again to go on.
+    With --cluster each training is a job; without it, afterwards, the same command gathers them.
+    """
+    loaded = load_one(args, data_file)  # mistakes are told with their place before torch is loaded
+    refuse_written(out, _NAME, force=force)
+    refuse_beside_queue(cluster, dry_run=dry_run, out=out, as_json=as_json)
+    if cluster is not None and restart:
+        raise UserError(
+            "--restart begins anew each time a job is queued again", hint="move the old runs away"
+        )
+    refuse_missing_data(loaded)
+
+    from vidcls.campaign.leak import design, measure_leak
+
+    _, overrides = split_args(args)
+    first = loaded.spec.seed
+    planned = design(loaded.path, overrides, seeds=range(first, first + seeds), data_file=data_file)
+    if cluster is not None:
+        flags = as_words({"--device": device, "--accept-code": accept_code})
+        trainings = [training for pair in planned.pairs.values() for training in pair]
+        queue_trainings(trainings, flags, cluster=cluster, dry_run=dry_run)
+        return
+
+    from vidcls.cli.output.display import open_display
+    from vidcls.train.run_training import Options
+
+    options = Options(device=device, restart=restart, accept_code=accept_code)
+    found = measure_leak(planned, options=options, display=open_display, say=say)
+    content = _plain(found)
+    if as_json:
+        print_json(content)
+    else:
+        _render(found)
+    if out is not None:
+        pairs = [{"seed": pair.seed, "leaky": pair.leaky, "clean": pair.clean} for pair in found.pairs]
+        write_study(out, _NAME, content=content, tables={"pairs": pairs}, head=_verdict(found), say=say)
+
+
+def _plain(found: Inflation) -> dict[str, object]:
+    return {
+        "inflation": found.mean,
+        "interval_95": [found.low, found.high],
+        "leaky_split": "the data's own" if found.is_own_split else "drawn at random",
+        "leaking_share": found.share,
+        "pairs": [
+            {
+                "seed": pair.seed,
+                "leaky": pair.leaky,
+                "clean": pair.clean,
+                "runs": [str(run) for run in pair.runs],
+            }
+            for pair in found.pairs
+        ],
+    }
+
+
+def _render(found: Inflation) -> None:
+    from rich import box
+
+    from vidcls.cli.output.screen import Table
+
+    table = Table("seed", box=box.SIMPLE_HEAD)
+    for name in (f"leaky {found.share:.0%}", "clean", "difference"):
+        table.add_column(name, justify="right")
+    for pair in found.pairs:
+        gap = f"{100 * (pair.leaky - pair.clean):+.1f}"
+        table.add_row(str(pair.seed), f"{pair.leaky:.1%}", f"{pair.clean:.1%}", gap)
+    screen = console()
+    screen.print("val top-1 of the best epoch, train and val videos only, equal sizes class by class")
+    screen.print(table)
+    screen.print(_verdict(found), soft_wrap=True)
+
+
+def _verdict(found: Inflation) -> str:
+    whose = "the data's own split" if found.is_own_split else "a split drawn at random"
+    clear = "" if found.low > 0 else ": no inflation shown"
+    return (
+        f"{whose} inflates val top-1 by {100 * found.mean:+.1f} points "
+        f"(95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f}, {len(found.pairs)} pairs, "
+        f"each with a group-disjoint split of its own){clear}"
+    )

@@ -1,0 +1,159 @@
+"""`vidcls runs`: what was trained, how far it is, how runs differ."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vidcls.cli.common import AsJson, console, emit, print_json, say
+from vidcls.cli.study.runs_table import RunsTable, part_of
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from vidcls.runs import Run
+
+app = typer.Typer(no_args_is_help=True, help="List runs and show what is known of one.")
+
+
+@app.command()
+def ls(
+    folder: Annotated[Path, typer.Argument(help="Folder of runs.")] = Path("runs"),
+    show_all: Annotated[
+        bool, typer.Option("--all", help="Trials of sweeps, folds and arms of studies as well.")
+    ] = False,
+    sort: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Order by a value or setting; -KEY: largest first.")
+    ] = None,
+    conditions: Annotated[
+        list[str] | None,
+        typer.Option("--filter", metavar="KEY=VALUE", help="Only those; also != < <= > >=, and again."),
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(metavar="KEY,KEY...", help="What to show: run,val_top1,optim.lr,val/loss")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List runs: state, val top-1, epochs, time, and the settings in which they differ."""
+    from vidcls.errors import UserError, VidclsError
+    from vidcls.evaluate.stored import differences_of
+    from vidcls.runs import find_runs
+
+    runs = find_runs(folder)
+    if not runs and not folder.is_dir():
+        raise UserError(f"{folder}: no such folder", hint="vidcls runs ls FOLDER, the runs_dir of your specs")
+    table, readable = RunsTable(), []
+    hidden: Counter[str] = Counter()
+    for run in runs:
+        try:
+            part = None if show_all else part_of(run, folder)
+            if part is not None:
+                hidden[part] += 1
+                continue
+            table.add(_row(run), _known(run))
+            readable.append(run)
+        except VidclsError as error:
+            say(f"{run.folder}: left out: {error.message}")
+    for row, varying in zip(table.rows, differences_of(readable), strict=True):
+        row["differences"] = varying
+    table.choose(conditions or [])
+    if sort is not None:
+        table.sort(sort)
+    chosen = None if columns is None else table.columns([name.strip() for name in columns.split(",")])
+    if as_json:
+        print_json(table.rows if chosen is None else chosen)
+        return
+    nothing = f"none of {len(readable)} runs fits" if readable else f"no runs below {folder}"
+    console().print(_rendered(table.rows, chosen) if table.rows else nothing)
+    if hidden:
+        kinds = {"sweep": "trials of sweeps", "study": "runs of studies"}
+        say(f"not shown: {', '.join(f'{n} {kinds[kind]}' for kind, n in hidden.items())}; --all shows them")
+
+
+def _rendered(rows: list[dict[str, Any]], chosen: list[dict[str, Any]] | None) -> RenderableType:
+    from rich.table import Column
+
+    from vidcls.cli.output import screen
+
+    if chosen is not None:
+        shown = screen.Table(*(Column(name, overflow="fold") for name in chosen[0]), box=None)
+        for row in chosen:
+            shown.add_row(*("" if value is None else str(_short(value)) for value in row.values()))
+        return shown
+    shown = screen.Table(
+        Column("run", overflow="fold"),
+        "state",
+        "val top-1",
+        Column("leak state", no_wrap=True),
+        "epochs",
+        "time",
+        "differences",
+        box=None,
+    )
+    for row in rows:
+        top1 = row["val_top1"]
+        shown.add_row(
+            row["run"],
+            row["state"],
+            "" if top1 is None else f"{top1:.1%}",
+            row["leak_state"],
+            f"{row['epoch']}/{row['num_epochs']}",
+            f"{row['elapsed_s'] / 60:.1f} min",
+            " ".join(f"{key}={value}" for key, value in row["differences"].items()),
+        )
+    return shown
+
+
+def _short(value: Any) -> Any:
+    return f"{value:.4g}" if isinstance(value, float) else value
+
+
+def _known(run: Run) -> dict[str, Any]:
+    """The settings and metrics of a run, by name."""
+    from vidcls.spec.fingerprint import identity
+    from vidcls.spec.show import flatten
+
+    spec, status = run.spec(), run.status()
+    return {**flatten(identity(spec)), "seed": spec.seed, **(status.metrics if status else {})}
+
+
+@app.command()
+def show(run: Annotated[Path, typer.Argument(help="Folder of a run.")], as_json: AsJson = False) -> None:
+    """Show one run: state, best metrics, code and machine, files."""
+    from vidcls.runs import Run
+
+    found = Run.open(run)
+    status = found.status()
+    content = {
+        **_row(found),
+        "message": status.message if status else "",
+        "best_epoch": status.best_epoch if status else None,
+        "metrics": status.metrics if status else {},
+        "provenance": found.provenance(),
+        "files": sorted(str(p.relative_to(found.folder)) for p in found.folder.rglob("*") if p.is_file()),
+    }
+    if as_json:
+        print_json(content)
+        return
+    from vidcls.spec.show import yaml_text
+
+    content["files"] = [name for name in content["files"] if not name.startswith("wandb/")]
+    emit(yaml_text(content))
+
+
+def _row(run: Run) -> dict[str, Any]:
+    from vidcls.leaks.run_state import leaks_of
+
+    status = run.status()
+    return {
+        "run": str(run.folder),
+        "state": run.state,
+        "val_top1": status.metrics.get("val/top1") if status else None,
+        "leak_state": str(leaks_of(run)),
+        "epoch": status.epoch if status else 0,
+        "num_epochs": run.spec().train.epochs,
+        "elapsed_s": status.elapsed_s if status else 0.0,
+    }

@@ -1,0 +1,125 @@
+"""The rows of `vidcls runs ls`: which runs, in which order, what of each."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vidcls.errors import UserError
+
+if TYPE_CHECKING:
+    from vidcls.runs import Run
+
+_CONDITION = re.compile(r"(?P<key>[\w./-]+?)\s*(?P<sign><=|>=|!=|=|<|>)\s*(?P<value>.*)", re.DOTALL)
+_SIGNS: dict[str, Callable[[float, float], bool]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+class RunsTable:
+    """Runs with all that is known of them, by name: what is always shown, their metrics, their settings."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self._known: list[dict[str, Any]] = []
+
+    def add(self, row: dict[str, Any], known: dict[str, Any]) -> None:
+        """Add a run.
+
+        Args:
+            row: What is shown of it unless `--columns` says otherwise.
+            known: All else that it may be sorted and chosen by.
+        """
+        self.rows.append(row)
+        self._known.append({**known, **row})
+
+    def choose(self, conditions: Sequence[str]) -> None:
+        """Keep the rows for which every condition holds, such as `state=finished` or `val_top1>0.9`."""
+        for text in conditions:
+            match = _CONDITION.fullmatch(text)
+            if match is None:
+                raise UserError(f"--filter {text}: expected KEY=VALUE", hint="also !=, <, <=, > and >=")
+            self._require(match["key"], option="--filter")
+            kept = [_holds(of.get(match["key"]), match["sign"], match["value"]) for of in self._known]
+            self._take([number for number, keep in enumerate(kept) if keep])
+
+    def sort(self, key: str) -> None:
+        """Order the rows by a value, `-KEY` from the largest; rows without it come last."""
+        name = key.removeprefix("-")
+        self._require(name, option="--sort")
+        have = [number for number, of in enumerate(self._known) if of.get(name) is not None]
+        rest = [number for number in range(len(self.rows)) if number not in have]
+        # Text and numbers have no order between them: settings of two kinds of model may differ so.
+        is_text = any(not _is_number(self._known[number][name]) for number in have)
+
+        def value(number: int) -> Any:
+            return str(self._known[number][name]) if is_text else self._known[number][name]
+
+        self._take(sorted(have, key=value, reverse=key.startswith("-")) + rest)
+
+    def columns(self, names: Sequence[str]) -> list[dict[str, Any]]:
+        """Some values of every row."""
+        for name in names:
+            self._require(name, option="--columns")
+        return [{name: of.get(name) for name in names} for of in self._known]
+
+    def _take(self, numbers: Sequence[int]) -> None:
+        self.rows = [self.rows[number] for number in numbers]
+        self._known = [self._known[number] for number in numbers]
+
+    def _require(self, key: str, *, option: str) -> None:
+        names = list(dict.fromkeys(name for of in self._known for name in of))
+        if names and key not in names:
+            near = get_close_matches(key, names, n=1)
+            guess = f"; did you mean {near[0]}?" if near else ""
+            raise UserError(
+                f"{option}: no run has {key}{guess}",
+                hint="for example run, state, val_top1, epoch, elapsed_s, seed, optim.lr, val/loss",
+            )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _holds(value: Any, sign: str, text: str) -> bool:
+    if value is None:
+        return (text in ("null", "")) == (sign == "=")
+    if _is_number(value):
+        try:
+            return _SIGNS[sign](value, float(text))
+        except ValueError:
+            return sign == "!="
+    if sign not in ("=", "!="):
+        raise UserError(f"--filter: {value} is no number, so {sign} has no meaning", hint="use = or !=")
+    words = str(value).lower() if isinstance(value, bool) else str(value)
+    return fnmatchcase(words, text) == (sign == "=")
+
+
+def part_of(run: Run, folder: Path) -> str | None:
+    """What a run was trained for, where that was not named: a sweep, or the folds and arms of a study.
+
+    Args:
+        run: The run, below the folder.
+        folder: Where runs are looked for; what is named is not hidden.
+
+    Raises:
+        VidclsError: If the run's provenance is damaged.
+    """
+    between = run.folder.relative_to(folder).parts[:-1]
+    if "sweeps" in between:
+        return "sweep"
+    # A study writes the tables of its splits among the runs.
+    runs_dir = run.folder.absolute().parent.parent
+    is_study = Path(run.provenance()["data_root"]).is_relative_to(runs_dir)
+    return "study" if is_study and between else None

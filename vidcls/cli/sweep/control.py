@@ -1,0 +1,170 @@
+"""`vidcls sweep retry`, `pause`, `resume`, `cancel`, `extend`: from any login node, by its folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from vidcls.cli.common import AsJson, echo, print_json, say, shown
+from vidcls.cli.queue.preflight import NoCheck
+from vidcls.cli.sweep.state import RUNS, Sweep
+
+if TYPE_CHECKING:
+    from vidcls.launch.profile import AnyProfile
+    from vidcls.sweep.storage.folder import SweepFolder
+
+OtherCluster = Annotated[
+    str | None, typer.Option("--cluster", metavar="PROFILE", help="Queue profile; as before if unset.")
+]
+NumWorkers = Annotated[
+    int | None, typer.Option(min=1, max=10_000, help="Tasks there should be; as before if unset.")
+]
+Wait = Annotated[float, typer.Option(help="Seconds to wait for workers to save.")]
+
+
+def retry(
+    name: Sweep = RUNS,
+    trials: Annotated[
+        list[int] | None, typer.Option("--trial", help="Number; all that failed if unset.")
+    ] = None,
+    cluster: OtherCluster = None,
+    workers: NumWorkers = None,
+    no_check: NoCheck = False,
+    as_json: AsJson = False,
+) -> None:
+    """Try failed trials again, from their checkpoints."""
+    from vidcls.sweep import actions
+    from vidcls.sweep.find import find_sweep
+
+    sweep = find_sweep(name)
+    numbers = actions.retry(sweep, trials or [])
+    lines = [f"tried again: {', '.join(map(str, numbers))}" if numbers else "no trial has failed"]
+    if not numbers:
+        _tell(sweep, lines, {"trials": numbers, "job": None}, as_json=as_json)
+        return
+    _resume(
+        sweep, cluster, workers, no_check=no_check, lines=lines, facts={"trials": numbers}, as_json=as_json
+    )
+
+
+def pause(name: Sweep = RUNS, wait: Wait = 120.0, as_json: AsJson = False) -> None:
+    """Have every worker save and leave; what waits in the queue leaves as soon as it starts."""
+    _stop(name, kind="pause", wait=wait, as_json=as_json)
+
+
+def cancel(name: Sweep = RUNS, wait: Wait = 120.0, as_json: AsJson = False) -> None:
+    """Have every worker save and leave, and take what waits out of the queue. Loses nothing."""
+    _stop(name, kind="cancel", wait=wait, as_json=as_json)
+
+
+def _stop(name: str, *, kind: Literal["pause", "cancel"], wait: float, as_json: bool) -> None:
+    from vidcls.errors import VidclsError
+    from vidcls.sweep import actions
+    from vidcls.sweep.find import find_sweep
+
+    sweep = find_sweep(name)
+    if not actions.stop(sweep, kind=kind, wait_s=wait, say=say):
+        raise VidclsError(
+            f"{sweep.path}: some workers are still saving", hint=f"vidcls sweep status {shown(sweep.path)}"
+        )
+    done = "paused" if kind == "pause" else "cancelled"
+    lines = [f"{done}; every trial is saved. next: vidcls sweep resume {shown(sweep.path)}"]
+    _tell(sweep, lines, {"state": done}, as_json=as_json)
+
+
+def resume(
+    name: Sweep = RUNS,
+    cluster: OtherCluster = None,
+    workers: NumWorkers = None,
+    no_check: NoCheck = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let a sweep go on, with as many workers as before."""
+    from vidcls.sweep.find import find_sweep
+
+    _resume(find_sweep(name), cluster, workers, no_check=no_check, as_json=as_json)
+
+
+def extend(
+    number: Annotated[int, typer.Argument(min=0, max=10**9, help="Trials beyond run_cap.")],
+    name: Sweep = RUNS,
+    hours: Annotated[float, typer.Option(min=0, max=10**6, help="Beyond --max-hours or --until.")] = 0.0,
+    gpu_hours: Annotated[float, typer.Option(min=0, max=10**9, help="Beyond --gpu-hours.")] = 0.0,
+    cluster: OtherCluster = None,
+    workers: NumWorkers = None,
+    no_check: NoCheck = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give a sweep more trials, hours or GPU hours, and workers where they left."""
+    from vidcls.errors import UserError
+    from vidcls.sweep import actions
+    from vidcls.sweep.find import find_sweep
+
+    if not (number or hours or gpu_hours):
+        raise UserError("extend by nothing", hint="vidcls sweep extend 50")
+    sweep = find_sweep(name)
+    lines = actions.extend(sweep, trials=number, hours=hours, gpu_hours=gpu_hours)
+    facts = {"notes": list(lines)}
+    _resume(sweep, cluster, workers, no_check=no_check, lines=lines, facts=facts, as_json=as_json)
+
+
+def _resume(
+    sweep: SweepFolder,
+    cluster: str | None,
+    workers: int | None,
+    *,
+    no_check: bool,
+    as_json: bool,
+    lines: list[str] | None = None,
+    facts: dict[str, Any] | None = None,
+) -> None:
+    """Let a sweep go on.
+
+    Args:
+        sweep: The sweep.
+        cluster: Another profile.
+        workers: How many there should be.
+        no_check: Whether to let it go though this machine does not see its videos.
+        as_json: Say it for scripts.
+        lines: What is to be said before.
+        facts: The same for scripts.
+    """
+    from vidcls.launch.profiles import find_profile
+    from vidcls.sweep import actions
+
+    before, known = lines or [], facts or {}
+    if not actions.has_work(sweep):
+        done = f"nothing is left to do; next: vidcls sweep best {shown(sweep.path)}"
+        _tell(sweep, [*before, done], {**known, "job": None}, as_json=as_json)
+        return
+    if not no_check:
+        actions.refuse_missing_videos(sweep)
+    profile = find_profile(cluster) if cluster else None
+    if profile is not None:
+        _refuse_what_the_queue_would(sweep, profile)
+    job = actions.resume(sweep, profile=profile, num_workers=workers, say=say)
+    now = f"job {job}" if job else "enough workers are there"
+    then = f"next: vidcls sweep status {shown(sweep.path)} --watch"
+    _tell(sweep, [*before, now, then], {**known, "job": job}, as_json=as_json)
+
+
+def _tell(sweep: SweepFolder, lines: list[str], facts: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"folder": str(sweep.path), **facts})
+        return
+    for line in lines:
+        echo(line)
+
+
+def _refuse_what_the_queue_would(folder: SweepFolder, profile: AnyProfile) -> None:
+    """The trials were looked at when the sweep was launched; the profile may be another one."""
+    from vidcls.campaign.preflight.check import check_sweep_job
+    from vidcls.cli.queue.preflight import refuse_errors
+    from vidcls.launch.profile import QueuedProfile
+
+    if isinstance(profile, QueuedProfile):
+        refuse_errors(check_sweep_job(folder, profile))
+
+
+COMMANDS = (retry, pause, resume, cancel, extend)

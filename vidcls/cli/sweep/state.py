@@ -1,0 +1,148 @@
+"""`vidcls sweep status`, `best`, `clean`: from any login node, by nothing but the folder."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vidcls.cli.common import AsJson, Force, console, echo, print_json, refuse_overwrite, say, shown
+from vidcls.text import printable
+
+if TYPE_CHECKING:
+    from vidcls.sweep.status import Overview, SweepObserver
+
+Sweep = Annotated[
+    str,
+    typer.Argument(
+        metavar="SWEEP", help="Its name, folder or file; or a folder of runs that holds one sweep."
+    ),
+]
+RUNS = "runs"
+_EVERY_S = 2.0
+
+
+def status(
+    name: Sweep = RUNS,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it live until it is over.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Show every trial, and every worker.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show trials by state, the best so far, workers, what is left, what it cost.
+
+    Exit codes: 0, or 3 where trials failed for good.
+    """
+    from vidcls.cli.sweep.table import show
+    from vidcls.errors import ExitCode
+    from vidcls.sweep.find import find_sweep
+    from vidcls.sweep.status import SweepObserver
+    from vidcls.sweep.status import as_json as plain
+
+    observer = SweepObserver(find_sweep(name))
+    if watch and not as_json:
+        overview = _watch(observer, everything=everything)
+    elif as_json:
+        overview = observer.look()
+        print_json(plain(overview, everything=everything))
+    else:
+        overview = observer.look()
+        show(overview, everything=everything)
+    if overview.failed:
+        raise SystemExit(int(ExitCode.PARTLY_DONE))
+
+
+def _watch(observer: SweepObserver, *, everything: bool) -> Overview:
+    """Show a sweep live until it is over; its last state."""
+    from rich.console import Group
+    from rich.live import Live
+
+    from vidcls.cli.sweep.table import render
+
+    overview = observer.look()
+    shown_now = Group(*render(overview, everything=everything))
+    with Live(shown_now, console=console(), auto_refresh=False) as live:
+        while overview.state in ("running", "unknown"):
+            time.sleep(_EVERY_S)
+            overview = observer.look()
+            live.update(Group(*render(overview, everything=everything)), refresh=True)
+    return overview
+
+
+def best(
+    name: Sweep = RUNS,
+    out: Annotated[Path | None, typer.Option(help="File; experiments/SWEEP_best.yaml if unset.")] = None,
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the winning configuration as an experiment file."""
+    from vidcls.files import write_text
+    from vidcls.spec.show import to_yaml
+    from vidcls.sweep import actions
+    from vidcls.sweep.config.file import load_sweep
+    from vidcls.sweep.find import find_sweep
+
+    sweep = find_sweep(name)
+    winner = actions.winner(sweep)
+    search = load_sweep(sweep.sweep_file)
+    metric = search.objective.name
+    path = out or Path("experiments") / f"{search.slug}_best.yaml"
+    first = winner.trials[0]
+    runs = [str(run.folder) for trial in winner.trials if (run := sweep.run_of(trial)) is not None]
+    seeds = f"over {len(winner.trials)} seed(s)"
+    leaks = f"leak state: {winner.leak_state}"
+    told = "" if winner.paused_at is None else f", after {winner.paused_at} epochs: paused at that rung"
+    head = f"# {metric} {winner.value:.4f} {seeds}, {leaks}; trial {first.number} of {search.name}{told}.\n"
+    content = head + to_yaml(winner.spec)
+    refuse_overwrite(path, option="--out", force=force, content=content)
+    write_text(path, content)
+    if as_json:
+        point = dict(first.point)
+        found = {"metric": metric, "value": winner.value, "leak_state": winner.leak_state}
+        found |= {"trial": first.number, "paused_at": winner.paused_at}
+        print_json({"file": str(path), **found, "point": point, "runs": runs})
+        return
+    echo(f"{path}: {metric} {winner.value:.4f}, mean of {len(winner.trials)} seed(s), {leaks}")
+    if winner.paused_at is not None:
+        echo(
+            f"  no trial is finished: trial {first.number} is the best that waits, {told.removeprefix(', ')}"
+        )
+    for path_of_run in runs:
+        echo(f"  trained as {shown(Path(path_of_run))}")
+    echo(f"next: vidcls train {path}")
+
+
+def clean(
+    name: Sweep = RUNS,
+    keep: Annotated[int | None, typer.Option(min=0, help="Weights to keep; as at launch if unset.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Remove the sweep with all its runs.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove the checkpoints of all trials but the best; what was measured stays."""
+    from vidcls.errors import UserError
+    from vidcls.sweep.clean import clean as clean_sweep
+    from vidcls.sweep.clean import remove as remove_sweep
+    from vidcls.sweep.find import find_sweep
+
+    sweep = find_sweep(name)
+    if everything:
+        if as_json and not yes:
+            raise UserError("--all --json: a script is not asked", hint="add --yes")
+        if not yes:
+            typer.confirm(f"remove {printable(sweep.path.resolve())} with all its runs?", abort=True)
+        remove_sweep(sweep, say=say)
+        if as_json:
+            print_json({"folder": str(sweep.path), "removed": True})
+            return
+        echo(f"removed {sweep.path}")
+        return
+    freed = clean_sweep(sweep, keep=sweep.options().keep if keep is None else keep, say=say)
+    if as_json:
+        print_json({"folder": str(sweep.path), "removed": False, "freed_bytes": freed})
+        return
+    echo(f"{freed / 1e6:.0f} MB freed")
+
+
+COMMANDS = (status, best, clean)

@@ -1,0 +1,1 @@
+"""Decoded clips -> batches on the device: sampling windows, augmentation, prefetch."""

@@ -1,0 +1,287 @@
+"""Opened videos -> batches on the device, for training, evaluation and prediction.
+
+A batch is a pure function of (videos, seed, epoch, step): training resumes at any step, nothing to restore.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidcls.data.batches.augment import View, eval_view, flip_map, train_view
+from vidcls.data.batches.batching import batch_bounds, drawn_views, sample_order
+from vidcls.data.batches.buffers import Buffers
+from vidcls.data.batches.prefetch import NUM_AHEAD, ahead
+from vidcls.data.batches.transforms import cut, finish, host_batch, pack
+from vidcls.data.decoding.decode import Form, Probe
+from vidcls.data.decoding.readers import Decoder
+from vidcls.data.decoding.workers import Failure
+from vidcls.data.manifest import Video
+from vidcls.data.modality import needed_frames, num_moments
+from vidcls.data.sampling import frame_indices, generator
+from vidcls.data.store.residency import ClipFrames, FrameSource
+from vidcls.errors import VidclsError
+from vidcls.spec.sections import AugmentSection, Clip, DataSection, Residency
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips for a model.
+
+    Attributes:
+        clip: `[B, C, T, H, W]` float32, normalised, on the device, channels innermost in memory.
+        labels: `[B]` int64 on the device.
+        ids: The B video ids.
+        flips: Whether each of the B clips is mirrored.
+    """
+
+    clip: Tensor
+    labels: Tensor
+    ids: tuple[str, ...]
+    flips: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """A clip whose frames were asked for."""
+
+    video: Video
+    label: int
+    view: View
+    frames: Callable[[], ClipFrames | Failure]
+
+
+@dataclass(frozen=True)
+class _Fetched:
+    """A batch as far as it is made ahead; `finish` does the rest."""
+
+    finish: Callable[[], Tensor]
+    clips: list[_Planned]
+
+
+class Clips:
+    """Batches of the clips of a set of videos; made by `open_clips`, closed by `close` or a `with` block.
+
+    Attributes:
+        residency: What `data.residency` became.
+        bad: Why a video is left out, by video id.
+        decoders: Decoder of each video, `decord`, `pyav`, `images` or `fields`, by video id.
+    """
+
+    def __init__(
+        self,
+        source: FrameSource,
+        *,
+        residency: Residency,
+        probes: Mapping[str, Probe],
+        bad: dict[str, str],
+        decoders: Mapping[str, Decoder],
+        data: DataSection,
+        clip: Clip,
+        classes: Sequence[str],
+        device: torch.device,
+        report_bad: bool,
+        close: Callable[[], None],
+    ) -> None:
+        self.residency = residency
+        self.bad: Mapping[str, str] = bad
+        self.decoders = decoders
+        self._source = source
+        self._bad = bad
+        form = Form(clip.fit, clip.size)
+        self._stored = {digest: form.scaled(probe.height, probe.width) for digest, probe in probes.items()}
+        self._num_moments = {digest: num_moments(probe, clip) for digest, probe in probes.items()}
+        self._data = data
+        self._clip = clip
+        self._classes = classes
+        self._device = device
+        self._report_bad = report_bad
+        # Those that are made ahead, the one that is waited for and the one that the model still reads.
+        self._buffers = Buffers(NUM_AHEAD + 2)
+        self.close = weakref.finalize(self, close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def num_train_steps(self, videos: Sequence[Video], *, batch_size: int) -> int:
+        """Number of batches of an epoch over the good ones of `videos`."""
+        return len(batch_bounds(self._num_samples(videos), batch_size))
+
+    def train_batches(
+        self,
+        videos: Sequence[Video],
+        *,
+        augment: AugmentSection,
+        seed: int,
+        batch_size: int,
+        epoch: int,
+        start_step: int = 0,
+    ) -> Iterator[Batch]:
+        """The batches of one epoch from `start_step` on, in an order drawn from (seed, epoch).
+
+        Bad videos are left out. Under `clip.unit: frame` each of the T frames of a video is a sample, a clip
+        of one frame. The last batch may be smaller, but a single clip joins the batch before it.
+
+        Args:
+            videos: The training videos, among those that were opened.
+            augment: What happens to a clip.
+            seed: Seed of the run.
+            batch_size: Clips a batch.
+            epoch: Counts from 0.
+            start_step: First batch to give.
+
+        Raises:
+            UserError: If a mirror would change labels in a way that `data.flip_labels` does not say.
+            VidclsError: If a clip cannot be read, naming its video.
+        """
+        mirrored = self.mirrored_labels(augment)
+        good = [video for video in videos if video.id not in self.bad]
+        samples_each = self._clip.frames if self._clip.unit == "frame" else 1
+        order = sample_order(len(good) * samples_each, seed=seed, epoch=epoch)
+        bounds = batch_bounds(len(order), batch_size)
+        num_views = augment.num_views
+        views = drawn_views(len(good), num_views=num_views or 1, seed=seed, epoch=epoch)
+
+        def plan(sample: int) -> _Planned:
+            number, k = divmod(sample, samples_each)
+            video = good[number]
+            own = ("clip", seed, epoch, video.id, k)
+            rng = generator(*own) if num_views is None else _of_view(video, int(views[number]), k)
+            return self._plan(video, mirrored, augment=augment, rng=rng, k=k)
+
+        def fetch(step: int) -> _Fetched | None:
+            start, behind = bounds[step]
+            return self._fetch([plan(sample) for sample in order[start:behind].tolist()])
+
+        yield from self._batches(fetch, range(start_step, len(bounds)))
+
+    def view_batches(
+        self, videos: Sequence[Video], *, augment: AugmentSection, view: int, batch_size: int
+    ) -> Iterator[Batch]:
+        """One of the fixed views of `augment.num_views`: the good ones of `videos`, each once, in order.
+
+        Args:
+            videos: Among those that were opened.
+            augment: What happens to a clip; a clip of training under `num_views` is one of these.
+            view: Number of the view, from 0.
+            batch_size: Clips a batch; the last one may be smaller.
+
+        Raises:
+            UserError: As `train_batches` does.
+            VidclsError: If a clip cannot be read, naming its video.
+        """
+        mirrored = self.mirrored_labels(augment)
+        good = [video for video in videos if video.id not in self.bad]
+
+        def plan(video: Video) -> _Planned:
+            return self._plan(video, mirrored, augment=augment, rng=_of_view(video, view, 0), k=0)
+
+        def fetch(start: int) -> _Fetched | None:
+            return self._fetch([plan(video) for video in good[start : start + batch_size]])
+
+        yield from self._batches(fetch, range(0, len(good), batch_size))
+
+    def mirrored_labels(self, augment: AugmentSection) -> tuple[int, ...]:
+        """What each label becomes when its clip is mirrored; see `flip_map`."""
+        return flip_map(augment, flip_labels=self._data.flip_labels, classes=self._classes)
+
+    def _plan(
+        self,
+        video: Video,
+        mirrored: Sequence[int],
+        *,
+        augment: AugmentSection,
+        rng: np.random.Generator,
+        k: int,
+    ) -> _Planned:
+        """A clip of training, its frames asked for; `k` is the frame under `clip.unit: frame`."""
+        moments = frame_indices(self._num_moments[video.digest], self._clip, rng=rng)
+        if self._clip.unit == "frame":
+            moments = moments[k : k + 1]
+        view = train_view(self._stored[video.digest], self._clip, augment=augment, rng=rng)
+        label = mirrored[video.label] if view.flip else video.label
+        frames = self._source.request(video, needed_frames(moments, self._clip))
+        return _Planned(video, label, view, frames)
+
+    def eval_batches(self, videos: Sequence[Video], *, batch_size: int) -> Iterator[Batch]:
+        """The good ones of `videos`, each once, in order, in their deterministic view of T frames.
+
+        Args:
+            videos: Among those that were opened.
+            batch_size: Clips a batch; the last one may be smaller.
+
+        Raises:
+            VidclsError: If a clip cannot be read, naming its video; under `report_bad` it moves to `bad`.
+        """
+        good = [video for video in videos if video.id not in self.bad]
+
+        def plan(video: Video) -> _Planned:
+            moments = frame_indices(self._num_moments[video.digest], self._clip)
+            view = eval_view(self._stored[video.digest], self._clip)
+            frames = self._source.request(video, needed_frames(moments, self._clip))
+            return _Planned(video, video.label, view, frames)
+
+        def fetch(start: int) -> _Fetched | None:
+            return self._fetch([plan(video) for video in good[start : start + batch_size]])
+
+        yield from self._batches(fetch, range(0, len(good), batch_size))
+
+    def _num_samples(self, videos: Sequence[Video]) -> int:
+        num_good = sum(video.id not in self.bad for video in videos)
+        return num_good * (self._clip.frames if self._clip.unit == "frame" else 1)
+
+    def _fetch(self, planned: Sequence[_Planned]) -> _Fetched | None:
+        """The batch of the clips that can be read; None if there is none."""
+        windows: list[list[Tensor]] = []
+        clips: list[_Planned] = []
+        for clip in planned:
+            frames = clip.frames()
+            if not isinstance(frames, Failure):
+                windows.append(cut(frames, clip.view))
+                clips.append(clip)
+            elif self._report_bad:
+                self._bad[clip.video.id] = frames.reason
+            else:
+                raise VidclsError(
+                    f"{clip.video.path}: could be read before, but not now: {frames.reason}",
+                    hint="give the same command again to go on; data.timeout_s sets the time limit",
+                )
+        if not clips:
+            return None
+        flips = [clip.view.flip for clip in clips]
+        if self._device.type == "cpu":
+            batch = host_batch(windows, flips, clip=self._clip, buffers=self._buffers)
+            return _Fetched(lambda: batch, clips)
+        packed = pack(windows, pin=self._device.type == "cuda")
+        return _Fetched(partial(finish, packed, flips, clip=self._clip, device=self._device), clips)
+
+    def _batches(self, fetch: Callable[[int], _Fetched | None], steps: range) -> Iterator[Batch]:
+        # With the store on a device other than the CPU there is nothing to prepare.
+        on_device = self.residency == "device" and self._device.type != "cpu"
+        for fetched in map(fetch, steps) if on_device else ahead(fetch, steps):
+            if fetched is not None:
+                labels = torch.tensor([clip.label for clip in fetched.clips], dtype=torch.int64)
+                yield Batch(
+                    clip=fetched.finish(),
+                    labels=labels.to(self._device),
+                    ids=tuple(clip.video.id for clip in fetched.clips),
+                    flips=tuple(clip.view.flip for clip in fetched.clips),
+                )
+
+
+def _of_view(video: Video, view: int, k: int) -> np.random.Generator:
+    """The draws of a fixed view: those of the content, so that features of it can be stored by content."""
+    return generator("view", video.digest, view, k)

@@ -1,0 +1,120 @@
+"""The door of this room: videos -> `Clips`, which gives batches."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from vidcls.data.batches.clips import Batch, Clips
+from vidcls.data.checks.probe import probe_files
+from vidcls.data.decoding.decode import Probe
+from vidcls.data.decoding.workers import Decoders, Failure, StageProgress, usable_cores
+from vidcls.data.manifest import Video
+from vidcls.data.modality import unfit
+from vidcls.data.store.build import Store
+from vidcls.data.store.residency import FrameSource, StoredFrames, Streamed, choose_stored
+from vidcls.errors import VidclsError
+from vidcls.spec.sections import Auto, Clip, DataSection, Residency
+
+__all__ = ["Batch", "Clips", "open_clips"]
+
+
+def open_clips(
+    videos: Sequence[Video],
+    *,
+    data: DataSection,
+    clip: Clip,
+    store_dir: Path,
+    device: torch.device,
+    classes: Sequence[str] = (),
+    report_bad: bool = False,
+    progress: StageProgress | None = None,
+) -> Clips:
+    """Probe the videos, build or open their store, and choose where it lives.
+
+    Args:
+        videos: Videos with content digests: all that a run may read (train and val), as they share a store.
+        data: Decoder, time limit, residency, and what to do about bad videos.
+        clip: Frames and size of a clip.
+        store_dir: Folder of stores and caches.
+        device: Where batches go.
+        classes: Class names by label; needed to train, where a mirror may change the label.
+        report_bad: Bad videos, one that fails later too, are named in `Clips.bad` and raise nothing.
+        progress: Told (stage, done, total).
+
+    Raises:
+        VidclsError: Naming every bad video under `bad_videos: error`, or beyond `max_bad`; or if the disk or
+            the memory is too small for what was asked.
+    """
+    workers = usable_cores() if data.workers == "auto" else data.workers
+    decoders = Decoders(workers=workers, timeout_s=data.timeout_s)
+    with contextlib.ExitStack() as on_error:
+        on_error.callback(decoders.close)
+        files = {video.digest: video.files for video in videos}
+        outcomes = probe_files(
+            files, decoder=data.decoder, store_dir=store_dir, decoders=decoders, progress=progress
+        )
+        probes, reasons = _sort_out(outcomes, clip)
+        bad = {video.id: reasons[video.digest] for video in videos if video.digest in reasons}
+        if not report_bad:
+            _judge(bad, videos, data)
+        store = Store(store_dir, probes=probes, clip=clip)
+        residency = _residency(store, data.residency, device)
+        source: FrameSource = Streamed(probes=probes, clip=clip, decoders=decoders)
+        if residency != "streamed":
+            store.build(files, decoders=decoders, progress=progress)
+            decoders.close()
+            source = StoredFrames(store, residency=residency, device=device, progress=progress)
+        on_error.pop_all()
+    return Clips(
+        source,
+        residency=residency,
+        probes=probes,
+        bad=bad,
+        decoders={video.id: probes[video.digest].decoder for video in videos if video.id not in bad},
+        data=data,
+        clip=clip,
+        classes=classes,
+        device=device,
+        report_bad=report_bad,
+        close=decoders.close,
+    )
+
+
+def _sort_out(outcomes: Mapping[str, Probe | Failure], clip: Clip) -> tuple[dict[str, Probe], dict[str, str]]:
+    """The probes of the videos that such clips can be made of, and why of the others none can, by digest."""
+    probes: dict[str, Probe] = {}
+    reasons: dict[str, str] = {}
+    for digest, outcome in outcomes.items():
+        if isinstance(outcome, Failure):
+            reasons[digest] = outcome.reason
+        elif (why := unfit(outcome, clip)) is not None:
+            reasons[digest] = why
+        else:
+            probes[digest] = outcome
+    return probes, reasons
+
+
+def _residency(store: Store, asked: Auto | Residency, device: torch.device) -> Residency:
+    if asked != "auto":
+        return asked
+    if not store.fits_disk():
+        return "streamed"
+    return choose_stored(store, device)
+
+
+def _judge(bad: Mapping[str, str], videos: Sequence[Video], data: DataSection) -> None:
+    """Raise where there are more bad videos than `data` allows."""
+    allowed = data.num_bad_allowed
+    if len(bad) <= allowed:
+        return
+    listed = [f"  {video.path}: {bad[video.id]}" for video in videos if video.id in bad]
+    over = f", more than data.max_bad: {allowed}" if allowed else ""
+    hint = f"data.max_bad={len(bad)} leaves them out" if allowed else "data.bad_videos=skip leaves them out"
+    raise VidclsError(
+        "\n".join([f"{len(bad)} of {len(videos)} videos cannot be decoded{over}:", *listed]),
+        hint=f"vidcls data check {data.root} looks at all of them; {hint}",
+    )

@@ -1,1 +1,0 @@
-"""Videos that are related across splits: finding them, and splits that none of them crosses."""

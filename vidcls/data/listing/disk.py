@@ -1,0 +1,182 @@
+"""The videos below a folder, looked up by the paths that a table writes."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from pathlib import Path, PurePosixPath
+
+from vidcls.data.listing.files import counted, find_videos, without_video_suffix
+from vidcls.data.listing.listing import SPLIT_NAMES, Problem
+from vidcls.spec.sections import Split
+
+_MAX_SHOWN = 3
+
+
+class Disk:
+    """The videos below a folder, looked up by the paths that a table writes.
+
+    A path that is not there as written is looked for without regard to case and ending: tables and files
+    disagree about the former (HandStandPushups), and files get re-encoded or cut into frames. What was found
+    under another case or the ending of another video file is said in a note.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._others: list[Path] = []
+        videos = find_videos(folder, others=self._others)
+        self._found = {path.relative_to(folder).as_posix(): path for path in videos}
+        self._loose: dict[str, list[str]] = defaultdict(list)
+        self._by_stem: dict[str, list[str]] = defaultdict(list)
+        for name in self._found:
+            loose = _loose(name)
+            self._loose[loose].append(name)
+            self._by_stem[loose.rpartition("/")[2]].append(name)
+        self._taken: set[str] = set()
+        self._respelt: list[str] = []
+
+    def take(self, written: str, *, where: str) -> Path:
+        """The video at `written`; where there is none, the path at which it was expected.
+
+        Args:
+            written: Path below the folder.
+            where: What writes it, `file:line`.
+        """
+        candidates = self._loose.get(_loose(written), [])
+        name = written if written in self._found or len(candidates) != 1 else candidates[0]
+        return self._take(name, written, where=where)
+
+    def find(self, written: str, *, where: str, split: Split | None = None) -> Path | Problem:
+        """The one video whose path ends in `written`, anywhere below the folder.
+
+        Args:
+            written: The end of a path, with or without the ending of a video file.
+            where: What writes it, `file:line`.
+            split: Chooses among several, by the folder of a split that they lie in.
+
+        Returns:
+            Its path; a problem where there is none, or where several are meant.
+        """
+        loose = _loose(written)
+        names = [
+            name
+            for name in self._by_stem.get(loose.rpartition("/")[2], [])
+            if f"/{_loose(name)}".endswith(f"/{loose}")
+        ]
+        for fits in (
+            lambda name: f"/{name}".endswith(f"/{written}"),
+            lambda name: name == written,
+            lambda name: split in {SPLIT_NAMES.get(part.lower()) for part in PurePosixPath(name).parts[:-1]},
+        ):
+            names = [name for name in names if fits(name)] or names
+        if len(names) > 1:
+            self._taken.update(names)
+            shown = ", ".join(names[:_MAX_SHOWN]) + (", ..." if len(names) > _MAX_SHOWN else "")
+            return Problem(
+                "two_files", f"{where}: {written} may be any of {len(names)} videos: {shown}; leave one there"
+            )
+        if not names and not (self.folder / written).exists():
+            return Problem("missing", f"{where}: no video below {self.folder} is called {written}")
+        return self._take(names[0] if names else written, written, where=where)
+
+    def leave(self, written: str) -> None:
+        """Note that a table names `written` as a video that is not used: it is not extra."""
+        stem = _loose(written).rpartition("/")[2]
+        self._taken.update(self._by_stem.get(stem, ()))
+
+    def _take(self, name: str, written: str, *, where: str) -> Path:
+        self._taken.add(name)
+        path = self._found.get(name, self.folder / written)
+        if name in self._found and not _same_spelling(name, written):
+            self._respelt.append(f"{written} ({where}) is {name}")
+        return path
+
+    def problems(self, root: Path, *, tables: Collection[Path] = ()) -> Iterator[Problem]:
+        """A warning for each video that no row named, notes on other spellings and on what is no video.
+
+        Args:
+            root: What paths in messages are relative to.
+            tables: The files that list the videos: of them nothing is said.
+        """
+        if self._respelt:
+            shown = "; ".join(self._respelt[:_MAX_SHOWN]) + (
+                "; ..." if len(self._respelt) > _MAX_SHOWN else ""
+            )
+            yield Problem(
+                "spelling",
+                f"{len(self._respelt)} paths are written in another case or ending than on disk: {shown}",
+            )
+        for name, path in self._found.items():
+            if name not in self._taken:
+                yield Problem("extra", f"{path.relative_to(root).as_posix()} is on disk but not listed")
+        if others := [path for path in self._others if path not in tables]:
+            yield Problem("not_a_video", counted(others, root=root))
+
+
+def _loose(name: str) -> str:
+    return without_video_suffix(name).casefold()
+
+
+def _same_spelling(name: str, written: str) -> bool:
+    """Whether two paths agree in case, and in the ending where both have that of a video file."""
+    bare_name, bare_written = without_video_suffix(name), without_video_suffix(written)
+    if not f"/{bare_name}".endswith(f"/{bare_written}"):
+        return False
+    endings = {name[len(bare_name) :], written[len(bare_written) :]} - {""}
+    return len(endings) < 2
+
+
+def annotation_folders(root: Path) -> list[Path]:
+    """Where data sets keep their lists: the root, and folders in it that are called for lists."""
+    inner = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [root, *(path for path in inner if re.search("annotation|split|list|label", path.name.lower()))]
+
+
+class NearPaths:
+    """Looks for files that a table means and misspells: in case, ending or slashes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._names: dict[str, tuple[str, ...]] = {}
+
+    def find(self, written: str) -> tuple[str, str] | None:
+        """The one path that differs from `written` only in case, ending or slashes, and in which of them.
+
+        Returns:
+            The path as it should be written, and words for the difference; None if there is none.
+        """
+        near = self._below("", written)
+        return near or (self._below("/", written) if written.startswith("/") else None)
+
+    def _below(self, start: str, written: str) -> tuple[str, str] | None:
+        parts = [part for part in re.split(r"[/\\]+", written) if part not in ("", ".")]
+        found = [start] if parts else []
+        for depth, part in enumerate(parts, start=1):
+            last = depth == len(parts)
+            found = [f"{inner}{name}/" for inner in found for name in self._fitting(inner, part, last=last)]
+        if len(found) != 1:
+            return None
+        near, plain = found[0].rstrip("/"), start + "/".join(parts)
+        bare = without_video_suffix(plain)
+        differences = {
+            "slashes": plain != written,
+            "case": bare not in (near, without_video_suffix(near)),
+            "ending": Path(plain).suffix.lower() != Path(near).suffix.lower(),
+        }
+        return near, " and ".join(word for word, differs in differences.items() if differs) or "case"
+
+    def _fitting(self, inner: str, part: str, *, last: bool) -> list[str]:
+        if part == "..":
+            return [part]
+        if inner not in self._names:
+            try:
+                self._names[inner] = tuple(path.name for path in (self._folder / inner).iterdir())
+            except OSError:
+                self._names[inner] = ()
+        names = self._names[inner]
+        same = [name for name in names if name == part]
+        same = same or [name for name in names if name.casefold() == part.casefold()]
+        if same or not last:
+            return same
+        return [name for name in names if _loose(name) == _loose(part)]

@@ -1,0 +1,118 @@
+"""Class names: their ids, their order, and names that are none or too much alike."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from vidcls.data.listing.listing import ListedVideo, Problem
+
+# What programs write in place of a cell without a value; `none` may well be a class.
+_NO_LABEL = frozenset({"nan", "nat", "n/a", "#n/a", "<na>"})
+_NO_GROUP = _NO_LABEL | {"none", "null", "na"}
+
+
+def label_problem(label: str, *, where: str) -> Problem | None:
+    """A problem if `label`, as a table writes it at `where`, names no class."""
+    if not label:
+        return Problem("label", f"{where}: no label")
+    if label.casefold() in _NO_LABEL:
+        return Problem(
+            "label",
+            f"{where}: label {label!r} is what programs write where a value is missing; write the class, "
+            "or if this is its name, another spelling of it",
+        )
+    return None
+
+
+def group_problem(group: str, *, where: str) -> Problem | None:
+    """A problem if `group` stands for a missing value: all such rows would be one group."""
+    if group.casefold() in _NO_GROUP:
+        return Problem(
+            "table",
+            f"{where}: group {group!r} is what programs write where a value is missing; leave the cell "
+            "empty where the group is not known",
+        )
+    return None
+
+
+class ClassIds:
+    """Class names with the ids that a table gives them; the first row to name a pair is believed."""
+
+    def __init__(self) -> None:
+        self._id_of: dict[str, tuple[int, str]] = {}
+        self._name_of: dict[int, tuple[str, str]] = {}
+
+    def add(self, name: str, number: str, *, where: str) -> Problem | None:
+        """Note that `where` calls class `name` by id `number`; a problem if the row cannot be used."""
+        if not name:
+            return Problem("label", f"{where}: no class name")
+        if (problem := label_problem(name, where=where)) is not None:
+            return problem
+        if not re.fullmatch(r"[0-9]{1,9}", number):
+            return Problem("label", f"{where}: label id {number!r} of class {name} is not a number from 0 up")
+        known_id, id_where = self._id_of.get(name, (int(number), where))
+        known_name, name_where = self._name_of.get(int(number), (name, where))
+        if known_id != int(number):
+            return Problem(
+                "label", f"{where}: class {name} has id {number} here and {known_id} in {id_where}"
+            )
+        if known_name != name:
+            return Problem(
+                "label", f"{where}: id {number} is class {name} here, {known_name} in {name_where}"
+            )
+        self._id_of[name] = int(number), id_where
+        self._name_of[int(number)] = name, name_where
+        return None
+
+    def name_of(self, number: int) -> str | None:
+        """The class with this id; None if there is none."""
+        return self._name_of[number][0] if number in self._name_of else None
+
+    def __contains__(self, name: str) -> bool:
+        """Whether a class has this name."""
+        return name in self._id_of
+
+    def ids(self) -> tuple[int, ...]:
+        """All ids, sorted."""
+        return tuple(sorted(self._name_of))
+
+    def ordered(self) -> tuple[str, ...]:
+        """The class names by id. Ids need neither start at 0 nor be dense; their order counts."""
+        return tuple(self._name_of[number][0] for number in self.ids())
+
+
+def sorted_classes(names: Iterable[str]) -> tuple[str, ...]:
+    """Class order where no table gives one: by name, or by number where all names are numbers."""
+    distinct = set(names)
+    if all(re.fullmatch(r"[0-9]+", name) for name in distinct):
+        # By the digits, as text: a name may be too long for a number of Python's.
+        return tuple(sorted(distinct, key=lambda name: (len(name.lstrip("0")), name.lstrip("0"), name)))
+    return tuple(sorted(distinct))
+
+
+def alike_labels(classes: Iterable[str], entries: Iterable[ListedVideo]) -> Iterator[Problem]:
+    """A warning for class names that differ only in case, blanks or the form of Unicode."""
+    where: dict[str, str] = {}
+    for entry in entries:
+        where.setdefault(entry.label, entry.where)
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in classes:
+        alike[_plain(name)].append(name)
+    for names in alike.values():
+        if len(names) > 1:
+            shown = " and ".join(f"{name!a} ({where.get(name, 'no video')})" for name in names)
+            yield Problem(
+                "alike_labels",
+                f"{shown} are {len(names)} classes that differ only in case, blanks or Unicode form; "
+                "if they are one class, write one name",
+            )
+
+
+def _plain(name: str) -> str:
+    visible = "".join(
+        char for char in unicodedata.normalize("NFKC", name) if unicodedata.category(char) != "Cf"
+    )
+    return " ".join(unicodedata.normalize("NFKC", visible.casefold()).replace("_", " ").split())

@@ -1,0 +1,121 @@
+"""Rows of a table with a header: CSV, or with another delimiter."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from vidcls.data.listing.listing import Problem
+from vidcls.errors import UserError
+from vidcls.spec.yaml import in_short
+
+_DELIMITERS = ",;\t|"
+
+
+def refuse_pipe(path: Path) -> None:
+    """Refuse a list that is there and is no file: a pipe would be waited for, a device may never end.
+
+    Raises:
+        UserError: If it is none.
+    """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: a folder, a device or a pipe; expected a text file")
+
+
+def header_of(path: Path) -> tuple[str, ...]:
+    """The column names in the first line of a file, under the delimiter that gives most of them.
+
+    Raises:
+        OSError: If the file cannot be read.
+        UserError: If it is no table in UTF-8.
+    """
+    return _header(path)[1]
+
+
+def has_columns(path: Path, columns: Sequence[str]) -> bool:
+    """Whether `path` is a table whose first line names `columns`."""
+    try:
+        return set(columns) <= set(header_of(path))
+    except (OSError, UserError):
+        return False
+
+
+def read_rows(
+    path: Path, columns: Sequence[str], problems: list[Problem]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and stripped cells of each row of a table with a header; absent cells are empty text.
+
+    The delimiter is a comma, a semicolon, a tab or `|`, as in the header.
+
+    Args:
+        path: The table.
+        columns: Those that it must have.
+        problems: A row with more cells than the header is named here and left out.
+
+    Raises:
+        UserError: If the file is no table in UTF-8, lacks one of `columns`, or has two of one name.
+    """
+    delimiter, header = _header(path)
+    if absent := [name for name in columns if name not in header]:
+        there = in_short(", ".join(header)) or "none"
+        raise UserError(
+            f"{path}:1: no column {', '.join(absent)}; the columns are {there}",
+            hint=f"the first line should be {','.join(columns)}",
+        )
+    if twice := [name for name, count in Counter(header).items() if name and count > 1]:
+        raise UserError(
+            f"{path}:1: {Counter(header)[twice[0]]} columns are called {twice[0]!r}; which one is meant is "
+            "not known",
+            hint="rename all but one",
+        )
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
+            next(reader)
+            for cells in reader:
+                if not cells:
+                    continue
+                if any("\0" in cell for cell in cells):
+                    raise UserError(f"{path}:{reader.line_num}: holds a NUL character, which no path has")
+                stripped = [cell.strip() for cell in cells]
+                if any(stripped[len(header) :]):
+                    problems.append(_too_long(path, reader.line_num, header, stripped))
+                    continue
+                padded = stripped + [""] * (len(header) - len(stripped))
+                yield reader.line_num, dict(zip(header, padded, strict=False))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise _no_table(path, error) from None
+
+
+def _too_long(path: Path, line: int, header: Sequence[str], cells: Sequence[str]) -> Problem:
+    return Problem(
+        "table",
+        f"{path.name}:{line}: {len(cells)} cells where the header has {len(header)} ({','.join(header)}): "
+        "put a cell that holds the delimiter in double quotes",
+    )
+
+
+def _header(path: Path) -> tuple[str, tuple[str, ...]]:
+    refuse_pipe(path)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            line = file.readline(100_000)
+        headers = {
+            delimiter: tuple(
+                name.strip()
+                for name in next(
+                    csv.reader([line], delimiter=delimiter, skipinitialspace=True, strict=True), []
+                )
+            )
+            for delimiter in _DELIMITERS
+        }
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise _no_table(path, error) from None
+    delimiter = max(_DELIMITERS, key=lambda delimiter: len(headers[delimiter]))
+    return delimiter, tuple(name for name in headers[delimiter])
+
+
+def _no_table(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path}: not a CSV file in UTF-8: {error}")

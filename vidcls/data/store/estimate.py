@@ -1,0 +1,64 @@
+"""What is known of a store before anything is decoded: whether it is there, and how large it will be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidcls.data.decoding.decode import Probe
+from vidcls.data.decoding.workers import Failure
+from vidcls.data.manifest import Video
+from vidcls.data.modality import unfit
+from vidcls.data.store.build import Store
+from vidcls.spec.sections import Clip
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A store, as far as it can be foreseen.
+
+    Attributes:
+        path: Folder of the store; another one as long as not all videos were looked at.
+        num_videos: Videos that it will hold.
+        num_bad: Known to be of no use.
+        is_built: Whether it is there and whole.
+        num_bytes: Size of the store; estimated where not all videos were looked at, 0 where none was.
+    """
+
+    path: Path
+    num_videos: int
+    num_bad: int
+    is_built: bool
+    num_bytes: int
+
+
+def outlook(
+    videos: Sequence[Video], *, known: Mapping[str, Probe | Failure], clip: Clip, store_dir: Path
+) -> Outlook:
+    """Foresee a store from what is remembered of its videos.
+
+    Args:
+        videos: Videos that share the store.
+        known: What was found where videos were looked at before, by digest; see `known_probes`.
+        clip: Says what is stored of a video.
+        store_dir: Folder of stores and caches.
+
+    Raises:
+        VidclsError: If the store is there but damaged.
+    """
+    digests = {video.digest for video in videos}
+    good = {
+        digest: probe
+        for digest, probe in known.items()
+        if not isinstance(probe, Failure) and unfit(probe, clip) is None
+    }
+    store = Store(store_dir, probes=good, clip=clip)
+    num_unknown = len(digests) - len(known)
+    return Outlook(
+        path=store.path,
+        num_videos=len(good) + num_unknown,
+        num_bad=len(known) - len(good),
+        is_built=not num_unknown and store.is_published(),
+        num_bytes=store.num_bytes * (len(good) + num_unknown) // max(1, len(good)),
+    )

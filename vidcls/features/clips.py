@@ -1,0 +1,159 @@
+"""Stored features -> batches: what `Clips` is for frames, for the head of a frozen network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidcls.data.batches.batching import batch_bounds, drawn_views, sample_order
+from vidcls.data.batches.clips import Batch
+from vidcls.data.manifest import Video
+from vidcls.data.sampling import Indices
+from vidcls.errors import VidclsError
+from vidcls.features.store import StoredFeatures
+from vidcls.spec.sections import AugmentSection
+
+_DEVICE_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class FeatureBatch:
+    """Features for a head.
+
+    Attributes:
+        features: Features of each backbone, `[B, ...]` float32, on the device.
+        labels: `[B]` int64 on the device.
+        ids: The B video ids.
+    """
+
+    features: tuple[Tensor, ...]
+    labels: Tensor
+    ids: tuple[str, ...]
+
+
+AnyBatch = Batch | FeatureBatch
+
+
+class FeatureClips:
+    """Batches of stored features; the same videos, in the same order, as `Clips` gives their frames.
+
+    Args:
+        evaluated: Features of the deterministic view of each video.
+        trained: Features of the fixed views of training; the same store where training does not augment. Both
+            hold the same videos.
+        videos: All that may be asked for.
+        bad: Why one of them is left out, by video id.
+        mirrored: What an augment section makes of each label in a mirror.
+        device: Where batches go.
+
+    Attributes:
+        residency: `features`.
+        bad: Why a video is left out, by video id.
+        decoders: Decoder of each video, by video id.
+
+    Raises:
+        VidclsError: If the two hold other videos.
+    """
+
+    residency = "features"
+
+    def __init__(
+        self,
+        *,
+        evaluated: StoredFeatures,
+        trained: StoredFeatures,
+        videos: Sequence[Video],
+        bad: Mapping[str, str],
+        mirrored: Callable[[AugmentSection], Sequence[int]],
+        device: torch.device,
+    ) -> None:
+        self.bad = bad
+        self.decoders = {v.id: evaluated.decoders[v.digest] for v in videos if v.id not in self.bad}
+        if trained.digests != evaluated.digests:
+            raise VidclsError("the features of training and of evaluation are of other videos")
+        self._trained = trained
+        self._mirrored = mirrored
+        self._device = device
+        self._row_by_digest = {digest: row for row, digest in enumerate(evaluated.digests)}
+        self._eval_leaves = _on_device(evaluated, device)
+        self._train_leaves = self._eval_leaves if trained is evaluated else _on_device(trained, device)
+
+    def num_train_steps(self, videos: Sequence[Video], *, batch_size: int) -> int:
+        """Number of batches of an epoch over the good ones of `videos`."""
+        return len(batch_bounds(len(self._good(videos)), batch_size))
+
+    def train_batches(
+        self,
+        videos: Sequence[Video],
+        *,
+        augment: AugmentSection,
+        seed: int,
+        batch_size: int,
+        epoch: int,
+        start_step: int = 0,
+    ) -> Iterator[FeatureBatch]:
+        """The batches of one epoch from `start_step` on; see `Clips.train_batches`."""
+        good = self._good(videos)
+        mirrored = np.array(self._mirrored(augment))
+        order = sample_order(len(good), seed=seed, epoch=epoch)
+        views = drawn_views(len(good), num_views=self._trained.flips.shape[1], seed=seed, epoch=epoch)
+        stored_rows = self._rows_of(good)
+        flips = self._trained.flips[stored_rows, views]
+        labels = np.array([video.label for video in good], np.int64)
+        labels = np.where(flips, mirrored[labels], labels)
+        for start, behind in batch_bounds(len(good), batch_size)[start_step:]:
+            rows = order[start:behind]
+            yield self._batch(
+                self._train_leaves,
+                [good[row] for row in rows],
+                labels[rows],
+                at=(stored_rows[rows], views[rows]),
+            )
+
+    def eval_batches(self, videos: Sequence[Video], *, batch_size: int) -> Iterator[FeatureBatch]:
+        """The good ones of `videos`, each once, in order, in their deterministic view."""
+        good = self._good(videos)
+        for start in range(0, len(good), batch_size):
+            part = good[start : start + batch_size]
+            labels = np.array([video.label for video in part], np.int64)
+            stored_rows = self._rows_of(part)
+            yield self._batch(self._eval_leaves, part, labels, at=(stored_rows, np.zeros_like(stored_rows)))
+
+    def _good(self, videos: Sequence[Video]) -> list[Video]:
+        return [video for video in videos if video.id not in self.bad]
+
+    def _rows_of(self, videos: Sequence[Video]) -> Indices:
+        return np.array([self._row_by_digest[video.digest] for video in videos], np.int64)
+
+    def _batch(
+        self,
+        leaves: Sequence[Tensor],
+        videos: Sequence[Video],
+        labels: Indices,
+        *,
+        at: tuple[Indices, Indices],
+    ) -> FeatureBatch:
+        num_views = leaves[0].shape[1]
+        rows = torch.from_numpy(at[0] * num_views + at[1])
+        features = []
+        for leaf in leaves:
+            flat = leaf.flatten(0, 1)
+            features.append(flat.index_select(0, rows.to(flat.device)).to(self._device))
+        return FeatureBatch(
+            features=tuple(features),
+            labels=torch.from_numpy(labels).to(self._device),
+            ids=tuple(video.id for video in videos),
+        )
+
+
+def _on_device(stored: StoredFeatures, device: torch.device) -> tuple[Tensor, ...]:
+    """The features on the device if they fit into half of its free memory, else where they are."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        if stored.num_bytes <= _DEVICE_SHARE * free:
+            return tuple(leaf.to(device) for leaf in stored.leaves)
+    return stored.leaves

@@ -1,0 +1,1 @@
+"""Which videos are related across splits, and splits that no related videos cross."""

@@ -1,0 +1,62 @@
+"""The leak state of a run: what each of its accuracies must be read with."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from vidcls.leaks.state import LeakState, audited, weighed
+from vidcls.runs import Run
+from vidcls.spec.experiment import Spec
+
+
+def leaks_of(run: Run) -> LeakState:
+    """What was known of the run's data when it was last trained, or what an audit has found since.
+
+    Raises:
+        VidclsError: If the run's provenance is damaged, or of another version of vidcls.
+    """
+    provenance = run.provenance()
+    recorded = LeakState.from_dict(provenance["leaks"])
+    found = audited(provenance["manifest"]["hash"], store_dir=Path(provenance["store_dir"]))
+    return weighed(recorded, found)
+
+
+def audit_command(spec: Spec) -> str:
+    """What to type to learn of the leaks of a spec's data."""
+    words = ["vidcls", "data", "audit", spec.data.root, *_reading(spec)]
+    if spec.data.val_fraction is not None:
+        words += ["--val-fraction", str(spec.data.val_fraction)]
+    return shlex.join(words)
+
+
+def _reading(spec: Spec) -> list[str]:
+    """Options by which `vidcls data` reads the same videos, and keeps its verdict where runs look."""
+    default = Spec.model_fields["store_dir"].default
+    options = {
+        "--layout": None if spec.data.layout == "auto" else spec.data.layout,
+        "--source": None if spec.data.source == "auto" else spec.data.source,
+        "--split-number": spec.data.split_number,
+        "--store-dir": None if spec.store_dir == default else spec.store_dir,
+    }
+    return [word for name, value in options.items() if value is not None for word in (name, str(value))]
+
+
+def leak_warning(state: LeakState, spec: Spec) -> str | None:
+    """What to tell who trains on data that leaks, in two lines; None where there is nothing to tell.
+
+    Args:
+        state: Leak state of the data.
+        spec: What is trained on it.
+    """
+    if state.kind != "leaky":
+        return None
+    shares = " and ".join(f"{num} of {total} {split}" for split, (num, total) in state.shares.items() if num)
+    by = "group" if state.by == "group" else "content"
+    words = ["vidcls", "data", "split", spec.data.root, "--by", by, "--out", "clean.csv"]
+    split = shlex.join([*words, *_reading(spec)])
+    return (
+        f"this data leaks: {shares} videos have a relative in train, so their accuracy says little about"
+        " new videos\n"
+        f"  {audit_command(spec)}  shows them;  {split}  makes a split that does not"
+    )

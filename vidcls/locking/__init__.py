@@ -1,0 +1,1 @@
+"""One process a run: locks, their holders, and signs of life."""

@@ -1,0 +1,1 @@
+"""The architectures, one a file: what `model.kind` of a spec names."""

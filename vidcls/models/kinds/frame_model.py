@@ -1,0 +1,42 @@
+"""What models share that keep one vector of each frame: they read each other's stored features.
+
+    clip [B, C, T, H, W]
+      |  frames as images
+    [B*T, C, H, W]
+      |  2D backbone, mean over the map
+    features of the frames [B, T, F]
+
+Axes: B clips, C channels, T frames, H W pixels, F features.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from vidcls.models.backbones import backbone_2d
+from vidcls.models.frames import fold_time, unfold_time
+from vidcls.models.kinds.base import BackboneModel
+
+
+class FrameModel(BackboneModel):
+    """A 2D backbone on each frame; what is made of its features is up to the subclass.
+
+    Args:
+        backbone: Name of the backbone.
+        size: H, W.
+        in_channels: C.
+
+    Raises:
+        UserError: If the backbone is unknown or the frames are too small for it.
+    """
+
+    encoding = "mean of the map of each frame"
+
+    def __init__(self, backbone: str, *, size: tuple[int, int], in_channels: int) -> None:
+        super().__init__()
+        self.backbone = backbone_2d(backbone, in_channels=in_channels, size=size)
+        self.num_features = self.backbone.num_features
+
+    def extract(self, clip: Tensor) -> Tensor:
+        """`[B, C, T, H, W]` to `[B, T, F]`."""
+        return unfold_time(self.backbone(fold_time(clip)).mean(dim=(2, 3)), num_clips=len(clip))

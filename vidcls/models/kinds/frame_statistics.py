@@ -1,0 +1,62 @@
+"""A 2D CNN on each frame; how its features lie and spread over time is classified.
+
+    clip [B, C, T, H, W]
+      |  frames as images
+    [B*T, C, H, W]
+      |  2D backbone, mean over the map
+    features of the frames [B, T, F]
+      |  mean over T, standard deviation over T
+    statistics [B, 2 F]
+      |  standardised feature by feature (batch normalisation without factors)
+    [B, 2 F]
+      |  dropout, linear
+    logits [B, K]
+
+It takes any number of frames and cannot see their order, but how much they change. The head of few weights
+suits few videos and a frozen backbone.
+Axes: B clips, C channels, T frames, H W pixels, F features, K classes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vidcls.models.kinds.frame_model import FrameModel
+from vidcls.spec.model import FrameStatisticsSection
+
+
+class FrameStatistics(FrameModel):
+    """Clips `[B, C, T, H, W]` to logits `[B, K]`.
+
+    Args:
+        section: Backbone and dropout.
+        num_classes: K.
+        size: H, W.
+        in_channels: C.
+
+    Raises:
+        UserError: If the backbone is unknown or the frames are too small for it.
+    """
+
+    def __init__(
+        self, section: FrameStatisticsSection, *, num_classes: int, size: tuple[int, int], in_channels: int
+    ) -> None:
+        super().__init__(section.backbone, size=size, in_channels=in_channels)
+        self.num_features *= 2  # mean and spread
+        self.standardise = nn.BatchNorm1d(self.num_features, affine=False)
+        self.dropout = nn.Dropout(section.dropout)
+        self.classifier = nn.Linear(self.num_features, num_classes)
+
+    def summary(self, features: Tensor) -> Tensor:
+        """`[B, T, F]` to `[B, 2 F]`."""
+        mean = features.mean(dim=1)
+        # Of T moments all that there are, so without Bessel's correction.
+        spread = (features - mean[:, None]).square().mean(dim=1).clamp_min(1e-12).sqrt()
+        standard: Tensor = self.standardise(torch.cat([mean, spread], dim=1))
+        return standard
+
+    def head(self, features: Tensor) -> Tensor:
+        """`[B, T, F]` to `[B, K]`."""
+        logits: Tensor = self.classifier(self.dropout(self.summary(features)))
+        return logits

@@ -1,0 +1,90 @@
+"""One model of the frames and one of their motion (Simonyan and Zisserman 2014, arXiv:1406.2199).
+
+    clip [B, 3 + M, T, H, W]
+      |  RGB channels                 |  motion channels (M = 2 of flow, 3 of differences)
+    RGB stream                      motion stream          models of one backbone each
+      |                               |
+      fusion: logits     mean of their logits, weighted
+      fusion: features   summaries [B, J1 + J2], dropout, linear
+      |
+    logits [B, K]
+
+Axes: B clips, C channels, M motion channels, T frames, H W pixels, J features of a clip, K classes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vidcls.models.kinds.base import BackboneModel, Features, VideoModel
+
+_RGB = 3
+
+
+class TwoStream(VideoModel):
+    """Clips `[B, 3 + M, T, H, W]` to logits `[B, K]`; see the two subclasses.
+
+    Args:
+        rgb: Takes the first three channels.
+        motion: Takes the others.
+    """
+
+    def __init__(self, rgb: BackboneModel, motion: BackboneModel) -> None:
+        super().__init__()
+        self.rgb = rgb
+        self.motion = motion
+
+    def leaves(self) -> tuple[BackboneModel, ...]:
+        """The streams, RGB first."""
+        return (self.rgb, self.motion)
+
+    def encode(self, clip: Tensor) -> Features:
+        """`[B, 3 + M, T, H, W]` to the features of both streams."""
+        return (*self.rgb.encode(clip[:, :_RGB]), *self.motion.encode(clip[:, _RGB:]))
+
+
+class LogitFusion(TwoStream):
+    """The weighted mean of the streams' logits.
+
+    Args:
+        rgb: Takes the first three channels.
+        motion: Takes the others.
+        rgb_share: Weight of the RGB stream, 0 to 1.
+    """
+
+    def __init__(self, rgb: BackboneModel, motion: BackboneModel, *, rgb_share: float) -> None:
+        super().__init__(rgb, motion)
+        self.rgb_share = rgb_share
+
+    def classify(self, features: Features) -> Tensor:
+        """Features of both streams to `[B, K]`."""
+        of_rgb, of_motion = features
+        return self.rgb_share * self.rgb.head(of_rgb) + (1 - self.rgb_share) * self.motion.head(of_motion)
+
+
+class FeatureFusion(TwoStream):
+    """One linear layer on the summaries of both streams, whose own last layers are left out.
+
+    Args:
+        rgb: Takes the first three channels.
+        motion: Takes the others.
+        num_classes: K.
+        dropout: Before the linear layer.
+    """
+
+    def __init__(
+        self, rgb: BackboneModel, motion: BackboneModel, *, num_classes: int, dropout: float
+    ) -> None:
+        super().__init__(rgb, motion)
+        for stream in (rgb, motion):
+            stream.dropout, stream.classifier = nn.Identity(), nn.Identity()
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(rgb.num_features + motion.num_features, num_classes)
+
+    def classify(self, features: Features) -> Tensor:
+        """Features of both streams to `[B, K]`."""
+        of_rgb, of_motion = features
+        summaries = torch.cat([self.rgb.summary(of_rgb), self.motion.summary(of_motion)], dim=1)
+        logits: Tensor = self.classifier(self.dropout(summaries))
+        return logits

@@ -1,0 +1,199 @@
+"""Which pretrained weights there are of a backbone, and what they expect of their input.
+
+Nothing is read or downloaded here: `vidcls.models.weights.download` brings weights to a machine, and
+`vidcls.models.weights.load` puts them into models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from vidcls.errors import UserError
+from vidcls.spec.model import is_weights_file
+
+SUFFIX = ".safetensors"
+DEFAULT = "default"
+PACKAGE = "package"
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class TrainedInput:
+    """What weights were trained on.
+
+    Attributes:
+        size: Height and width in pixels.
+        mean: Subtracted from each channel, on the scale 0 to 1.
+        std: Each channel is divided by this then.
+    """
+
+    size: tuple[int, int]
+    mean: Triple
+    std: Triple
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Pretrained weights of a backbone.
+
+    Attributes:
+        backbone: Name of the backbone, as in `model.backbone`.
+        name: Name of the weights, where `default` is replaced by what it stands for; path of a file.
+        source: A file of the user's, an installed package, or a download.
+        recipe: Recipe of these weights, for a file that of the default ones; None where there is none.
+    """
+
+    backbone: str
+    name: str
+    source: Literal["file", "package", "download"]
+    recipe: TrainedInput | None
+
+    @property
+    def label(self) -> str:
+        """What `vidcls weights fetch` calls them; of a file, its path."""
+        return self.name if self.source == "file" else f"{self.backbone}:{self.name}"
+
+    def file(self, weights_dir: Path) -> Path:
+        """Where they are, if they are on this machine.
+
+        Args:
+            weights_dir: Folder of what was downloaded.
+
+        Raises:
+            UserError: If they come in a package that is not installed.
+        """
+        if self.source == "file":
+            return Path(self.name).expanduser()
+        if self.source == "package":
+            from vidcls.models.backbones.lite import lite_file
+
+            return lite_file()
+        return weights_dir / f"{self.backbone.replace('/', '-')}-{self.name}{SUFFIX}"
+
+    def find(self, weights_dir: Path) -> Path:
+        """The file that holds them.
+
+        Raises:
+            UserError: If it is not on this machine, with what brings it here.
+        """
+        file = self.file(weights_dir)
+        if file.is_file():
+            return file
+        if self.source == "file":
+            inside = " but a folder; a run's weights are in its checkpoints/best.pt" if file.is_dir() else ""
+            raise UserError(
+                f"model.weights: {self.name} is no file{inside}",
+                hint=f"vidcls weights ls {self.backbone} shows the weights that have a name",
+            )
+        raise UserError(
+            f"model.weights: {self.label} is not on this machine: no {file}",
+            hint=f"where there is internet: {fetch_command(self, weights_dir)}",
+        )
+
+
+def fetch_command(weights: Weights, weights_dir: Path) -> str:
+    """What to type to download weights."""
+    return f"vidcls weights fetch {weights.label} --store-dir {weights_dir.parent}"
+
+
+def weights_dir_of(store_dir: Path | str) -> Path:
+    """The folder of downloaded weights."""
+    return Path(store_dir) / "weights"
+
+
+def digest_of(file: Path) -> str:
+    """SHA-256 of a file of weights, in hexadecimal."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def resolve(backbone: str, weights: str) -> Weights:
+    """What `model.backbone` and `model.weights` ask for.
+
+    Raises:
+        UserError: If the backbone has no such weights, or its library is not installed.
+    """
+    architecture, _, tag = backbone.partition(".") if _is_timm(backbone) else (backbone, "", "")
+    names = names_of(backbone)
+    if is_weights_file(weights):
+        recipe = _recipe(architecture, tag or names[0]) if names else None
+        return Weights(backbone, weights, "file", recipe)
+    if tag:
+        if weights not in (DEFAULT, tag):
+            raise UserError(
+                f"model.weights: {weights} does not go with model.backbone: {backbone}, which names others",
+                hint=f"model.backbone={architecture} model.weights={weights}",
+            )
+        weights = tag
+    if not names:
+        raise UserError(
+            f"model.weights: {backbone} has no pretrained weights; a file can be named",
+            hint="vidcls weights ls BACKBONE shows what a backbone has",
+        )
+    name = names[0] if weights == DEFAULT else weights
+    if name not in names:
+        near = get_close_matches(name, names, n=3, cutoff=0.4)
+        meant = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise UserError(
+            f"model.weights: {architecture} has no weights called {weights}{meant}",
+            hint=f"it has: default ({names[0]}), {', '.join(names)}; or name a file",
+        )
+    source: Literal["package", "download"] = "package" if name == PACKAGE else "download"
+    return Weights(architecture, name, source, _recipe(architecture, name))
+
+
+def names_of(backbone: str) -> list[str]:
+    """The names of the weights of a backbone, the default first; none where there are none.
+
+    Raises:
+        UserError: If there is no such backbone.
+    """
+    from vidcls.models.backbones.lite import LITE
+    from vidcls.models.backbones.names import SMALL, names_2d, names_3d, wrong_name
+
+    if _is_timm(backbone):
+        from vidcls.models.backbones.timm2d import known_timm, timm_tags
+
+        return timm_tags(known_timm(backbone).partition(".")[0])
+    if backbone == SMALL:
+        return []
+    if backbone == LITE:
+        return [PACKAGE]
+    if backbone not in (*names_2d(), *names_3d()):
+        raise wrong_name(backbone, dims=3)
+    members = torchvision_weights(backbone)
+    default = members.DEFAULT.name
+    return sorted((member.name for member in members), key=lambda name: name != default)
+
+
+def torchvision_weights(backbone: str) -> Any:
+    """The enum of torchvision's weights of a network."""
+    import torchvision
+
+    return torchvision.models.get_model_weights(backbone)
+
+
+def _is_timm(backbone: str) -> bool:
+    return backbone.startswith("timm/")
+
+
+def _recipe(backbone: str, name: str) -> TrainedInput:
+    if _is_timm(backbone):
+        from vidcls.models.backbones.timm2d import timm_cfg
+
+        cfg = timm_cfg(backbone, name)
+        return TrainedInput(cfg.input_size[1:], cfg.mean, cfg.std)
+    if name == PACKAGE:
+        from vidcls.models.backbones.lite import MEAN, SIZE, STD
+
+        return TrainedInput(SIZE, (MEAN,) * 3, (STD,) * 3)
+    transforms = torchvision_weights(backbone)[name].transforms()
+    height, width = (*transforms.crop_size, *transforms.crop_size)[:2]
+    if backbone in ("googlenet", "inception_v3"):
+        # Those weights go with a rescaling inside torchvision's network, before its first layer.
+        return TrainedInput((height, width), (0.5,) * 3, (0.5,) * 3)
+    return TrainedInput((height, width), tuple(transforms.mean), tuple(transforms.std))

@@ -1,0 +1,106 @@
+"""Pretrained weights into models: read, made to fit the input and the number of axes, checked, loaded.
+
+For the start of a training only: a checkpoint holds all weights, and is restored without any other file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from vidcls.models.backbones import Backbone, InflatedBackbone
+from vidcls.models.backbones.first_layer import adapt_first_layer, first_conv
+from vidcls.models.backbones.inflate import inflate_state
+from vidcls.models.backbones.lite import LITE, lite_names
+from vidcls.models.error_context import in_part
+from vidcls.models.kinds.base import BackboneModel, VideoModel
+from vidcls.models.weights.catalogue import Weights, digest_of, resolve
+from vidcls.models.weights.files import fit_weights, new_densenet_names, read_weights
+from vidcls.spec.model import ModelSection
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Weights that a model began with.
+
+    Attributes:
+        backbone: Name of the backbone, as in the section.
+        weights: Name that `default` stands for; path of a file.
+        file: File that was read.
+        digest: SHA-256 of that file.
+    """
+
+    backbone: str
+    weights: str
+    file: Path
+    digest: str
+
+
+def load_pretrained(model: VideoModel, section: ModelSection, *, weights_dir: Path) -> tuple[Loaded, ...]:
+    """Fill every backbone whose section names weights; what is frozen stays so.
+
+    Args:
+        model: Model that `build` made of the section.
+        section: Section of the model.
+        weights_dir: Folder of downloaded weights.
+
+    Returns:
+        What was loaded, each file once for each backbone.
+
+    Raises:
+        UserError: If weights are unknown, not on this machine, or not those of the backbone.
+    """
+    # Parts are called as in the spec.
+    parts = [(path, part) for path, part in model.named_modules() if isinstance(part, BackboneModel)]
+    loaded: dict[int, Loaded] = {}
+    for (path, part), single in zip(parts, section.singles(), strict=True):
+        # Members that freeze the same backbone share it.
+        if single.weights is None or id(part.backbone) in loaded:
+            continue
+        assert isinstance(part.backbone, Backbone)
+        with in_part(path):
+            weights = resolve(single.backbone, single.weights)
+            file = load_backbone(part.backbone, weights, weights_dir=weights_dir)
+        loaded[id(part.backbone)] = Loaded(single.backbone, weights.name, file, digest_of(file))
+    return tuple(loaded.values())
+
+
+def load_backbone(backbone: Backbone, weights: Weights, *, weights_dir: Path) -> Path:
+    """Fill one backbone; returns the file that was read.
+
+    Raises:
+        UserError: As `load_pretrained` does.
+    """
+    file = weights.find(weights_dir)
+    backbone.body.load_state_dict(weights_for(backbone, weights, file=file), strict=False)
+    return file
+
+
+def weights_for(backbone: Backbone, weights: Weights, *, file: Path) -> dict[str, Tensor]:
+    """What a file of weights holds for the body of a backbone, its input and number of axes.
+
+    Raises:
+        UserError: If it does not hold the weights of that backbone.
+    """
+    like = backbone.body.state_dict()
+    state = our_names(read_weights(file), weights.backbone)
+    first, _ = first_conv(backbone.body)
+    if (weight := state.get(f"{first}.weight")) is not None and weight.ndim >= 4:
+        state[f"{first}.weight"] = adapt_first_layer(
+            weight, in_channels=backbone.in_channels, channels_per_frame=backbone.channels_per_frame
+        )
+    if isinstance(backbone, InflatedBackbone):
+        state = inflate_state(state, like)
+    return fit_weights(state, like, file=file, backbone=weights.backbone)
+
+
+def our_names(state: Mapping[str, Tensor], backbone: str) -> dict[str, Tensor]:
+    """Weights by the names that the body of a backbone has for them."""
+    if backbone == LITE:
+        return lite_names(state)
+    if backbone.startswith("densenet"):
+        return new_densenet_names(state)
+    return dict(state)

@@ -1,0 +1,1 @@
+"""A sweep file, read strictly: parameters, command, early stopping."""

@@ -1,0 +1,258 @@
+"""What a sweep file asks of the experiment: does every point load, is the metric logged, how much is it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+
+from vidcls.spec.experiment import Spec
+from vidcls.spec.explain import SpecError
+from vidcls.spec.load import LoadedSpec, load_spec
+from vidcls.spec.show import flatten, plain
+from vidcls.spec.yaml import COMMAND_LINE, Mistake, in_short
+from vidcls.sweep.config.command import unset_variables
+from vidcls.sweep.config.file import Metric, SweepFile, by_line
+from vidcls.sweep.config.hyperband import bands
+from vidcls.sweep.space.distributions import TAIL, IntUniform, LogNormal, Real
+from vidcls.sweep.space.space import Point, overrides
+
+METRICS = (
+    "train/loss",
+    "train/top1",
+    "val/loss",
+    "val/top1",
+    "val/top5",
+    "val/macro_f1",
+    "val/mean_class_acc",
+)
+"""What a training logs each epoch; vidcls/train/loop.py."""
+_NUM_TRIED = 100
+"""Points tried at most beside those that differ in one parameter from the first."""
+_NO_RESULT = ("name", "runs_dir", "store_dir", "tracking")
+
+
+def check_against_spec(sweep: SweepFile) -> LoadedSpec:
+    """Check that every point is an experiment, and that the metric will be logged.
+
+    Returns:
+        The experiment under the sweep's fixed settings, constants and, of each parameter, its first value.
+
+    Raises:
+        SpecError: Naming every mistake by file, line and key.
+    """
+    loaded, mistakes = check_points(sweep)
+    mistakes += check_metric(sweep, loaded) + check_rates(sweep)
+    if loaded is None or mistakes:
+        raise SpecError(sorted(set(mistakes), key=by_line))
+    return loaded
+
+
+def check_points(sweep: SweepFile) -> tuple[LoadedSpec | None, list[Mistake]]:
+    """Load the experiment at enough points to reach every value and every end of a range."""
+    if message := _not_there(sweep):
+        return None, [Mistake(sweep.place("command"), "command", message)]
+    mistakes = _without_effect(sweep)
+    loaded: LoadedSpec | None = None
+    for point, varied in _points(sweep):
+        try:
+            here = _load(sweep, point)
+        except SpecError as error:
+            found = [_placed(sweep, mistake, point, varied) for mistake in error.mistakes]
+            mistakes += found
+            if not varied and not any(m.place == COMMAND_LINE for m in error.mistakes):
+                break  # the experiment is wrong by itself
+        else:
+            loaded = loaded or here
+            mistakes += _retyped(sweep, here, point)
+    return loaded, _first_of_each(mistakes)
+
+
+def points_of(sweep: SweepFile, settings: Sequence[str]) -> Iterator[tuple[Point, LoadedSpec]]:
+    """The experiment at enough points to reach every value, each with its point.
+
+    Args:
+        sweep: A search that passed `check_points`.
+        settings: Fixed settings of every trial, beyond those in the file's command.
+    """
+    for point, _ in _points(sweep):
+        yield point, _load(sweep, point, settings)
+
+
+def check_metric(sweep: SweepFile, loaded: LoadedSpec | None) -> list[Mistake]:
+    """Check that the metric is logged, its goal meant, and that early stopping can stop something."""
+    metric = sweep.metric
+    if metric is None:
+        return []
+    place, mistakes = sweep.place("metric.name"), []
+    if metric.name.startswith("test/"):
+        message = "the test split is sealed: a search reads train and val only; did you mean "
+        mistakes.append(Mistake(place, "metric.name", f"{message}{metric.name.replace('test/', 'val/')}?"))
+    elif metric.name not in METRICS:
+        mistakes.append(Mistake(place, "metric.name", _never_logged(metric.name)))
+    elif not _is_loss(metric) and "metric.goal" not in sweep.places:
+        message = f"not given, and W&B then minimises {metric.name}; write goal: maximize"
+        mistakes.append(Mistake(place, "metric.goal", message))
+    elif _is_loss(metric) == (metric.goal == "maximize"):
+        better = "the smaller the better" if _is_loss(metric) else "the larger the better"
+        message = f"{metric.goal} looks for the worst model, for of {metric.name} {better}; write goal: "
+        message += "minimize" if _is_loss(metric) else "maximize"
+        mistakes.append(Mistake(sweep.place("metric.goal"), "metric.goal", message))
+    elif message := _never_reached(metric):
+        mistakes.append(Mistake(sweep.place("metric.target"), "metric.target", message))
+    rule = sweep.early_terminate
+    if rule is not None and loaded is not None:
+        first, epochs = bands(rule)[0], most_epochs(sweep, loaded.spec)
+        if first >= epochs:
+            message = f"stops nothing: the first band is epoch {first}, and train.epochs is {epochs}"
+            mistakes.append(Mistake(sweep.place("early_terminate"), "early_terminate", message))
+    return mistakes
+
+
+def most_epochs(sweep: SweepFile, spec: Spec) -> int:
+    """Epochs of the longest trial: what the sweep sets or searches, else those of its experiment."""
+    searched = sweep.space.parameters.get("train.epochs")
+    examples = [] if searched is None else searched.examples()
+    numbers = (int(value) for value in examples if isinstance(value, int | float))
+    return max(numbers, default=spec.train.epochs)
+
+
+def check_rates(sweep: SweepFile) -> list[Mistake]:
+    """Refuse ranges of learning rates that go above 1: so far out, a bound was meant in another way."""
+    mistakes = []
+    for name in sweep.space.searched:
+        distribution = sweep.space.parameters[name]
+        if name.rpartition(".")[2] != "lr" or not isinstance(distribution, Real | IntUniform):
+            continue
+        # Of a distribution without ends the half is looked at: its tail may go anywhere.
+        has_ends = isinstance(distribution, IntUniform) or distribution.shape.ends is not None
+        largest = distribution.examples()[-1] if has_ends else distribution.value(0.5)
+        if largest > 1:
+            what = (
+                f"learning rates up to {largest:.4g}"
+                if has_ends
+                else f"half of its rates above {largest:.4g}"
+            )
+            message = f"draws {what}; "
+            if isinstance(distribution, Real) and isinstance(distribution.shape, LogNormal):
+                message += "mu and sigma are those of log x: rates around 0.001 have mu: -6.9. "
+            message += "Where rates above 1 are meant, list them: values: [0.5, 1.0, 2.0]"
+            mistakes.append(Mistake(sweep.place(f"parameters.{name}"), f"parameters.{name}", message))
+    return mistakes
+
+
+def _is_loss(metric: Metric) -> bool:
+    return metric.name.endswith("loss")
+
+
+def _never_reached(metric: Metric) -> str:
+    """Why no trial can reach the target; empty where one can."""
+    target = metric.target
+    if target is None:
+        return ""
+    if _is_loss(metric):
+        return "" if target > 0 else f"{target:g} is never reached: a loss is above 0"
+    if target <= 1:
+        return ""
+    guess = f"; for {target:g} % write target: {target / 100:g}" if target <= 100 else ""
+    return f"{target:g} is never reached: {metric.name} is a share from 0 to 1{guess}"
+
+
+def _not_there(sweep: SweepFile) -> str:
+    for name in unset_variables([str(sweep.spec_path), str(sweep.data_file), *sweep.overrides]):
+        return f"the environment variable {name} is not set"
+    for path in (sweep.spec_path, sweep.data_file):
+        try:
+            if path is not None and not path.is_file():
+                return f"{path}: no such file; its path counts from the folder in which you are"
+        except OSError as error:
+            return f"{in_short(str(path))}: {error.strerror}"
+    return ""
+
+
+def _never_logged(name: str) -> str:
+    plain = name.removeprefix("best/")
+    if plain in METRICS:
+        return f"is no curve but a summary; a trial's value is its best epoch anyway: write {plain}"
+    near = get_close_matches(name, METRICS, n=1) or [m for m in METRICS if m.endswith(f"/{name}")][-1:]
+    guess = f"did you mean {near[0]}? " if near else ""
+    return f"{in_short(name)} is never logged; {guess}Logged are {', '.join(METRICS)}"
+
+
+def _without_effect(sweep: SweepFile) -> list[Mistake]:
+    return [
+        Mistake(sweep.place(f"parameters.{name}"), name, "cannot change a result; search something else")
+        for name in sweep.space.searched
+        if name.partition(".")[0] in _NO_RESULT
+    ]
+
+
+def _points(sweep: SweepFile) -> Iterator[tuple[Point, tuple[str, ...]]]:
+    """The first point; those that differ from it in one parameter; and a number of others.
+
+    Yields:
+        A point, and the parameters in which it may differ from the first.
+    """
+    space = sweep.space
+    examples = {name: distribution.examples() for name, distribution in space.parameters.items()}
+    first = {name: values[0] for name, values in examples.items()}
+    yield first, ()
+    for name, values in examples.items():
+        for value in values[1:]:
+            yield first | {name: value}, (name,)
+    num_points, searched = space.num_points, tuple(space.searched)
+    if num_points is not None and sweep.method == "grid":
+        step = max(1, -(-num_points // _NUM_TRIED))
+        yield from ((space.grid_point(i), searched) for i in range(0, num_points, step))
+    else:
+        yield from ((space.random_point(0, i), searched) for i in range(_NUM_TRIED // 5))
+
+
+def _load(sweep: SweepFile, point: Point, settings: Sequence[str] = ()) -> LoadedSpec:
+    asked = (*sweep.overrides, *settings, *overrides(point))
+    return load_spec(sweep.spec_path, asked, data_file=sweep.data_file)
+
+
+def _retyped(sweep: SweepFile, loaded: LoadedSpec, point: Point) -> Iterator[Mistake]:
+    """Values that are text in the file and none in the experiment, or the other way about."""
+    settings = flatten(plain(loaded.spec))
+    for key, value in point.items():
+        got = settings.get(key, value)
+        if isinstance(value, str) != isinstance(got, str):
+            place = sweep.place(f"parameters.{key}")
+            if isinstance(value, str):
+                message = (
+                    f"the text {value!r} becomes {json.dumps(got)} in the training; write it without quotes"
+                )
+            else:
+                message = f"expected text, got {json.dumps(value)}; put it in quotes"
+            yield Mistake(place, key, message)
+
+
+def _placed(sweep: SweepFile, mistake: Mistake, point: Point, varied: tuple[str, ...]) -> Mistake:
+    """A mistake of an override, at the line of the sweep file that it comes from."""
+    inside = [
+        name for name in point if mistake.key == name or mistake.key.startswith((f"{name}.", f"{name}["))
+    ]
+    message = mistake.message
+    if varied and varied != tuple(inside):
+        message += f" (with {', '.join(overrides({name: point[name] for name in varied[:4]}))})"
+        if mistake.place != COMMAND_LINE:
+            message += f", see {mistake.place}"
+            inside = [varied[0]]
+    if inside:
+        distribution = sweep.space.parameters[inside[0]]
+        if isinstance(distribution, Real) and distribution.shape.ends is None:
+            message += f"; a draw in {round(1 / TAIL):,} lies beyond that"
+        return Mistake(sweep.place(f"parameters.{inside[0]}"), mistake.key, message)
+    if mistake.place == COMMAND_LINE:
+        return Mistake(sweep.place("command"), mistake.key, message)
+    return Mistake(mistake.place, mistake.key, message)
+
+
+def _first_of_each(mistakes: list[Mistake]) -> list[Mistake]:
+    """One mistake a place and key: further points repeat them in other words."""
+    first: dict[tuple[str, str], Mistake] = {}
+    for mistake in mistakes:
+        first.setdefault((mistake.place, mistake.key), mistake)
+    return list(first.values())

@@ -1,0 +1,47 @@
+"""How much a sweep is: points, trials, hours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vidcls.sweep.config.file import SweepFile
+
+
+@dataclass(frozen=True)
+class Description:
+    """How much a sweep is.
+
+    Attributes:
+        num_points: Different points; None where the space is continuous.
+        num_configurations: Points that will be tried; None where nothing but a budget ends it.
+        num_trials: The same times the repeats, and at most `run_cap`.
+        hours: What they take one after the other, once it is known how long one takes.
+        notes: What a person might not expect.
+    """
+
+    num_points: int | None
+    num_configurations: int | None
+    num_trials: int | None
+    hours: float | None
+    notes: tuple[str, ...]
+
+
+def describe(sweep: SweepFile, *, repeats: int = 1, trial_s: float | None = None) -> Description:
+    """Say how much a sweep is; `trial_s` is the mean time of its trials so far."""
+    num_points = sweep.space.num_points
+    num_trials = num_points * repeats if sweep.method == "grid" and num_points is not None else None
+    if sweep.run_cap is not None:
+        num_trials = sweep.run_cap if num_trials is None else min(num_trials, sweep.run_cap)
+    num_configurations = None if num_trials is None else -(-num_trials // repeats)
+    notes = []
+    if num_trials is None:
+        notes.append("without run_cap it goes on until a budget or `vidcls sweep cancel` ends it")
+    if num_points is not None and num_configurations is not None:
+        if sweep.method != "grid" and num_configurations > num_points:
+            notes.append(
+                f"some points are drawn again: there are only {num_points}; method: grid tries each once"
+            )
+        if sweep.method == "grid" and num_configurations < num_points:
+            notes.append(f"run_cap leaves out {num_points - num_configurations} of {num_points} points")
+    hours = None if trial_s is None or num_trials is None else num_trials * trial_s / 3600
+    return Description(num_points, num_configurations, num_trials, hours, tuple(notes))

@@ -1,0 +1,1 @@
+"""Which point is tried next, and what a free worker does."""

@@ -1,0 +1,61 @@
+"""The searcher of a sweep file: the one place where methods and classes meet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vidcls.sweep.config.file import SweepFile
+from vidcls.sweep.search.bayes import BayesSearcher
+from vidcls.sweep.search.searcher import Observation, Searcher
+from vidcls.sweep.space.space import Point, Space
+
+
+@dataclass(frozen=True)
+class GridSearcher:
+    """Every point of the grid, once."""
+
+    space: Space
+
+    @property
+    def num_configurations(self) -> int | None:
+        """The size of the grid."""
+        return self.space.num_points
+
+    def ask(self, number: int, seen: Sequence[Observation]) -> Point:  # noqa: ARG002
+        """The point of a configuration."""
+        return self.space.grid_point(number)
+
+
+@dataclass(frozen=True)
+class RandomSearcher:
+    """Independent draws."""
+
+    space: Space
+    seed: int
+
+    @property
+    def num_configurations(self) -> int | None:
+        """None: draws do not end."""
+        return None
+
+    def ask(self, number: int, seen: Sequence[Observation]) -> Point:  # noqa: ARG002
+        """The point of a configuration."""
+        return self.space.random_point(self.seed, number)
+
+
+def open_searcher(sweep: SweepFile, *, seed: int) -> Searcher:
+    """The searcher of a sweep file.
+
+    Args:
+        sweep: The file.
+        seed: Seed of the search, 0 to 2**64 - 1; without effect on a grid.
+    """
+    match sweep.method:
+        case "grid":
+            return GridSearcher(sweep.space)
+        case "random":
+            return RandomSearcher(sweep.space, seed)
+        case "bayes":
+            assert sweep.metric is not None
+            return BayesSearcher(sweep.space, sweep.metric, seed=seed)

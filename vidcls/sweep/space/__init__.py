@@ -1,0 +1,1 @@
+"""All points that a sweep may try."""

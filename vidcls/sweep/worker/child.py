@@ -1,0 +1,162 @@
+"""One trial in a process of its own: a child of a forkserver that has imported torch and computed nothing.
+
+It trains, and tells the worker what happens through a pipe: each epoch, which the worker answers with a
+verdict, and the outcome. It owns no state of the sweep. When the worker is gone the pipe closes and the child
+ends at once, so that nobody trains a trial whose lease nobody renews.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from multiprocessing.connection import Connection
+from typing import Any
+
+# Some are only needed later in a trial: loaded before the fork, no trial waits for them.
+import matplotlib.backends.backend_agg
+import matplotlib.figure  # noqa: F401
+import sklearn.metrics  # noqa: F401
+import torch
+
+from vidcls.errors import ExitCode, UserError, VidclsError
+from vidcls.files import is_disk_full
+from vidcls.runs import Run
+from vidcls.signals import StoppedError
+from vidcls.spec.load import load_spec
+from vidcls.sweep.worker.messages import Epoch, TrialOutcome, TrialRequest
+from vidcls.text import printable_lines
+from vidcls.tracking.jsonl import Row, read_rows
+from vidcls.train.divergence import DivergedError
+from vidcls.train.loop import Loop, MetricValues
+from vidcls.train.run_training import Options, train
+
+
+class _TrialDisplay:
+    """Shows a training in the trial's log, and asks the worker after each epoch."""
+
+    def __init__(self, worker: Connection, *, patience_s: float, known_epochs: int) -> None:
+        self._worker, self._patience_s, self._known_epochs = worker, patience_s, known_epochs
+        self._begun = time.monotonic()
+        self.startup_s = 0.0
+        self.epoch_number = 0
+
+    def say(self, text: str) -> None:
+        print(printable_lines(text), flush=True)  # noqa: T201  (stdout is the trial's log)
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        if done == total:
+            self.say(f"{name}: {done}/{total}")
+
+    def step(self, loop: Loop) -> None:
+        if not self.startup_s:
+            self.startup_s = time.monotonic() - self._begun
+            self.epoch_number = loop.position.epoch
+            if self.epoch_number < self._known_epochs:
+                self.say(
+                    f"{self._known_epochs} epochs of this trial were finished, and its checkpoint holds"
+                    f" {self.epoch_number}: it goes on from there"
+                )
+
+    def epoch(self, loop: Loop, row: MetricValues, *, is_best: bool) -> None:
+        self.epoch_number = loop.position.epoch
+        values = "  ".join(f"{name} {row[name]:.4g}" for name in ("train/loss", "val/loss", "val/top1"))
+        self.say(f"epoch {self.epoch_number}/{loop.spec.train.epochs}  {values}{' *' if is_best else ''}")
+
+    def __call__(self, epoch: int, history: Sequence[Row]) -> str | None:
+        self._worker.send(Epoch(epoch, history))
+        if not self._worker.poll(self._patience_s):
+            # A worker that is suspended for so long has lost its lease; another one wants this run.
+            os._exit(int(ExitCode.FAILED))
+        verdict: str | None = self._worker.recv()
+        return verdict
+
+
+def run_trial(request: TrialRequest, worker: Connection, alive: Connection) -> None:
+    """The child's main: train, then tell the worker how it ended.
+
+    Args:
+        request: What to do.
+        worker: Takes `Epoch` and `TrialOutcome`, gives verdicts.
+        alive: Never written to; it closes when the worker is gone.
+    """
+    # What the forkserver imported stays for good: a collection would copy all of its pages to look at them.
+    gc.freeze()
+    threading.Thread(target=_end_with, args=(alive,), name="vidcls-worker", daemon=True).start()
+    with (
+        request.log_file.open("a", buffering=1, encoding="utf-8", errors="backslashreplace") as log,
+        redirect_stdout(log),
+        redirect_stderr(log),
+    ):
+        # Whatever writes past Python, a decoder or the driver, goes to the log too.
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        outcome = _train(
+            request, _TrialDisplay(worker, patience_s=request.patience_s, known_epochs=request.known_epochs)
+        )
+        if outcome.message:
+            print(printable_lines(f"{outcome.kind}: {outcome.message}"))  # noqa: T201
+        sys.stdout.flush()
+    worker.send(outcome)
+    worker.close()
+
+
+def _end_with(alive: Connection) -> None:
+    try:
+        alive.recv()
+    finally:  # whatever comes instead of a word: nobody renews the lease any more
+        os._exit(int(ExitCode.FAILED))
+
+
+def _train(request: TrialRequest, trial: _TrialDisplay) -> TrialOutcome:
+    try:
+        loaded = load_spec(request.spec_file, request.overrides)
+        # The code is a copy, but packages of the environment may have been updated: the log says so.
+        options = Options(
+            device=request.device, threads=request.threads, wait=True, stop_rule=trial, accept_code=True
+        )
+        run = train(loaded, options=options, display=trial).run
+    except StoppedError as error:
+        kind = "stopped" if error.exit_code == ExitCode.DONE else "released"
+        facts = {"run": str(error.folder)} if error.folder else {}
+        return TrialOutcome(kind, error.message, _facts(trial) | facts)
+    except (UserError, DivergedError) as error:
+        return TrialOutcome("refused", str(error), _facts(trial))
+    except VidclsError as error:
+        kind = "disk full" if is_disk_full(error) else "crashed"
+        return TrialOutcome(kind, error.message, _facts(trial))
+    except Exception as error:
+        traceback.print_exc()
+        return TrialOutcome("crashed", f"{type(error).__name__}: {error}", _facts(trial))
+    return TrialOutcome("finished", "", _facts(trial) | _results(run))
+
+
+def _facts(trial: _TrialDisplay) -> dict[str, Any]:
+    kilobyte = 1024  # the unit of ru_maxrss on Linux
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobyte
+    gpu = torch.cuda.max_memory_reserved() if torch.cuda.is_available() else 0
+    return {
+        "epoch": trial.epoch_number,
+        "startup_s": trial.startup_s,
+        "memory_bytes": memory,
+        "gpu_memory_bytes": gpu,
+    }
+
+
+def _results(run: Run) -> dict[str, Any]:
+    status = run.status()
+    assert status is not None
+    history = [row for row in read_rows(run.metrics_file) if row.get("kind") == "epoch"]
+    return {
+        "run": str(run.folder),
+        "epoch": status.epoch,
+        "best_epoch": status.best_epoch,
+        "metrics": status.metrics,
+        "history": history,
+    }

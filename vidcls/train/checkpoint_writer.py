@@ -1,0 +1,185 @@
+"""Writes the checkpoints of one training, and takes the last one up again."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from vidcls.checkpoints import CheckpointIdentity, checkpoint_content, read_checkpoint, write_checkpoint
+from vidcls.errors import VidclsError
+from vidcls.runs import Checkpoint, Run
+from vidcls.tracking.jsonl import MetricsFile
+from vidcls.train.loop import Loop, MetricValues
+from vidcls.train.random_state import rng_state, set_rng_state
+
+
+@dataclass
+class Best:
+    """The best epoch so far, by val top-1, then by the lower val loss."""
+
+    epoch: int | None = None
+    metrics: MetricValues | None = None
+
+    def offer(self, epoch: int, row: MetricValues) -> bool:
+        """Take an epoch if it is better."""
+        if self.metrics and _rank(row) <= _rank(self.metrics):
+            return False
+        self.epoch = epoch
+        self.metrics = {key: value for key, value in row.items() if key.startswith(("train/", "val/"))}
+        return True
+
+
+class CheckpointWriter:
+    """The files `last.pt`, to go on from, and `best.pt`, the result.
+
+    Args:
+        run: The run's folder.
+        loop: What is saved.
+        identity: What the files say of the run.
+        metrics: Rows that a checkpoint stands for; those after it are cut off by a resume.
+        save_after_s: An epoch is saved only when so many seconds have passed since the last save.
+
+    Attributes:
+        best: The best epoch so far.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        loop: Loop,
+        identity: CheckpointIdentity,
+        metrics: MetricsFile,
+        save_after_s: float = 0.0,
+    ) -> None:
+        self._run = run
+        self._loop = loop
+        self._identity = identity
+        self._metrics = metrics
+        self._save_after_s = save_after_s
+        self._unsaved_best: dict[str, Any] | None = None
+        self.best = Best()
+        self._elapsed_before_s = 0.0
+        self._begun = self._saved = time.monotonic()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Time that the run was trained for, over all its starts."""
+        return self._elapsed_before_s + time.monotonic() - self._begun
+
+    def resume(self) -> bool:
+        """Take up the last checkpoint; False if there is none.
+
+        Raises:
+            VidclsError: If the checkpoint cannot be read, or the metrics file lost rows.
+        """
+        path = self._run.checkpoint_file("last")
+        if not path.is_file():
+            if self._run.checkpoint_file("best").is_file():
+                raise VidclsError(
+                    f"{self._run.folder}: its last checkpoint is gone, so it cannot go on",
+                    hint="put checkpoints/last.pt back, or --restart sets the run aside and begins anew",
+                )
+            self._metrics.truncate_to(0)
+            return False
+        content = read_checkpoint(path)
+        training = content["training"]
+        self._loop.load_state_dict({"model": content["model"], **training["loop"]})
+        self._metrics.truncate_to(training["metrics_bytes"])
+        self.best = Best(**training["best"])
+        self._elapsed_before_s = training["elapsed_s"]
+        set_rng_state(training["rng"], self._loop.device)
+        self._mend_best()
+        return True
+
+    def _mend_best(self) -> None:
+        """A kill between the two files of an epoch leaves `best` behind; `last` has the same weights."""
+        position = self._loop.position
+        if (self.best.epoch, 0) != (position.epoch, position.step):
+            return
+        path = self._run.checkpoint_file("best")
+        if not path.is_file() or read_checkpoint(path)["epoch"] != self.best.epoch:
+            self._write("best", self._content(self._loop.model.state_dict()))
+
+    def after_step(self) -> None:
+        """Save if the last save is too long ago."""
+        if time.monotonic() - self._saved >= self._loop.spec.train.checkpoint_every_s:
+            self.save_last()
+
+    def after_epoch(self, *, is_best: bool) -> bool:
+        """Save if it was not just done; the first epoch always is, as there is no best without a last.
+
+        Args:
+            is_best: Whether the epoch is the best so far.
+
+        Returns:
+            Whether the epoch is saved; its weights are held in memory if it is the best and was not.
+        """
+        epoch, model = self._loop.position.epoch, self._loop.model
+        is_due = time.monotonic() - self._saved >= self._save_after_s
+        saves = is_due or epoch in (1, self._loop.spec.train.epochs)
+        if is_best:
+            self._unsaved_best = self._content(model.state_dict() if saves else _snapshot(model))
+        if saves:
+            self.save_epoch()
+        return saves
+
+    def save_epoch(self) -> None:
+        """Write last, then best: `last` knows whether `best` is due, so a kill in between is mended."""
+        self.save_last()
+        self.save_best()
+
+    def save_best(self) -> None:
+        """Save the best epoch if it was held back."""
+        if self._unsaved_best is not None:
+            self._write("best", self._unsaved_best)
+            self._unsaved_best = None
+
+    def save_last(self) -> None:
+        """Save everything that a resume needs."""
+        position = self._loop.position
+        if position.step or self.best.epoch != position.epoch:
+            self.save_best()  # of an epoch before: a resume could not mend it
+        self._metrics.sync()
+        state = self._loop.state_dict()
+        del state["model"]
+        training = {
+            "loop": state,
+            "rng": rng_state(self._loop.device),
+            "best": vars(self.best).copy(),
+            "elapsed_s": self.elapsed_s,
+            "metrics_bytes": self._metrics.position,
+        }
+        self._write("last", self._content(self._loop.model.state_dict(), training=training))
+        self._saved = time.monotonic()
+
+    def _content(self, weights: dict[str, Any], *, training: dict[str, Any] | None = None) -> dict[str, Any]:
+        """A checkpoint of weights at the current position."""
+        position = self._loop.position
+        return checkpoint_content(
+            self._identity,
+            self._loop.spec,
+            weights,
+            epoch=position.epoch,
+            step=position.step,
+            training=training,
+        )
+
+    def _write(self, which: Checkpoint, content: dict[str, Any]) -> None:
+        path = self._run.checkpoint_file(which)
+        before = f"the {which} checkpoint from before is intact"
+        write_checkpoint(path, content, kept=before if path.exists() else "no checkpoint was there before")
+
+
+def _rank(row: MetricValues) -> tuple[float, float]:
+    return row["val/top1"], -row["val/loss"]
+
+
+def _snapshot(model: nn.Module) -> dict[str, Tensor]:
+    """The weights as they are now; what is frozen whole is not copied, as it never changes."""
+    frozen = {id(param) for param in model.parameters() if not param.requires_grad}
+    state: dict[str, Tensor] = model.state_dict(keep_vars=True)
+    return {name: t.detach() if id(t) in frozen else t.detach().clone() for name, t in state.items()}

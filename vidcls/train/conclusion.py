@@ -1,0 +1,90 @@
+"""What follows the last epoch: the run is evaluated, drawn, and shown to its tracker."""
+
+from __future__ import annotations
+
+from vidcls.data.batches.clips import Clips
+from vidcls.drawing import Say, optional
+from vidcls.evaluate.predictions import Predictions, load_predictions
+from vidcls.evaluate.run import evaluate_open
+from vidcls.features.reading import Reading
+from vidcls.leaks.run_state import leaks_of
+from vidcls.runs import Checkpoint, Run
+from vidcls.spec.experiment import Spec
+from vidcls.spec.show import plain
+from vidcls.tracking.curves import draw_curves
+from vidcls.tracking.jsonl import read_rows
+from vidcls.tracking.tracker import Preview, Tracker
+from vidcls.tracking.wandb import open_tracker
+from vidcls.train.loop import Loop
+from vidcls.train.previews import make_previews
+
+
+def tracker_of(run: Run, spec: Spec, say: Say) -> Tracker:
+    """The tracker that a run's spec asks for, with what was logged so far."""
+    return open_tracker(
+        spec.tracking,
+        run_dir=run.folder,
+        run_id=run.wandb_id,
+        name=f"{spec.name}-s{spec.seed}",
+        group=spec.name,
+        spec=plain(spec),
+        leak_state=str(leaks_of(run)),
+        history=read_rows(run.metrics_file),
+        warn=say,
+    )
+
+
+def replay(run: Run, spec: Spec, say: Say) -> None:
+    """Hand a finished run's metrics to the W&B run that an agent wants filled."""
+    tracker = tracker_of(run, spec, say)
+    status = run.status()
+    if status is not None:
+        tracker.summarise({f"best/{name}": value for name, value in status.metrics.items()})
+    tracker.finish(exit_code=0)
+
+
+def conclude(run: Run, loop: Loop, reading: Reading, tracker: Tracker, say: Say) -> None:
+    """Evaluate the best checkpoint, draw the curves, and show what came out. Showing cannot fail a run.
+
+    Args:
+        run: The run, trained to its end.
+        loop: Its training.
+        reading: What it read.
+        tracker: Where it is shown.
+        say: Told what could not be shown.
+    """
+    clips, classes = loop.data.clips, reading.manifest.classes
+    scored: list[Checkpoint] = ["last", "best"] if loop.spec.train.keep_last else ["best"]
+    for which in scored:
+        metrics = evaluate_open(
+            run,
+            manifest=reading.manifest,
+            clips=clips,
+            split="val",
+            which=which,
+            device=loop.device,
+            say=say,
+        )
+    draw_curves(
+        read_rows(run.metrics_file),
+        run.curves_file,
+        title=f"{run.folder.parent.name}  {run.folder.name}  leak state: {leaks_of(run)}",
+        say=say,
+    )
+    with optional("previews of videos for Weights & Biases", say):
+        predictions = load_predictions(run.predictions_file("val", "best"))
+        tracker.log_previews(_previews(loop, reading, predictions))
+    tracker.log_confusion(metrics.confusion, classes)
+    tracker.summarise({f"best/{name}": value for name, value in metrics.named("val").items()})
+    tracker.log_checkpoint(run.checkpoint_file("best"), metrics=metrics.named("val"))
+
+
+def _previews(loop: Loop, reading: Reading, predictions: Predictions) -> list[Preview]:
+    clips, num = loop.data.clips, loop.spec.tracking.previews
+    if isinstance(clips, Clips):
+        return make_previews(clips, loop.data.val, predictions, clip=reading.clip, num=num)
+    if not num or loop.spec.tracking.mode == "disabled":
+        return []
+    # Features show nothing to a person, and no store of frames is there for sure.
+    with reading.frames(loop.data.val, progress=lambda *_: None, stored=False) as frames:
+        return make_previews(frames, loop.data.val, predictions, clip=reading.clip, num=num)

@@ -1,0 +1,226 @@
+"""From a spec to a finished run: find or make its folder, resume or begin, train, evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from vidcls.checkpoints import CheckpointIdentity
+from vidcls.data.batches.augment import flip_map
+from vidcls.data.batches.source import BatchSource
+from vidcls.data.decoding.workers import usable_cores
+from vidcls.data.manifest import Manifest, load_manifest
+from vidcls.errors import ExitCode, UserError, VidclsError
+from vidcls.features.clips import AnyBatch
+from vidcls.features.reading import Reading
+from vidcls.features.sources import open_inputs
+from vidcls.leaks.run_state import leak_warning
+from vidcls.leaks.state import leak_state
+from vidcls.locking.lock import Held
+from vidcls.models.build import build
+from vidcls.models.device import pick_device, pin
+from vidcls.models.inputs import input_clip
+from vidcls.models.kinds.base import VideoModel
+from vidcls.models.weights.catalogue import weights_dir_of
+from vidcls.models.weights.load import load_pretrained
+from vidcls.runs import Run
+from vidcls.signals import Signals, under_agent
+from vidcls.spec.experiment import Spec
+from vidcls.spec.fingerprint import fingerprint
+from vidcls.spec.load import LoadedSpec
+from vidcls.spec.sections import Clip, Precision
+from vidcls.train.conclusion import conclude, replay, tracker_of
+from vidcls.train.failure import failure_kept
+from vidcls.train.loop import Data, Loop
+from vidcls.train.optim import build_optimizer
+from vidcls.train.provenance import TrainingStart, begun_with, provenance_of, seen
+from vidcls.train.random_state import seed_everything
+from vidcls.train.session import Display, Session, StopRule
+from vidcls.train.unfreezing import Unfreezing
+
+_HEAD_SAVE_S = 2.0
+"""On stored features an epoch takes less time than a checkpoint: they are saved when so long has passed."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What may be said about a start without changing the experiment.
+
+    Attributes:
+        device: Name of a device, None for the best there is.
+        restart: Set the old run aside and begin anew.
+        accept_code: Go on although the code, or a package that computes, changed since the run began.
+        threads: What `train.threads: auto` becomes, None for all usable cores.
+        wait: Wait for another process that trains this run, rather than refuse.
+        stop_rule: Says after each epoch whether to go on.
+        tells_problems: Say what is odd about the data; of many trainings on the same videos one says it.
+    """
+
+    device: str | None = None
+    restart: bool = False
+    accept_code: bool = False
+    threads: int | None = None
+    wait: bool = False
+    stop_rule: StopRule | None = None
+    tells_problems: bool = True
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """What a call of `train` came to."""
+
+    run: Run
+    already_finished: bool
+
+
+def train(loaded: LoadedSpec, *, options: Options, display: Display) -> TrainingOutcome:
+    """Train a spec to its end, resuming what is there.
+
+    Raises:
+        SpecError: If the spec does not go with its data.
+        VidclsError: If a signal stopped it (exit code 75 or 1), or the disk, the data or the loss did.
+    """
+    spec, device = loaded.spec, pick_device(options.device)
+    # The signals are heard from here on, so that a queue's warning is not fatal while data is prepared.
+    with Signals() as signals:
+        stage = signals.heeding(display.stage)
+        plan = _plan(loaded, device, stage)
+        manifest = plan.manifest
+        for problem in manifest.problems if options.tells_problems else ():
+            display.say(str(problem))
+        leaks = leak_state(manifest, store_dir=Path(spec.store_dir))
+        if (warning := leak_warning(leaks, spec)) is not None:
+            display.say(warning)
+        # A sweep's agent may ask for a point that another one is training: its result will do.
+        patient = options.wait or under_agent()
+        with plan.run.hold(display.say, wait=patient, check=signals.check) as held:
+            if options.restart and plan.run.spec_file.exists():
+                display.say(f"{plan.run.folder}: the old run was set aside as {_restart(plan.run, held)}")
+            status = plan.run.status()
+            if status is not None and status.state == "finished":
+                begun_with(plan.weights, plan.run.provenance())
+                if under_agent():
+                    replay(plan.run, spec, display.say)
+                return TrainingOutcome(plan.run, already_finished=True)
+            provenance = provenance_of(
+                plan.run,
+                spec=spec,
+                manifest=manifest,
+                leaks=leaks,
+                start=TrainingStart(
+                    device, options.threads or usable_cores(), accept_code=options.accept_code
+                ),
+                say=display.say,
+            )
+            provenance |= begun_with(plan.weights, provenance)
+            pin(threads=provenance["threads"], deterministic=spec.train.deterministic)
+            with open_inputs(plan.reading, say=display.say, progress=stage) as clips:
+                plan.run.create(spec, provenance | seen(clips, provenance))
+                session = Session(
+                    plan.run,
+                    loop=_build_loop(plan, clips, provenance["precision"]),
+                    identity=plan.identity,
+                    signals=signals,
+                    held=held,
+                    display=display,
+                    stop_rule=options.stop_rule,
+                    save_after_s=_HEAD_SAVE_S if clips.residency == "features" else 0.0,
+                )
+                signals.is_preparing = False
+                with failure_kept(session):
+                    _fit(session, plan, display)
+    return TrainingOutcome(plan.run, already_finished=False)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is trained where, once all of it is known to fit together."""
+
+    run: Run
+    spec: Spec
+    clip: Clip
+    manifest: Manifest
+    model: VideoModel
+    weights: list[dict[str, str]]
+    device: torch.device
+
+    @property
+    def reading(self) -> Reading:
+        """What it reads."""
+        return Reading(self.spec, self.clip, self.manifest, self.model, self.device)
+
+    @property
+    def identity(self) -> CheckpointIdentity:
+        """What its checkpoints say of themselves."""
+        name = self.run.folder.name.rsplit("-s", 1)[0]
+        return CheckpointIdentity(name, self.manifest.classes, self.manifest.hash, self.clip)
+
+
+def _plan(loaded: LoadedSpec, device: torch.device, stage: Callable[[str, int, int], None]) -> _Plan:
+    """Refuse what cannot be before anything is decoded.
+
+    That is data that is not there, a mirror that would change labels, a backbone that cannot take such clips.
+    """
+    spec = loaded.spec
+    with loaded.error_context():
+        manifest = load_manifest(
+            spec.data, cache_dir=Path(spec.store_dir), progress=partial(stage, "read files")
+        )
+        flip_map(spec.augment, flip_labels=spec.data.flip_labels, classes=manifest.classes)
+        seed_everything(spec.seed)
+        clip = input_clip(spec.model, spec.clip)
+        model = build(spec.model, num_classes=manifest.num_classes, clip=clip)
+        Unfreezing(model, every=spec.train.unfreeze_every)  # refuses where there is nothing to unfreeze
+        build_optimizer(spec.optim, model)  # refuses where layer_decay has no effect
+        _refuse_lone(spec, manifest)
+        loaded_weights = load_pretrained(model, spec.model, weights_dir=weights_dir_of(spec.store_dir))
+    run = Run.at(spec, fingerprint(spec, manifest.hash))
+    weights = [{name: str(value) for name, value in vars(one).items()} for one in loaded_weights]
+    return _Plan(run, spec, clip, manifest, model, weights, device)
+
+
+def _refuse_lone(spec: Spec, manifest: Manifest) -> None:
+    if len(manifest.split("train")) < 2 and any(single.needs_batch for single in spec.model.singles()):
+        raise UserError(
+            f"{manifest.root}: a single training video; frame_statistics standardises over several",
+            hint="add videos, or set model.kind=frame_average",
+        )
+
+
+def _build_loop(plan: _Plan, clips: BatchSource[AnyBatch], precision: Precision) -> Loop:
+    data = Data(clips, plan.manifest.split("train"), plan.manifest.split("val"))
+    return Loop(plan.spec, model=plan.model, data=data, precision=precision, device=plan.device)
+
+
+def _fit(session: Session, plan: _Plan, display: Display) -> None:
+    if session.checkpoints.resume():
+        display.say(f"{plan.run.folder}: resumed")
+    if never := session.loop.never_unfrozen:
+        stay = f"{', '.join(never)} {'stays' if len(never) == 1 else 'stay'} frozen"
+        display.say(f"train.unfreeze_every: {stay} to the end: {plan.spec.train.epochs} epochs are too few")
+    tracker = tracker_of(plan.run, plan.spec, display.say)
+    session.track(tracker)
+    try:
+        session.fit()
+        conclude(plan.run, session.loop, plan.reading, tracker, display.say)
+        session.finish()
+    except BaseException as error:
+        code = error.exit_code if isinstance(error, VidclsError) else ExitCode.FAILED
+        if not session.is_cut_off:
+            tracker.finish(exit_code=int(code), preempted=code == ExitCode.REQUEUE)
+        raise
+    tracker.finish(exit_code=0)
+
+
+def _restart(run: Run, held: Held) -> Path:
+    """Set a run aside although this process holds its lock, which moves to the new folder.
+
+    Raises:
+        VidclsError: If another process began the run anew at the same moment.
+    """
+    held.check()
+    return held.move(run.set_aside)

@@ -1,0 +1,47 @@
+"""Gradual unfreezing (ULMFiT, Howard and Ruder 2018, arXiv:1801.06146).
+
+The head trains alone at first, so that its random start does not spoil the pretrained features; then one
+stage of the backbones after another joins, from the top.
+"""
+
+from __future__ import annotations
+
+from vidcls.errors import UserError
+from vidcls.models.kinds.base import VideoModel
+from vidcls.models.stages import unfreezing_stages
+
+
+class Unfreezing:
+    """Which stages train in an epoch: a function of the epoch alone, so that a resume needs no memory of it.
+
+    Args:
+        model: Model that was just built; what is frozen by now stays so.
+        every: Epochs after which the next stage joins, None if all train from the start.
+
+    Raises:
+        UserError: If there is nothing to unfreeze.
+    """
+
+    def __init__(self, model: VideoModel, *, every: int | None) -> None:
+        self._every = every or 1
+        steps = unfreezing_stages(model) if every else []
+        if every and not steps:
+            raise UserError(
+                "train.unfreeze_every: has no effect: model.freeze holds the backbone whole",
+                hint="leave one of the two out",
+            )
+        self._names = [", ".join(stage.name for stage in step) for step in steps]
+        self._params = [
+            [param for stage in step for param in stage.params if param.requires_grad] for step in steps
+        ]
+
+    def enter(self, epoch: int) -> None:
+        """Freeze what does not train in an epoch, which counts from 0, and unfreeze what does."""
+        num_unfrozen = epoch // self._every
+        for k, params in enumerate(self._params):
+            for param in params:
+                param.requires_grad_(k < num_unfrozen)
+
+    def never(self, num_epochs: int) -> list[str]:
+        """The stages that a training of so many epochs leaves frozen to its end, from the top."""
+        return self._names[(num_epochs - 1) // self._every :]
