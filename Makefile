@@ -8,7 +8,7 @@ DEMO := data/motion10
 EXPERIMENT ?= experiments/late_fusion.yaml
 SWEEP ?= sweeps/lr_grid.yaml
 
-.PHONY: help train sweep hpc test test-fast lint bench robust chaos clean
+.PHONY: help train sweep hpc test test-fast lint schema bench robust chaos clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -35,11 +35,17 @@ test: $(READY)  ## Set up and run the tests (minutes)
 test-fast: $(READY)  ## Two minutes for whoever changes one thing: no queue, no W&B server, no long trainings
 	$(BIN)/pytest -q -n 3 --dist worksteal -m "not slow and not long"
 
-lint: $(READY)  ## Format, lint, types, direction of imports
+lint: $(READY)  ## Format, lint, types, direction of imports, and whether the schema of specs is that of the code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(BIN)/vidcls spec schema | cmp -s - experiments/schema.json || \
+	  { echo "experiments/schema.json is not that of the code: make schema"; exit 1; }
+	@echo experiments/schema.json is that of the code
+
+schema: $(READY)  ## Write the schema that editors complete specs from
+	$(BIN)/vidcls spec schema > experiments/schema.json
 
 bench: $(READY)  ## Every claim about speed and accuracy, each as a ratio in one run
 	$(BIN)/python -m benchmarks

@@ -93,7 +93,7 @@ def test_a_launch_given_again_goes_on_with_the_same_sweep(search: Search) -> Non
 def test_editing_the_code_does_not_change_queued_work(search: Search) -> None:
     file = search.file({"optim.lr": {"values": [0.003, 0.001]}})
     folder = search.frozen(file)
-    assert (folder.code_dir / "vidcls" / "sweep" / "worker.py").is_file()
+    assert (folder.code_dir / "vidcls" / "sweep" / "worker" / "worker.py").is_file()
     from vidcls.sweep.launch import job_of
 
     job = job_of(search.plan(file))

@@ -21,6 +21,7 @@ from vidcls.files import write_text
 from vidcls.runs import Run, find_runs
 from vidcls.sockets import use_short_socket_paths
 from vidcls.spec.load import load_spec
+from vidcls.spec.model import MODEL_KINDS
 from vidcls.spec.show import yaml_text
 from vidcls.tracking.jsonl import read_rows
 from vidcls.train.loop import Loop, MetricValues
@@ -28,13 +29,6 @@ from vidcls.train.loop import Loop, MetricValues
 NUM_STEPS = 20
 """Steps of each training, as two epochs of ten."""
 _STEPS_PER_EPOCH = 10
-_STRATEGIES: dict[str, dict[str, object]] = {
-    "cnn3d": {"kind": "cnn3d"},
-    "frame_average": {"kind": "frame_average"},
-    "early_fusion": {"kind": "early_fusion"},
-    "late_fusion": {"kind": "late_fusion"},
-    "ensemble": {"kind": "ensemble", "members": [{"kind": "cnn3d"}, {"kind": "cnn3d"}]},
-}
 
 
 @dataclass(frozen=True)
@@ -70,7 +64,7 @@ def selftest(*, say: Callable[[str], None]) -> list[Result]:
         folder = Path(name)
         # 80 training clips: ten batches an epoch.
         make_demo_of(Amount(train=4, val=2, test=1, clips=2), folder / "data", seed=0)
-        return [_try(name, folder, context=context, say=say) for name in _STRATEGIES]
+        return [_try(name, folder, context=context, say=say) for name in MODEL_KINDS]
 
 
 def _try(name: str, folder: Path, *, context: ForkServerContext, say: Callable[[str], None]) -> Result:
@@ -115,11 +109,12 @@ def _train(name: str, folder: Path, runs_dir: Path) -> None:
 
 
 def _write_spec(name: str, folder: Path, runs_dir: Path) -> Path:
+    is_two_stream = name == "two_stream"
     content = {
         "name": name,
         "data": {"root": str(folder / "data")},
-        "clip": {"frames": 8, "size": [64, 64]},
-        "model": _STRATEGIES[name],
+        "clip": {"frames": 8, "size": [64, 64], **({"modality": "rgb+difference"} if is_two_stream else {})},
+        "model": _smallest(name),
         "train": {
             "epochs": NUM_STEPS // _STEPS_PER_EPOCH,
             "batch_size": 80 // _STEPS_PER_EPOCH,
@@ -134,6 +129,17 @@ def _write_spec(name: str, folder: Path, runs_dir: Path) -> Path:
     path = folder / f"{name}.yaml"
     write_text(path, yaml_text(content))
     return path
+
+
+def _smallest(kind: str) -> dict[str, object]:
+    """The section of a kind with what it cannot do without."""
+    match kind:
+        case "ensemble":
+            return {"kind": kind, "members": [{"kind": "cnn3d"}, {"kind": "cnn3d"}]}
+        case "two_stream":
+            return {"kind": kind, "rgb": {"kind": "frame_average"}, "motion": {"kind": "cnn3d"}}
+        case _:
+            return {"kind": kind}
 
 
 def _same_weights(run: Run, other: Run) -> bool:

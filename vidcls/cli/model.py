@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="List backbones; show what a model is made of.")
 
-_KINDS = {"2d": "frame_average, early_fusion, late_fusion", "video": "cnn3d"}
-
 
 @app.command("list")
 def list_backbones(
@@ -31,6 +29,7 @@ def list_backbones(
     from vidcls.models.backbones.names import names_2d, names_3d
     from vidcls.models.backbones.timm2d import timm_names
     from vidcls.models.backbones.video3d import FIXED_CLIPS
+    from vidcls.spec.model import STREAM_KINDS
 
     families = {"2d": names_2d(), "video": names_3d()} if timm is None else {"2d": timm_names(timm)}
     if as_json:
@@ -38,7 +37,8 @@ def list_backbones(
         return
     out = console()
     for family, names in families.items():
-        out.print(styled(family, "bold"), f"(model.kind: {_KINDS[family]})")
+        kinds = ", ".join(kind for kind, section in STREAM_KINDS.items() if section.takes == family)
+        out.print(styled(family, "bold"), f"(model.kind: {kinds})")
         for name in names:
             fixed = FIXED_CLIPS.get(name)
             note = f"  takes clip.frames={fixed[0]} clip.size=[{fixed[1]},{fixed[2]}] only" if fixed else ""
@@ -49,6 +49,9 @@ def list_backbones(
         out.print("timm/NAME takes those of timm that keep a map: vidcls model list --timm PATTERN")
     out.print("model.kind: cnn3d takes 2d ones too, inflated to 3D where all their layers have a 3D form")
     out.print("model.kind: ensemble joins several models of these kinds; give them as model.members")
+    out.print(
+        "model.kind: two_stream joins a model of the frames and one of their motion: model.rgb, model.motion"
+    )
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from torch import nn
 
@@ -52,18 +53,17 @@ def build(section: ModelSection, *, num_classes: int, clip: Clip) -> VideoModel:
 
 
 def _build(section: ModelSection, *, num_classes: int, clip: Clip) -> VideoModel:
-    shape, in_channels = (clip.frames, *clip.size), clip.num_channels
     match section:
         case CNN3DSection():
-            return CNN3D(section, num_classes=num_classes, clip_shape=shape, in_channels=in_channels)
+            return CNN3D(section, num_classes=num_classes, clip=clip)
         case FrameAverageSection():
-            return FrameAverage(section, num_classes=num_classes, size=clip.size, in_channels=in_channels)
+            return FrameAverage(section, num_classes=num_classes, clip=clip)
         case FrameStatisticsSection():
-            return FrameStatistics(section, num_classes=num_classes, size=clip.size, in_channels=in_channels)
+            return FrameStatistics(section, num_classes=num_classes, clip=clip)
         case EarlyFusionSection():
-            return EarlyFusion(section, num_classes=num_classes, clip_shape=shape, in_channels=in_channels)
+            return EarlyFusion(section, num_classes=num_classes, clip=clip)
         case LateFusionSection():
-            return LateFusion(section, num_classes=num_classes, clip_shape=shape, in_channels=in_channels)
+            return LateFusion(section, num_classes=num_classes, clip=clip)
         case TwoStreamSection():
             return _two_stream(section, num_classes=num_classes, clip=clip)
         case EnsembleSection():
@@ -73,6 +73,8 @@ def _build(section: ModelSection, *, num_classes: int, clip: Clip) -> VideoModel
                     members.append(build(member, num_classes=num_classes, clip=clip))
             _share_frozen(members, section)
             return Ensemble(members, aggregate=section.aggregate)
+        case _:
+            assert_never(section)
 
 
 def _two_stream(section: TwoStreamSection, *, num_classes: int, clip: Clip) -> TwoStream:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -21,6 +21,8 @@ def is_weights_file(weights: str) -> bool:
 class SingleModelSection(Section):
     """What every model with one backbone has."""
 
+    takes: ClassVar[Literal["2d", "video"]] = "2d"
+    """Which family of backbones it is made for."""
     backbone: Text = "small"
     """`small`, `efficientnet_lite0`, a torchvision classifier, or `timm/NAME`: see `vidcls model list`."""
     weights: Text | None = None
@@ -70,6 +72,7 @@ class SingleModelSection(Section):
 class CNN3DSection(SingleModelSection):
     """A 3D CNN on the stacked frames."""
 
+    takes = "video"
     kind: Literal["cnn3d"]
 
 
@@ -188,3 +191,14 @@ ModelSection = Annotated[
     Field(discriminator="kind"),
 ]
 EnsembleSection.model_rebuild()
+
+
+def _by_kind(union: Any) -> dict[str, Any]:
+    members = get_args(get_args(union)[0])
+    return {get_args(member.model_fields["kind"].annotation)[0]: member for member in members}
+
+
+MODEL_KINDS: dict[str, type[Section]] = _by_kind(ModelSection)
+"""The section of each kind of model."""
+STREAM_KINDS: dict[str, type[SingleModelSection]] = _by_kind(StreamSection)
+"""The section of each kind of model with one backbone."""

@@ -28,6 +28,11 @@ _FROZEN_FRAMES = 128
 class VideoModel(nn.Module, ABC):
     """Clips `[B, C, T, H, W]` to logits `[B, K]`."""
 
+    @property
+    @abstractmethod
+    def sees_order(self) -> bool:
+        """Whether the logits depend on the order of the frames."""
+
     @abstractmethod
     def leaves(self) -> tuple[BackboneModel, ...]:
         """The models with one backbone that this is made of, each backbone once, as `encode` orders them."""
@@ -55,6 +60,10 @@ class VideoModel(nn.Module, ABC):
 class BackboneModel(VideoModel):
     """A model with one backbone, its own leaf.
 
+    A subclass makes its layers in its constructor, the last ones by `end_with`, and defines `extract`. Where
+    that gives more than one vector a clip, it defines `summary` too. One whose last layers are not a dropout
+    and a linear layer defines `head` and `drop_last_layers`.
+
     Attributes:
         backbone: The part that weights may be loaded into; everything else is the head.
         encoding: What `extract` keeps of what the backbone gives, in words: equal words and equal backbones
@@ -67,18 +76,37 @@ class BackboneModel(VideoModel):
     encoding: str
     num_features: int
     sees: str = "all"
+    dropout: nn.Module
+    classifier: nn.Module
+
+    def end_with(self, *, num_features: int, num_classes: int, dropout: float) -> None:
+        """Make the last layers, dropout and linear; a constructor ends with it, as it draws random numbers.
+
+        Args:
+            num_features: J, of `summary`.
+            num_classes: K.
+            dropout: Share of the features that training drops.
+        """
+        self.num_features = num_features
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(num_features, num_classes)
 
     @abstractmethod
     def extract(self, clip: Tensor) -> Tensor:
         """`[B, C, T, H, W]` to `[B, ...]`: the backbone, and the pooling that has no weights."""
 
-    @abstractmethod
     def summary(self, features: Tensor) -> Tensor:
-        """What `extract` gave to one vector a clip, `[B, J]`: the input of the last layers."""
+        """What `extract` gave to the input of the last layers, `[B, J]`; here it is that already."""
+        return features
 
-    @abstractmethod
     def head(self, features: Tensor) -> Tensor:
         """What `extract` gave to logits `[B, K]`."""
+        logits: Tensor = self.classifier(self.dropout(self.summary(features)))
+        return logits
+
+    def drop_last_layers(self) -> None:
+        """Leave out what follows `summary`, for a model that classifies several summaries together."""
+        self.dropout, self.classifier = nn.Identity(), nn.Identity()
 
     def leaves(self) -> tuple[BackboneModel, ...]:
         """Itself."""

@@ -13,11 +13,12 @@ Axes: B clips, C channels, T frames, H W pixels, F features, h w cells of the ma
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from vidcls.models.backbones import backbone_2d
 from vidcls.models.kinds.base import BackboneModel
 from vidcls.spec.model import EarlyFusionSection
+from vidcls.spec.sections import Clip
 
 
 class EarlyFusion(BackboneModel):
@@ -26,41 +27,24 @@ class EarlyFusion(BackboneModel):
     Args:
         section: Backbone and dropout.
         num_classes: K.
-        clip_shape: T, H, W; T is fixed by the width of the first convolution.
-        in_channels: C.
+        clip: C, T, H, W; T is fixed by the width of the first convolution.
 
     Raises:
         UserError: If the backbone is unknown or the frames are too small for it.
     """
 
-    def __init__(
-        self,
-        section: EarlyFusionSection,
-        *,
-        num_classes: int,
-        clip_shape: tuple[int, int, int],
-        in_channels: int,
-    ) -> None:
+    encoding = "mean of the map of all frames"
+    sees_order = True
+
+    def __init__(self, section: EarlyFusionSection, *, num_classes: int, clip: Clip) -> None:
         super().__init__()
-        num_frames, *size = clip_shape
         self.backbone = backbone_2d(
-            section.backbone, in_channels=in_channels, size=(size[0], size[1]), num_frames=num_frames
+            section.backbone, in_channels=clip.num_channels, size=clip.size, num_frames=clip.frames
         )
-        self.encoding = "mean of the map of all frames"
-        self.num_features = self.backbone.num_features
-        self.dropout = nn.Dropout(section.dropout)
-        self.classifier = nn.Linear(self.num_features, num_classes)
+        num_features = self.backbone.num_features
+        self.end_with(num_features=num_features, num_classes=num_classes, dropout=section.dropout)
 
     def extract(self, clip: Tensor) -> Tensor:
         """`[B, C, T, H, W]` to `[B, F]`."""
         features: Tensor = self.backbone(clip.transpose(1, 2).flatten(1, 2)).mean(dim=(2, 3))
         return features
-
-    def summary(self, features: Tensor) -> Tensor:
-        """They are that: `[B, F]`."""
-        return features
-
-    def head(self, features: Tensor) -> Tensor:
-        """`[B, F]` to `[B, K]`."""
-        logits: Tensor = self.classifier(self.dropout(features))
-        return logits

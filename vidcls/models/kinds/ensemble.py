@@ -34,6 +34,11 @@ class Ensemble(VideoModel):
         self.members = nn.ModuleList(members)
         self.aggregate = aggregate
 
+    @property
+    def sees_order(self) -> bool:
+        """Whether one of the members does."""
+        return any(member.sees_order for member in self._parts())
+
     def leaves(self) -> tuple[BackboneModel, ...]:
         """Those of the members; of those that share a backbone and what they keep of it, the first."""
         distinct: dict[tuple[int, str], BackboneModel] = {}

@@ -14,10 +14,11 @@ Axes: B clips, C channels, T frames, H W pixels, K classes.
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from vidcls.models.kinds.frame_model import FrameModel
 from vidcls.spec.model import FrameAverageSection
+from vidcls.spec.sections import Clip
 
 
 class FrameAverage(FrameModel):
@@ -26,20 +27,16 @@ class FrameAverage(FrameModel):
     Args:
         section: Backbone, dropout, and how the frames' logits are joined.
         num_classes: K.
-        size: H, W.
-        in_channels: C.
+        clip: C, H, W.
 
     Raises:
         UserError: If the backbone is unknown or the frames are too small for it.
     """
 
-    def __init__(
-        self, section: FrameAverageSection, *, num_classes: int, size: tuple[int, int], in_channels: int
-    ) -> None:
-        super().__init__(section.backbone, size=size, in_channels=in_channels)
+    def __init__(self, section: FrameAverageSection, *, num_classes: int, clip: Clip) -> None:
+        super().__init__(section, clip=clip)
         self.aggregate = section.aggregate
-        self.dropout = nn.Dropout(section.dropout)
-        self.classifier = nn.Linear(self.num_features, num_classes)
+        self.end_with(num_features=self.num_features, num_classes=num_classes, dropout=section.dropout)
 
     def summary(self, features: Tensor) -> Tensor:
         """`[B, T, F]` to `[B, F]`."""

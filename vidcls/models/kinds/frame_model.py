@@ -16,25 +16,27 @@ from torch import Tensor
 from vidcls.models.backbones import backbone_2d
 from vidcls.models.frames import fold_time, unfold_time
 from vidcls.models.kinds.base import BackboneModel
+from vidcls.spec.model import SingleModelSection
+from vidcls.spec.sections import Clip
 
 
 class FrameModel(BackboneModel):
     """A 2D backbone on each frame; what is made of its features is up to the subclass.
 
     Args:
-        backbone: Name of the backbone.
-        size: H, W.
-        in_channels: C.
+        section: The backbone.
+        clip: C, H, W.
 
     Raises:
         UserError: If the backbone is unknown or the frames are too small for it.
     """
 
     encoding = "mean of the map of each frame"
+    sees_order = False
 
-    def __init__(self, backbone: str, *, size: tuple[int, int], in_channels: int) -> None:
+    def __init__(self, section: SingleModelSection, *, clip: Clip) -> None:
         super().__init__()
-        self.backbone = backbone_2d(backbone, in_channels=in_channels, size=size)
+        self.backbone = backbone_2d(section.backbone, in_channels=clip.num_channels, size=clip.size)
         self.num_features = self.backbone.num_features
 
     def extract(self, clip: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from vidcls.models.kinds.frame_model import FrameModel
 from vidcls.spec.model import FrameStatisticsSection
+from vidcls.spec.sections import Clip
 
 
 class FrameStatistics(FrameModel):
@@ -32,21 +33,17 @@ class FrameStatistics(FrameModel):
     Args:
         section: Backbone and dropout.
         num_classes: K.
-        size: H, W.
-        in_channels: C.
+        clip: C, H, W.
 
     Raises:
         UserError: If the backbone is unknown or the frames are too small for it.
     """
 
-    def __init__(
-        self, section: FrameStatisticsSection, *, num_classes: int, size: tuple[int, int], in_channels: int
-    ) -> None:
-        super().__init__(section.backbone, size=size, in_channels=in_channels)
-        self.num_features *= 2  # mean and spread
-        self.standardise = nn.BatchNorm1d(self.num_features, affine=False)
-        self.dropout = nn.Dropout(section.dropout)
-        self.classifier = nn.Linear(self.num_features, num_classes)
+    def __init__(self, section: FrameStatisticsSection, *, num_classes: int, clip: Clip) -> None:
+        super().__init__(section, clip=clip)
+        num_features = 2 * self.num_features  # mean and spread
+        self.standardise = nn.BatchNorm1d(num_features, affine=False)
+        self.end_with(num_features=num_features, num_classes=num_classes, dropout=section.dropout)
 
     def summary(self, features: Tensor) -> Tensor:
         """`[B, T, F]` to `[B, 2 F]`."""
@@ -55,8 +52,3 @@ class FrameStatistics(FrameModel):
         spread = (features - mean[:, None]).square().mean(dim=1).clamp_min(1e-12).sqrt()
         standard: Tensor = self.standardise(torch.cat([mean, spread], dim=1))
         return standard
-
-    def head(self, features: Tensor) -> Tensor:
-        """`[B, T, F]` to `[B, K]`."""
-        logits: Tensor = self.classifier(self.dropout(self.summary(features)))
-        return logits

@@ -28,6 +28,7 @@ from vidcls.models.backbones import backbone_2d
 from vidcls.models.frames import fold_time, unfold_time
 from vidcls.models.kinds.base import BackboneModel
 from vidcls.spec.model import LateFusionSection
+from vidcls.spec.sections import Clip
 
 _NUM_QUERIES = 4
 
@@ -38,33 +39,28 @@ class LateFusion(BackboneModel):
     Args:
         section: Backbone, size of the map, features a frame, join, dropout.
         num_classes: K.
-        clip_shape: T, H, W; T is fixed for `concat` and `attention`.
-        in_channels: C.
+        clip: C, T, H, W; T is fixed for `concat` and `attention`.
 
     Raises:
         UserError: If the backbone is unknown or the frames are too small for it.
     """
 
-    def __init__(
-        self,
-        section: LateFusionSection,
-        *,
-        num_classes: int,
-        clip_shape: tuple[int, int, int],
-        in_channels: int,
-    ) -> None:
+    def __init__(self, section: LateFusionSection, *, num_classes: int, clip: Clip) -> None:
         super().__init__()
-        num_frames, height, width = clip_shape
-        self.backbone = backbone_2d(section.backbone, in_channels=in_channels, size=(height, width))
+        self.backbone = backbone_2d(section.backbone, in_channels=clip.num_channels, size=clip.size)
         self.encoding = f"{section.map_size} x {section.map_size} map of each frame"
         self.pool = MapPool(section.map_size)
         self.project = nn.Sequential(
             nn.Linear(self.backbone.num_features * section.map_size**2, section.hidden), nn.ReLU()
         )
-        self.join = _build_join(section, num_frames)
-        self.num_features = self.join.num_features
-        self.dropout = nn.Dropout(section.dropout)
-        self.classifier = nn.Linear(self.num_features, num_classes)
+        self.join = _build_join(section, clip.frames)
+        num_features = self.join.num_features
+        self.end_with(num_features=num_features, num_classes=num_classes, dropout=section.dropout)
+
+    @property
+    def sees_order(self) -> bool:
+        """Whether the join does."""
+        return not isinstance(self.join, MeanJoin | MaxJoin)
 
     def extract(self, clip: Tensor) -> Tensor:
         """`[B, C, T, H, W]` to `[B, T, F, m, m]`."""
@@ -74,11 +70,6 @@ class LateFusion(BackboneModel):
         """`[B, T, F, m, m]` to `[B, J]`."""
         joined: Tensor = self.join(self.project(features.flatten(2)))
         return joined
-
-    def head(self, features: Tensor) -> Tensor:
-        """`[B, T, F, m, m]` to `[B, K]`."""
-        logits: Tensor = self.classifier(self.dropout(self.summary(features)))
-        return logits
 
 
 class MapPool(nn.Module):

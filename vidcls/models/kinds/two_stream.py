@@ -35,6 +35,11 @@ class TwoStream(VideoModel):
         self.rgb = rgb
         self.motion = motion
 
+    @property
+    def sees_order(self) -> bool:
+        """Whether one of the streams does."""
+        return self.rgb.sees_order or self.motion.sees_order
+
     def leaves(self) -> tuple[BackboneModel, ...]:
         """The streams, RGB first."""
         return (self.rgb, self.motion)
@@ -78,7 +83,7 @@ class FeatureFusion(TwoStream):
     ) -> None:
         super().__init__(rgb, motion)
         for stream in (rgb, motion):
-            stream.dropout, stream.classifier = nn.Identity(), nn.Identity()
+            stream.drop_last_layers()
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(rgb.num_features + motion.num_features, num_classes)
 
