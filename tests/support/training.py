@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import signal
@@ -43,7 +44,7 @@ class Experiment:
             "name": "small",
             "data": {"root": str(self.data), "workers": 1},
             "clip": {"frames": 4, "size": [24, 24]},
-            "model": STRATEGIES["cnn3d"],
+            "model": copy.deepcopy(STRATEGIES["cnn3d"]),  # a setting such as model__kind changes it
             "train": {"epochs": 3, "batch_size": 4, "keep_last": True, "threads": 1},
             "tracking": {"mode": "disabled"},
             "runs_dir": str(self.folder / runs),
@@ -54,7 +55,7 @@ class Experiment:
             *parents, leaf = key.split("__")
             for part in parents:
                 section = section.setdefault(part, {})
-            section[leaf] = value
+            section[leaf] = copy.deepcopy(value)  # a later one may change what is in it
         path = self.folder / f"{runs}.yaml"
         path.write_text(yaml.safe_dump(content))
         return path
