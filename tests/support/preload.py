@@ -5,9 +5,10 @@ from __future__ import annotations
 import matplotlib.figure
 import sklearn.metrics
 import torch._dynamo
+import torchvision
 
 import tests.support.training
 import vidcls.sweep.worker.child
 import vidcls.train.run_training
 
-__all__ = ["matplotlib", "sklearn", "tests", "torch", "vidcls"]
+__all__ = ["matplotlib", "sklearn", "tests", "torch", "torchvision", "vidcls"]

@@ -169,7 +169,10 @@ def test_order_of_frames(name: str) -> None:
 def test_which_kinds_are_blind_to_order() -> None:
     blind = {name for name in SECTIONS if not make(name).sees_order}
     assert {name.partition("-")[0] for name in blind} == {"frame_average", "frame_statistics", "late_fusion"}
-    assert {name for name in blind if name.startswith("late_fusion")} == {"late_fusion-mean", "late_fusion-max"}
+    assert {name for name in blind if name.startswith("late_fusion")} == {
+        "late_fusion-mean",
+        "late_fusion-max",
+    }
 
 
 def test_every_kind_is_tried() -> None:

@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from vidcls.errors import UserError
 from vidcls.models.backbones.bf16_conv3d_fix import pad_short_clips
 from vidcls.models.backbones.first_layer import NoFirstLayerError, set_in_channels
-from vidcls.models.backbones.inflate import NotInflatableError, inflate
 from vidcls.models.backbones.lite import LITE, lite_2d
-from vidcls.models.backbones.names import SMALL, is_2d, names_3d, wrong_name
+from vidcls.models.backbones.names import SMALL, is_2d, is_3d, wrong_name
 from vidcls.models.backbones.shapes import TooSmallError, output_shape
 from vidcls.models.backbones.small import Small2D, Small3D
 from vidcls.models.backbones.timm2d import PREFIX, is_map, no_map, timm_2d
@@ -108,7 +107,7 @@ def backbone_3d(name: str, *, in_channels: int, clip_shape: tuple[int, int, int]
         UserError: If the name is unknown or has no 3D form, or such clips do not suit it.
     """
     frames, height, width = clip_shape
-    if name not in names_3d():
+    if not is_3d(name):
         return _inflated(name, in_channels=in_channels, size=(height, width))
     if clip_shape != FIXED_CLIPS.get(name, clip_shape):
         fixed = FIXED_CLIPS[name]
@@ -133,6 +132,8 @@ def backbone_3d(name: str, *, in_channels: int, clip_shape: tuple[int, int, int]
 
 
 def _inflated(name: str, *, in_channels: int, size: tuple[int, int]) -> InflatedBackbone:
+    from vidcls.models.backbones.inflate import NotInflatableError, inflate
+
     if not is_2d(name):
         raise wrong_name(name, dims=3)
     flat = backbone_2d(name, in_channels=in_channels, size=size)

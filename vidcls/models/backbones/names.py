@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from difflib import get_close_matches
 
-import torchvision
-
 from vidcls.errors import UserError
 from vidcls.models.backbones.lite import LITE
 from vidcls.models.backbones.timm2d import PREFIX
@@ -27,11 +25,18 @@ def names_3d() -> list[str]:
 
 def is_2d(name: str) -> bool:
     """Whether a name is that of a 2D backbone; those of timm are not looked up."""
-    return name.startswith(PREFIX) or name in names_2d()
+    return name in (SMALL, LITE) or name.startswith(PREFIX) or name in torchvision_names_2d()
+
+
+def is_3d(name: str) -> bool:
+    """Whether a name is that of a network that is 3D by itself."""
+    return name == SMALL or (not name.startswith(PREFIX) and name != LITE and name in torchvision_names_3d())
 
 
 def wrong_name(name: str, *, dims: int) -> UserError:
     """The refusal of a name that is no backbone, or one of another family."""
+    import torchvision
+
     hint = "vidcls model list shows the backbones"
     if dims == 2 and name in names_3d():
         return UserError(f"model.backbone: {name} is a video backbone, for model.kind: cnn3d", hint=hint)

@@ -1,12 +1,10 @@
-"""torchvision's image classifiers, up to their pooling."""
+"""torchvision's image classifiers, up to their pooling. Imported only when one of them is asked for."""
 
 from __future__ import annotations
 
 from itertools import takewhile
 
-import torchvision
 from torch import nn
-from torchvision.models import DenseNet
 
 # With these, hidden layers of a head (VGG's, MobileNetV3's) go too.
 _HEADS = {"avgpool", "dropout", "flatten", "classifier", "fc", "head"}
@@ -18,17 +16,21 @@ _WITH_EXTRA_LOGITS = ("googlenet", "inception_v3")
 
 def torchvision_names_2d() -> list[str]:
     """Those that keep a map."""
+    import torchvision
+
     listed = torchvision.models.list_models(module=torchvision.models)
     return [name for name in listed if not name.startswith(NO_MAP)]
 
 
 def torchvision_2d(name: str) -> nn.Module:
     """Images `[N, 3, H, W]` to a map `[N, F, h, w]`; modules are named as torchvision names them."""
+    import torchvision
+
     inner = {"aux_logits": False, "init_weights": True} if name in _WITH_EXTRA_LOGITS else {}
     model = torchvision.models.get_model(name, weights=None, **inner)
     body = nn.Sequential()
     for child_name, child in takewhile(lambda child: child[0] not in _HEADS, model.named_children()):
         body.add_module(child_name, child)
-    if isinstance(model, DenseNet):
+    if isinstance(model, torchvision.models.DenseNet):
         body.add_module("relu", nn.ReLU())  # a function between the parts there
     return body

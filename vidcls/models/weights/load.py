@@ -13,7 +13,6 @@ from torch import Tensor
 
 from vidcls.models.backbones import Backbone, InflatedBackbone
 from vidcls.models.backbones.first_layer import adapt_first_layer, first_conv
-from vidcls.models.backbones.inflate import inflate_state
 from vidcls.models.backbones.lite import LITE, lite_names
 from vidcls.models.error_context import in_part
 from vidcls.models.kinds.base import BackboneModel, VideoModel
@@ -93,6 +92,8 @@ def weights_for(backbone: Backbone, weights: Weights, *, file: Path) -> dict[str
             weight, in_channels=backbone.in_channels, channels_per_frame=backbone.channels_per_frame
         )
     if isinstance(backbone, InflatedBackbone):
+        from vidcls.models.backbones.inflate import inflate_state
+
         state = inflate_state(state, like)
     return fit_weights(state, like, file=file, backbone=weights.backbone)
 

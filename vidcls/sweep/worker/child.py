@@ -24,6 +24,8 @@ import matplotlib.backends.backend_agg
 import matplotlib.figure  # noqa: F401
 import sklearn.metrics  # noqa: F401
 import torch
+import torch._dynamo  # the first step of an optimiser imports it
+import torchvision  # noqa: F401
 
 from vidcls.errors import ExitCode, UserError, VidclsError
 from vidcls.files import is_disk_full
