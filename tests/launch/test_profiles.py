@@ -71,7 +71,7 @@ def _load(folder: Path, text: str) -> SlurmProfile | LsfProfile | LocalProfile:
         ('queue: local\nsetup: ["a\\0b"]', "mine.yaml:2: setup[0]: holds a NUL character"),
         ('queue: local\nenv: {A: "a\\0b"}', "mine.yaml:2: env.A: holds a NUL character"),
         ("queue: [slurm]", 'mine.yaml:1: queue: unknown queue ["slurm"]; allowed'),
-        ("queue: slurm\ntime: 10\nmemory: 16", "memory: must be a valid string, got 16"),
+        ("queue: slurm\ntime: 10\nmemory: 16", "memory: expected text; put it in quotes, got 16"),
         ("queue: slurm\ntime: 10\nmemory: 16TB", "memory: write megabytes or gigabytes per job"),
         ("queue: slurm\ntime: 10\ngpus: {number: 1}", "gpus.number: unknown key; allowed: count, type, mig"),
         (

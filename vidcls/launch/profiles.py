@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,9 @@ from pydantic import BaseModel, ValidationError
 from vidcls.errors import UserError, VidclsError, reason_of
 from vidcls.launch import slurm
 from vidcls.launch.profile import AnyProfile, Gpus, LocalProfile, LsfProfile, Notify, Profile, SlurmProfile
-from vidcls.spec.explain import SpecError, shown
+from vidcls.spec.explain import SpecError, explain, place_of, shown, split_key
 from vidcls.spec.yaml import Mistake, Node, dotted, parse_file
+from vidcls.suggest import did_you_mean
 
 _QUEUES: dict[str, type[AnyProfile]] = {
     "slurm": SlurmProfile,
@@ -41,9 +41,10 @@ def find_profile(name: str | None = None) -> AnyProfile:
         path = Path(name)
         if name in known or path.suffix in {".yaml", ".yml"} or path.is_file():
             return load_profile(known.get(name, path))
-        near = get_close_matches(name, known, n=1)
-        guess = f"did you mean {near[0]}? " if near else ""
-        raise UserError(f"no profile {name}", hint=f"{guess}there are {', '.join(known)}, or name a file")
+        meant = did_you_mean(name, known)
+        raise UserError(
+            f"no profile {name}", hint=f"{meant and f'{meant} '}there are {', '.join(known)}, or name a file"
+        )
     queue = next((kind for kind, command in _SUBMIT.items() if shutil.which(command)), None)
     if queue == "slurm" and not slurm.is_here():
         queue = "lsf" if shutil.which("bsub") else None
@@ -116,20 +117,10 @@ def profile_of(record: Mapping[str, Any]) -> AnyProfile:
 
 def _explain(row: dict[str, Any], tree: Node, section: type[Profile]) -> Mistake:
     path: tuple[str | int, ...] = row["loc"]
-    message = str(row["msg"]).replace("Input should be", "must be").removeprefix("Value error, ")
-    if row["type"] == "extra_forbidden":
-        message = _unknown(path, section)
-    elif row["type"] == "missing":
-        message = "required, and not set"
-    elif row["type"] == "value_error" and not path:
-        key, _, message = message.partition(": ")
-        path = tuple(key.split("."))
-    elif row["type"] != "value_error":
-        message += f", got {shown(row['input'])}"
-    node = tree
-    for part in path:
-        node = node.child(part) or node
-    return Mistake(node.place, dotted(path), message)
+    message = explain(row, path, unknown_key=lambda: _unknown(path, section))
+    if row["type"] == "value_error" and not path:
+        path, message = split_key(path, message)
+    return Mistake(place_of(path, tree), dotted(path), message)
 
 
 def _unknown(path: tuple[str | int, ...], section: type[Profile]) -> str:
@@ -138,5 +129,5 @@ def _unknown(path: tuple[str | int, ...], section: type[Profile]) -> str:
         return f"has no effect here: {section.absent[leaf]}"
     inner: dict[str, type[BaseModel]] = {"gpus": Gpus, "notify": Notify}
     fields = (inner[parents[0]] if parents else section).model_fields
-    near = get_close_matches(leaf, fields, n=1)
-    return f"unknown key; did you mean {near[0]}?" if near else f"unknown key; allowed: {', '.join(fields)}"
+    meant = did_you_mean(leaf, fields) or f"allowed: {', '.join(fields)}"
+    return f"unknown key; {meant}"

@@ -7,13 +7,13 @@ training. A norm that went on averaging would change what a frozen backbone give
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from vidcls.errors import UserError
+from vidcls.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from vidcls.spec.model import SingleModelSection
@@ -59,10 +59,9 @@ def _freeze_parts(model: nn.Module, names: tuple[str, ...]) -> None:
         if name in params:
             params[name].requires_grad_(False)
         elif name not in modules:
-            near = get_close_matches(name, [*modules, *params], n=3)
-            known = " or ".join(near) if near else ", ".join(child for child, _ in model.named_children())
-            asked = f"did you mean {known}?" if near else f"it is made of {known}"
-            raise UserError(f"model.freeze: the model has no part called {name}; {asked}", hint=_HINT)
+            parts = ", ".join(child for child, _ in model.named_children())
+            meant = did_you_mean(name, [*modules, *params], num=3) or f"it is made of {parts}"
+            raise UserError(f"model.freeze: the model has no part called {name}; {meant}", hint=_HINT)
         elif not any(True for _ in modules[name].parameters()):
             raise UserError(f"model.freeze: {name} has no parameters, so nothing to freeze", hint=_HINT)
         else:

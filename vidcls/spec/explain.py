@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,6 +12,7 @@ from vidcls.errors import UserError
 from vidcls.spec.experiment import Spec
 from vidcls.spec.keys import explain_unknown, kind_of, sections_at
 from vidcls.spec.yaml import Mistake, Node, dotted, in_short
+from vidcls.suggest import did_you_mean
 
 Loc = tuple[str | int, ...]
 _MOST = 50  # mistakes that a person is shown at once
@@ -74,11 +75,11 @@ def validate(tree: Node) -> tuple[Spec | None, list[Mistake]]:
             message = _message(row, path, tree)
             at = path
             if row["type"] == "value_error":
-                path, message = _split(path, message)
+                path, message = split_key(path, message)
                 at = path
             elif row["type"] == "union_tag_invalid":
                 at = (*path, "kind")
-            mistakes.append(Mistake(_place(at, tree), dotted(at), message))
+            mistakes.append(Mistake(place_of(at, tree), dotted(at), message))
             removed |= _remove(plain, path)
             if len(mistakes) > _MOST:
                 return None, mistakes
@@ -120,7 +121,8 @@ def _remove(plain: Any, path: Loc) -> set[Loc]:
     return set()
 
 
-def _place(path: Loc, tree: Node) -> str:
+def place_of(path: Loc, tree: Node) -> str:
+    """`file:line` of a setting, or of what it would be in."""
     node = tree
     for part in path:
         child = node.child(part)
@@ -130,7 +132,7 @@ def _place(path: Loc, tree: Node) -> str:
     return node.place
 
 
-def _split(path: Loc, message: str) -> tuple[Loc, str]:
+def split_key(path: Loc, message: str) -> tuple[Loc, str]:
     """Checks across fields write `key: what is wrong`; the key is relative to their section."""
     key, separator, rest = message.partition(": ")
     if separator and " " not in key:
@@ -138,20 +140,24 @@ def _split(path: Loc, message: str) -> tuple[Loc, str]:
     return path, message
 
 
-def _message(row: Mapping[str, Any], path: Loc, tree: Node) -> str:
+def explain(row: Mapping[str, Any], path: Loc, *, unknown_key: Callable[[], str]) -> str:
+    """What is wrong with one setting, from a row of `ValidationError.errors()`.
+
+    Args:
+        row: The row.
+        path: Path of the setting in the file.
+        unknown_key: Says what an unknown key was probably meant to be.
+    """
     kind, context = row["type"], row.get("ctx", {})
     got = f", got {shown(row.get('input'))}"
     if kind == "extra_forbidden":
-        return explain_unknown(path, tree)
+        return unknown_key()
     if kind == "missing":
         return "required, and not set"
     if kind == "value_error":
         return str(context["error"])
     if kind in {"union_tag_invalid", "literal_error"}:
         return _choices(context, row, path)
-    if kind == "union_tag_not_found":
-        names = ", ".join(str(kind_of(section)) for section in sections_at(path, tree))
-        return f"needs a kind; allowed: {names}"
     if kind in _WANTED:
         return _WANTED[kind] + got
     if kind == "string_pattern_mismatch":
@@ -161,16 +167,25 @@ def _message(row: Mapping[str, Any], path: Loc, tree: Node) -> str:
     return f"{text}{got}"
 
 
-def _choices(context: Mapping[str, Any], row: Mapping[str, Any], path: Loc) -> str:
-    from difflib import get_close_matches
+def _message(row: Mapping[str, Any], path: Loc, tree: Node) -> str:
+    if row["type"] == "union_tag_not_found":
+        names = ", ".join(str(kind_of(section)) for section in sections_at(path, tree))
+        return f"needs a kind; allowed: {names}"
+    return explain(row, path, unknown_key=lambda: explain_unknown(path, tree))
 
+
+def _choices(context: Mapping[str, Any], row: Mapping[str, Any], path: Loc) -> str:
     raw = context.get("expected_tags") or context.get("expected") or ""
     choices = [choice.strip(" '") for choice in str(raw).replace(" or ", ", ").split(",")]
     value = context.get("tag", row.get("input"))
-    what = "unknown kind" if (path and path[-1] == "kind") or "tag" in context else "unknown value"
-    near = get_close_matches(str(value), choices, n=1)
-    guess = f"; did you mean {near[0]}?" if near else ""
-    return f"{what} {shown(value)}; allowed: {', '.join(choices)}{guess}"
+    is_kind = (path and path[-1] == "kind") or "tag" in context
+    return unknown_value(value, choices, what="unknown kind" if is_kind else "unknown value")
+
+
+def unknown_value(value: Any, allowed: Sequence[str], *, what: str = "unknown value") -> str:
+    """The refusal of a value that is none of those that are allowed."""
+    meant = did_you_mean(str(value), allowed)
+    return f"{what} {shown(value)}; allowed: {', '.join(allowed)}{meant and f'; {meant}'}"
 
 
 def shown(value: Any) -> str:

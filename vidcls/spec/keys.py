@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -11,6 +10,7 @@ from pydantic import BaseModel
 
 from vidcls.spec.experiment import Spec
 from vidcls.spec.yaml import Node, dotted
+from vidcls.suggest import did_you_mean
 
 
 def sections_in(annotation: Any) -> list[type[BaseModel]]:
@@ -115,8 +115,8 @@ def explain_unknown(path: tuple[str | int, ...], tree: Node) -> str:
         its_place = f"set {' or '.join(inside)}" if inside else f"it belongs to kind: {' or '.join(kinds)}"
         return f"has no effect for kind: {kind_of(selected)}; {its_place}"
     known = list(selected.model_fields)
-    if near := get_close_matches(name, known, n=1):
-        return f"unknown key; did you mean {dotted((*parent, near[0]))}?"
+    if meant := did_you_mean(name, known, shown=lambda key: dotted((*parent, key))):
+        return f"unknown key; {meant}"
     elsewhere = sorted({key for key in all_keys() if key.rsplit(".", 1)[-1] == name})
     if elsewhere:
         return f"unknown key here; did you mean {' or '.join(elsewhere)}?"

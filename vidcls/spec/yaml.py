@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from vidcls.spec.scalars import Scalar, has_surrogate, is_long_number, scalar
+from vidcls.suggest import did_you_mean
 
 COMMAND_LINE = "command line"
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map")}
@@ -189,15 +190,12 @@ def _compose(text: str, name: str) -> yaml.Node | Mistake | None:
 
 
 def _nearby(path: Path) -> str:
-    from difflib import get_close_matches
-
     if not path.parent.is_dir():
         return f"; the folder {path.parent} does not exist either"
     names = sorted(other.name for other in path.parent.iterdir() if other.suffix in {".yaml", ".yml"})
     stems = {Path(name).stem: name for name in names}
-    near = get_close_matches(path.stem, stems, n=1)
-    if near:
-        return f"; did you mean {path.with_name(stems[near[0]])}?"
+    if meant := did_you_mean(path.stem, stems, shown=lambda stem: str(path.with_name(stems[stem]))):
+        return f"; {meant}"
     return f"; {path.parent}/ has {', '.join(names[:8])}" if names else ""
 
 

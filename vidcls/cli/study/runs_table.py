@@ -5,12 +5,12 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vidcls.errors import UserError
+from vidcls.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from vidcls.runs import Run
@@ -80,10 +80,9 @@ class RunsTable:
     def _require(self, key: str, *, option: str) -> None:
         names = list(dict.fromkeys(name for of in self._known for name in of))
         if names and key not in names:
-            near = get_close_matches(key, names, n=1)
-            guess = f"; did you mean {near[0]}?" if near else ""
+            meant = did_you_mean(key, names)
             raise UserError(
-                f"{option}: no run has {key}{guess}",
+                f"{option}: no run has {key}{meant and f'; {meant}'}",
                 hint="for example run, state, val_top1, epoch, elapsed_s, seed, optim.lr, val/loss",
             )
 

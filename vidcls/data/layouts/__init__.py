@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from vidcls.data.layouts.course import is_course, read_course
@@ -31,6 +30,7 @@ from vidcls.data.listing.rows import has_columns
 from vidcls.errors import UserError
 from vidcls.spec.sections import Layout, Source
 from vidcls.spec.yaml import in_short
+from vidcls.suggest import did_you_mean
 
 # What each layout looks like; VIDEO is a video file or a folder of images.
 _LOOKS: dict[Layout, str] = {
@@ -98,8 +98,8 @@ def refuse_missing_root(root: Path) -> None:
 
 def _nearby(root: Path) -> str:
     names = [path.name for path in root.parent.iterdir()] if root.parent.is_dir() else []
-    near = get_close_matches(root.name, names, n=1)
-    return f"; did you mean {root.with_name(near[0])}?" if near else ""
+    meant = did_you_mean(root.name, names, shown=lambda name: str(root.with_name(name)))
+    return meant and f"; {meant}"
 
 
 def _read_layout(root: Path, layout: Layout, *, source: Source, split_number: int | None) -> Listing:

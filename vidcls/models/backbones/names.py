@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 from vidcls.errors import UserError
 from vidcls.models.backbones.lite import LITE
 from vidcls.models.backbones.timm2d import PREFIX
 from vidcls.models.backbones.torchvision2d import NO_MAP, torchvision_names_2d
 from vidcls.models.backbones.video3d import torchvision_names_3d
+from vidcls.suggest import did_you_mean
 
 SMALL = "small"
 
@@ -45,6 +44,5 @@ def wrong_name(name: str, *, dims: int) -> UserError:
             f"model.backbone: {name} takes one input size and keeps no spatial map; not supported", hint=hint
         )
     allowed = names_2d() if dims == 2 else [*names_3d(), *names_2d()]
-    near = get_close_matches(name, allowed, n=3)
-    meant = f"; did you mean {' or '.join(near)}?" if near else ""
-    return UserError(f"model.backbone: no backbone is called {name}{meant}", hint=hint)
+    meant = did_you_mean(name, allowed, num=3)
+    return UserError(f"model.backbone: no backbone is called {name}{meant and f'; {meant}'}", hint=hint)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from torch import nn
 
 from vidcls.errors import UserError
+from vidcls.suggest import did_you_mean
 
 PREFIX = "timm/"
 
@@ -50,10 +50,9 @@ def known_timm(name: str) -> str:
     bare = name.removeprefix(PREFIX)
     architecture, _, tag = bare.partition(".")
     if not timm.is_model(architecture):
-        near = get_close_matches(architecture, timm.list_models(), n=3)
-        meant = f"; did you mean {' or '.join(PREFIX + other for other in near)}?" if near else ""
+        meant = did_you_mean(architecture, timm.list_models(), num=3, shown=lambda name: f"{PREFIX}{name}")
         raise UserError(
-            f"model.backbone: timm has no network called {architecture}{meant}",
+            f"model.backbone: timm has no network called {architecture}{meant and f'; {meant}'}",
             hint=f"vidcls model list --timm '{architecture[:4]}*' shows those that begin like it",
         )
     tags = timm_tags(architecture)

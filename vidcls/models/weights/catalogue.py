@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
 from vidcls.errors import UserError
 from vidcls.spec.model import is_weights_file
+from vidcls.suggest import did_you_mean
 
 SUFFIX = ".safetensors"
 DEFAULT = "default"
@@ -136,10 +136,9 @@ def resolve(backbone: str, weights: str) -> Weights:
         )
     name = names[0] if weights == DEFAULT else weights
     if name not in names:
-        near = get_close_matches(name, names, n=3, cutoff=0.4)
-        meant = f"; did you mean {' or '.join(near)}?" if near else ""
+        meant = did_you_mean(name, names, num=3, cutoff=0.4)
         raise UserError(
-            f"model.weights: {architecture} has no weights called {weights}{meant}",
+            f"model.weights: {architecture} has no weights called {weights}{meant and f'; {meant}'}",
             hint=f"it has: default ({names[0]}), {', '.join(names)}; or name a file",
         )
     source: Literal["package", "download"] = "package" if name == PACKAGE else "download"

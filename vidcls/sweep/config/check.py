@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 
 from vidcls.spec.experiment import Spec
 from vidcls.spec.explain import SpecError
 from vidcls.spec.load import LoadedSpec, load_spec
 from vidcls.spec.show import flatten, plain
 from vidcls.spec.yaml import COMMAND_LINE, Mistake, in_short
+from vidcls.suggest import did_you_mean
 from vidcls.sweep.config.command import unset_variables
 from vidcls.sweep.config.file import Metric, SweepFile, by_line
 from vidcls.sweep.config.hyperband import bands
@@ -174,8 +174,9 @@ def _never_logged(name: str) -> str:
     plain = name.removeprefix("best/")
     if plain in METRICS:
         return f"is no curve but a summary; a trial's value is its best epoch anyway: write {plain}"
-    near = get_close_matches(name, METRICS, n=1) or [m for m in METRICS if m.endswith(f"/{name}")][-1:]
-    guess = f"did you mean {near[0]}? " if near else ""
+    same_leaf = [metric for metric in METRICS if metric.endswith(f"/{name}")]
+    meant = did_you_mean(name, METRICS) or (f"did you mean {same_leaf[-1]}?" if same_leaf else "")
+    guess = f"{meant} " if meant else ""
     return f"{in_short(name)} is never logged; {guess}Logged are {', '.join(METRICS)}"
 
 

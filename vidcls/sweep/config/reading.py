@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 import yaml
 
+from vidcls.spec.explain import unknown_value
 from vidcls.spec.scalars import is_long_number, scalar
 from vidcls.spec.yaml import KeyPath, Mistake, Node, dotted, in_short
+from vidcls.suggest import did_you_mean
 
 _EXPONENT = re.compile(r"(?P<sign>[-+]?)(?P<digits>[0-9.]+)[eE](?P<exponent>[-+]?[0-9]+)")
 
@@ -43,9 +44,8 @@ class Reader:
                 continue
             reason = (refused or {}).get(name)
             if reason is None:
-                near = get_close_matches(name, allowed, n=1)
-                guess = f"did you mean {near[0]}?" if near else f"allowed: {', '.join(allowed)}"
-                reason = f"unknown key; {guess}"
+                meant = did_you_mean(name, allowed) or f"allowed: {', '.join(allowed)}"
+                reason = f"unknown key; {meant}"
             self.wrong(child, f"{key}.{name}" if key else name, reason)
         return kept
 
@@ -60,9 +60,7 @@ class Reader:
         """One of some texts."""
         if isinstance(node.value, str) and node.value in allowed:
             return node.value
-        near = get_close_matches(str(node.value), allowed, n=1)
-        guess = f"; did you mean {near[0]}?" if near else ""
-        self.wrong(node, key, f"unknown value {shown(node)}; allowed: {', '.join(allowed)}{guess}")
+        self.wrong(node, key, unknown_value(node.plain(), allowed))
         return None
 
     def number(self, node: Node, key: str) -> float | None:
