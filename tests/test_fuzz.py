@@ -122,6 +122,10 @@ def test_a_path_of_a_thousand_characters_is_shown_in_short(here: Path) -> None:
     assert _faults("table", range(211, 212), here) == []
 
 
+def test_a_tab_in_the_csv_modules_own_words_is_shown_as_an_escape(here: Path) -> None:
+    assert _faults("table", range(591, 592), here) == []
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", _KINDS)

@@ -116,3 +116,10 @@ def test_one_file_written_in_two_ways_is_listed_twice(tmp_path: Path) -> None:
         "all videos are of one class (x)",
         "the data has no val, and no class has two groups in train to cut it from",
     ]
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+def test_quotes_around_half_a_cell_name_the_line(delimiter: str, tmp_path: Path) -> None:
+    first, second = f"{NAMES[0]}{delimiter}a", f'"half"{NAMES[1]}{delimiter}a'
+    with pytest.raises(UserError, match=r"t\.csv:3: not CSV: .* expected after"):
+        read(table(tmp_path, first, second, header=f"path{delimiter}label"))

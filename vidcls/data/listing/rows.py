@@ -10,6 +10,7 @@ from pathlib import Path
 from vidcls.data.listing.listing import Problem
 from vidcls.errors import UserError
 from vidcls.spec.yaml import in_short
+from vidcls.text import printable
 
 _DELIMITERS = ",;\t|"
 
@@ -70,11 +71,14 @@ def read_rows(
             "not known",
             hint="rename all but one",
         )
+    line = 1
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
             next(reader)
+            line = reader.line_num + 1
             for cells in reader:
+                line = reader.line_num + 1
                 if not cells:
                     continue
                 if any("\0" in cell for cell in cells):
@@ -86,7 +90,7 @@ def read_rows(
                 padded = stripped + [""] * (len(header) - len(stripped))
                 yield reader.line_num, dict(zip(header, padded, strict=False))
     except (csv.Error, UnicodeDecodeError) as error:
-        raise _no_table(path, error) from None
+        raise _no_table(path, line, error) from None
 
 
 def _too_long(path: Path, line: int, header: Sequence[str], cells: Sequence[str]) -> Problem:
@@ -112,10 +116,15 @@ def _header(path: Path) -> tuple[str, tuple[str, ...]]:
             for delimiter in _DELIMITERS
         }
     except (csv.Error, UnicodeDecodeError) as error:
-        raise _no_table(path, error) from None
+        raise _no_table(path, 1, error) from None
     delimiter = max(_DELIMITERS, key=lambda delimiter: len(headers[delimiter]))
     return delimiter, tuple(name for name in headers[delimiter])
 
 
-def _no_table(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path}: not a CSV file in UTF-8: {error}")
+def _no_table(path: Path, line: int, error: csv.Error | UnicodeDecodeError) -> UserError:
+    if isinstance(error, UnicodeDecodeError):
+        return UserError(f"{path}: not a CSV file in UTF-8: {error}")
+    return UserError(
+        f"{path}:{line}: not CSV: {printable(error)}",
+        hint="put quotes around a whole cell, and double those inside it",
+    )
