@@ -138,13 +138,16 @@ class Chaos:
         node = self.random.choice(_NODES)
         self._kill_daemon(f"slurmd.{node}.pid")
         self._start("slurmd", "-N", node)
-        wait_for(lambda: self._node_state(node) in _UP, what=f"{node} to be up")
+        wait_for(lambda: self._is_up(node), what=f"{node} to be up")
         return node
 
     def _kill_slurmctld(self) -> str | None:
         self._kill_daemon("slurmctld.pid")
         self._start("slurmctld")
         wait_for(lambda: "UP" in self._ask("scontrol", "ping"), what="slurmctld to be up")
+        # It knows what it wrote to disk: a node that was brought back after that is drained again.
+        for node in _NODES:
+            wait_for(lambda node=node: self._is_up(node), what=f"{node} to be up")  # type: ignore[misc]
         return "and started again"
 
     def _cancel(self) -> str | None:
@@ -177,6 +180,9 @@ class Chaos:
         wait_for(lambda: "drain" in self._node_state(node), what=f"{node} to drain")
         wait_for(lambda: self._undrained(node), what=f"{node} to be back")
         return f"{node}, {len(tasks)} tasks"
+
+    def _is_up(self, node: str) -> bool:
+        return self._undrained(node) and self._node_state(node) in _UP
 
     def _undrained(self, node: str) -> bool:
         """Refused while the node is changing its state for another reason."""
