@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -60,6 +61,14 @@ class Encoding:
     def write(self, path: Path, frames: Frames) -> Path:
         """Encode `frames` `[T, H, W, 3]` into `path` plus the ending."""
         path = path.with_name(f"{path.name}.{self.suffix}")
+        for _ in range(3):
+            # Once in some thousand files x265 gives a packet that the container's writer refuses.
+            with contextlib.suppress(av.error.PatchWelcomeError):
+                self._encode(path, frames)
+                return path
+        raise AssertionError(f"{self}: the encoder gave packets that {path.suffix} cannot hold, three times")
+
+    def _encode(self, path: Path, frames: Frames) -> None:
         with without_real_time(), av.open(str(path), "w") as container:
             stream = container.add_stream(self.codec, rate=25, options=dict(self.options))
             assert isinstance(stream, av.VideoStream)
@@ -75,7 +84,6 @@ class Encoding:
                 frame.pts, frame.time_base = tick, Fraction(1, 25)
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
-        return path
 
 
 _QUIET_265 = {"x265-params": "log-level=none:pools=none:frame-threads=1"}
