@@ -113,10 +113,10 @@ class LateFusionSection(SingleModelSection):
     """Features of each frame."""
 
 
-StreamSection = Annotated[
-    CNN3DSection | FrameAverageSection | FrameStatisticsSection | EarlyFusionSection | LateFusionSection,
-    Field(discriminator="kind"),
-]
+_OneBackbone = (
+    CNN3DSection | FrameAverageSection | FrameStatisticsSection | EarlyFusionSection | LateFusionSection
+)
+StreamSection = Annotated[_OneBackbone, Field(discriminator="kind")]
 
 
 class TwoStreamSection(Section):
@@ -180,16 +180,7 @@ class EnsembleSection(Section):
         return self.model_copy(update={"members": tuple(m.with_files(resolve) for m in self.members)})
 
 
-ModelSection = Annotated[
-    CNN3DSection
-    | FrameAverageSection
-    | FrameStatisticsSection
-    | EarlyFusionSection
-    | LateFusionSection
-    | TwoStreamSection
-    | EnsembleSection,
-    Field(discriminator="kind"),
-]
+ModelSection = Annotated[_OneBackbone | TwoStreamSection | EnsembleSection, Field(discriminator="kind")]
 EnsembleSection.model_rebuild()
 
 

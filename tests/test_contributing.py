@@ -1,0 +1,75 @@
+"""The example of CONTRIBUTING.md is followed to the letter in a copy of the tree."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.long
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "CONTRIBUTING.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tree with the example's files and changes."""
+    tree = tmp_path_factory.mktemp("checkout")
+    for name in ("vidcls", "tests", "experiments", "sweeps", "slurm"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tree)
+    for name, code in re.findall(r"```python (\S+)\n(.*?)```", TEXT, re.DOTALL):
+        assert not (tree / name).exists()
+        (tree / name).write_text(code)
+    for change in re.findall(r"```diff\n(.*?)```", TEXT, re.DOTALL):
+        # Lines may have moved; what is changed must be as it is written.
+        subprocess.run(
+            ["patch", "--strip=1", "--fuzz=0", "--no-backup-if-mismatch"],
+            input=change, text=True, cwd=tree, check=True, stdout=subprocess.PIPE,
+        )  # fmt: skip
+    return tree
+
+
+def run(tree: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, *command], cwd=tree, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def test_a_new_model_touches_the_files_that_are_named_and_no_others(changed: Path) -> None:
+    touched = {
+        path.relative_to(changed).as_posix()
+        for path in changed.glob("vidcls/**/*.py")
+        if not (ROOT / path.relative_to(changed)).exists()
+        or path.read_text() != (ROOT / path.relative_to(changed)).read_text()
+    }
+    assert touched == {"vidcls/models/kinds/last_frame.py", "vidcls/spec/model.py", "vidcls/models/build.py"}
+
+
+def test_a_new_model_is_a_model_like_the_others(changed: Path) -> None:
+    tests = "tests/models/kinds/test_conformance.py"
+    run(changed, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, "-k", "last_frame or every_kind")
+    assert "last_frame" in run(changed, "-m", "vidcls", "model", "list").stdout
+    shown = run(changed, "-m", "vidcls", "model", "show", "experiments/cnn3d.yaml", "model.kind=last_frame")
+    assert "vidcls" not in shown.stderr
+
+
+def test_the_code_of_the_example_is_linted_like_the_rest(changed: Path) -> None:
+    run(changed, "-m", "ruff", "check", "vidcls", "tests/models")
+    run(changed, "-m", "ruff", "format", "--check", "vidcls", "tests/models")
+
+
+def test_the_files_that_are_named_exist() -> None:
+    named = set(re.findall(r"`((?:vidcls|tests|data|sweep|launch|train|spec)/[\w/.]+)`", TEXT))
+    assert named
+    for name in named:
+        assert (ROOT / name).exists() or (ROOT / "vidcls" / name).exists() or "NAME" in name, name
