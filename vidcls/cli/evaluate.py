@@ -1,4 +1,4 @@
-"""`vidcls evaluate`."""
+"""`vidcls evaluate`: scores runs on a split and compares them."""
 
 from __future__ import annotations
 

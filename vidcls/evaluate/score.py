@@ -16,10 +16,10 @@ from vidcls.signals import heed
 
 @dataclass(frozen=True)
 class Scores:
-    """Logits by video.
+    """Logits of each video.
 
     Attributes:
-        ids: Video ids, each once, N in all.
+        ids: Ids of the N videos, each once.
         labels: int64 `[N]`.
         logits: float32 `[N, K]`.
     """

@@ -16,7 +16,7 @@ from scipy import sparse
 from scipy.optimize import milp
 
 _MIN_NODES, _MAX_NODES = 20, 5_000
-_SQUARES = 10_000_000  # a larger program needs more nodes, and each node takes longer
+_SQUARES = 10_000_000  # node limit times squared size: a larger program has more nodes, each slower
 _GAP = 1e-4
 
 

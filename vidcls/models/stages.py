@@ -7,7 +7,7 @@ A stage is a child of the backbone's body. Three rules make this the same for ev
   are expanded too.
 - A norm alone is not a stage: it belongs to the child before it, whose output it normalises.
 
-So a ResNet has five (`conv1` with `bn1`, `layer1` to `layer4`), `small` has three.
+So a ResNet has five stages (`conv1` with `bn1`, `layer1` to `layer4`), and `small` has three.
 """
 
 from __future__ import annotations

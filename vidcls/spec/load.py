@@ -54,7 +54,7 @@ class LoadedSpec:
 
 
 def load_spec(path: Path, overrides: Sequence[str] = (), *, data_file: Path | None = None) -> LoadedSpec:
-    """Read a spec file with its parent, swap its data section, apply overrides, validate.
+    """Read a spec file with its parent, replace its data section, apply overrides, and validate.
 
     Args:
         path: YAML file.

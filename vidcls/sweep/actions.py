@@ -73,7 +73,7 @@ def resume(
     """Continue a sweep, and submit new workers if fewer are left than were requested.
 
     Args:
-        folder: The sweep.
+        folder: Folder of the sweep.
         profile: Resources of one task; None takes those of the last submission.
         num_workers: Number of tasks that should exist; None takes that of the last submission.
         say: Receives a message about each wait.
@@ -109,7 +109,7 @@ def retry(folder: SweepFolder, numbers: Sequence[int]) -> list[int]:
     """Allow failed trials to be trained again.
 
     Args:
-        folder: The sweep.
+        folder: Folder of the sweep.
         numbers: Trial numbers; empty for all failed trials.
 
     Returns:

@@ -78,7 +78,7 @@ class Session:
         )
         self._tracker: Tracker | None = None
         self.was_interrupted = False
-        self._has_begun = False  # until then the status of an earlier start holds
+        self._has_begun = False  # before that, the status of an earlier start is kept
         self._is_finished = False
 
     def track(self, tracker: Tracker) -> None:

@@ -115,7 +115,7 @@ def _saw(run: Run, root: str) -> bool:
 
 def _sections(runs: Sequence[Run], root: str) -> Iterator[DataSection]:
     for run in runs:
-        with contextlib.suppress(VidclsError):  # written by another version
+        with contextlib.suppress(VidclsError):  # written by another version of vidcls
             yield run.spec().data.model_copy(update={"root": root})
 
 

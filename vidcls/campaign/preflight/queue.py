@@ -116,7 +116,7 @@ def _training_s(asked: PreflightRequest, tried: Tried, manifests: Manifests) -> 
     device = "cuda" if asked.num_gpus else "cpu"
     took = []
     for run in find_runs(Path(spec.runs_dir) / spec.name):
-        with contextlib.suppress(VidclsError):  # written by another version
+        with contextlib.suppress(VidclsError):  # written by another version of vidcls
             status = run.status()
             if status and status.epoch and str(run.provenance()["device"]).startswith(device):
                 took.append(status.elapsed_s / status.epoch * spec.train.epochs)

@@ -172,7 +172,7 @@ def _resize(frames: Tensor, size: tuple[int, int]) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _host_levels(clip: Clip, across: float, down: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """`_row_levels` for a whole frame: `[H * W * C]` each."""
+    """Same as `_row_levels` for a whole frame: `[H * W * C]` each."""
     scale, shift = (np.tile(row, clip.size[0]) for row in _row_levels(clip, across, down))
     return scale, shift
 

@@ -30,7 +30,7 @@ Given = Iterator[tuple[int, Pixels | None]]
 _ASKED = 16  # frames of a video that are requested in random order
 _MAX_PHANTOMS = 8
 _THUMB_PX = 16
-_CLOSE_LEVELS = 0.5  # a thumbnail closer to another frame by this mean difference shows that other frame
+_CLOSE_LEVELS = 0.5  # a thumbnail that is closer to another frame by more than this shows that frame
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def is_course(root: Path) -> bool:
 
 
 def read_course(root: Path, *, source: Source) -> Listing:
-    """List a course root, reading `source`; `auto` takes videos where there are several.
+    """List a course root, reading `source`; `auto` takes videos if there are several sources.
 
     Raises:
         UserError: If the folder for `source` is missing or has pictures instead of flow, or a table cannot be

@@ -1,4 +1,4 @@
-"""Store of decoded clips on disk: flat uint8 bytes and an index; the key is a hash of its content.
+"""Store of decoded clips on disk: flat uint8 bytes and an index; its key identifies the content.
 
     store_dir/clips/<key>/index.json        form, rule, releases of the decoders, checksums of the shards, and
                                             for each video (by digest): shard, offset, height, width, number

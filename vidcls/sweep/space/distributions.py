@@ -161,7 +161,7 @@ class Constant:
 
     @property
     def num_levels(self) -> int:
-        """One level."""
+        """One, because a constant has a single value."""
         return 1
 
     def level(self, k: int) -> Any:  # noqa: ARG002

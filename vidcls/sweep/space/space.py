@@ -27,7 +27,7 @@ class Space:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The dotted keys."""
+        """Dotted keys of the parameters."""
         return tuple(self.parameters)
 
     @property

@@ -67,7 +67,7 @@ _OPTIONS = TypeAdapter(SweepOptions)
 
 @dataclass(frozen=True)
 class SweepFolder:
-    """A sweep on disk."""
+    """Folder of a sweep on disk."""
 
     path: Path
 
@@ -198,7 +198,7 @@ class SweepFolder:
 
 
 def find_sweeps(root: Path) -> list[SweepFolder]:
-    """All sweeps below a folder of runs, by name."""
+    """All sweeps below a folder of runs, sorted by name."""
     folders = [root, root / SWEEPS, root / "runs" / SWEEPS]
     # A hidden folder is a sweep that is still being written.
     files = [file for folder in folders if folder.is_dir() for file in folder.glob("[!.]*/options.json")]

@@ -67,7 +67,7 @@ class Totals:
 
 
 class Worker:
-    """This process as a worker.
+    """Registers this process as a worker.
 
     Attributes:
         id: Unique id of the worker; it is never used again.

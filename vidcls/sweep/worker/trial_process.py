@@ -117,7 +117,7 @@ class TrialLauncher:
         self._context.set_forkserver_preload(["vidcls.sweep.worker.child", *preload])
 
     def start(self, trial: Trial, lease: Lease, request: TrialRequest) -> TrialProcess:
-        """Train a trial in a new child."""
+        """Start a new child that trains a trial."""
         pipe, theirs = self._context.Pipe()
         alive_theirs, alive = self._context.Pipe(duplex=False)
         process = self._context.Process(target=self._main, args=(request, theirs, alive_theirs))
