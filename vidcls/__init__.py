@@ -14,18 +14,18 @@ __all__ = ["load"]
 def load(
     run: str | Path, *, checkpoint: Literal["best", "last"] = "best", device: str | None = None
 ) -> Predictor:
-    """A trained run, ready to predict: `vidcls.load("runs/x/1234-s0").predict(["a.mp4"])`.
+    """Load a trained run for prediction: `vidcls.load("runs/x/1234-s0").predict(["a.mp4"])`.
 
     Args:
         run: Folder of the run.
-        checkpoint: Which weights.
-        device: `cpu`, `cuda` or `cuda:N`; the best there is if None.
+        checkpoint: Checkpoint to load.
+        device: `cpu`, `cuda` or `cuda:N`; None for the best available.
 
     Raises:
         UserError: If there is no such run, checkpoint or device.
-        ValueError: If the path begins with the name of a user who is not known here.
+        ValueError: If the path begins with `~` and the name of an unknown user.
     """
-    # torch is imported here, not with the package: `vidcls --help` must not wait for it.
+    # torch is imported here and not with the package, so that `vidcls --help` is fast.
     from vidcls.evaluate.predict import Predictor
     from vidcls.files import expand_home
     from vidcls.runs import Run

@@ -1,12 +1,12 @@
-"""The `vidcls` command, also as `python -m vidcls`."""
+"""Entry point of the `vidcls` command, also as `python -m vidcls`."""
 
 from vidcls.signals import CommandSignals
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the `vidcls` command."""
     with CommandSignals():
-        # Even this import takes long enough for a signal to come.
+        # A signal may come even during this import.
         from vidcls.cli import app
 
         app(prog_name="vidcls")

@@ -1,10 +1,10 @@
-"""The checkpoint file, and the only place that knows its format.
+"""Checkpoint file; only this module knows its format.
 
-    format spec fingerprint classes manifest_hash clip epoch step    what it says of itself
-    model                                                            the weights
-    training                                                         in `last.pt`: what a resume needs besides
+    format spec fingerprint classes manifest_hash clip epoch step    description of the checkpoint
+    model                                                            weights
+    training                                                         in `last.pt`: further state for a resume
 
-It holds tensors and plain values alone, so that it loads with `weights_only=True`: reading one runs no code.
+It holds only tensors and plain values, so that it loads with `weights_only=True`, which runs no code.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _FORMAT = 2
 
 @dataclass(frozen=True)
 class CheckpointIdentity:
-    """What the checkpoints of a run say of it.
+    """Identity of a run in its checkpoints.
 
     Attributes:
         fingerprint: Fingerprint of the spec and its data.
         classes: Class names; the index is the label.
-        manifest_hash: Identity of the data.
-        clip: What the model takes.
+        manifest_hash: Hash of the manifest of the data.
+        clip: Clip section, which describes the input of the model.
     """
 
     fingerprint: str
@@ -48,15 +48,15 @@ class CheckpointIdentity:
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A model as a checkpoint describes it; the weights are still to be loaded into it.
+    """Description of a model in a checkpoint, with weights that are not loaded into a model yet.
 
     Attributes:
-        spec: Spec that it was trained by.
-        clip: What the model takes.
+        spec: Spec of the training.
+        clip: Clip section, which describes the input of the model.
         classes: Class names; the index is the label.
-        manifest_hash: Identity of the data that it was trained on.
-        epoch: Finished epochs.
-        weights: Its state dict, on the CPU.
+        manifest_hash: Hash of the manifest of the training data.
+        epoch: Number of finished epochs.
+        weights: State dict, on the CPU.
     """
 
     spec: Spec
@@ -76,15 +76,15 @@ def checkpoint_content(
     step: int,
     training: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """A checkpoint, to be written.
+    """Make the content of a checkpoint.
 
     Args:
-        identity: What it says of its run.
-        spec: What is trained.
+        identity: Identity of the run.
+        spec: Spec of the training.
         weights: State dict of the model.
-        epoch: Finished epochs.
-        step: Finished steps of the epoch that is not.
-        training: What a resume needs besides; None in a checkpoint that only holds a model.
+        epoch: Number of finished epochs.
+        step: Number of finished steps in the current epoch.
+        training: Further state for a resume; None in a checkpoint that only holds a model.
     """
     return {
         "format": _FORMAT,
@@ -101,10 +101,10 @@ def checkpoint_content(
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Load a checkpoint file, tensors on the CPU, nothing executed.
+    """Load a checkpoint file with tensors on the CPU, without running code from it.
 
     Raises:
-        FileNotFoundError: If there is none.
+        FileNotFoundError: If the file does not exist.
         VidclsError: If the file cannot be read as a checkpoint of this format.
     """
     try:
@@ -120,10 +120,10 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def read_model(path: Path) -> StoredModel:
-    """What a checkpoint holds of a model.
+    """Read the model of a checkpoint.
 
     Raises:
-        FileNotFoundError: If there is none.
+        FileNotFoundError: If the file does not exist.
         VidclsError: If the file cannot be read, or was written by another version.
     """
     content = read_checkpoint(path)
@@ -141,20 +141,20 @@ def read_model(path: Path) -> StoredModel:
 
 
 def other_version(path: Path, error: Exception) -> VidclsError:
-    """The refusal of a checkpoint whose content does not go with this code."""
+    """Error for a checkpoint whose content does not match this code."""
     return VidclsError(f"{path}: written by another version of vidcls: {error}")
 
 
 def write_checkpoint(path: Path, content: dict[str, Any], *, kept: str) -> None:
-    """Write a checkpoint whole or not at all: aside, synced, renamed.
+    """Write a checkpoint whole or not at all: to a temporary file, synced, then renamed.
 
     Args:
-        path: The file.
-        content: From `checkpoint_content`.
-        kept: What is safe if this fails, for the message.
+        path: File to write.
+        content: Result of `checkpoint_content`.
+        kept: Text about what is safe if this fails, for the message.
 
     Raises:
-        VidclsError: If the disk is full; the file that had the name is untouched.
+        VidclsError: If the disk is full; the earlier file is unchanged.
     """
     try:
         _need_space(path, content)
@@ -167,14 +167,14 @@ def write_checkpoint(path: Path, content: dict[str, Any], *, kept: str) -> None:
 
 
 def _need_space(path: Path, content: dict[str, Any]) -> None:
-    """Refuse before a byte is written: what is left of a disk that fills up stays for metrics and state."""
+    """Refuse before writing if the disk is too full, so that the rest is left for metrics and state."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if shutil.disk_usage(path.parent).free < _num_bytes(content):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def _num_bytes(content: Any) -> int:
-    """Bytes of all tensors in nested dicts, lists and tuples."""
+    """Total bytes of all tensors in nested dicts, lists and tuples."""
     if isinstance(content, torch.Tensor):
         return content.numel() * content.element_size()
     if isinstance(content, dict):

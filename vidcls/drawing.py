@@ -1,4 +1,4 @@
-"""Figures, opened and written in one place: in fonts that have the letters, and without failing a run."""
+"""Creates and writes all figures, with fonts that have the needed letters, and without failing a run."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 _FONT = "DejaVu Sans"
-"""Comes with matplotlib."""
+"""Font that comes with matplotlib."""
 _PLACEHOLDERS = "Last Resort"
-"""A font that comes with matplotlib too and has a box for every letter."""
+"""Font of matplotlib that has a placeholder box for every letter."""
 _LONGEST = 40
 _said: set[str] = set()
 
 
 @contextmanager
 def optional(what: object, say: Say) -> Iterator[None]:
-    """Try what a result can do without, a figure or a table: an error is said, and ends nothing else."""
+    """Run optional work, such as a figure or a table: an error is reported but not raised."""
     try:
         yield
     except Exception as error:
@@ -39,24 +39,24 @@ def optional(what: object, say: Say) -> Iterator[None]:
 
 @contextmanager
 def drawn(path: Path, *, size_in: tuple[float, float], texts: Iterable[str], say: Say) -> Iterator[Figure]:
-    """A figure to draw into; it is written to a PNG at the end. What goes wrong is said, and raises nothing.
+    """Yield a figure and write it to a PNG at the end. An error is reported but not raised.
 
     Args:
-        path: Where the picture goes.
+        path: File of the picture.
         size_in: Width and height in inches.
-        texts: Foreign texts in the figure, such as names of classes, for which fonts are looked up.
-        say: Told, once a process, which letters no font has.
+        texts: User texts in the figure, such as class names, for which fonts are selected.
+        say: Receives a message, once per process, about letters that no font has.
     """
     with optional(path, say):
-        # The object interface: pyplot keeps state of its own, and may pick a window system.
+        # Uses the object interface, since pyplot has global state and may select a window system.
         import matplotlib as mpl
         from matplotlib.figure import Figure
 
         fonts, missing = fonts_for("".join(map(printable, texts)))
         _say_missing(missing, say)
-        # Settings of the user's own may call for LaTeX; `$` in a name is no formula.
+        # The user's own settings may enable LaTeX, and `$` in a name is not a formula.
         settings = {**_own_settings(), "font.family": list(fonts), "text.parse_math": False}
-        logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # what is missing was said
+        logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # missing letters are reported
         with mpl.rc_context(settings):
             figure = Figure(figsize=size_in, dpi=120, layout="constrained")
             yield figure
@@ -65,7 +65,7 @@ def drawn(path: Path, *, size_in: tuple[float, float], texts: Iterable[str], say
 
 
 def drawable(text: str, *, longest: int = _LONGEST) -> str:
-    """Text as a figure can show it: on one line, not too long, letters that no font has as escapes."""
+    """Text for a figure: on one line, of limited length, with letters that no font has as escapes."""
     line = printable(text)
     _, missing = fonts_for(line)
     line = "".join(c.encode("unicode_escape").decode() if c in missing else c for c in line)
@@ -73,10 +73,10 @@ def drawable(text: str, *, longest: int = _LONGEST) -> str:
 
 
 def class_names(classes: Sequence[str]) -> list[str]:
-    """Names of classes as a figure shows them, no two alike.
+    """Class names for a figure, all different.
 
-    A class is shown by its number, `label 12`, where no font has its letters; two names that differ only in
-    what had to be left out are shown with their numbers.
+    A class is shown by its number, `label 12`, if no font has its letters; names that became equal by
+    shortening are shown with their numbers.
     """
     _, missing = fonts_for("".join(map(printable, classes)))
     shown = [
@@ -89,7 +89,7 @@ def class_names(classes: Sequence[str]) -> list[str]:
 
 @cache
 def fonts_for(text: str) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Fonts of this machine that together have all letters of a text, and the letters that none has."""
+    """Fonts of this machine that together have all letters of a text, and the letters that no font has."""
     wanted = {c for c in text if not c.isspace() and unicodedata.category(c) != "Cf"}
     wanted -= _ascii()
     if not wanted:
@@ -97,7 +97,7 @@ def fonts_for(text: str) -> tuple[tuple[str, ...], frozenset[str]]:
     from matplotlib.font_manager import fontManager
 
     fonts = [_FONT]
-    # Of each family the file that plain text is drawn with: bold and oblique ones have fewer letters.
+    # For each family take the regular file: bold and oblique ones have fewer letters.
     plainest = sorted(fontManager.ttflist, key=_plainness, reverse=True)
     files = {entry.name: entry.fname for entry in plainest}
     names = sorted(files, key=lambda name: (name != _FONT, not name.startswith("Noto Sans"), name))
@@ -111,18 +111,18 @@ def fonts_for(text: str) -> tuple[tuple[str, ...], frozenset[str]]:
 
 
 def _plainness(entry: FontEntry) -> tuple[bool, bool, bool, str]:
-    """A key that sorts the upright regular file of a family before all others."""
+    """Sort key that prefers the upright regular file of a family."""
     upright, regular = entry.style == "normal", entry.weight in (400, "normal", "regular")
     return not upright, not regular, entry.stretch != "normal", entry.fname
 
 
 def _letters(file: str, wanted: set[str]) -> set[str]:
-    """Which letters a font file has."""
+    """Wanted letters that a font file has."""
     from matplotlib.font_manager import get_font
 
     try:
         font = get_font(file)
-    except (OSError, RuntimeError):  # gone since the list was made, or of a kind that cannot be drawn
+    except (OSError, RuntimeError):  # removed since the list was made, or of an unsupported kind
         return set()
     return {letter for letter in wanted if font.get_char_index(ord(letter))}
 
@@ -132,7 +132,7 @@ def _ascii() -> set[str]:
 
 
 def _own_settings() -> dict[Any, Any]:
-    """Matplotlib's settings as they come with it, those that concern windows aside."""
+    """Default settings of matplotlib, without those for windows."""
     import matplotlib as mpl
 
     return {name: value for name, value in mpl.rcParamsDefault.items() if not name.startswith("backend")}

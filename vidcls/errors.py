@@ -1,4 +1,4 @@
-"""The one exception that carries a user's mistake to the terminal, and the exit codes scripts rely on."""
+"""Exceptions that are shown to the user without a traceback, and the exit codes for scripts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What the process tells its caller; the numbers are fixed, scripts test them."""
+    """Exit codes of the process; the numbers are fixed, because scripts test them."""
 
     DONE = 0
     FAILED = 1
@@ -16,12 +16,12 @@ class ExitCode(IntEnum):
 
 
 class VidclsError(Exception):
-    """A problem that a person can act on; the command line prints it without a traceback.
+    """Problem that the user can solve; the command line prints it without a traceback.
 
     Attributes:
-        message: What is wrong, naming the file, line or video.
-        hint: What to type or change next, if that is known.
-        exit_code: What the process exits with.
+        message: Description of the problem, with the file, line or video.
+        hint: Command to type or setting to change next; None if unknown.
+        exit_code: Exit code of the process.
     """
 
     def __init__(
@@ -37,16 +37,16 @@ class VidclsError(Exception):
 
 
 def reason_of(error: BaseException) -> str:
-    """The first line of what went wrong, for a message of one line."""
+    """First line of an error, for a message of one line."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 class UserError(VidclsError):
-    """A mistake in what was asked for: a spec, an argument, a data root. Exit code 2."""
+    """Mistake in a request: a spec, an argument, a data root. Exit code 2."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message, hint=hint, exit_code=ExitCode.USER_MISTAKE)
 
 
 class LockLostError(VidclsError):
-    """Another process took over what this one held; whatever this one would still write is not wanted."""
+    """Another process has taken over a lock of this one, so this process must not write any more."""

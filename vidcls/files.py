@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: written aside, synced, renamed."""
+"""Atomic file operations: files are written to a temporary file, synced and renamed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _REFUSALS = {
     errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EMLINK,
     errno.EISDIR, errno.EBADF,
 }  # fmt: skip
-"""How file systems say that they cannot link files, or cannot sync a folder."""
+"""Error numbers of file systems that cannot link files, or cannot sync a folder."""
 _guards: dict[Path, Callable[[], None]] = {}
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Whether an error, or one that caused it, says that the disk or the quota is full."""
+    """Whether an error, or one of its causes, means that the disk or the quota is full."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _FULL:
             return True
@@ -33,10 +33,10 @@ def is_disk_full(error: BaseException | None) -> bool:
 
 
 def expand_home(path: str) -> str:
-    """A path as a person writes it, its `~` or `~user` replaced by a home folder; else unchanged.
+    """Replace `~` or `~user` in a path by a home folder; leave other paths unchanged.
 
     Raises:
-        ValueError: If no file can have this path, or there is no such user.
+        ValueError: If no file can have this path, or the user is unknown.
     """
     if "\0" in path:
         raise ValueError("a path holds no NUL character")
@@ -50,7 +50,7 @@ def expand_home(path: str) -> str:
 
 
 def nearest_folder(path: Path) -> Path:
-    """The folder itself, or the nearest one above it that exists: whose disk it would be written to."""
+    """The folder or its nearest existing parent, which is on the disk to which it would be written."""
     path = path.expanduser().absolute()
     while not path.is_dir():
         path = path.parent
@@ -58,7 +58,7 @@ def nearest_folder(path: Path) -> Path:
 
 
 def disk_full(path: Path, *, kept: str, cause: BaseException) -> VidclsError:
-    """The error for a disk that was full while `path` was written; `kept` says what survives."""
+    """Error for a disk that was full while `path` was written; `kept` is a text about what is safe."""
     free_mb = shutil.disk_usage(path.parent).free / 1e6
     error = VidclsError(
         f"{path}: the disk or the quota is full ({free_mb:.0f} MB free on the disk); {kept}",
@@ -70,9 +70,9 @@ def disk_full(path: Path, *, kept: str, cause: BaseException) -> VidclsError:
 
 @contextlib.contextmanager
 def guarded(folder: Path, check: Callable[[], None]) -> Iterator[None]:
-    """Ask `check` just before each change of a file below a folder; it raises where nothing may be written.
+    """Call `check` just before each change of a file below a folder; it raises if writing is not allowed.
 
-    Whoever holds a run gives its lock's check here, so that no writer of the run can forget to ask.
+    The holder of a run passes the check of its lock here, so that no writer of the run can omit it.
     """
     key = folder.absolute()
     assert key not in _guards, f"{key} has a guard"
@@ -84,13 +84,13 @@ def guarded(folder: Path, check: Callable[[], None]) -> Iterator[None]:
 
 
 def may_write(path: Path) -> bool:
-    """Ask the guards of a file that is about to change, which raise if it may not.
+    """Call the guards of a file that is about to change; they raise if it may not change.
 
     Returns:
-        Whether it has one.
+        Whether the file has a guard.
     """
     absolute = path.absolute()
-    # A copy: a guard of another run may come or go in another thread.
+    # A copy, because another thread may add or remove a guard of another run.
     checks = [check for folder, check in list(_guards.items()) if absolute.is_relative_to(folder)]
     for check in checks:
         check()
@@ -102,11 +102,11 @@ def atomic_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
     """Open a file for writing that appears under its name only once it is whole and on disk.
 
     Args:
-        path: Name of the file; folders are made.
-        sync: Wait for the disk. Without it a power cut may leave an empty file: only for caches.
+        path: Path of the file; missing folders are created.
+        sync: Wait for the disk. Without it, a power cut may leave an empty file, so only for caches.
 
     Raises:
-        OSError: From the write; the file that had the name before is untouched.
+        OSError: If writing fails; the earlier file is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary, file = _open_aside(path)
@@ -120,7 +120,7 @@ def atomic_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
         try:
             temporary.replace(path)
         except FileNotFoundError:
-            may_write(path)  # the next holder of the run removed it, and this names the reason
+            may_write(path)  # the next holder of the run removed the file; raises the reason
             raise
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -130,18 +130,18 @@ def atomic_file(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
 
 
 def create_file(path: Path, content: bytes) -> bool:
-    """Make a file, whole and on disk, unless another process made it first: of several, one succeeds.
+    """Create a file, whole and on disk, unless another process created it first; only one process succeeds.
 
     Args:
-        path: Name of the file, in a folder that exists.
-        content: Unlike that of any other process: a server that is asked again, its answer lost, refuses what
-            it has done, and then the content tells whose file it is.
+        path: Path of the file, in an existing folder.
+        content: Content that no other process writes: if the answer of a server is lost and the request is
+            repeated, it is refused, and then the content shows which process created the file.
 
     Returns:
-        Whether it is this process's.
+        Whether this process created the file.
 
     Raises:
-        OSError: From the disk; the file may be there all the same.
+        OSError: If the disk fails; the file may exist all the same.
     """
     temporary, file = _open_aside(path)
     try:
@@ -165,19 +165,20 @@ def create_file(path: Path, content: bytes) -> bool:
 
 
 def _give_name(temporary: Path, path: Path) -> None:
-    """Name a whole file as no other is named, the best way that the file system has.
+    """Give a complete file a name that must not exist yet, by the best method of the file system.
 
     Raises:
-        FileExistsError: If one is.
+        FileExistsError: If the name exists.
     """
     try:
-        # A link is exclusive on network disks too, and the file is whole from the first moment.
+        # A link is exclusive on network disks too, and the file is complete from the first moment.
         os.link(temporary, path)
         return
     except OSError as error:
         if error.errno not in _REFUSALS:
             raise
-    # Without links, as on exFAT or in an object store: the file is there at once, and whole a moment later.
+    # Without links, as on exFAT or in an object store, the file exists at once and is complete a moment
+    # later.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     with os.fdopen(descriptor, "wb") as file:
         file.write(temporary.read_bytes())
@@ -186,7 +187,7 @@ def _give_name(temporary: Path, path: Path) -> None:
 
 
 def _open_aside(path: Path) -> tuple[Path, IO[bytes]]:
-    """A new file beside another, with the permissions of a plain one; what guards a run shows in its name."""
+    """Open a temporary file beside another, with normal permissions; a guarded file gets a special name."""
     kind = ".held" if may_write(path) else ""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}{kind}.tmp")
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -194,10 +195,10 @@ def _open_aside(path: Path) -> tuple[Path, IO[bytes]]:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what guarded writes below a folder had not finished, for a new holder before its first write.
+    """Remove temporary files of guarded writes below a folder, before the first write of a new lock holder.
 
-    That a killed process left them is only half of it: one that was suspended between its last look at the
-    lock and its rename finds nothing to rename any more.
+    This cleans up after killed processes. It also stops a process that was suspended between its last check
+    of the lock and its rename, because it finds no file to rename.
     """
     for temporary in folder.rglob(".*.held.tmp"):
         temporary.unlink(missing_ok=True)
@@ -211,7 +212,7 @@ def _content(path: Path) -> bytes | None:
 
 
 def _sync(descriptor: int) -> None:
-    """Wait until a file is on disk, where the file system knows how."""
+    """Wait until a file is on disk, if the file system supports it."""
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -220,7 +221,7 @@ def _sync(descriptor: int) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename inside a folder survive a power cut, where the file system knows how."""
+    """Make a rename inside a folder survive a power cut, if the file system supports it."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError as error:
@@ -234,15 +235,15 @@ def sync_folder(folder: Path) -> None:
 
 
 def publish(folder: Path, path: Path) -> None:
-    """Rename a folder that is whole to its name; where another process was first, its folder stands.
+    """Rename a complete folder to its final name; if another process was first, its folder is kept.
 
     Raises:
-        OSError: If that cannot be.
+        OSError: If the folder cannot be renamed.
     """
     try:
         folder.rename(path)
     except OSError:
-        if not path.is_dir():  # file systems have several names for "there already"
+        if not path.is_dir():  # file systems have several errors for an existing target
             raise
         shutil.rmtree(folder)
     sync_folder(path.parent)

@@ -1,4 +1,4 @@
-"""What computes: this package's own code, and the releases of the packages whose results it passes on."""
+"""Installed software that affects results: the code of this package, and releases of other packages."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from functools import cache
 from pathlib import Path
 
 DECODERS = ("av", "decord", "decord2", "opencv-python-headless", "opencv-python", "pillow")
-"""Distributions that make pixels: decoders of videos and pictures, and what resizes."""
+"""Distributions that produce pixels: decoders of videos and pictures, and image resizing."""
 COMPUTING = ("torch", "torchvision", "timm", "numpy", *DECODERS)
-"""Distributions of which another release may train to other weights."""
+"""Distributions whose release may change the trained weights."""
 
 
 @cache
 def code_digest() -> str:
-    """A digest of the installed package's Python files: runs of different code are told apart by it."""
+    """Digest of the installed package's Python files, which distinguishes runs of different code."""
     root = Path(__file__).parent
     digest = hashlib.sha256()
     for path in sorted(_sources(root)):
@@ -26,14 +26,14 @@ def code_digest() -> str:
 
 
 def _sources(root: Path) -> list[Path]:
-    # A folder behind a link is code like any other.
+    # Linked folders contain code too.
     folders = os.walk(root, followlinks=True)
     return [Path(folder, name) for folder, _, names in folders for name in names if name.endswith(".py")]
 
 
 @cache
 def releases(packages: Sequence[str]) -> dict[str, str]:
-    """The release of each of these distributions that is installed, by name."""
+    """Release of each installed distribution among the given ones, by name."""
     found = {}
     for name in packages:
         try:

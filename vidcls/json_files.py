@@ -1,4 +1,4 @@
-"""JSON files of state, read in one place: each is of the shape that was written, or named as damaged."""
+"""Reads all JSON files of state: a file either matches its schema or is reported as damaged."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from vidcls.text import printable
 T = TypeVar("T")
 _LONGEST = 200
 JsonText = InstanceOf[str]
-"""A text that may name files, whose bytes need not be UTF-8; a plain `str` of a shape may not."""
+"""Text that may contain file names with bytes that are not UTF-8, which a plain `str` does not accept."""
 JsonPath = Annotated[JsonText, AfterValidator(expand_home)]
-"""The path of a file or folder."""
+"""Path of a file or folder."""
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Seconds = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 
 
 class DamagedError(VidclsError):
-    """A file that is not what was once written: cut off, mixed up, or of another version of vidcls."""
+    """Damaged file: truncated, corrupted, or of another version of vidcls."""
 
 
 def read_json(path: Path, shape: TypeAdapter[T], *, hint: str) -> T:
-    """The value of a JSON file.
+    """Read the value of a JSON file.
 
     Args:
-        path: The file.
-        shape: What it holds.
-        hint: What to do where it is damaged.
+        path: Path of the file.
+        shape: Schema of the value.
+        hint: Advice if the file is damaged.
 
     Raises:
-        DamagedError: If it is not of this shape, or is a folder or unreadable.
-        FileNotFoundError: If there is none.
+        DamagedError: If the value does not match the schema, or the file is a folder or unreadable.
+        FileNotFoundError: If the file does not exist.
     """
     try:
         content = path.read_bytes()
@@ -48,9 +48,9 @@ def read_json(path: Path, shape: TypeAdapter[T], *, hint: str) -> T:
 
 
 def parse_json(content: bytes, shape: TypeAdapter[T], *, name: str, hint: str) -> T:
-    """The value of a JSON text that was read from the file `name`; see `read_json`."""
+    """Parse a JSON text that was read from the file `name`; see `read_json`."""
     try:
-        # Not by pydantic's own parser, which knows no names of files whose bytes are no UTF-8.
+        # Pydantic's own parser does not accept file names whose bytes are not UTF-8.
         value = json.loads(content)
     except RecursionError:
         raise _damaged(name, "nested too deep", hint) from None
@@ -60,10 +60,10 @@ def parse_json(content: bytes, shape: TypeAdapter[T], *, name: str, hint: str) -
 
 
 def checked(value: Any, shape: TypeAdapter[T], *, name: str, hint: str) -> T:
-    """A value of the file `name` in its shape.
+    """Validate a value of the file `name` with its schema.
 
     Raises:
-        DamagedError: If it is not of this shape.
+        DamagedError: If the value does not match the schema.
     """
     try:
         return shape.validate_python(value)
@@ -72,7 +72,7 @@ def checked(value: Any, shape: TypeAdapter[T], *, name: str, hint: str) -> T:
 
 
 def json_object(content: bytes) -> dict[str, Any] | None:
-    """The object that a JSON text holds, None where it holds none: for lines, and for caches."""
+    """Object in a JSON text, None if there is none; used for lines and for caches."""
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):
@@ -85,7 +85,7 @@ def _damaged(name: str, reason: str, hint: str) -> DamagedError:
 
 
 def _reason(error: ValidationError) -> str:
-    """The first mistake: where it is, and what was expected there."""
+    """Text about the first mistake: its position, and what was expected there."""
     first, *others = error.errors(include_url=False, include_context=False, include_input=False)
     place = ".".join(map(str, first["loc"]))
     more = f", and {len(others)} more" if others else ""

@@ -1,4 +1,4 @@
-"""What the JSON files of a run hold, as far as others read it; a run may say more of itself."""
+"""Schemas of the JSON files of a run, for the keys that other code reads; there may be more keys."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ RunState = Literal["running", "interrupted", "stopped", "failed", "finished"]
 
 @dataclass(frozen=True)
 class Status:
-    """Where a run stands.
+    """Status of a run.
 
     Attributes:
-        state: `running` also while nobody trains it any more but it was killed; `Run.state` tells. `stopped`
-            early by whoever judged it, and `interrupted` by a signal, can go on.
-        epoch: Finished epochs.
-        num_epochs: Epochs that were asked for.
-        best_epoch: The epoch of the best val top-1, None before the first.
+        state: State; a killed run still has `running` here, see `Run.state`. A run that is `stopped` (by a
+            stop rule) or `interrupted` (by a signal) can be resumed.
+        epoch: Number of finished epochs.
+        num_epochs: Number of requested epochs.
+        best_epoch: Epoch of the best val top-1; None before the first epoch has finished.
         metrics: Metrics of the best epoch, by name.
         elapsed_s: Seconds spent training, over all resumes.
-        updated: When this was written, UTC.
-        message: Why it stopped, for a run that did.
+        updated: Time of the last update, UTC.
+        message: Reason why a stopped run stopped.
     """
 
     state: RunState
@@ -41,7 +41,7 @@ class Status:
 
 @with_config(ConfigDict(extra="forbid"))
 class StatusShape(TypedDict):
-    """The file of a `Status`."""
+    """Schema of the file of a `Status`."""
 
     state: RunState
     epoch: Count
@@ -66,7 +66,7 @@ def _is_share(share: _Share) -> _Share:
 
 @with_config(ConfigDict(extra="allow"))
 class Leaks(TypedDict):
-    """See `vidcls.leaks.state.LeakState`."""
+    """Schema of a leak state, see `vidcls.leaks.state.LeakState`."""
 
     kind: Literal["leaky", "clean", "unknown"]
     by: Literal["group", "name", "content", "none"]
@@ -99,7 +99,7 @@ class _Opened(TypedDict, total=False):
 
 @with_config(ConfigDict(extra="allow"))
 class Provenance(_Start, _Opened):
-    """What every run says of itself."""
+    """Schema of the provenance of a run."""
 
     threads: Annotated[int, Field(ge=1, le=2**20)]
     precision: Literal["fp32", "bf16", "fp16"]
@@ -111,7 +111,7 @@ class Provenance(_Start, _Opened):
 
 
 class RemovedShape(TypedDict):
-    """By which rule the checkpoints were removed."""
+    """Schema of the rule by which checkpoints were removed."""
 
     why: JsonText
 

@@ -1,8 +1,8 @@
-"""The run folder: identity, provenance, state. The only place that knows its file names.
+"""Run folder: identity, provenance, state. Only this module knows its file names.
 
 runs/<name>/<fingerprint>-s<seed>/
     spec.yaml  provenance.json  status.json  metrics.jsonl  checkpoints/{last,best}.pt
-    predictions/<split>-<checkpoint>.npz  report/  wandb/  lock  removed.json (why checkpoints were)
+    predictions/<split>-<checkpoint>.npz  report/  wandb/  lock  removed.json (why checkpoints were removed)
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ _REMOVED = "removed.json"
 
 @dataclass(frozen=True)
 class Run:
-    """One training, one folder."""
+    """Run: one training in one folder."""
 
     folder: Path
 
     @classmethod
     def at(cls, spec: Spec, fingerprint: str) -> Run:
-        """The folder where a spec with this fingerprint is trained."""
+        """Run in the folder for a spec with this fingerprint."""
         return cls(Path(spec.runs_dir) / spec.name / f"{fingerprint}-s{spec.seed}")
 
     @classmethod
     def open(cls, folder: Path) -> Run:
-        """An existing run, by its folder or by the folder of an experiment that holds only one.
+        """Open an existing run by its folder, or by the folder of an experiment with only one run.
 
         Raises:
-            UserError: If there is none, naming those that are near.
+            UserError: If there is no run; the message lists similar paths.
         """
         run = cls(folder)
         if run.spec_file.is_file():
@@ -68,38 +68,38 @@ class Run:
 
     @property
     def spec_file(self) -> Path:
-        """The spec as it was asked for; its presence makes a folder a run."""
+        """Path of the requested spec; a folder with this file is a run."""
         return self.folder / "spec.yaml"
 
     @property
     def provenance_file(self) -> Path:
-        """Code, versions, machine and what every `auto` became."""
+        """Path of the provenance: code, versions, machine and resolved `auto` settings."""
         return self.folder / "provenance.json"
 
     @property
     def status_file(self) -> Path:
-        """Where the run stands."""
+        """Path of the status."""
         return self.folder / "status.json"
 
     @property
     def metrics_file(self) -> Path:
-        """One JSON object a line."""
+        """Path of the metrics: one JSON object per line."""
         return self.folder / "metrics.jsonl"
 
     @property
     def lock_file(self) -> Path:
-        """Who trains the run now."""
+        """Path of the lock file, with the process that trains the run."""
         return self.folder / "lock"
 
     def checkpoint_file(self, which: Checkpoint) -> Path:
-        """The file of the best or the last checkpoint; it may not exist."""
+        """Path of the best or the last checkpoint, which may not exist."""
         return self.folder / "checkpoints" / f"{which}.pt"
 
     def existing_checkpoint(self, which: Checkpoint) -> Path:
-        """The file of a checkpoint.
+        """Path of an existing checkpoint.
 
         Raises:
-            UserError: If the run has none, naming those that it has.
+            UserError: If the run does not have this checkpoint; the message lists those that it has.
         """
         if (path := self.checkpoint_file(which)).is_file():
             return path
@@ -109,27 +109,27 @@ class Run:
         raise UserError(f"{self.folder}: no checkpoint {which!r}; {there}", hint=hint)
 
     def predictions_file(self, split: str, which: Checkpoint) -> Path:
-        """Stored per-video logits of a split under a checkpoint."""
+        """Path of the stored logits of a split for a checkpoint."""
         return self.folder / "predictions" / f"{split}-{which}.npz"
 
     def report_dir(self, split: str, which: Checkpoint) -> Path:
-        """Folder of metrics, tables and figures of a split under a checkpoint."""
+        """Folder of metrics, tables and figures of a split for a checkpoint."""
         return self.folder / "report" / f"{split}-{which}"
 
     @property
     def curves_file(self) -> Path:
-        """Training curves."""
+        """Path of the training curves."""
         return self.folder / "report" / "curves.png"
 
     @property
     def wandb_id(self) -> str:
-        """The id on Weights & Biases: the same after every resume, another after a restart."""
+        """Id on Weights & Biases: the same after every resume, a new one after a restart."""
         replaced = len(list(self.folder.parent.glob(f".{self.folder.name}.replaced-*")))
         again = f"-restart{replaced}" if replaced else ""
         return f"{self.folder.parent.name}-{self.folder.name}{again}"[-64:]
 
     def spec(self) -> Spec:
-        """The spec as it was asked for, with every default written out."""
+        """Read the requested spec, with every default written out."""
         return load_spec(self.spec_file).spec
 
     @contextmanager
@@ -143,7 +143,7 @@ class Run:
     ) -> Iterator[lock.Held]:
         """Lock the run for the length of a `with` block; see `vidcls.locking.lock`.
 
-        Meanwhile each file in the folder that this process writes, whoever writes it, asks the lock first.
+        Meanwhile each write of this process to a file in the folder checks the lock first.
         """
         with (
             lock.hold(self.lock_file, say=say, wait=wait, check=check, clock=clock) as held,
@@ -153,13 +153,13 @@ class Run:
             yield held
 
     def create(self, spec: Spec, provenance: dict[str, Any]) -> None:
-        """Write what identifies the run; the spec last, because its presence makes the folder a run."""
+        """Write the identity of the run; the spec is last, because a folder with a spec is a run."""
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.provenance_file, provenance)
         write_text(self.spec_file, to_yaml(spec))
 
     def provenance(self) -> dict[str, Any]:
-        """Code, versions, machine and what every `auto` became.
+        """Read the provenance: code, versions, machine and resolved `auto` settings.
 
         Raises:
             VidclsError: If the file is damaged, or of another version of vidcls.
@@ -175,12 +175,12 @@ class Run:
         return content
 
     def last_start(self) -> dict[str, Any]:
-        """What the run said of itself when it was started last: code, versions, device, processor."""
+        """Provenance of the last start of the run: code, versions, device, processor."""
         provenance = self.provenance()
         return dict(provenance["resumes"][-1]) if provenance["resumes"] else provenance
 
     def changes_since(self) -> list[str]:
-        """What is installed otherwise now than when the run was trained last, in words; empty if nothing."""
+        """Texts about installed software that has changed since the last training; empty if none."""
         last = self.last_start()
         then, now = last["versions"], releases(COMPUTING)
         found = ["the code of vidcls"] if last["code"] != code_digest() else []
@@ -191,13 +191,13 @@ class Run:
         ]
 
     def write_status(self, status: Status) -> None:
-        """Say where the run stands."""
+        """Write the status."""
         write_json(
             self.status_file, asdict(replace(status, updated=datetime.now(UTC).isoformat(timespec="seconds")))
         )
 
     def status(self) -> Status | None:
-        """What was last said, None for a run that never started an epoch.
+        """Read the status; None for a run that never started an epoch.
 
         Raises:
             VidclsError: If the file is damaged, or of another version of vidcls.
@@ -210,7 +210,7 @@ class Run:
 
     @property
     def state(self) -> str:
-        """The state, with `killed` for a run that stopped without a word and `new` before the first."""
+        """State of the run; `killed` if it ended without writing a status, `new` before the first status."""
         status = self.status()
         if status is None:
             return "new"
@@ -219,7 +219,7 @@ class Run:
         return status.state
 
     def why_removed(self) -> str | None:
-        """The rule by which its checkpoints were removed, None where they were not."""
+        """Rule by which its checkpoints were removed; None if they were not removed."""
         path = self.folder / _REMOVED
         if not path.is_file():
             return None
@@ -228,18 +228,18 @@ class Run:
         )["why"]
 
     def remove_checkpoints(self, *, why: str) -> int:
-        """Remove both checkpoints at once: a run with one of them could not be trained again.
+        """Remove both checkpoints at once: a run with only one of them could not be trained again.
 
         Args:
-            why: The rule, for whoever looks for them later.
+            why: Rule of the removal, which is stored for later users.
 
         Returns:
-            Bytes that were freed.
+            Number of freed bytes.
         """
         folder = self.checkpoint_file("best").parent
         may_write(folder)
         aside = folder.with_name(".checkpoints.removed")
-        shutil.rmtree(aside, ignore_errors=True)  # of a removal that was interrupted
+        shutil.rmtree(aside, ignore_errors=True)  # from an interrupted removal
         try:
             folder.rename(aside)
         except FileNotFoundError:
@@ -250,7 +250,7 @@ class Run:
         return size
 
     def set_aside(self) -> Path:
-        """Rename the folder so that the run can start anew; nothing is deleted."""
+        """Rename the folder so that the run can start again; nothing is deleted."""
         number = 1
         while (target := self.folder.with_name(f".{self.folder.name}.replaced-{number}")).exists():
             number += 1
@@ -265,7 +265,7 @@ def _read(path: Path, shape: TypeAdapter[T], *, hint: str) -> T:
 
 
 def find_runs(root: Path) -> list[Run]:
-    """All runs below a folder, by name; runs that were set aside left out."""
+    """All runs below a folder, sorted by name, without runs that were set aside."""
     if not root.is_dir():
         return []
     found = (path.parent for path in root.rglob("spec.yaml"))
@@ -274,10 +274,10 @@ def find_runs(root: Path) -> list[Run]:
 
 
 def open_runs(folders: Sequence[Path]) -> list[Run]:
-    """The runs named by folders; a folder that holds several gives all of them.
+    """Open the runs in folders; a folder with several runs gives all of them.
 
     Raises:
-        UserError: If a folder holds none.
+        UserError: If a folder has no run.
     """
     runs: list[Run] = []
     for folder in folders:

@@ -1,15 +1,15 @@
-"""Signals ask; the training loop answers at its next step.
+"""Signal handling: signals are recorded, and the training loop reacts at its next step.
 
-USR1 and USR2 are what batch queues send ahead of a time limit or a preemption: save, exit 75. INT, TERM and
-HUP (its terminal is gone) end the training: save, exit 1. A second INT does not wait for the save: the
-checkpoint from before stands, exit 130; a third ends the process on the spot.
+Batch queues send USR1 and USR2 before a time limit or a preemption: save, exit 75. INT, TERM and HUP (the
+terminal is gone) end the training: save, exit 1. A second INT does not wait for the save: the previous
+checkpoint is kept, exit 130. A third INT ends the process at once.
 
-Where nothing can be saved, as while a command still imports or in one that does not train, a signal ends it
-with one line and exit code 130, 143 or 129, or 75 where a queue wants the machine.
+If nothing can be saved, for example during the imports of a command or in a command that does not train, a
+signal ends the command with one line and exit code 130, 143 or 129, or 75 after a warning of a queue.
 
-Under `wandb agent` a bare TERM is its server's early stop of a trial: save, exit 0. So is an INT: the client
-sends it to itself when it hears of the stop first. An agent that runs a function stops its thread by an
-exception, because a thread hears no signals.
+Under `wandb agent` a single TERM is the early stop of a trial by the server: save, exit 0. The same holds for
+INT, which the client sends to itself if it learns of the stop first. An agent that runs a function stops its
+thread by an exception, because threads do not receive signals.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from vidcls.errors import ExitCode, VidclsError
 _REQUEUE = (signal.SIGUSR1, signal.SIGUSR2)
 _END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 HEARD = (*_REQUEUE, *_END)
-"""What queues, people and terminals send; helper processes are deaf to it, and end with who started them."""
+"""Signals of queues, users and terminals; helper processes block them and end with their parent."""
 
 
 class StoppedError(VidclsError):
-    """A signal, or whoever judges the training, ended it between two steps; all is saved.
+    """A signal or the stop rule ended the training between two steps; its state is saved.
 
     Attributes:
-        folder: Folder of the run, None if none was begun.
+        folder: Folder of the run; None if no run was started.
     """
 
     folder: Path | None = None
 
 
 class Interruption(KeyboardInterrupt):
-    """A signal ends the command wherever it is; what was saved before stands."""
+    """A signal ends the command at once; data that was saved before is kept."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"{signal.Signals(number).name}: ended at once; what was saved before stands")
@@ -54,9 +54,9 @@ def _code_at_once(number: int) -> int:
 
 
 class CommandSignals:
-    """Ends a command with one line if a signal comes, from its first import on; a second one kills it.
+    """Ends a command with one line if a signal comes, from its first import on; a second signal kills it.
 
-    Training takes its signals over, see `Signals`.
+    A training handles its signals itself, see `Signals`.
     """
 
     def __init__(self) -> None:
@@ -64,14 +64,14 @@ class CommandSignals:
 
     def __enter__(self) -> Self:
         for number in HEARD:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup wants it so
+            if signal.getsignal(number) is not signal.SIG_IGN:  # ignored under nohup
                 signal.signal(number, self._end)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # An import makes another error of it, as it likes.
+        # An import may turn the interruption into another error.
         if self.received is not None and error is not None and not isinstance(error, SystemExit):
             ended = Interruption(self.received)
             sys.stderr.write(f"{ended}\n")
@@ -85,12 +85,12 @@ class CommandSignals:
 
 
 class Signals:
-    """Remembers the first signal while its `with` block runs. Does nothing outside the main thread.
+    """Records the first signal during its `with` block. Does nothing outside of the main thread.
 
     Attributes:
-        received: The first signal, None before.
+        received: First signal; None before it.
         is_cut_off: Whether a second INT came, so that nothing more is saved.
-        is_preparing: Whether `heed` ends the work; a training answers by itself, between two steps.
+        is_preparing: Whether `heed` ends the work; a training reacts by itself, between two steps.
     """
 
     def __init__(self) -> None:
@@ -112,9 +112,9 @@ class Signals:
                 before = signal.signal(number, self._receive)
                 command = getattr(before, "__self__", None)
                 if isinstance(command, CommandSignals) and command.received is not None:
-                    self.received = command.received  # it came while a library let nothing out
+                    self.received = command.received  # it came while a library suppressed it
                 self._previous[number] = before
-            # A launcher may have blocked them: what is pending is heard now.
+            # A launcher may have blocked the signals: pending ones are delivered now.
             self._mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
         return self
 
@@ -129,7 +129,7 @@ class Signals:
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
-        # A warning followed by TERM stays a warning: the queue wants the job back.
+        # A warning followed by TERM stays a warning, since the queue will restart the job.
         if self.received is None:
             self.received = signal.Signals(number)
         if number != signal.SIGINT:
@@ -142,10 +142,10 @@ class Signals:
             os._exit(_code_at_once(number))
 
     def check(self) -> None:
-        """Stop before training has begun, if a signal came.
+        """Stop before the training has started, if a signal came.
 
         Raises:
-            VidclsError: With the exit code that the signal asks for.
+            VidclsError: If a signal came, with its exit code.
         """
         if self.received is not None:
             raise StoppedError(
@@ -155,7 +155,7 @@ class Signals:
             )
 
     def heeding(self, progress: Callable[[str, int, int], None]) -> Callable[[str, int, int], None]:
-        """Progress (stage, done, total) that ends the work at its next step once a signal came."""
+        """Wrap a progress callback (stage, done, total) so that it ends the work once a signal came."""
 
         def stage(name: str, done: int, total: int) -> None:
             progress(name, done, total)
@@ -165,7 +165,7 @@ class Signals:
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the process exits with because of the signal."""
+        """Exit code of the process for the signal."""
         if self.received in _REQUEUE:
             return ExitCode.REQUEUE
         return ExitCode.DONE if under_agent() else ExitCode.FAILED
@@ -175,10 +175,10 @@ _current: Signals | None = None
 
 
 def heed() -> None:
-    """Stop what this process prepares or scores, if a signal came. For work that waits or takes long.
+    """Stop preparing or scoring if a signal came; call it during work that waits or takes long.
 
     Raises:
-        StoppedError: With the exit code that the signal asks for.
+        StoppedError: If a signal came, with its exit code.
     """
     in_main = threading.current_thread() is threading.main_thread()
     if in_main and _current is not None and _current.is_preparing:
@@ -191,6 +191,6 @@ def under_agent() -> bool:
 
 
 def is_agents_stop(error: BaseException) -> bool:
-    """Whether an exception is what an agent puts into the thread of its function to end a trial early."""
+    """Whether an exception is the one that an agent raises in the thread of its function to end a trial."""
     in_thread = threading.current_thread() is not threading.main_thread()
     return in_thread and under_agent() and type(error) is Exception and not error.args

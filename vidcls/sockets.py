@@ -1,7 +1,6 @@
-"""Where multiprocessing puts its sockets: a folder whose path is short enough for one.
+"""Makes multiprocessing put its sockets into a folder with a short path.
 
-The path of a Unix socket has at most 108 bytes (unix(7)), and clusters often give each job a TMPDIR that
-leaves too few of them.
+The path of a Unix socket has at most 108 bytes (unix(7)), and the TMPDIR of cluster jobs is often too long.
 """
 
 from __future__ import annotations
@@ -15,16 +14,16 @@ from pathlib import Path
 
 from vidcls.errors import VidclsError
 
-_MAX_PATH_BYTES = 103  # of macOS, without the byte that ends it; Linux has four more
-_NAME_BYTES = len("/pymp-12345678/listener-12345678")  # what multiprocessing appends
+_MAX_PATH_BYTES = 103  # limit of macOS without the final byte; Linux has four more
+_NAME_BYTES = len("/pymp-12345678/listener-12345678")  # appended by multiprocessing
 _changing = threading.Lock()
 
 
 def use_short_socket_paths() -> None:
-    """Make multiprocessing keep its sockets in `socket_folder()`. Call it before a forkserver starts.
+    """Make multiprocessing put its sockets into `socket_folder()`. Call it before a forkserver starts.
 
     Raises:
-        VidclsError: If there is no such folder.
+        VidclsError: If there is no suitable folder.
     """
     folder = socket_folder()
     if folder == Path(tempfile.gettempdir()):
@@ -33,16 +32,16 @@ def use_short_socket_paths() -> None:
         before = tempfile.tempdir
         tempfile.tempdir = str(folder)
         try:
-            util.get_temp_dir()  # makes a folder of its own in there, and remembers it for this process
+            util.get_temp_dir()  # makes a folder in there, and keeps it for this process
         finally:
             tempfile.tempdir = before
 
 
 def socket_folder() -> Path:
-    """The folder for temporary files, or where its path is too long for a socket one with a short path.
+    """Folder for temporary files, or one with a short path if that path is too long for a socket.
 
     Raises:
-        VidclsError: If none of those that systems have can be written.
+        VidclsError: If none of the usual folders is writable.
     """
     for folder in _candidates():
         if _is_short(folder) and folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):

@@ -1,1 +1,1 @@
-"""Plans made of trainings."""
+"""Studies made of several trainings, and checks before a training."""

@@ -1,4 +1,4 @@
-"""The network that helps an audit: where models and data meet."""
+"""Network for audits by content; this module connects models and data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vidcls.models.weights.load import load_backbone
 
 
 def installed_network() -> Network | None:
-    """EfficientNet-Lite0 where its packages are installed, on the GPU if there is one; else None."""
+    """EfficientNet-Lite0 if its packages are installed, on the GPU if there is one; else None."""
     if not is_installed():
         return None
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,8 +1,8 @@
-"""Group k-fold cross-validation: each video is scored by a model that saw nothing of its group.
+"""Group k-fold cross-validation: each video is scored by a model that was not trained on its group.
 
-The last epoch is scored, not the best: to choose an epoch on the fold that is then reported would flatter
-every number. The interval of a difference resamples whole groups of videos, as videos of one group stand or
-fall together; the same videos and folds for both specs, so most of their difficulty cancels.
+The last epoch is scored, not the best: choosing an epoch on the reported fold would make every result too
+good. The interval of a difference resamples whole groups of videos, because results within a group are
+correlated. Both specs use the same videos and folds, so most of the variation in difficulty cancels.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ Correct = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Scored:
-    """One spec, cross-validated.
+    """Cross-validation result of one spec.
 
     Attributes:
         name: Spec name.
-        file: Where it was read from.
-        correct: Whether each video was classified rightly, `[fold seeds, videos]`.
+        file: File of the spec.
+        correct: Whether each video was classified correctly, `[fold seeds, videos]`.
     """
 
     name: str
@@ -45,23 +45,23 @@ class Scored:
 
     @property
     def top1(self) -> float:
-        """Share of right ones over all videos and fold seeds."""
+        """Share of correct predictions over all videos and fold seeds."""
         return float(self.correct.mean())
 
     @property
     def top1_each(self) -> list[float]:
-        """The same for each fold seed."""
+        """Share of correct predictions for each fold seed."""
         return [float(row.mean()) for row in self.correct]
 
 
 @dataclass(frozen=True)
 class ComparedSpecs:
-    """Two specs on the same videos.
+    """Comparison of two specs on the same videos.
 
     Attributes:
-        first: Number of the one.
-        second: Number of the other.
-        difference: Top-1 of the second less that of the first, over groups.
+        first: Number of the first spec.
+        second: Number of the second spec.
+        difference: Top-1 of the second minus that of the first, with an interval over groups.
         p_value: p-value of no difference, with Holm's correction over all pairs.
     """
 
@@ -72,19 +72,19 @@ class ComparedSpecs:
 
     @property
     def is_clear(self) -> bool:
-        """Whether a difference is shown, all pairs considered."""
+        """Whether the difference is significant, corrected for all pairs."""
         return self.p_value < 0.05
 
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What came out.
+    """Result of a cross-validation.
 
     Attributes:
-        specs: Results of the specs, in the order that was asked for.
+        specs: Results of the specs, in the requested order.
         groups: Group of each video.
         num_folds: Number of folds of each fold seed.
-        fold_seeds: Seeds, each of which drew folds of its own.
+        fold_seeds: Seeds; each has its own folds.
     """
 
     specs: tuple[Scored, ...]
@@ -97,7 +97,7 @@ class CrossValidation:
         return self._over_groups(self.specs[number].correct.astype(float))
 
     def pairs(self) -> list[ComparedSpecs]:
-        """All pairs of specs."""
+        """Comparisons of all pairs of specs."""
         both = list(combinations(range(len(self.specs)), 2))
         gained = [self.specs[b].correct.astype(float) - self.specs[a].correct for a, b in both]
         found = [self._over_groups(each) for each in gained]
@@ -117,16 +117,16 @@ def cross_validate(
     display: Callable[[], AbstractContextManager[Display]],
     say: Callable[[str], None],
 ) -> CrossValidation:
-    """Train every spec on every fold; what is trained already is not trained again.
+    """Train every spec on every fold; finished trainings are not repeated.
 
     Args:
-        planned: The trainings.
-        options: How every training is started.
-        display: A fresh display for each training.
-        say: Told what begins.
+        planned: Design with the trainings.
+        options: Options of every training.
+        display: Makes a new display for each training.
+        say: Receives a message at the start of each training.
 
     Raises:
-        VidclsError: As training does.
+        VidclsError: As for training.
     """
     rows: list[dict[int, dict[Path, bool]]] = [
         {fold_seed: {} for fold_seed in planned.fold_seeds} for _ in planned.specs
@@ -136,7 +136,7 @@ def cross_validate(
         say(f"{name}: fold {fold.fold + 1} of {planned.num_folds}, fold seed {fold.fold_seed}")
         loaded = fold.loaded
         with display() as shown:
-            # All folds are of the same videos: what is odd about them is told once.
+            # All folds have the same videos, so problems with them are reported only once.
             run = train(loaded, options=replace(options, tells_problems=count == 0), display=shown).run
         rows[fold.number][fold.fold_seed] |= _right(run, _reread(loaded.spec))
     kept = _read_by_all(planned.manifest, [list(each.values()) for each in rows], say=say)
@@ -158,7 +158,7 @@ def cross_validate(
 def _read_by_all(
     manifest: Manifest, rows: Sequence[Sequence[Mapping[Path, bool]]], *, say: Callable[[str], None]
 ) -> list[Path]:
-    """The videos that every training could read: others are left out for all, as differences are paired."""
+    """Videos that every training could read; others are left out for all, as differences are paired."""
     kept = [video for video in manifest.videos if all(video.path in found for each in rows for found in each)]
     num_bad = len(manifest.videos) - len(kept)
     if len({video.group for video in kept}) < 2:
@@ -173,15 +173,15 @@ def _read_by_all(
 
 
 def _reread(spec: Spec) -> Mapping[str, Path]:
-    """The file of each video of a fold, by the id that the table gives it there."""
+    """File of each video of a fold, by its id in the table of the fold."""
     manifest = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
     return {video.id: absolute_path(video) for video in manifest.videos}
 
 
 def _right(run: Run, files: Mapping[str, Path]) -> Mapping[Path, bool]:
-    """Whether the last epoch is right about each val video, by file.
+    """Whether the last epoch classifies each val video correctly, by file.
 
-    The weights are let go of, nobody needs them.
+    The weights are removed afterwards, since they are not needed any more.
     """
     predictions = load_predictions(run.predictions_file("val", "last"))
     run.remove_checkpoints(why="cross-validation keeps what a fold says of its videos, not its weights")

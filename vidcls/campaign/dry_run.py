@@ -1,4 +1,4 @@
-"""One batch through everything that a training does, without a run: shape and type errors show in seconds."""
+"""Dry run: one batch through all steps of a training, without a run, to find errors within seconds."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ from vidcls.train.session import Display
 
 _BUDGET_S = 15.0
 _GFLOPS_PER_S = 20.0
-"""What a slow login node computes."""
+"""Computing speed of a slow login node."""
 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What one batch came to.
+    """Result of one batch.
 
     Attributes:
         num_videos: Training videos in the batch.
-        num_val: Validation videos that were scored.
-        num_classes: K.
+        num_val: Number of validation videos that were scored.
+        num_classes: Number of classes K.
         device: `cpu` or `cuda`.
         precision: Precision of the step.
         loss: Loss of the step.
-        step_s: Seconds of the step, decoding aside.
-        decode_s: Seconds to decode the batch once more, by all workers together.
-        metrics: What is logged after an epoch.
-        base_bytes: What the process held before it had a model: Python and its libraries.
+        step_s: Seconds of the step, without decoding.
+        decode_s: Seconds to decode the batch a second time, by all workers together.
+        metrics: Metrics that are logged after an epoch.
+        base_bytes: Memory of the process before it had a model: Python and its libraries.
     """
 
     num_videos: int
@@ -64,13 +64,13 @@ class Rehearsal:
 
 
 def dry_run(loaded: LoadedSpec, *, device: str | None, display: Display) -> list[str]:
-    """Forward, backward, checkpoint round trip on one training batch, and one validation batch.
+    """Run forward, backward and a checkpoint round trip on one training batch, and one validation batch.
 
     Returns:
-        Lines that say what was done.
+        Lines about the steps that were run.
 
     Raises:
-        VidclsError: If anything a training would do fails.
+        VidclsError: If any step of a training fails.
     """
     spec, chosen = loaded.spec, pick_device(device)
     with loaded.error_context():
@@ -95,11 +95,11 @@ def dry_run(loaded: LoadedSpec, *, device: str | None, display: Display) -> list
 
 
 def clips_within(seconds: float, batch_size: int, *, gflops: float) -> int:
-    """Clips of a batch, two or more if it has them, that a slow CPU trains on within some seconds.
+    """Number of clips of a batch, at least two if possible, on which a slow CPU trains within some seconds.
 
     Args:
-        seconds: The time there is.
-        batch_size: Clips of the whole batch.
+        seconds: Available time.
+        batch_size: Number of clips of the whole batch.
         gflops: Floating-point operations of a step with the whole batch, in 10^9.
     """
     affordable = int(batch_size * seconds * _GFLOPS_PER_S / max(gflops, 1e-9))
@@ -117,14 +117,14 @@ def rehearse(
     """Take one step on the first videos, validate on as many, write a checkpoint and read it back.
 
     Args:
-        spec: What would be trained.
-        manifest: Data of the spec.
-        device: Where it computes.
-        display: Told what is done.
-        batch_size: Videos; as the spec says if None.
+        spec: Spec of the training.
+        manifest: Manifest of its data.
+        device: Device that computes.
+        display: Display of the progress.
+        batch_size: Number of videos; None takes that of the spec.
 
     Raises:
-        VidclsError: If anything a training would do fails.
+        VidclsError: If any step of a training fails.
     """
     flip_map(spec.augment, flip_labels=spec.data.flip_labels, classes=manifest.classes)
     base_bytes = psutil.Process().memory_info().rss
@@ -134,11 +134,11 @@ def rehearse(
     threads = usable_cores() if spec.train.threads == "auto" else spec.train.threads
     pin(threads=threads, deterministic=spec.train.deterministic)
     num = batch_size or spec.train.batch_size
-    # All that trains in any epoch trains in this step: it shows what the last epochs take.
+    # Everything that trains in any epoch trains in this step, so it needs as much as the last epochs.
     train_section = spec.train.model_copy(update={"batch_size": num, "unfreeze_every": None})
     spec = spec.model_copy(update={"train": train_section})
     train, val = manifest.split("train")[:num], manifest.split("val")[:num]
-    # A batch's worth of videos, decoded as they come: no store is built for a trial.
+    # The videos of one batch are streamed: no store is built for a dry run.
     with open_clips(
         (*train, *val),
         data=spec.data.model_copy(update={"residency": "streamed"}),
@@ -159,7 +159,7 @@ def _take(loop: Loop, identity: CheckpointIdentity, *, precision: Precision, bas
     loop.one_step()
     step_s = time.perf_counter() - started - loop.speed.waiting_s
     row = loop.close_epoch()
-    # Again, because the first time the workers had to start.
+    # Measured a second time, because the first time included the start of the workers.
     asked = time.perf_counter()
     for _ in loop.data.clips.eval_batches(loop.data.train, batch_size=len(loop.data.train)):
         pass
@@ -184,7 +184,7 @@ def _count(manifest: Manifest) -> str:
 
 
 def _round_trip(loop: Loop, identity: CheckpointIdentity) -> None:
-    """Write a checkpoint, read it back, take it up."""
+    """Write a checkpoint, read it back, and restore its state."""
     state = loop.state_dict()
     model = state.pop("model")
     content = checkpoint_content(identity, loop.spec, model, epoch=0, step=1, training={"loop": state})

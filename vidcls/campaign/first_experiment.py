@@ -1,4 +1,4 @@
-"""The first experiment on a user's own videos: a shipped recipe, its settings as the data needs them."""
+"""First experiment on the user's own videos: a shipped recipe with settings adapted to the data."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from vidcls.spec.sections import SPLITS
 
 RecipeName = Literal["few_videos", "few_videos_finetune"]
 _MAX_SHORT = 0.05
-"""Share of the videos that may be too short for the clip, so that their frames are repeated."""
+"""Maximum share of videos that are too short for the clip, so that their frames are repeated."""
 _STEPS_EACH_EPOCH = 4
-"""At least, where there are few videos: fewer steps would make the epochs of the recipe too few."""
+"""Minimum steps per epoch for few videos: with fewer, the recipe would have too few steps in all."""
 _MAX_SHOWN = 5
 
 
 @dataclass(frozen=True)
 class FirstExperiment:
-    """An experiment file that is not written yet.
+    """Experiment file that is not written yet.
 
     Attributes:
         text: YAML of the experiment.
-        remarks: What a person should know of it, in lines.
-        missing_weights: Pretrained weights that are not here, as `vidcls weights fetch` calls them.
+        remarks: Lines for the user about the experiment.
+        missing_weights: Missing pretrained weights, by their names in `vidcls weights fetch`.
     """
 
     text: str
@@ -49,18 +49,18 @@ class FirstExperiment:
 def first_experiment(
     scan: Scan, *, name: str, recipe: RecipeName, shipped: Path, leaks: LeakState, store_dir: Path
 ) -> FirstExperiment:
-    """Make an experiment of a recipe that runs on the data as it is.
+    """Make an experiment from a recipe that runs on the data without changes.
 
     Args:
-        scan: The data; the place of its root is written in full, so it holds from any folder.
+        scan: Scan of the data; its root is written as an absolute path, valid from any folder.
         name: Name of the experiment.
-        recipe: Which of the shipped experiments.
+        recipe: Name of the shipped experiment.
         shipped: Folder of the shipped experiments.
-        leaks: What is known of the leaks of the data.
-        store_dir: Where stores and weights of the experiment will be.
+        leaks: Known leak state of the data.
+        store_dir: Folder of stores and weights of the experiment.
 
     Raises:
-        UserError: If the data cannot be trained on as it is, or what the recipe needs is not installed.
+        UserError: If the data cannot be used for training, or a requirement of the recipe is missing.
     """
     root = str(scan.manifest.root.expanduser().absolute())
     _refuse_unusable(scan, root)
@@ -110,13 +110,13 @@ def _refuse_unusable(scan: Scan, root: str) -> None:
 
 
 def _listed(lines: Sequence[str]) -> list[str]:
-    """The first few of many lines."""
+    """First few of many lines."""
     more = [f"and {len(lines) - _MAX_SHOWN} more, shown by `vidcls data scan`"]
     return [*lines[:_MAX_SHOWN], *(more if len(lines) > _MAX_SHOWN else [])]
 
 
 def _about(scan: Scan) -> str:
-    """The data in one line."""
+    """Description of the data in one line."""
     manifest = scan.manifest
     counts = {split: len(manifest.split(split)) for split in SPLITS}
     splits = ", ".join(f"{number} {split}" for split, number in counts.items() if number)
@@ -130,7 +130,7 @@ def _about(scan: Scan) -> str:
 
 
 def _frames(scan: Scan, spec: Spec) -> tuple[int, list[str]]:
-    """`clip.frames`, and what to say of it: the recipe's where nearly all videos have so many frames."""
+    """`clip.frames` and remarks: the value of the recipe if almost all videos have that many frames."""
     wanted, motion = spec.clip.frames, int(spec.clip.has_motion)
     known = {name: h.num_frames - motion for name, h in scan.headers.items() if h.num_frames is not None}
     if too_short := sorted(name for name, number in known.items() if number < 1):
@@ -160,7 +160,7 @@ def _videos(number: int, one: str, many: str) -> str:
 
 
 def _batch_size(num_train: int, *, largest: int) -> int:
-    """Halved until an epoch has a few steps; heads standardise over a batch, so that it stays at 16 clips."""
+    """Batch size, halved until an epoch has a few steps, but at least 16, since heads use batch norm."""
     size = largest
     while size > 16 and size * _STEPS_EACH_EPOCH > num_train:
         size //= 2
@@ -195,12 +195,12 @@ def _missing_weights(spec: Spec, store_dir: Path) -> tuple[str, ...]:
 
 
 def _scalar(text: str) -> str:
-    """Text as YAML reads it back."""
+    """Text as a YAML scalar."""
     return yaml.safe_dump(text, allow_unicode=True, width=10**6).removesuffix("\n").removesuffix("\n...")
 
 
 def _with(text: str, settings: Mapping[str, str]) -> str:
-    """YAML text with other settings, each on the one line of its key; a comment there goes."""
+    """YAML text with replaced settings, each on the line of its key; a comment on that line is removed."""
     lines, found = [], []
     for line in text.splitlines():
         key = re.match(r"( *)(\w+):", line)
@@ -213,7 +213,7 @@ def _with(text: str, settings: Mapping[str, str]) -> str:
 
 
 def _with_head(text: str, lines: Sequence[str]) -> str:
-    """YAML text with comments after its first line, which tells editors the schema."""
+    """YAML text with comments after its first line, which gives the schema to editors."""
     schema, _, rest = text.partition("\n")
     plain = ("".join(char if char.isprintable() else "?" for char in line) for line in lines)
     return "\n".join([schema, *(f"# {line}" for line in plain), "#", rest])

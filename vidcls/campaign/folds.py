@@ -1,4 +1,4 @@
-"""The trainings of a group k-fold cross-validation: a table and a spec each."""
+"""Trainings of a group k-fold cross-validation: a table and a spec for each."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Fold:
 
     Attributes:
         number: Number of its spec.
-        fold_seed: Drew the folds.
-        fold: Which of them is val, from 0.
-        file: The spec file.
-        overrides: `key=value` texts that make it this fold.
+        fold_seed: Seed of the folds.
+        fold: Number of the fold that is val, from 0.
+        file: Spec file.
+        overrides: `key=value` texts that select this fold.
     """
 
     number: int
@@ -42,20 +42,20 @@ class Fold:
 
     @property
     def loaded(self) -> LoadedSpec:
-        """What is trained."""
+        """Load the spec of the training."""
         return load_spec(self.file, self.overrides)
 
 
 @dataclass(frozen=True)
 class FoldDesign:
-    """Which trainings a cross-validation comes to.
+    """Trainings of a cross-validation.
 
     Attributes:
-        specs: What is compared.
-        manifest: The train and val videos.
+        specs: Specs that are compared.
+        manifest: Manifest of the train and val videos.
         num_folds: Number of folds of each fold seed.
-        fold_seeds: Seeds, each of which draws folds of its own.
-        folds: The trainings, in order.
+        fold_seeds: Seeds; each has its own folds.
+        folds: Trainings, in order.
     """
 
     specs: tuple[Spec, ...]
@@ -71,13 +71,13 @@ def design(
     """Draw the folds and write their tables.
 
     Args:
-        files: Spec files, of one data set.
-        overrides: `key=value` texts, for all of them.
-        num_folds: Two or more.
-        fold_seeds: Seeds, each of which draws folds of its own.
+        files: Spec files on one data set.
+        overrides: `key=value` texts for all specs.
+        num_folds: Number of folds, two or more.
+        fold_seeds: Seeds; each draws its own folds.
 
     Raises:
-        UserError: If the specs read other videos, or groups are unknown.
+        UserError: If the specs read different videos, or groups are unknown.
     """
     specs = tuple(load_spec(file, overrides).spec for file in files)
     manifest = _pool(specs)
@@ -97,12 +97,12 @@ def design(
 
 
 def groups_of(manifest: Manifest) -> list[str]:
-    """The group of each video."""
+    """Group of each video."""
     return [str(video.group) for video in manifest.videos]
 
 
 def _pool(specs: Sequence[Spec]) -> Manifest:
-    """The train and val videos that all specs share; the sealed test plays no part."""
+    """Train and val videos that all specs share; the sealed test split is not used."""
     manifests = [load_manifest(spec.data, cache_dir=Path(spec.store_dir)) for spec in specs]
     pools = [manifest.training for manifest in manifests]
     contents = [{(video.id, video.label, video.digest) for video in pool} for pool in pools]
@@ -118,7 +118,7 @@ def _pool(specs: Sequence[Spec]) -> Manifest:
 
 
 def refuse_unknown_groups(root: Path, videos: Sequence[Video]) -> None:
-    """Refuse to split videos by groups that nobody knows.
+    """Refuse to split videos by groups if groups are unknown.
 
     Raises:
         UserError: If a video has no group.
@@ -133,12 +133,12 @@ def refuse_unknown_groups(root: Path, videos: Sequence[Video]) -> None:
 
 
 def absolute_path(video: Video) -> Path:
-    """Where a video lies, whatever links led there; a video that is itself a link keeps its own name."""
+    """Path of a video with the links of its folders resolved; a video that is a link keeps its own name."""
     return video.path.parent.resolve() / video.path.name
 
 
 def _key(manifest: Manifest) -> str:
-    """Names the videos: folds of other data have other tables."""
+    """Key of the videos, so that folds of other data have other tables."""
     content = [manifest.hash, [str(video.path) for video in manifest.videos]]
     return hashlib.blake2b(json.dumps(content).encode(errors="surrogateescape"), digest_size=4).hexdigest()
 

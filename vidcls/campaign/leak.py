@@ -1,9 +1,9 @@
-"""How much a leaking split inflates accuracy: one spec trained on it and on group-disjoint splits.
+"""Measures how a leaking split inflates accuracy: one spec is trained on it and on group-disjoint splits.
 
-Both arms hold the same number of train and val videos of each class, all of them from the train and val of
-the data: the sealed test plays no part. The leaky arm is the data's own split if that leaks, else videos
-drawn at random whatever their group. Each seed trains a pair, and draws a group-disjoint split of its own, so
-that the interval covers what the choice of groups does too, not only what the seed of a network does.
+Both arms have the same number of train and val videos of each class, all from train and val of the data: the
+sealed test split is not used. The leaky arm is the data's own split if that leaks, otherwise videos drawn at
+random without regard to groups. Each seed trains a pair and draws its own group-disjoint split, so that the
+interval covers the choice of groups, not only the seed of a network.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _LEVEL = 0.95
 
 @dataclass(frozen=True)
 class SeedPair:
-    """One seed on both splits.
+    """Results of one seed on both splits.
 
     Attributes:
         seed: Seed of the training, and of the group-disjoint split.
         leaky: Val top-1 on the leaky split, at its best epoch.
-        clean: The same on the group-disjoint split.
+        clean: Val top-1 on the group-disjoint split, at its best epoch.
         runs: Folders of the two runs.
     """
 
@@ -52,7 +52,7 @@ class SeedPair:
 
 @dataclass(frozen=True)
 class Arms:
-    """The two splits that one seed trains on, of equal sizes class by class."""
+    """Both splits of one seed, with equal numbers of videos for each class."""
 
     leaky: Manifest
     clean: Manifest
@@ -60,13 +60,13 @@ class Arms:
 
 @dataclass(frozen=True)
 class Inflation:
-    """What came out.
+    """Result of the measurement.
 
     Attributes:
-        pairs: The pair of trainings of each seed.
+        pairs: Pair of trainings of each seed.
         share: Share of the leaky val videos that have a video of their group in train.
         low: Lower end of the 95 % interval of the mean difference: Student's t over the pairs.
-        high: Upper end.
+        high: Upper end of the interval.
         is_own_split: Whether the leaky split is that of the data.
     """
 
@@ -84,12 +84,12 @@ class Inflation:
 
 @dataclass(frozen=True)
 class LeakDesign:
-    """Which trainings a measurement comes to.
+    """Trainings of a measurement.
 
     Attributes:
-        spec: What is trained.
-        arms: The splits of each seed.
-        pairs: The leaky training of each seed, then the clean one.
+        spec: Spec that is trained.
+        arms: Splits of each seed.
+        pairs: For each seed the leaky training, then the clean one.
         is_own_split: Whether the leaky split is that of the data.
     """
 
@@ -105,10 +105,10 @@ def design(
     """Draw the splits and write their tables.
 
     Args:
-        path: The spec file.
+        path: Spec file.
         overrides: `key=value` texts.
-        seeds: Two or more; each trains a pair.
-        data_file: A YAML file whose data section replaces the spec's.
+        seeds: Two or more seeds; each trains a pair.
+        data_file: YAML file whose data section replaces that of the spec.
 
     Raises:
         UserError: If groups are unknown, or no group-disjoint split of these videos exists.
@@ -148,16 +148,16 @@ def measure_leak(
 ) -> Inflation:
     """Train a spec on leaking and on group-disjoint splits of the same videos, and compare.
 
-    What is trained already is not trained again, so an interrupted call is given again to go on.
+    Finished trainings are not repeated, so an interrupted measurement continues if it is called again.
 
     Args:
-        planned: The trainings.
-        options: How every training is started.
-        display: A fresh display for each training.
-        say: Told what begins.
+        planned: Design with the trainings.
+        options: Options of every training.
+        display: Makes a new display for each training.
+        say: Receives a message at the start of each training.
 
     Raises:
-        VidclsError: As training does.
+        VidclsError: As for training.
     """
     pairs: list[SeedPair] = []
     for seed, both in planned.pairs.items():
@@ -165,7 +165,7 @@ def measure_leak(
         runs: list[Run] = []
         for arm, training in zip(("leaky", "clean"), both, strict=True):
             say(f"{planned.spec.name} on the {arm} split, seed {seed}")
-            # All of them are of the same videos: what is odd about them is told once.
+            # All trainings have the same videos, so problems with them are reported only once.
             telling = replace(options, tells_problems=not pairs and not runs)
             with display() as shown:
                 run = train(training, options=telling, display=shown).run
@@ -181,7 +181,7 @@ def measure_leak(
 
 
 def arms_of(manifest: Manifest, *, seed: int) -> Arms:
-    """A leaky and a group-disjoint split of the same videos, equal in size class by class.
+    """Make a leaky and a group-disjoint split of the same videos, with equal numbers for each class.
 
     Raises:
         UserError: If a class has too few groups for a group-disjoint split.
@@ -211,7 +211,7 @@ def leaking_share(manifest: Manifest) -> float:
 
 
 def interval(differences: Sequence[float]) -> tuple[float, float]:
-    """Student's 95 % interval of a mean of independent differences, two or more."""
+    """Student's 95 % interval of the mean of two or more independent differences."""
     spread = statistics.stdev(differences) / math.sqrt(len(differences))
     reach = float(stats.t.ppf((1 + _LEVEL) / 2, len(differences) - 1)) * spread
     mean = statistics.fmean(differences)
@@ -234,7 +234,7 @@ def _with_splits(videos: Sequence[Video], splits: Sequence[Split]) -> list[Video
 
 
 def _at_random(videos: Sequence[Video], sizes: Counter[tuple[int, Split]], seed: int) -> list[Video]:
-    """As many val videos of each class as in `sizes`, drawn without regard to groups."""
+    """Draw as many val videos of each class as in `sizes`, without regard to groups."""
     by_label: dict[int, list[Video]] = defaultdict(list)
     for video in sorted(videos, key=lambda video: _draw(video, seed)):
         by_label[video.label].append(video)

@@ -1,4 +1,4 @@
-"""What a training holds in memory, counted on torch's meta device: nothing is computed, nothing allocated."""
+"""Counts the memory of a training on torch's meta device: nothing is computed or allocated."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from vidcls.spec.sections import Precision
 
 _FLOAT_BYTES = 4
 _PASSES = 3
-"""A backward pass costs about two forward passes. torch's counter would not do: it takes the gradient of a
-depthwise convolution for that of a dense one."""
+"""Cost of a step in forward passes: a backward pass costs about two. torch's counter cannot be used, because
+it counts the gradient of a depthwise convolution like that of a dense one."""
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """The memory and the work of one training step.
+    """Memory and operations of one training step.
 
     Attributes:
-        weight_bytes: Parameters and buffers.
+        weight_bytes: Size of parameters and buffers.
         gradient_bytes: Size of the gradients; frozen parts have none.
-        optimizer_bytes: What the optimiser keeps beside them.
-        activation_bytes: What the backward pass of a whole batch needs of the forward pass, and the batch.
-        view_bytes: What the backbones give of one clip, as the feature store keeps it.
-        gflops: Operations of a whole step, in 10^9; a multiplication and its addition are two.
+        optimizer_bytes: Size of the optimiser state.
+        activation_bytes: Size of the batch and of the activations that its backward pass needs.
+        view_bytes: Size of the features of one clip in the feature store.
+        gflops: Operations of a whole step, in 10^9; a multiply-add counts as two.
     """
 
     weight_bytes: int
@@ -46,27 +46,27 @@ class Footprint:
 
     @property
     def training_bytes(self) -> int:
-        """All of it."""
+        """Total memory of a training step."""
         return self.weight_bytes + self.gradient_bytes + self.optimizer_bytes + self.activation_bytes
 
     @property
     def last_bytes(self) -> int:
-        """Size of a checkpoint that a training goes on from."""
+        """Size of a checkpoint from which a training resumes."""
         return self.weight_bytes + self.optimizer_bytes
 
 
 def footprint(spec: Spec, *, num_classes: int, precision: Precision) -> Footprint:
-    """Count what a step of a spec's training holds.
+    """Count the memory of a training step of a spec.
 
-    What the libraries take besides (CUDA's context, the work space of convolutions) is not in it.
+    Memory of the libraries (CUDA context, work space of convolutions) is not included.
 
     Args:
-        spec: The model, its clips, the optimiser and the batch.
-        num_classes: K.
-        precision: Precision of the training; below float32 activations take half.
+        spec: Spec with the model, its clips, the optimiser and the batch size.
+        num_classes: Number of classes K.
+        precision: Precision of the training; below float32, activations take half the memory.
 
     Raises:
-        UserError: As `build` does.
+        UserError: As for `build`.
     """
     taken = input_clip(spec.model, spec.clip)
     with torch.device("meta"):
@@ -82,7 +82,7 @@ def footprint(spec: Spec, *, num_classes: int, precision: Precision) -> Footprin
     num_params = sum(param.numel() for param in model.parameters())
     num_trained = sum(param.numel() for param in model.parameters() if param.requires_grad)
     weights = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
-    # Under mixed precision each weight has a copy in half precision for the length of a step.
+    # Under mixed precision each weight has a half-precision copy during a step.
     copies = 0 if precision == "fp32" else num_params * _FLOAT_BYTES // 2
     return Footprint(
         weight_bytes=weights,
@@ -95,12 +95,12 @@ def footprint(spec: Spec, *, num_classes: int, precision: Precision) -> Footprin
 
 
 def _forward(model: nn.Module, clip: Tensor, labels: Tensor) -> tuple[int, float]:
-    """Bytes that the backward pass needs, weights and batch aside, and the 10^9 operations of the pass."""
+    """Bytes for the backward pass without weights and batch, and operations of the forward pass in 10^9."""
     own = {_key(tensor) for tensor in (*model.parameters(), *model.buffers(), clip)}
     saved: dict[StorageWeakRef, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
-        # Many views of one storage take it once.
+        # Several views of one storage count once.
         if (key := _key(tensor)) not in own:
             saved[key] = tensor.untyped_storage().nbytes()
         return tensor
@@ -108,7 +108,7 @@ def _forward(model: nn.Module, clip: Tensor, labels: Tensor) -> tuple[int, float
     with saved_tensors_hooks(pack, lambda tensor: tensor), FlopCounterMode(display=False) as counter:
         loss = F.cross_entropy(model(clip), labels)
     total = sum(saved.values())
-    del loss  # until here it keeps the storages alive, so that no two have the same key
+    del loss  # until here it keeps the storages alive, so that keys are unique
     return total, counter.get_total_flops() / 1e9
 
 
@@ -117,7 +117,7 @@ def _key(tensor: Tensor) -> StorageWeakRef:
 
 
 def _moments(spec: Spec) -> int:
-    """Numbers that the optimiser keeps of each parameter."""
+    """Number of values that the optimiser stores per parameter."""
     if isinstance(spec.optim, AdamWSection):
         return 2
     return 1 if spec.optim.momentum else 0

@@ -1,4 +1,4 @@
-"""Does training work on this machine? Every strategy trained, killed, resumed, and compared to the bit."""
+"""Self-test of training on this machine: each model kind is trained, killed, resumed and compared."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from vidcls.tracking.jsonl import read_rows
 from vidcls.train.loop import Loop, MetricValues
 
 NUM_STEPS = 20
-"""Steps of each training, as two epochs of ten."""
+"""Steps of each training: two epochs of ten steps."""
 _STEPS_PER_EPOCH = 10
 
 
 @dataclass(frozen=True)
 class Result:
-    """How one strategy fared.
+    """Result of one model kind.
 
     Attributes:
-        name: Name of the strategy.
+        name: Name of the model kind.
         device: `cuda` or `cpu`.
         precision: Precision of the training.
-        clips_per_s: Training clips a second in its last epoch.
-        same: Whether the killed and resumed training ended in the same weights, bit for bit.
+        clips_per_s: Training clips per second in its last epoch.
+        same: Whether the killed and resumed training ended with the same weights, bit for bit.
     """
 
     name: str
@@ -51,18 +51,18 @@ class Result:
 
 
 def selftest(*, say: Callable[[str], None]) -> list[Result]:
-    """Train each strategy twice for 20 steps on demo data, killing the second training in its middle.
+    """Train each model kind twice for 20 steps on demo data, and kill the second training midway.
 
     Raises:
         VidclsError: If a training fails.
     """
-    # A child with torch imported and nothing computed starts in milliseconds and can be killed at will.
+    # A child from a forkserver with torch imported starts in milliseconds and can be killed at any time.
     use_short_socket_paths()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["vidcls.train.run_training"])
     with tempfile.TemporaryDirectory(prefix="vidcls-doctor-") as name:
         folder = Path(name)
-        # 80 training clips: ten batches an epoch.
+        # 80 training clips: ten batches per epoch.
         make_demo_of(Amount(train=4, val=2, test=1, clips=2), folder / "data", seed=0)
         return [_try(name, folder, context=context, say=say) for name in MODEL_KINDS]
 
@@ -90,7 +90,7 @@ def _run(context: ForkServerContext, name: str, folder: Path, *, runs_dir: Path,
     child = context.Process(target=_train, args=(name, folder, runs_dir))
     child.start()
     if kill:
-        # Between the checkpoint of the first epoch and the end of the second.
+        # Kill it between the checkpoint of the first epoch and the end of the second.
         run_dir = runs_dir / name
         while child.is_alive() and not any(run_dir.glob("*/checkpoints/last.pt")):
             time.sleep(0.01)
@@ -132,7 +132,7 @@ def _write_spec(name: str, folder: Path, runs_dir: Path) -> Path:
 
 
 def _smallest(kind: str) -> dict[str, object]:
-    """The section of a kind with what it cannot do without."""
+    """Section of a kind with only its required settings."""
     match kind:
         case "ensemble":
             return {"kind": kind, "members": [{"kind": "cnn3d"}, {"kind": "cnn3d"}]}
@@ -148,16 +148,16 @@ def _same_weights(run: Run, other: Run) -> bool:
 
 
 class _Silent:
-    """A display for children whose parent reports."""
+    """Display of children that shows nothing, since the parent reports."""
 
     def say(self, text: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def stage(self, name: str, done: int, total: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def step(self, loop: Loop) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def epoch(self, loop: Loop, row: MetricValues, *, is_best: bool) -> None:
-        """Nothing."""
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""The command line: one verb group a file. Parses, calls one function, renders."""
+"""Command line: one group of commands per file. A command parses, calls one function and renders."""
 
 from vidcls.cli.main import app
 

@@ -1,4 +1,4 @@
-"""What several commands share: arguments that mix files and overrides, consoles, tables."""
+"""Code shared by commands: arguments that mix files and overrides, consoles, tables."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ Force = Annotated[bool, typer.Option("--force", help="Write over a file that is 
 
 
 def split_args(args: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Files and overrides, which may stand in any order."""
+    """Separate files and overrides, which may be in any order."""
     overrides = [arg for arg in args if _OVERRIDE.match(arg)]
     return [Path(arg) for arg in args if arg not in overrides], overrides
 
 
 def load_one(args: Sequence[str], data_file: Path | None = None) -> LoadedSpec:
-    """The one spec that the arguments name, overrides applied.
+    """Load the only spec in the arguments, with overrides applied.
 
     Raises:
-        UserError: If they name none or several.
-        SpecError: If the spec is wrong.
+        UserError: If the arguments contain no spec file, or several.
+        SpecError: If the spec has mistakes.
     """
     from vidcls.spec.load import load_spec
 
@@ -57,7 +57,7 @@ def load_one(args: Sequence[str], data_file: Path | None = None) -> LoadedSpec:
 
 
 def refuse_missing_data(loaded: LoadedSpec) -> None:
-    """Refuse a spec whose data is not there, before torch is loaded.
+    """Refuse a spec whose data is missing, before torch is loaded.
 
     Raises:
         UserError: If `data.root` does not exist.
@@ -69,30 +69,30 @@ def refuse_missing_data(loaded: LoadedSpec) -> None:
 
 
 def console(*, stderr: bool = False) -> Screen:
-    """Where tables and styled text are shown."""
+    """Console for tables and styled text."""
     from vidcls.cli.output.screen import Screen
 
     return Screen(stderr=stderr)
 
 
 def shown(path: Path) -> str:
-    """A path as a person would type it here."""
+    """Path as the user would type it in the working folder."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def refuse_overwrite(path: Path | None, *, option: str, force: bool, content: str | None = None) -> None:
-    """Keep a file of the user's that has the name of one that is about to be written.
+    """Refuse to overwrite an existing file of the user.
 
-    A command calls it before its work, which may take minutes.
+    A command calls this before its work, which may take minutes.
 
     Args:
-        path: The file to write; None where none was asked for.
-        option: What names it, such as `--out`.
-        force: Whether the user wants it overwritten.
-        content: What is to be written, where that is known by now; a file that holds just this is not lost.
+        path: File to write; None if none was requested.
+        option: Option that sets the file, such as `--out`.
+        force: Whether the user allows to overwrite it.
+        content: Content to write, if already known; a file with exactly this content may be overwritten.
 
     Raises:
-        UserError: If something has that name (a folder is never overwritten), or `--force` has no effect.
+        UserError: If the path exists (a folder is never overwritten), or `--force` has no effect.
     """
     if path is None:
         if force:
@@ -109,24 +109,24 @@ def refuse_overwrite(path: Path | None, *, option: str, force: bool, content: st
 
 
 def accept_any_text() -> None:
-    """Let a terminal that cannot show a character show its escape; Python would end with a traceback."""
+    """Show escapes for characters that the terminal cannot show, instead of ending with a traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def echo(text: object, *, err: bool = False, head: str = "") -> None:
-    """A line, or several, for a person; `head` is before it, our own, and may be styled."""
+    """Print one or more lines for the user; `head` is printed before them, is trusted and may be styled."""
     typer.echo(f"{head}{printable_lines(text)}", file=sys.stderr if err else sys.stdout)
 
 
 def say(text: object) -> None:
-    """A line for the person at the terminal, on stderr, out of the way of results."""
+    """Print a line for the user on stderr, separate from results."""
     echo(text, err=True)
 
 
 def emit(text: str) -> None:
-    """Text for a program, on stdout as it is: UTF-8 whatever the terminal's, names of files byte by byte."""
+    """Print text for a program on stdout: UTF-8 whatever the terminal uses, file names byte by byte."""
     buffer = getattr(sys.stdout, "buffer", None)
     if buffer is None:
         sys.stdout.write(text)
@@ -137,7 +137,7 @@ def emit(text: str) -> None:
 
 
 def times(count: int) -> str:
-    """How often, in words: `once`, `2 times`."""
+    """Count in words: `once`, `2 times`."""
     return "once" if count == 1 else f"{count} times"
 
 

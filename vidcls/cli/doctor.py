@@ -1,4 +1,4 @@
-"""`vidcls doctor`: what this machine has, and what each missing thing costs."""
+"""`vidcls doctor`: reports what this machine has, and the effect of each missing part."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PACKAGES = ("vidcls", "torch", "torchvision", "av", "decord", "numpy", "pydanti
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One line of the diagnosis."""
+    """One line of the report."""
 
     what: str
     state: Literal["ok", "note", "problem"]

@@ -1,4 +1,4 @@
-"""`vidcls evaluate`."""
+"""`vidcls evaluate`: scores runs on a split and compares them."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _queue(
     as_json: bool,
     check: Callable[[AnyProfile, Job], None] | None,
 ) -> None:
-    """Queue the scoring of runs; where all of it is stored there is nothing to queue."""
+    """Queue the scoring of runs; if everything is stored, there is nothing to queue."""
     from vidcls.launch.frozen import queued_dir
 
     if runs:
@@ -125,7 +125,7 @@ def _check(runs: list[Run], split: Split, profile: AnyProfile, job: Job) -> None
 def _plan(
     folders: list[Path], split: Split, checkpoint: AskedCheckpoints, *, anew: bool
 ) -> tuple[list[Scoring], dict[Run, str]]:
-    """What is to be scored and what is stored; and why runs are left out. Before torch is loaded."""
+    """Plan what to score and what is stored, and why runs are left out; runs before torch is loaded."""
     from vidcls.runs import open_runs
 
     found = open_runs(folders)
@@ -140,7 +140,7 @@ def _plan(
 
 
 def _score(plan: list[Scoring], split: Split, *, device: str | None) -> list[Scored]:
-    """Score what is not stored; in the order of the plan."""
+    """Score runs that are not stored; results are in the order of the plan."""
     from vidcls.cli.output.display import open_display
     from vidcls.evaluate.stored import show_again
 
@@ -174,7 +174,7 @@ def _score(plan: list[Scoring], split: Split, *, device: str | None) -> list[Sco
 
 
 def _say_left_out(left_out: dict[Run, str]) -> None:
-    """One line a reason: of a sweep a hundred trials may have the same."""
+    """Print one line per reason, since a hundred trials of a sweep may have the same reason."""
     by_reason: dict[str, list[str]] = {}
     for run, why in left_out.items():
         by_reason.setdefault(why, []).append(str(run.folder))

@@ -1,4 +1,4 @@
-"""The tables of `vidcls evaluate`."""
+"""Tables of `vidcls evaluate`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COLUMNS = {"top1": "top-1", "top5": "top-5", "mean_class_acc": "class acc", "ma
 
 
 def comparison_table(comparison: Comparison) -> Table:
-    """The comparison for a terminal; the best are in bold, the verdict is the caption."""
+    """Table of a comparison; the best runs are in bold, the verdict is the caption."""
     splits = ", ".join(dict.fromkeys(row.split for row in comparison.rows))
     shows_val = splits == "val"
     table = Table(
@@ -44,7 +44,7 @@ def comparison_table(comparison: Comparison) -> Table:
 
 
 def class_table(metrics: Metrics, *, leak_state: str) -> Table:
-    """Support, precision, recall and F1 of each class."""
+    """Table of support, precision, recall and F1 of each class."""
     table = Table("class", box=None, title=f"leak state: {leak_state}", title_justify="left")
     for name in ("videos", "precision", "recall", "F1"):
         table.add_column(name, justify="right")
@@ -55,7 +55,7 @@ def class_table(metrics: Metrics, *, leak_state: str) -> Table:
 
 
 def openings(ledger: Ledger) -> str:
-    """How often the test split was opened, in a line."""
+    """Line about how often the test split was opened."""
     repeats = ledger.num_repeats
     again = f" ({repeats} of them a repeated look at a stored result)" if repeats else ""
     return f"the test split of this data was opened {times(ledger.count)} so far{again}: {ledger.path}"

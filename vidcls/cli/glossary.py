@@ -1,4 +1,4 @@
-"""`vidcls glossary`."""
+"""`vidcls glossary`: explains terms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vidcls init`: a folder to work in."""
+"""`vidcls init`: makes a project folder."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ def init(
 
 
 def _sources(folder: Path) -> dict[str, Path]:
-    """What is copied, by the name it gets.
+    """Files to copy, by their new names.
 
     Raises:
-        UserError: If some of it is there already.
+        UserError: If one of them exists already.
     """
     sources = {name: _shipped(name) for name in _FOLDERS}
     sources["Makefile"] = Path(__file__).parents[1] / "project" / "Makefile"
@@ -98,14 +98,14 @@ def _copy_examples(sources: dict[str, Path], folder: Path) -> None:
 
 
 def _shipped(name: str) -> Path:
-    """A folder of the wheel, or of the checkout that an editable install points to."""
+    """Folder in the wheel, or in the checkout of an editable install."""
     package = Path(__file__).parents[1]
     inside = package / "project" / name
     return inside if inside.is_dir() else package.parent / name
 
 
 def _name(data: Path) -> str:
-    """Name of the experiment: that of the videos, in the letters that a name may have."""
+    """Name of the experiment: the name of the data, with the characters that a name may have."""
     import re
 
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", data.absolute().stem).strip("._-")[:80] or "videos"

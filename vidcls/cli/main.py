@@ -1,4 +1,4 @@
-"""The `vidcls` command: its groups, overrides in any position, and one place that renders errors."""
+"""The `vidcls` command: its groups, overrides in any position, and the rendering of errors."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _SPACED = re.compile(r"--([A-Za-z_]\w*(?:\.\w+)+)")
 
 
 class _Commands(TyperGroup):
-    """Commands whose help shows no `<bool>` beside an option that takes no value."""
+    """Group of commands whose help shows no `<bool>` beside options without a value."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """The options of the group itself."""
+        """Options of the group itself."""
         return _without_types(super().get_params(ctx))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """A command by its name."""
+        """Command with a name."""
         command = super().get_command(ctx, cmd_name)
         if command is not None:
             _without_types(command.get_params(ctx))
@@ -47,10 +47,10 @@ def _without_types(params: list[Any]) -> list[Any]:
 
 
 class _Group(_Commands):
-    """Takes `--optim.lr=3e-4` for the override `optim.lr=3e-4`, and prints a `VidclsError` as a message."""
+    """Accepts `--optim.lr=3e-4` as the override `optim.lr=3e-4`, and prints a `VidclsError` as a message."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Turn dashed overrides (what `wandb agent` passes) into plain ones before options are read."""
+        """Convert dashed overrides (from `wandb agent`) to plain ones before options are read."""
         accept_any_text()
         plain: list[str] = []
         for i, arg in enumerate(args):
@@ -69,13 +69,13 @@ class _Group(_Commands):
         return list(super().parse_args(ctx, plain))
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; a mistake of the user is a message and an exit code, never a traceback."""
+        """Run the command; a mistake of the user gives a message and an exit code, never a traceback."""
         try:
             return super().invoke(ctx)
         except VidclsError as error:
             fail(error)
         except typer.BadParameter as error:
-            # The library shows how it found out; a person wants to know what is wrong.
+            # Remove the prefix of the library: the user only needs to know what is wrong.
             error.message = error.message.removeprefix("Value error, ")
             raise
         except BrokenPipeError:
@@ -94,7 +94,7 @@ class _Group(_Commands):
 
 
 def _refuse_infinite(arg: str, before: str) -> None:
-    """Refuse NaN and infinity for an option: they pass every bound that an option has."""
+    """Refuse NaN and infinity for an option, because they pass the range check of options."""
     option, _, value = arg.rpartition("=")
     option = option or (before if before.startswith("--") and "=" not in before else "")
     if _INFINITE.fullmatch(value) and _OPTION.fullmatch(option):
@@ -102,7 +102,7 @@ def _refuse_infinite(arg: str, before: str) -> None:
 
 
 def _at_home(arg: str) -> str:
-    """An argument or `--option=VALUE` whose path begins with `~`, which a shell leaves alone behind a `=`."""
+    """Expand `~` in an argument or in `--option=VALUE`, which a shell does not expand after `=`."""
     match = _HOME.fullmatch(arg)
     if match is None:
         return arg
@@ -148,8 +148,8 @@ def _version(value: bool) -> None:
 def _main(
     _: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
 ) -> None:
-    # Threads of OpenMP spin at each barrier, by default for so long that on a busy node they take the cores
-    # from each other and training is several times slower. Read when torch is loaded.
+    # OpenMP threads spin at each barrier. By default they spin so long that on a busy node they block each
+    # other's cores, and training is several times slower. The variable is read when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 

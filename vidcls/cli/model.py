@@ -1,4 +1,4 @@
-"""`vidcls model`: which backbones there are, and what a spec's model does to a clip."""
+"""`vidcls model`: lists the backbones, and shows the tensor flow of a spec's model."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def show(
 def _print(summary: ModelSummary, *, layer_decay: float) -> None:
     from vidcls.cli.output.screen import Table
 
-    # A column that says the same of every stage is left out.
+    # A column with the same value for every stage is left out.
     says_rate = layer_decay < 1 or summary.num_trainable < summary.num_params
     table = Table("stage", "module", "output", "parameters", *(["learning rate"] if says_rate else []))
     table.columns[3].justify = "right"
@@ -97,7 +97,7 @@ def _print(summary: ModelSummary, *, layer_decay: float) -> None:
 
 
 def _rate(stage: FlowStep, layer_decay: float) -> str:
-    """The learning rate of a stage as a share of `optim.lr`."""
+    """Learning rate of a stage as a share of `optim.lr`."""
     if not stage.num_params:
         return ""
     if not stage.num_trainable:

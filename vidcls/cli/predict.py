@@ -1,4 +1,4 @@
-"""`vidcls predict`."""
+"""`vidcls predict`: predicts the classes of videos with a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vidcls spec`: check, show, compare specs, and the schema that editors complete from."""
+"""`vidcls spec`: check, show and compare specs, and print the schema for completion in editors."""
 
 from __future__ import annotations
 

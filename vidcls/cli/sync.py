@@ -1,4 +1,4 @@
-"""`vidcls sync`."""
+"""`vidcls sync`: uploads runs to Weights & Biases."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _sync(run: Run) -> dict[str, Any]:
 
 
 def _confusion(run: Run) -> Confusion | None:
-    """From the stored predictions, if there are any that can be read."""
+    """Confusion matrix from the stored predictions; None if there are no readable ones."""
     from vidcls.errors import VidclsError
     from vidcls.evaluate.predictions import load_predictions
     from vidcls.tracking.sync import Confusion

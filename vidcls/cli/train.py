@@ -1,4 +1,4 @@
-"""`vidcls train`."""
+"""`vidcls train`: trains an experiment."""
 
 from __future__ import annotations
 

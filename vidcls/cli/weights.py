@@ -1,4 +1,4 @@
-"""`vidcls weights`: bring pretrained weights to this machine, and list them."""
+"""`vidcls weights`: download pretrained weights, and list them."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def _row(weights: Weights, weights_dir: Path, *, is_default: bool) -> dict[str, 
     recipe = weights.recipe
     try:
         here = weights.file(weights_dir).is_file()
-    except UserError:  # of a package that is not installed
+    except UserError:  # the package is not installed
         here = False
     return {
         "backbone": weights.backbone,
@@ -149,10 +149,10 @@ def _row(weights: Weights, weights_dir: Path, *, is_default: bool) -> dict[str, 
 
 
 def _named(name: str) -> Weights:
-    """What is to be fetched.
+    """Weights to download, by name.
 
     Raises:
-        UserError: If there is no such backbone or weights.
+        UserError: If the backbone or the weights are unknown.
     """
     from vidcls.models.weights.catalogue import DEFAULT, resolve
     from vidcls.spec.model import is_weights_file
@@ -163,6 +163,6 @@ def _named(name: str) -> Weights:
     try:
         return resolve(backbone, weights or DEFAULT)
     except UserError as error:
-        # Of a spec there, of the command line here.
+        # The message names settings of a spec, which do not exist on the command line.
         message = error.message.removeprefix("model.backbone: ").removeprefix("model.weights: ")
         raise UserError(message, hint=error.hint) from error

@@ -1,1 +1,1 @@
-"""From video files to batches: layouts, manifest, decode, store, sampling, transforms, the demo set."""
+"""Data pipeline from video files to batches: layouts, manifest, decoding, store, transforms, demo set."""

@@ -1,8 +1,8 @@
 """Checksums of a store's files: written when it is built, verified once on every machine that reads it.
 
-    <store>/verified/<machine>.json   size, times and inode of each file as this machine saw and verified it
+    <store>/verified/<machine>.json   size, times and inode of each file when this machine verified it
 
-A file that was changed since, by whatever, has other times and is verified again.
+A file that was changed later has other times and is verified again.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ _Stamps = Mapping[str, list[int]]
 
 
 def checksums(folder: Path, names: Sequence[str], *, progress: StageProgress | None = None) -> dict[str, str]:
-    """BLAKE2b of 128 bits of each of these files of a folder, by name.
+    """128-bit BLAKE2b checksums of files in a folder, by name.
 
     Args:
-        folder: Where they lie.
-        names: Their names.
-        progress: Told after each file; may raise, which ends the work.
+        folder: Folder of the files.
+        names: Names of the files.
+        progress: Called after each file; may raise to stop the work.
 
     Raises:
-        OSError: If one cannot be read.
+        OSError: If a file cannot be read.
     """
     pool = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1))
     try:
@@ -48,25 +48,25 @@ def checksums(folder: Path, names: Sequence[str], *, progress: StageProgress | N
 
 
 def file_digest(path: Path) -> str:
-    """BLAKE2b of 128 bits of a file's content.
+    """128-bit BLAKE2b digest of a file's content.
 
     Raises:
-        OSError: If it cannot be read.
+        OSError: If the file cannot be read.
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def verify(folder: Path, expected: Mapping[str, str], *, progress: StageProgress | None = None) -> None:
-    """Make sure that a store holds what was written into it, unless this machine did so before.
+    """Verify the checksums of a store, unless this machine has verified them before.
 
     Args:
-        folder: The store.
-        expected: Checksums by name of the file.
-        progress: Told after each file; may raise, which ends the work.
+        folder: Folder of the store.
+        expected: Checksums by file name.
+        progress: Called after each file; may raise to stop the work.
 
     Raises:
-        VidclsError: Naming the files that are damaged.
+        VidclsError: If files are damaged; the message lists them.
     """
     hint = f"rm -r {folder}  (it is built again)"
     try:
@@ -84,7 +84,7 @@ def verify(folder: Path, expected: Mapping[str, str], *, progress: StageProgress
 
 
 def remember_verified(folder: Path, names: Sequence[str]) -> None:
-    """Note that this machine has just written these files itself."""
+    """Record files as verified because this machine has just written them."""
     with contextlib.suppress(OSError):
         _remember(folder, _stamps(folder, names))
 
@@ -105,7 +105,7 @@ def _verified(folder: Path) -> object:
 
 
 def _remember(folder: Path, stamps: _Stamps) -> None:
-    # Where the store cannot be written to, it is verified again next time.
+    # If the store is not writable, it is verified again next time.
     with contextlib.suppress(OSError):
         write_json(_note(folder), stamps)
 

@@ -1,20 +1,20 @@
-"""motion10: a small made-up data set, real encoded video, whose classes need both colour and motion.
+"""motion10: a small synthetic data set of encoded videos whose classes need both colour and motion.
 
-Ten classes are two appearances (a red or a blue thing) times five motions (left, right, up, down, still).
-A single frame shows the appearance only, so whatever judges frames one by one reaches 20 %; motion alone
-reaches 50 %, both together 100 %; chance is 10 %. Three choices keep the motion out of a single frame:
+Ten classes are two appearances (a red or a blue object) times five motions (left, right, up, down, still).
+A single frame shows only the appearance, so a model of single frames reaches 20 %; motion alone reaches 50 %,
+both together 100 %; chance is 10 %. Three choices keep the motion out of a single frame:
 
-* the thing starts anywhere and wraps round the edges, so that its place is uniform in every class;
-* it is drawn sharp at sub-pixel places that are uniform too, without motion blur;
-* every frame is coded by itself (no P or B frames) with one fixed quantiser, so that what compression
-  leaves behind in a frame cannot depend on other frames.
+* the object starts anywhere and wraps round the edges, so that its position is uniform in every class;
+* it is drawn sharply at sub-pixel positions that are uniform too, without motion blur;
+* every frame is coded independently (no P or B frames) with one fixed quantiser, so that compression
+  artefacts of a frame cannot depend on other frames.
 
-Layout under the root, as the course has it:
+Layout under the root, as in the course:
 
     metadata/{train,val,test}.csv           video_name,video_path,action,label
     videos/{split}/{action}/{video_name}.avi   such as v_RedLeft_g03_c02: source 3 of RedLeft, second clip
-    motion.csv                              video_name,frame,x_px,y_px,dx_px,dy_px: the truth, a row a frame
-    motion10.json                           the seed and the form of the set
+    motion.csv                              video_name,frame,x_px,y_px,dx_px,dy_px: true motion, a row a frame
+    motion10.json                           the seed and the version of the set
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CLASSES = tuple(colour + motion for colour, motion in product(COLOURS, DIRECTION
 
 @dataclass(frozen=True)
 class Amount:
-    """How many sources a class has in each split, and how many clips are cut from one."""
+    """Size of the set: number of sources per class in each split, and number of clips per source."""
 
     train: int = 16
     val: int = 8
@@ -55,14 +55,14 @@ class Amount:
 
     @property
     def sources(self) -> Iterator[tuple[str, int]]:
-        """The split and the number of each source; the numbers of a split are its own."""
+        """Split and number of each source; each split has its own numbers."""
         splits = chain(*(["train"] * self.train, ["val"] * self.val, ["test"] * self.test))
         return ((split, number) for number, split in enumerate(splits, start=1))
 
 
 @dataclass(frozen=True)
 class _Source:
-    """One scene with one thing in it, from which clips are cut."""
+    """One scene with one object, from which clips are cut."""
 
     split: str
     label: int
@@ -70,29 +70,29 @@ class _Source:
 
 
 _STAMP = "motion10.json"
-_TIMEOUT_S = 120.0  # for one source, which takes a fraction of a second
-_FORM = 1  # raised when the pictures change, so that an older set is not taken for this one
+_TIMEOUT_S = 120.0  # for one source, which usually takes a fraction of a second
+_FORM = 1  # increased when the pictures change, so that an older set is not used as this one
 
 
 def make_demo(root: Path, *, seed: int = 0, progress: Progress | None = None) -> None:
     """Make motion10 in `root`: 960 clips of 24 to 32 frames, 72 x 96 px, 25 fps, 30 MB.
 
-    The same seed gives the same bytes on one machine. It is made aside and renamed, so that `root` is whole
-    or absent; where it is there already, nothing is done. Two processes that ask at once make it once.
+    The same seed gives the same bytes on one machine. The set is made in another folder and renamed, so that
+    `root` is complete or absent; if it exists already, nothing is done. Two simultaneous calls make it once.
 
     Args:
         root: Folder to make; it may exist if it is empty.
-        seed: Seed of all that is drawn.
-        progress: Called with the sources done and in all.
+        seed: Seed of all random draws.
+        progress: Called with the number of finished sources and of all sources.
 
     Raises:
-        UserError: `root` holds something else, or motion10 of another seed.
+        UserError: If `root` holds something else, or motion10 with another seed.
     """
     make_demo_of(Amount(), root, seed=seed, progress=progress)
 
 
 def make_demo_of(amount: Amount, root: Path, *, seed: int, progress: Progress | None = None) -> None:
-    """`make_demo` in another amount, for tests."""
+    """Same as `make_demo` with another size, for tests."""
     root = root.absolute()
     stamp = {"set": "motion10", "form": _FORM, "seed": seed, "amount": vars(amount)}
     root.parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def make_demo_of(amount: Amount, root: Path, *, seed: int, progress: Progress | 
         if _is_made(root, stamp):
             return
         partial = root.parent / f".{root.name}.partial"
-        shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
+        shutil.rmtree(partial, ignore_errors=True)  # left over from a killed process
         try:
             _write_all(partial, amount, seed=seed, progress=progress)
             (partial / _STAMP).write_text(json.dumps(stamp) + "\n")
@@ -166,7 +166,7 @@ def _write_csv(path: Path, header: str, rows: Sequence[Sequence[object]]) -> Non
 
 
 def _write_source(root: Path, source: _Source, num_clips: int, seed: int) -> list[list[object]]:
-    """Draw and encode the clips of one source; runs in a worker process. Returns its rows of motion.csv."""
+    """Draw and encode the clips of one source in a worker process; return its rows of motion.csv."""
     rng = np.random.default_rng([seed, source.label, source.number])
     action = CLASSES[source.label]
     scene = _Scene(rng, colour=COLOURS[next(c for c in COLOURS if action.startswith(c))])
@@ -184,25 +184,25 @@ def _write_source(root: Path, source: _Source, num_clips: int, seed: int) -> lis
 
 
 class _Scene:
-    """A grey textured background and a coloured textured thing, the same in all clips of a source."""
+    """Grey textured background and coloured textured object, the same in all clips of a source."""
 
     def __init__(self, rng: np.random.Generator, *, colour: tuple[int, int, int]) -> None:
         background = np.sum([_smooth_noise(rng, cell_px=cell) for cell in (6, 16, 40)], axis=0)
         self.background = 125 + rng.uniform(15, 25) * background[..., None] + rng.normal(0, 6, size=3)
         self.colour = np.array(colour) + rng.normal(0, 12, size=3)
         self.radius_px = rng.uniform(10, 14)
-        self.roundness = rng.uniform(1.5, 5)  # exponent of a superellipse: a diamond to a square
+        self.roundness = rng.uniform(1.5, 5)  # exponent of a superellipse: from a diamond to a square
         angle = rng.uniform(0, np.pi)
         self.stripes = np.array([np.cos(angle), np.sin(angle)]) * 2 * np.pi / rng.uniform(6, 12)
         self.phase = rng.uniform(0, 2 * np.pi)
 
     def frame(self, x: float, y: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-        """The scene with the thing centred at `(x, y)` px, wrapped round the edges, and fresh noise."""
+        """Frame with the object centred at `(x, y)` px, wrapped round the edges, and with new noise."""
         across = (np.arange(WIDTH_PX) - x + WIDTH_PX / 2) % WIDTH_PX - WIDTH_PX / 2
         along = ((np.arange(HEIGHT_PX) - y + HEIGHT_PX / 2) % HEIGHT_PX - HEIGHT_PX / 2)[:, None]
         power = self.roundness
         distance = (np.abs(across) ** power + np.abs(along) ** power) ** (1 / power)
-        cover = np.clip(self.radius_px - distance + 0.5, 0, 1)[..., None]  # one pixel of soft edge
+        cover = np.clip(self.radius_px - distance + 0.5, 0, 1)[..., None]  # soft edge of one pixel
         stripe = np.sin(across * self.stripes[0] + along * self.stripes[1] + self.phase)[..., None]
         clean = self.background * (1 - cover) + (self.colour + 30 * stripe) * cover
         noise = rng.normal(0, 3, size=(HEIGHT_PX, WIDTH_PX, 1))
@@ -211,7 +211,7 @@ class _Scene:
 
 
 def _smooth_noise(rng: np.random.Generator, *, cell_px: int) -> Floats:
-    """Noise of mean 0 and variance about 1 `[H, W]`, bilinear between knots `cell_px` apart."""
+    """Noise `[H, W]` with mean 0 and variance about 1, bilinear between knots `cell_px` apart."""
     knots = rng.normal(size=(HEIGHT_PX // cell_px + 2, WIDTH_PX // cell_px + 2))
     for axis, length in enumerate((HEIGHT_PX, WIDTH_PX)):
         low, share = np.divmod(np.arange(length) / cell_px, 1)
@@ -223,7 +223,7 @@ def _smooth_noise(rng: np.random.Generator, *, cell_px: int) -> Floats:
 
 
 def _encode(path: Path, frames: Sequence[NDArray[np.uint8]]) -> None:
-    # Every frame coded by itself with one quantiser: see the top of this file.
+    # Every frame is coded independently with one quantiser: see the module docstring.
     options = {"g": "1", "bf": "0", "qmin": "4", "qmax": "4", "flags": "+bitexact"}
     with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("mpeg4", rate=FPS, options=options)

@@ -1,4 +1,4 @@
-"""What identifies a video: a digest of its content, cached by path, size, times and inode."""
+"""Digests, which identify a video by its content; cached by path, size, times and inode."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from vidcls.files import atomic_file
 from vidcls.json_files import DamagedError, JsonText, read_json
 
 Progress = Callable[[int, int], None]
-"""Called with (done, total)."""
+"""Callback with (done, total)."""
 _Cache = dict[str, list[str]]
 _CACHE = TypeAdapter(dict[JsonText, Annotated[list[str], Field(min_length=2, max_length=2)]])
 
 
 @dataclass(frozen=True)
 class Digest:
-    """The digest of a video's content, or why there is none.
+    """Digest of a video's content, or why there is none.
 
     Attributes:
-        hex: BLAKE2b of 128 bits; for a frame folder over names and contents in order, for frames and flow
-            fields over both digests. Empty on failure.
-        failure: The kind of problem, None if there is none.
-        reason: What went wrong, for a person.
-        place: The file or folder that it went wrong with; None on success.
-        left_out: Names of pictures in a frame folder that are no frames.
+        hex: 128-bit BLAKE2b; for a frame folder over names and contents in order, for frames and flow fields
+            over both digests. Empty on failure.
+        failure: Kind of problem; None if there is none.
+        reason: Description of the problem for the user.
+        place: File or folder with the problem; None on success.
+        left_out: Names of pictures in a frame folder that are not frames.
     """
 
     hex: str = ""
@@ -49,12 +49,12 @@ class Digest:
 def digest_videos(
     files: Sequence[Files], *, cache_dir: Path | None, progress: Progress | None = None
 ) -> list[Digest]:
-    """The digest of each video, in order, computed in threads.
+    """Digest of each video, in order, computed in threads.
 
     Args:
-        files: Where each is read from.
-        cache_dir: Folder of the cache; None keeps none. A cache that cannot be used only costs time.
-        progress: Told after each video.
+        files: Files of each video.
+        cache_dir: Folder of the cache; None for no cache. An unusable cache only costs time.
+        progress: Called after each video.
     """
     cache_file = cache_dir / "digests.json" if cache_dir is not None else None
     cache = _read_cache(cache_file)
@@ -72,7 +72,7 @@ def digest_videos(
 
 
 def pictures_left_out(ids: Sequence[str], digests: Sequence[Digest]) -> Iterator[Problem]:
-    """A note on the pictures that lie beside frames and are none, of videos by their ids."""
+    """Note on pictures in frame folders that are not frames, with the ids of their videos."""
     pairs = zip(ids, digests, strict=True)
     names = [f"{key}: {name}" for key, digest in pairs for name in digest.left_out]
     if names:
@@ -82,7 +82,7 @@ def pictures_left_out(ids: Sequence[str], digests: Sequence[Digest]) -> Iterator
 
 
 def _both(files: Files, cache: _Cache) -> tuple[Digest, _Cache]:
-    """The digest of a video, and what the cache should hold of it."""
+    """Digest of a video, and its new cache entries."""
     fresh: _Cache = {}
     parts: list[Digest] = []
     for path, of_fields in ((files.frames, False), (files.flows, True)):
@@ -100,7 +100,7 @@ def _both(files: Files, cache: _Cache) -> tuple[Digest, _Cache]:
 
 
 def _key(path: Path, *, of_fields: bool) -> str:
-    """A folder may hold both frames and flow fields."""
+    """Cache key of a path; a folder may hold both frames and flow fields."""
     return f"{path.absolute()}{os.sep if of_fields else ''}"
 
 
@@ -135,9 +135,9 @@ def _digest(path: Path, cache: _Cache, *, of_fields: bool) -> tuple[Digest, str]
 
 
 def _stamp(stat: os.stat_result) -> str:
-    """What differs once a file's content does: `cp -p` and `touch -r` keep size and time of change alone.
+    """Text that changes when the content of a file changes; `cp -p` and `touch -r` keep only size and mtime.
 
-    Of a link it is that of the file behind it.
+    For a link it describes the target file.
     """
     return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_dev} {stat.st_ino}"
 
@@ -162,7 +162,7 @@ def _read_cache(path: Path | None) -> _Cache:
 
 
 def _write_cache(path: Path, fresh: _Cache) -> None:
-    # Two writers at once: one update is lost and computed again later, but no file is ever half written.
+    # With two writers at once, one update is lost and computed again later, but no file is half written.
     with contextlib.suppress(OSError):
         text = json.dumps({**_read_cache(path), **fresh}, sort_keys=True, indent=0)
         with atomic_file(path, sync=False) as file:

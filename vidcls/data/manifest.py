@@ -1,4 +1,4 @@
-"""The manifest: every layout as the same list of videos, checked, with an identity."""
+"""Manifest: the checked list of videos of a data root, the same for every layout, with a hash."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Video:
     """One video.
 
     Attributes:
-        id: Unique readable key, the same wherever the data lies.
-        path: A video file, or a folder of frames.
+        id: Unique readable key, independent of the location of the data.
+        path: Video file, or folder of frames.
         label: Index into the classes of the manifest.
-        split: The part of the data it belongs to.
-        group: The source it was cut from, if that is known.
+        split: Split of the video.
+        group: Source from which it was cut, if known.
         digest: Digest of its content.
-        flows: The folder of its flow fields, where `data.source` reads them.
-        has_frames: Whether `path` is read; False where flow fields alone are.
+        flows: Folder of its flow fields, if `data.source` reads them.
+        has_frames: Whether `path` is read; False if only flow fields are read.
     """
 
     id: str
@@ -51,21 +51,21 @@ class Video:
 
     @property
     def files(self) -> Files:
-        """Where it is read from."""
+        """Files from which the video is read."""
         return Files(self.path if self.has_frames else None, self.flows)
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The videos of a data root.
+    """Videos of a data root.
 
     Attributes:
-        root: The folder or CSV it was read from.
+        root: Folder or CSV from which the manifest was read.
         layout: Name of the layout.
         classes: Class names; the index is the label.
-        videos: The usable videos, by id.
-        problems: What a person should know, videos that were left out included.
-        val_is_cut: Whether val was cut from train because the data has none.
+        videos: Usable videos, sorted by id.
+        problems: Problems that the user should know, including videos that were left out.
+        val_is_cut: Whether val was cut from train because the data has no val.
     """
 
     root: Path
@@ -77,7 +77,7 @@ class Manifest:
 
     @property
     def num_left_out(self) -> int:
-        """Listed videos that are missing, empty or cannot be read."""
+        """Number of listed videos that are missing, empty or cannot be read."""
         return sum(problem.kind in LEFT_OUT_BY_SKIP for problem in self.problems)
 
     @property
@@ -86,12 +86,12 @@ class Manifest:
         return len(self.classes)
 
     def split(self, name: Split) -> tuple[Video, ...]:
-        """The videos of one split, by id."""
+        """Videos of one split, sorted by id."""
         return tuple(video for video in self.videos if video.split == name)
 
     @property
     def training(self) -> tuple[Video, ...]:
-        """The videos that training and search read, in one store: train, then val, never test."""
+        """Videos that training and search read, in one store: train, then val, never test."""
         return (*self.split("train"), *self.split("val"))
 
     @cached_property
@@ -105,7 +105,7 @@ class Manifest:
 
         Raises:
             OSError: If the file cannot be written.
-            UserError: If a name is one that a CSV in UTF-8 does not give back.
+            UserError: If a name cannot be stored unchanged in a CSV in UTF-8.
         """
         rows = [
             ManifestRow(
@@ -122,17 +122,17 @@ class Manifest:
 
 
 def load_manifest(section: DataSection, *, cache_dir: Path, progress: Progress | None = None) -> Manifest:
-    """Read the data that `section` names, refusing it where something prevents training.
+    """Read the data of `section`, and refuse it if a problem prevents training.
 
     Under `bad_videos: skip`, up to `max_bad` videos that are missing, empty or unreadable are left out.
 
     Args:
-        section: Where the data is and how it is read.
+        section: Data section with the root and the way to read it.
         cache_dir: Folder of the cache of digests.
-        progress: Told (done, total) while files are digested.
+        progress: Called with (done, total) while digests are computed.
 
     Raises:
-        UserError: If the root is unusable or a setting has no effect there; else naming every fatal problem.
+        UserError: If the root is unusable, a setting has no effect, or there are fatal problems (all listed).
     """
     manifest = read_manifest(section, cache_dir=cache_dir, progress=progress)
     fatal = [problem for problem in manifest.problems if problem.fatal]
@@ -164,12 +164,12 @@ def _hint(section: DataSection, *, num_bad: int, only_bad: bool) -> str:
 def read_manifest(
     section: DataSection, *, cache_dir: Path | None, progress: Progress | None = None
 ) -> Manifest:
-    """Read the data that `section` names, with every problem noted and its video left out.
+    """Read the data of `section`, record every problem and leave its video out.
 
     Args:
-        section: Where the data is; `bad_videos` plays no part.
-        cache_dir: Folder of the cache of digests; None keeps none.
-        progress: Told (done, total) while files are digested.
+        section: Data section; `bad_videos` has no effect here.
+        cache_dir: Folder of the cache of digests; None for no cache.
+        progress: Called with (done, total) while digests are computed.
 
     Raises:
         UserError: If the root is unusable as a whole, or a setting has no effect there.
@@ -254,8 +254,8 @@ def _same_content(videos: Sequence[Video]) -> Iterator[Problem]:
 
 def _with_val(videos: list[Video], fraction: float, problems: list[Problem]) -> list[Video]:
     train = [video for video in videos if video.split == "train"]
-    # Without a group a video stands for itself, together with its exact copies; by its id, so that the cut is
-    # the same whether its frames are read or its flow.
+    # A video without a group forms its own group with its exact copies, named by its id, so that the cut is
+    # the same for frames and for flow.
     first = {video.digest: video.id for video in sorted(train, key=lambda video: video.id, reverse=True)}
     groups = {v.id: f"group {v.group}" if v.group else f"video {first[v.digest]}" for v in train}
     chosen = cut_val([video.label for video in train], list(groups.values()), fraction=fraction)

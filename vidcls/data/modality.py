@@ -1,10 +1,11 @@
-"""What tells the modalities apart: frames, optical flow, differences of frames, and frames with either.
+"""Properties of the modalities: frames, optical flow, differences of frames, and frames with either.
 
-All that depends on `clip.modality` between a decoded file and a normalised batch is answered here: what a
-moment needs, what a store holds of it, what a mirror and a resize do to its values, and what its bytes mean.
+This module defines everything that depends on `clip.modality` between a decoded file and a normalised batch:
+the frames that a moment needs, its form in a store, the effect of a flip and a resize, and the meaning of its
+bytes.
 
-A moment is what one of the T frames of a clip shows: a frame of the video, or the step from frame k to
-frame k + 1, of which a video of n frames has n - 1. Channels lie in the order of `clip.parts`: of RGB with
+A moment is the content of one of the T frames of a clip: a frame of the video, or the step from frame k to
+frame k + 1, of which a video of n frames has n - 1. Channels are in the order of `clip.parts`: in RGB with
 motion, RGB comes first.
 """
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 _RGB_CHANNELS = 3
 U, V = -2, -1
-"""Channels of a flow field, from the end."""
+"""Channel indices of a flow field, counted from the end."""
 
 
 def has_flow(clip: Clip) -> bool:
@@ -38,16 +39,16 @@ def has_difference(clip: Clip) -> bool:
 
 
 def frames_each(clip: Clip) -> int:
-    """Stored frames that one moment takes: a difference is taken between two, at the very end."""
+    """Number of stored frames per moment: a difference needs two, and is computed last."""
     return 2 if has_difference(clip) else 1
 
 
 def num_moments(probe: Probe, clip: Clip) -> int:
-    """How many moments a video has to sample from (n).
+    """Number of moments of a video to sample from (n).
 
     Args:
         probe: Probe of the video.
-        clip: Says what a moment is.
+        clip: Clip section, which defines a moment.
     """
     if probe.decoder == "fields":
         return probe.num_frames
@@ -57,7 +58,7 @@ def num_moments(probe: Probe, clip: Clip) -> int:
 
 
 def unfit(probe: Probe, clip: Clip) -> str | None:
-    """Why no clip can be made of a video; None where one can."""
+    """Reason why no clip can be made from a video; None if one can."""
     if probe.decoder == "fields" and clip.modality != "flow":
         return "holds flow fields, not frames: set clip.modality=flow"
     if num_moments(probe, clip) < 1:
@@ -66,17 +67,17 @@ def unfit(probe: Probe, clip: Clip) -> str | None:
 
 
 def needed_frames(moments: NDArray[np.int64], clip: Clip) -> NDArray[np.int64]:
-    """The stored frames that moments of a clip need, `[T]`; for differences `[2 T]`: k, k + 1, ..."""
+    """Stored frames that the moments of a clip need, `[T]`; for differences `[2 T]`: k, k + 1, ..."""
     if has_difference(clip):
         return np.stack([moments, moments + 1], axis=1).ravel()
     return moments
 
 
 def frames_before(fields: Sequence[int], probe: Probe) -> list[int]:
-    """The frame that each flow field starts at, where both are read.
+    """Frame at which each flow field starts, if both are read.
 
-    As many fields as frames, or one less, are those of each frame. Of a video file with more frames the
-    fields are taken to lie between frames spread evenly from the first to the last, as the course made them.
+    If there are as many fields as frames, or one less, field k starts at frame k. For a video file with more
+    frames, the fields are assumed between frames spread evenly from the first to the last, as in the course.
     """
     assert probe.num_fields is not None, "fields are read beside the frames"
     if probe.num_frames - probe.num_fields in (0, 1):
@@ -85,12 +86,12 @@ def frames_before(fields: Sequence[int], probe: Probe) -> list[int]:
 
 
 def num_stored(probe: Probe, clip: Clip) -> int:
-    """How many frames, or flow fields, a store of all of them holds of a video."""
+    """Number of frames, or flow fields, of a video in a store of all of them."""
     return num_moments(probe, clip) if has_flow(clip) else probe.num_frames
 
 
 def stored_channels(clip: Clip) -> int:
-    """Bytes that a store holds of each pixel; differences are taken when a clip is made."""
+    """Number of stored bytes per pixel; differences are computed when a clip is made."""
     return clip.num_channels if has_flow(clip) else _RGB_CHANNELS
 
 
@@ -100,9 +101,9 @@ def stores_frames_too(clip: Clip) -> bool:
 
 
 def growth(clip: Clip, window: Sequence[int]) -> tuple[float, float]:
-    """By how much a window `(h, w)` grows to the clip's size, across and down, where that changes values.
+    """Horizontal and vertical scale from a window `(h, w)` to the clip's size, if it changes values.
 
-    A resize scales u and v with the picture.
+    A resize scales u and v with the picture; for other modalities the scale is 1.
     """
     if not has_flow(clip):
         return 1.0, 1.0
@@ -110,12 +111,12 @@ def growth(clip: Clip, window: Sequence[int]) -> tuple[float, float]:
 
 
 def levels(clip: Clip, across: float, down: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What a byte of each channel is multiplied by, and what is then added, to normalise it: `[C]` each.
+    """Factor and offset that normalise a byte of each channel: `[C]` each.
 
     Args:
         clip: Modality, mean and standard deviation.
-        across: How many times wider than its window the clip is; u grows with it.
-        down: How many times higher; v grows with it.
+        across: Ratio of the clip's width to the window's width; u scales with it.
+        down: Ratio of the heights; v scales with it.
     """
     mean, std = (np.array(values, np.float64) for values in clip.normalisation)
     unit, still = np.full(clip.num_channels, 1 / 255), np.zeros(clip.num_channels)

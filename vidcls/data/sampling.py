@@ -1,6 +1,6 @@
-"""Which moments of a video make a clip, and where its random numbers come from. Pure functions.
+"""Samples the moments of a video for a clip, and makes its random generator. Pure functions.
 
-What a moment is, `vidcls.data.modality` says.
+A moment is defined in `vidcls.data.modality`.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ Indices = NDArray[np.int64]
 
 
 def generator(*key: int | str) -> np.random.Generator:
-    """A random generator that depends on `key` alone, such as ("clip", seed, epoch, video id)."""
+    """Random generator that depends only on `key`, such as ("clip", seed, epoch, video id)."""
     digest = hashlib.blake2b(json.dumps(key).encode(), digest_size=16).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
 
 
 def frame_indices(num_moments: int, clip: Clip, *, rng: np.random.Generator | None = None) -> Indices:
-    """The moments of one clip: `[T]`, sorted, from 0 to `num_moments - 1`.
+    """Moments of one clip: `[T]`, sorted, from 0 to `num_moments - 1`.
 
     `uniform` is floor(linspace(0, n-1, T)), in training and in evaluation. `segment` (TSN, Wang et al. 2016,
-    arXiv:1608.00859) cuts the video into T segments as equal as can be and takes a random frame of each, or
-    the middle one without `rng`. A video of n < T frames repeats each of them T/n times, rounded down or up.
+    arXiv:1608.00859) divides the video into T segments of nearly equal length and takes a random frame of
+    each, or the middle one without `rng`. A video of n < T frames repeats each frame T/n times, rounded.
 
     Args:
         num_moments: Number of moments of the video (n), at least 1.
-        clip: Number of frames (T) and rule.
-        rng: Draws the frames in training; None in evaluation.
+        clip: Clip section with the number of frames (T) and the sampling rule.
+        rng: Random generator for training; None for evaluation.
     """
     edges = np.arange(clip.frames + 1) * num_moments // clip.frames
     first, behind = edges[:-1], edges[1:]
@@ -47,6 +47,6 @@ def frame_indices(num_moments: int, clip: Clip, *, rng: np.random.Generator | No
 
 
 def reachable_frames(num_moments: int, clip: Clip) -> Indices:
-    """Every frame that a clip can need, sorted, each once: what a store must hold."""
+    """All frames that a clip can need, sorted, each once: the frames that a store must hold."""
     moments = frame_indices(num_moments, clip) if clip.sampling == "uniform" else np.arange(num_moments)
     return np.unique(needed_frames(moments, clip))

@@ -1,4 +1,4 @@
-"""Looking over a data root: its manifest, the headers of its files, and everything that is wrong."""
+"""Scans a data root: its manifest, the headers of its files, and all problems."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from vidcls.spec.sections import SPLITS, DataSection, Split
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself without being decoded; headers are not always right.
+    """Header of a file, read without decoding; headers are not always correct.
 
     Attributes:
         height: Height in pixels, before any rotation.
         width: Width in pixels, before any rotation.
-        num_frames: Frames that the header counts; None where it does not say.
+        num_frames: Number of frames in the header; None if it has none.
         fps: Frames per second; None for a folder of frames.
-        duration_s: Duration in seconds; None where the header does not say, and for a folder of frames.
-        remarks: What is done to its pictures, or not done, that a person should know.
+        duration_s: Duration in seconds; None if the header has none, and for a folder of frames.
+        remarks: Remarks for the user on the conversion of its pictures.
     """
 
     height: int
@@ -49,7 +49,7 @@ class Header:
 
 @dataclass(frozen=True)
 class Range:
-    """A measure over all videos that have it."""
+    """Range of a value over all videos that have it."""
 
     min: float
     median: float
@@ -59,12 +59,12 @@ class Range:
 
 @dataclass(frozen=True)
 class Scan:
-    """A data root, looked over.
+    """Result of scanning a data root.
 
     Attributes:
-        manifest: Usable videos: those that can be opened.
+        manifest: Manifest of the usable videos: those that can be opened.
         headers: Header of each video that could be opened, by id.
-        problems: Those of the manifest, and the files that cannot be opened.
+        problems: Problems of the manifest, and files that cannot be opened.
     """
 
     manifest: Manifest
@@ -73,7 +73,7 @@ class Scan:
 
     @property
     def is_fine(self) -> bool:
-        """Whether there is nothing to report but notes."""
+        """Whether there are only notes to report."""
         return all(problem.note for problem in self.problems)
 
     def counts(self) -> dict[str, dict[Split, int]]:
@@ -89,16 +89,16 @@ class Scan:
         return len(_groups(self.manifest.videos))
 
     def num_sharing_train(self) -> dict[Split, tuple[int, int]]:
-        """For val and test: how many videos have a group that train has too, and how many there are."""
+        """For val and test: number of videos that share a group with train, and number of all videos."""
         return shares_by(self.manifest, lambda video: () if video.group is None else (video.group,))
 
     def sizes(self) -> dict[str, int]:
-        """Number of videos of each size, `WIDTHxHEIGHT`, the most frequent first."""
+        """Number of videos of each size, `WIDTHxHEIGHT`, most frequent first."""
         sizes = Counter(f"{header.width}x{header.height}" for header in self.headers.values())
         return dict(sizes.most_common())
 
     def ranges(self) -> dict[str, Range]:
-        """`duration_s`, `fps` and `num_frames`, each where any header tells it."""
+        """Ranges of `duration_s`, `fps` and `num_frames`, each if any header has it."""
         named: dict[str, list[float | None]] = {
             "duration_s": [header.duration_s for header in self.headers.values()],
             "fps": [header.fps for header in self.headers.values()],
@@ -107,7 +107,7 @@ class Scan:
         return {name: found for name, values in named.items() if (found := _range(values)) is not None}
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, in types that JSON has."""
+        """All results as plain values for JSON."""
         return {
             "root": str(self.manifest.root),
             "layout": self.manifest.layout,
@@ -131,12 +131,12 @@ class Scan:
 
 
 def scan(section: DataSection, *, cache_dir: Path | None = None, progress: Progress | None = None) -> Scan:
-    """Read the manifest and every header of the data that `section` names.
+    """Read the manifest and every header of the data of `section`.
 
     Args:
-        section: Where the data is.
-        cache_dir: Folder of the cache of digests; None keeps none.
-        progress: Told (done, total); a video counts once when digested and once when opened.
+        section: Data section.
+        cache_dir: Folder of the cache of digests; None for no cache.
+        progress: Called with (done, total); a video counts once for its digest and once for its header.
 
     Raises:
         UserError: If the root is unusable as a whole, or a setting has no effect there.
@@ -162,11 +162,11 @@ def scan(section: DataSection, *, cache_dir: Path | None = None, progress: Progr
 
 
 def read_header(path: Path) -> Header:
-    """The header of a video file; for a folder of frames or fields their number and the size of the first.
+    """Header of a video file; for a folder of frames or fields, their number and the size of the first.
 
     Raises:
-        DecodeError: If it is no video that can be decoded.
-        OSError: If it cannot be opened (Pillow's errors among them).
+        DecodeError: If the file cannot be decoded as a video.
+        OSError: If the file cannot be opened (includes errors of Pillow).
         ValueError: If NumPy cannot read a flow field.
     """
     if path.is_dir():
@@ -198,7 +198,7 @@ def read_header(path: Path) -> Header:
 
 
 def _header_of_pictures(path: Path, *, num_frames: int | None = None) -> Header:
-    """The header of an animated picture, or of the first of a folder of `num_frames`."""
+    """Header of an animated picture, or of the first picture of a folder of `num_frames` pictures."""
     with Image.open(path) as image:
         *_, remarks = read_as(image, path.name)
         num_frames = num_frames or getattr(image, "n_frames", 1)
@@ -215,7 +215,7 @@ def _header_of_fields(fields: Sequence[Sequence[Path]]) -> Header:
 
 
 def try_header(files: Files) -> Header | str:
-    """The header of a video, or why it cannot be opened."""
+    """Header of a video, or the reason why it cannot be opened."""
     try:
         if files.frames is None:
             assert files.flows is not None, "a video is read from somewhere"
@@ -228,7 +228,7 @@ def try_header(files: Files) -> Header | str:
 
 
 def _remarks(headers: Mapping[str, Header]) -> Iterator[Problem]:
-    """A note for each thing that is done to pictures, with the videos that it is done to."""
+    """Note for each kind of conversion of pictures, with the affected videos."""
     said: dict[str, list[str]] = defaultdict(list)
     for name, header in headers.items():
         for remark in header.remarks:

@@ -1,4 +1,4 @@
-"""How many held-out videos share something with videos of train: a group, a file."""
+"""Counts held-out videos that share a key, such as a group or a file, with videos of train."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HELD_OUT: tuple[Split, ...] = ("val", "test")
 
 
 def shares_by(manifest: Manifest, keys: Callable[[Video], Iterable[str]]) -> dict[Split, tuple[int, int]]:
-    """For val and test: how many videos share a key with a video of train, and how many there are."""
+    """For val and test: number of videos that share a key with a video of train, and number of all videos."""
     train = {key for video in manifest.split("train") for key in keys(video)}
     return {
         split: (sum(not train.isdisjoint(keys(video)) for video in videos), len(videos))

@@ -1,4 +1,4 @@
-"""Cutting val from train: whole groups, classes in proportion, the same for everybody."""
+"""Cuts val from train: whole groups, classes in proportion, the same result for every user."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _SEED = "val cut 1"  # a constant, so that all runs on the same data agree
 def cut_val(labels: Sequence[int], groups: Sequence[str], *, fraction: float) -> frozenset[str]:
     """Choose the groups that become val.
 
-    Groups are looked at in an order that depends on their names alone. One is taken if that brings the
+    Groups are visited in an order that depends only on their names. A group is taken if that brings the
     classes closer to `fraction` of their videos and leaves every class a video to train on. Then each class
-    that still has no val video gets the smallest group that can be spared. So for groups of one class each,
-    a class is off its share by at most its largest group. The order of the videos plays no part.
+    without a val video gets the smallest group that can be spared. So if each group has one class, a class
+    deviates from its share by at most its largest group. The order of the videos has no effect.
 
     Args:
         labels: Label of each video.
@@ -23,7 +23,7 @@ def cut_val(labels: Sequence[int], groups: Sequence[str], *, fraction: float) ->
         fraction: Share of the videos of each class wanted in val.
 
     Returns:
-        The chosen groups; none where no group can be spared.
+        Chosen groups; empty if no group can be spared.
     """
     content: dict[str, Counter[int]] = {}
     for label, group in zip(labels, groups, strict=True):

@@ -1,1 +1,1 @@
-"""A run and videos -> stored per-video logits -> metrics, reports and comparisons; the sealed test."""
+"""Evaluation of a run: stored logits of each video, metrics, reports, comparisons; the sealed test split."""

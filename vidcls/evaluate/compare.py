@@ -1,4 +1,4 @@
-"""Several evaluations side by side, and which run is the best. Chosen by val, whatever split is shown."""
+"""Compares several evaluations and finds the best run, always by val, whatever split is shown."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """One run's metrics on one split.
+    """Metrics of one run on one split.
 
     Attributes:
-        run: Name of the run, unique in a comparison together with `checkpoint`.
-        checkpoint: Which of its checkpoints.
-        split: What `metrics` were measured on.
-        manifest_hash: Hash of the data's manifest.
+        run: Name of the run; together with `checkpoint`, it is unique in a comparison.
+        checkpoint: Checkpoint that was evaluated.
+        split: Split of the metrics.
+        manifest_hash: Hash of the manifest of the data.
         leak_state: Leak state of the data, for that split.
-        num_videos: How many videos were scored.
+        num_videos: Number of scored videos.
         metrics: Metrics by bare name: `loss top1 top5 mean_class_acc macro_f1`.
-        val_top1: Top-1 of the same checkpoint on val, if it is known.
-        point: The settings in which it differs from the others of its experiment; empty where that tells
-            nothing.
+        val_top1: Top-1 of the same checkpoint on val; None if unknown.
+        point: Settings in which the run differs from the others of its experiment; empty if they do not
+            distinguish it.
     """
 
     run: str
@@ -35,7 +35,7 @@ class Evaluation:
 
     @property
     def label(self) -> str:
-        """What tells it from the others."""
+        """Label that distinguishes the run in a comparison."""
         if not self.point:
             return f"{self.run}/{self.checkpoint}"
         return f"{self.run.partition('/')[0]}: {self.point} ({self.checkpoint})"
@@ -43,13 +43,13 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Evaluations in the order given.
+    """Evaluations in the given order, and the best of them.
 
     Attributes:
-        rows: What is compared.
-        best: Labels of those with the highest val top-1: one, several that tie, or none where val is unknown
-            or the runs saw different data.
-        verdict: The same in a sentence.
+        rows: Evaluations that are compared.
+        best: Labels of the rows with the highest val top-1: one, several if they tie, or none if val is
+            unknown or the runs used different data.
+        verdict: Sentence that states the best runs.
     """
 
     rows: tuple[Evaluation, ...]
@@ -58,7 +58,7 @@ class Comparison:
 
 
 def compare(evaluations: Sequence[Evaluation]) -> Comparison:
-    """Names the best by val top-1. Equal is equal: a tie is called one, and no second metric breaks it."""
+    """Find the best runs by val top-1. A tie is reported as a tie; no second metric breaks it."""
     rows = tuple(evaluations)
     if len({row.manifest_hash for row in rows}) > 1:
         return Comparison(rows, (), "no best: the runs were not evaluated on the same videos")
@@ -73,5 +73,5 @@ def compare(evaluations: Sequence[Evaluation]) -> Comparison:
 
 
 def leak_states(comparison: Comparison) -> str:
-    """The leak states of all rows, each once."""
+    """Leak states of all rows, each once."""
     return ", ".join(dict.fromkeys(row.leak_state for row in comparison.rows))

@@ -1,4 +1,4 @@
-"""Figures of an evaluation: confusion matrix, comparison of runs. Bounded in size, whatever they are of."""
+"""Figures of an evaluation: confusion matrix, comparison of runs. Their size is limited for any input."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 INK, GREY = "#22272e", "#5c6570"
 BARS = (("top1", "top-1", "#3b6fb6"), ("top5", "top-5", "#a9c4e6"), ("macro_f1", "macro F1", "#d1603d"))
 MAX_NAMED = 50
-"""Classes of a matrix whose rows a person can still read; of more, the most confused pairs are named."""
+"""Maximum number of classes with readable row names; beyond it, the most confused pairs are listed."""
 MAX_NUMBERED = 30
-"""Classes up to which the cells have their numbers; the CSV has them for any."""
+"""Maximum number of classes with numbers in the cells; the CSV has the numbers in any case."""
 MAX_PAIRS = 30
 MAX_RUNS = 40
 
 
 def draw_confusion(counts: np.ndarray, path: Path, *, classes: Sequence[str], title: str, say: Say) -> None:
-    """Draws a confusion matrix to a PNG: colours are shares of the true class, numbers are videos.
+    """Draw a confusion matrix to a PNG: colours are shares of the true class, numbers are videos.
 
-    Of more than `MAX_NAMED` classes the rows have no names; the most frequent confusions are listed beside.
+    With more than `MAX_NAMED` classes the rows have no names, and the most frequent confusions are listed.
 
     Args:
         counts: int `[K true, K predicted]`.
-        path: Where the picture goes.
-        classes: Names in label order.
-        title: Above the picture.
-        say: Told what went wrong, and which letters no font has.
+        path: File of the picture.
+        classes: Class names in label order.
+        title: Title above the matrix.
+        say: Receives messages about errors, and about letters that no font has.
     """
     num_classes = len(classes)
     side = 0.42 * num_classes + 2.2
@@ -59,9 +59,9 @@ def draw_confusion(counts: np.ndarray, path: Path, *, classes: Sequence[str], ti
 
 
 def draw_comparison(comparison: Comparison, path: Path, *, say: Say) -> None:
-    """Draws top-1, top-5 and macro F1 of several runs as bars to a PNG; the best by val is in bold.
+    """Draw top-1, top-5 and macro F1 of several runs as bars to a PNG; the best by val is in bold.
 
-    Of more than `MAX_RUNS` runs those with the highest top-1 on val are drawn, and the title says so.
+    With more than `MAX_RUNS` runs, those with the highest top-1 on val are drawn, and the title says so.
     """
     rows = comparison.rows[:]
     left_out = ""
@@ -84,7 +84,7 @@ def _val_top1(row: Evaluation) -> float:
 
 
 def _matrix(figure: Figure, axes: Axes, counts: np.ndarray) -> np.ndarray:
-    """Colours of a matrix; returns the shares of the true class, `[K true, K predicted]`."""
+    """Draw the colours of a matrix; return the shares of the true class, `[K true, K predicted]`."""
     shares: np.ndarray = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
     bar = figure.colorbar(image, ax=axes, shrink=0.8, format="{x:.0%}")
@@ -110,7 +110,7 @@ def _named_matrix(figure: Figure, axes: Axes, counts: np.ndarray, names: Sequenc
 
 
 def most_confused(counts: np.ndarray, *, num: int) -> list[tuple[int, int]]:
-    """The pairs (true, predicted) of different classes with the most videos, the most frequent first."""
+    """Pairs (true, predicted) of different classes with the most videos, most frequent first."""
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
     pairs = np.argwhere(wrong)
@@ -119,7 +119,7 @@ def most_confused(counts: np.ndarray, *, num: int) -> list[tuple[int, int]]:
 
 
 def _pairs(axes: Axes, counts: np.ndarray, names: Sequence[str]) -> None:
-    """Bars of the most frequent confusions."""
+    """Draw bars of the most frequent confusions."""
     pairs = most_confused(counts, num=MAX_PAIRS)
     values = [int(counts[pair]) for pair in pairs]
     bars = axes.barh(range(len(pairs)), values, color=BARS[2][2])

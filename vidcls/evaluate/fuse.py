@@ -1,11 +1,12 @@
-"""Runs fused from their stored logits: nothing is trained, and no network is run.
+"""Fusion of runs from their stored logits: nothing is trained, and no network is run.
 
-    <folder>/predictions/<split>-<checkpoint>.npz         as of a run
-    <folder>/report/<split>-<checkpoint>/fusion.json      the runs, their weights, what the gain is worth
-    <folder>/report/<split>-<checkpoint>/metrics.json     and the rest, as of a run
+    <folder>/predictions/<split>-<checkpoint>.npz         as for a run
+    <folder>/report/<split>-<checkpoint>/fusion.json      the runs, their weights, the gain and its interval
+    <folder>/report/<split>-<checkpoint>/metrics.json     and the other files, as for a run
 
-Weights and the best single run come from val, whatever split is shown. Weights that were tuned on val flatter
-val: what is stored of val is then cross-fitted, each video under weights tuned on videos of other groups.
+Weights and the best single run come from val, whatever split is shown. Weights tuned on val give results on
+val that are too good: the stored val logits are then cross-fitted, each video with weights tuned on videos of
+other groups.
 """
 
 from __future__ import annotations
@@ -46,14 +47,14 @@ _RECORD = "fusion.json"
 
 @dataclass(frozen=True, kw_only=True)
 class FusionPlan:
-    """What to fuse, and how.
+    """Plan of a fusion.
 
     Attributes:
-        runs: Two or more.
+        runs: Two or more runs.
         checkpoint: Checkpoint whose logits are fused.
-        split: What is scored.
-        how: Where the weights come from.
-        given: The weights, if they are given; their scale does not matter.
+        split: Split that is scored.
+        how: Source of the weights.
+        given: Weights, if they are given; their scale does not matter.
     """
 
     runs: tuple[Run, ...]
@@ -64,27 +65,27 @@ class FusionPlan:
 
     @property
     def flatters(self) -> bool:
-        """Whether the weights were tuned on the very videos that are shown."""
+        """Whether the weights were tuned on the same videos that are shown, so that results are too good."""
         return self.how == "tuned on val" and self.split == "val"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Fusion:
-    """Several runs as one.
+    """Result of a fusion.
 
     Attributes:
         weights: Weights of the runs' logits; none is negative, and their sum is 1.
         singles: Metrics of each run.
-        fused: Metrics of all together; cross-fitted where `FusionPlan.flatters`.
-        seen: There, the metrics under the weights that were tuned on these videos, which flatter; else None.
-        equal: Metrics under equal weights, for comparison; None where the weights are equal.
-        best: Which run alone is best on val, by top-1, then by loss.
-        gain: Top-1 of `fused` less that of the best run, over the same videos; None where all are one group.
-        unit: What the interval of the gain is over.
-        num_units: How many there are.
+        fused: Metrics of the fusion; cross-fitted if `FusionPlan.flatters`.
+        seen: In that case, the metrics with the weights tuned on the same videos (too good); else None.
+        equal: Metrics with equal weights, for comparison; None if the weights are equal.
+        best: Index of the single run that is best on val, by top-1, then by loss.
+        gain: Top-1 of `fused` minus that of the best run, on the same videos; None if there is one group.
+        unit: Unit that is resampled for the interval of the gain.
+        num_units: Number of these units.
         leak_state: Leak state of the data, for the split.
-        unscored: Why a video has no logits, by id; the same of all runs.
-        folder: Where it is stored.
+        unscored: Reason why a video has no logits, by id; the same for all runs.
+        folder: Folder of the stored fusion.
     """
 
     weights: tuple[float, ...]
@@ -102,17 +103,17 @@ class Fusion:
 
 
 def fuse(plan: FusionPlan, *, folder: Path | None = None, say: Say) -> Fusion:
-    """Fuse runs and store the result. A fusion that is scored on test is written to its ledger first.
+    """Fuse runs and store the result. A fusion that is scored on test is recorded in the ledger first.
 
     Args:
-        plan: What to fuse.
-        folder: Where to store it; if unset `fused/` beside the runs, named by what is fused.
-        say: Told which table or figure could not be written.
+        plan: Plan of the fusion.
+        folder: Folder of the result; None takes one below `fused/` beside the runs, named by its content.
+        say: Receives a message about each table or figure that could not be written.
 
     Raises:
-        UserError: If logits are missing, saying what to type, the runs cannot be fused, or `folder` holds a
-            run or another fusion.
-        VidclsError: If stored logits are damaged, or the opening of test cannot be noted.
+        UserError: If logits are missing (with the command to create them), the runs cannot be fused, or
+            `folder` holds a run or another fusion.
+        VidclsError: If stored logits are damaged, or the opening of test cannot be recorded.
     """
     if len({run.folder.resolve() for run in plan.runs}) < max(2, len(plan.runs)):
         raise UserError("a fusion takes two runs or more, each named once")
@@ -155,7 +156,7 @@ def fuse(plan: FusionPlan, *, folder: Path | None = None, say: Say) -> Fusion:
 
 
 def as_dict(fusion: Fusion, plan: FusionPlan) -> dict[str, object]:
-    """A fusion as JSON holds it."""
+    """Fusion as plain values for JSON."""
     split = plan.split
     each = zip(plan.runs, fusion.weights, fusion.singles, strict=True)
     return {
@@ -183,7 +184,7 @@ def as_dict(fusion: Fusion, plan: FusionPlan) -> dict[str, object]:
 
 
 def _identity(plan: FusionPlan) -> str:
-    """By content: the same runs in another order, or another split of them, are the same fusion."""
+    """Identity of a fusion: it does not depend on the order of the runs or on the split."""
     given = plan.given or (1.0,) * len(plan.runs)
     names = [f"{run.folder.parent.name}/{run.folder.name}" for run in plan.runs]
     content = [plan.how, sorted(zip(names, _normalised(given), strict=True))]

@@ -1,4 +1,4 @@
-"""Who opened the sealed test split, and when: an append-only file for each set of videos."""
+"""Ledger of who opened the sealed test split, and when: an append-only file for each set of videos."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Opening:
     """One scoring of the test split.
 
     Attributes:
-        when: UTC, ISO 8601.
-        who: `user@host`.
-        run: The run that was scored.
-        checkpoint: Which of its checkpoints.
-        repeated: Whether it was a look at a result that was stored already: nothing new was learned.
+        when: Time in UTC, ISO 8601.
+        who: User as `user@host`.
+        run: Run that was scored.
+        checkpoint: Checkpoint that was scored.
+        repeated: Whether a stored result was shown again, which gives no new information.
     """
 
     when: str
@@ -40,26 +40,26 @@ _OPENING = TypeAdapter(Opening)
 
 
 class Ledger:
-    """The openings of one test split. Lines are only ever added, by any number of processes at once."""
+    """Openings of one test split. Lines are only added; any number of processes may write at once."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @classmethod
     def of(cls, manifest_hash: str, *, store_dir: Path) -> Ledger:
-        """The ledger of the videos with this hash, beside the caches of their manifest."""
+        """Ledger of the videos with this hash, stored beside the caches of their manifest."""
         return cls(store_dir / "ledgers" / f"{manifest_hash}.jsonl")
 
     def append(self, *, run: str, checkpoint: str, repeated: bool = False) -> Opening:
-        """Notes an opening, on disk when it returns. Call before the first test video is scored.
+        """Record an opening; it is on disk when this returns. Call it before the first test video is scored.
 
         Args:
             run: Folder of the run.
-            checkpoint: Which of its checkpoints.
+            checkpoint: Checkpoint that is scored.
             repeated: Whether a stored result is shown again.
 
         Raises:
-            VidclsError: It cannot be noted; then the split must stay closed.
+            VidclsError: If the opening cannot be recorded; then the split must stay closed.
         """
         opening = Opening(
             when=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -68,11 +68,11 @@ class Ledger:
             checkpoint=checkpoint,
             repeated=repeated,
         )
-        # The newline in front ends a line that another process died in; empty lines are skipped on reading.
+        # The leading newline ends a line that a killed process left incomplete; readers skip empty lines.
         line = f"\n{json.dumps(asdict(opening))}\n".encode()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # O_APPEND and one write: lines of processes that write at once do not mix.
+            # O_APPEND and a single write: lines of simultaneous processes do not mix.
             descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
             try:
                 if os.write(descriptor, line) != len(line):
@@ -89,24 +89,24 @@ class Ledger:
 
     @property
     def count(self) -> int:
-        """How often the split was opened; a line that cannot be read counts as well."""
+        """Number of openings of the split; an unreadable line counts too."""
         return len(self._lines())
 
     @property
     def num_repeats(self) -> int:
-        """How many of them were looks at a result that was stored already."""
+        """Number of openings that showed a stored result again."""
         return sum(opening.repeated for opening in self.entries())
 
     @property
     def features_dir(self) -> Path:
-        """Folder of the features of these test videos, apart from those that training reads.
+        """Folder of the features of these test videos, separate from the features that training reads.
 
-        Only who has noted an opening may open it.
+        It may be opened only after an opening was recorded.
         """
         return self.path.with_suffix(".features")
 
     def entries(self) -> tuple[Opening, ...]:
-        """All readable openings, oldest first."""
+        """Readable openings, oldest first."""
         openings = []
         for line in self._lines():
             try:
@@ -123,7 +123,7 @@ class Ledger:
 
 
 def ledger_of(run: Run) -> Ledger:
-    """The ledger of the test split of a run's data."""
+    """Ledger of the test split of a run's data."""
     provenance = run.provenance()
     return Ledger.of(provenance["manifest"]["hash"], store_dir=Path(provenance["store_dir"]))
 
@@ -131,6 +131,6 @@ def ledger_of(run: Run) -> Ledger:
 def _who() -> str:
     try:
         user = getpass.getuser()
-    except (OSError, KeyError):  # a container may run under a number without a name
+    except (OSError, KeyError):  # a container may run under a user id without a name
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"

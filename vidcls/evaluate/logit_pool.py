@@ -1,12 +1,12 @@
-"""The logits of several models, averaged with weights: pure functions of stored logits.
+"""Weighted mean of the logits of several models: pure functions of stored logits.
 
-A weighted mean of logits is the weighted geometric mean of the models' probabilities, normalised: the
-logarithmic opinion pool (Genest and Zidek 1986, Statistical Science 1:114). What one model excludes stays
-excluded, so that models which know different things complete each other: of appearance and motion, each alone
-says "one of these"; a mean of the probabilities themselves could never say more than the surest of them. The
-scale of a model's logits counts too, and is a matter of its weight: a model that is sure of what is wrong
-spoils a pool of equal weights, and tuned ones leave it out. The loss is convex in the weights (Heskes 1998,
-Selecting weighting factors in logarithmic opinion pools): what a search finds is best.
+A weighted mean of logits is the normalised weighted geometric mean of the models' probabilities: the
+logarithmic opinion pool (Genest and Zidek 1986, Statistical Science 1:114). A class that one model excludes
+stays excluded, so models with different knowledge complement each other: appearance and motion each leave
+several classes, both together one. A mean of the probabilities could never be more certain than its most
+certain model. The scale of a model's logits matters too, and is part of its weight: a model that is certain
+but wrong spoils a pool of equal weights, and tuned weights leave it out. The loss is convex in the weights
+(Heskes 1998, Selecting weighting factors in logarithmic opinion pools), so a local search finds the best.
 
 Axes: M models, N videos, K classes.
 """
@@ -29,14 +29,14 @@ _INTERVAL = (0.025, 0.975)
 
 @dataclass(frozen=True)
 class Interval:
-    """A difference, and where it lies with 95 % confidence.
+    """Difference with its 95 % confidence interval.
 
     Attributes:
         value: Observed value.
         low: Lower end.
         high: Upper end.
-        p_value: Two-sided, of the hypothesis that there is no difference: the share of resamples on the other
-            side of zero, twice.
+        p_value: Two-sided p-value of the hypothesis that there is no difference: twice the share of resamples
+            on the other side of zero.
     """
 
     value: float
@@ -46,24 +46,24 @@ class Interval:
 
     @property
     def is_clear(self) -> bool:
-        """Whether zero lies outside."""
+        """Whether zero lies outside the interval."""
         return self.low > 0 or self.high < 0
 
 
 def pooled(logits: Floats, weights: Sequence[float] | Floats) -> Floats:
-    """The weighted mean of logits, `[M, N, K]` to `[N, K]`."""
+    """Weighted mean of logits, `[M, N, K]` to `[N, K]`."""
     return np.asarray(np.tensordot(np.asarray(weights, np.float64), logits, axes=1))
 
 
 def tuned_weights(logits: Floats, labels: Ints) -> Floats:
-    """The weights of the pool with the smallest cross entropy.
+    """Weights of the pool with the smallest cross entropy.
 
     Args:
         logits: `[M, N, K]`.
         labels: `[N]`.
 
     Returns:
-        `[M]`, none negative, with the sum 1; their loss is not above that of the best single model. Equal
+        Weights `[M]`, not negative, with sum 1; their loss is at most that of the best single model. Equal
         models get equal weights.
     """
     from scipy.optimize import minimize
@@ -89,21 +89,21 @@ def tuned_weights(logits: Floats, labels: Ints) -> Floats:
         options={"ftol": 1e-12, "maxiter": 1000},
     )
     weights = np.clip(found.x, 0, 1) / np.clip(found.x, 0, 1).sum()
-    # Where one model alone is best, the search may end beside it.
+    # If a single model is best, the search may end close to it instead of exactly there.
     alone = np.eye(num)[int(own.argmax())]
     return np.asarray(alone if loss(alone)[0] < loss(weights)[0] - _ROUNDING else weights)
 
 
 def cross_fitted(logits: Floats, labels: Ints, groups: Sequence[str]) -> Floats | None:
-    """What the pool says of each video under weights tuned on videos of other groups.
+    """Pooled logits of each video, with weights tuned on videos of other groups.
 
     Args:
         logits: `[M, N, K]`.
         labels: `[N]`.
-        groups: N of them.
+        groups: Groups of the N videos.
 
     Returns:
-        Logits `[N, K]`; None where there is one group only.
+        Logits `[N, K]`; None if there is only one group.
     """
     names = sorted(set(groups))
     if len(names) < 2:
@@ -120,14 +120,14 @@ def cross_fitted(logits: Floats, labels: Ints, groups: Sequence[str]) -> Floats 
 
 
 def mean_interval(differences: Floats, groups: Sequence[str]) -> Interval | None:
-    """The mean over videos, and its 95 % interval by resampling whole groups (the percentile bootstrap).
+    """Mean over videos, and its 95 % interval by resampling whole groups (percentile bootstrap).
 
     Args:
-        differences: `[N]`, one a video.
-        groups: N of them; what belongs together is drawn together.
+        differences: `[N]`, one per video.
+        groups: Groups of the N videos; the videos of a group are drawn together.
 
     Returns:
-        None where there is one group only.
+        Interval; None if there is only one group.
     """
     names, member = np.unique(np.array(groups), return_inverse=True)
     if len(names) < 2:
@@ -135,18 +135,18 @@ def mean_interval(differences: Floats, groups: Sequence[str]) -> Interval | None
     sums = np.bincount(member, weights=differences)
     sizes = np.bincount(member)
     rng, even = generator("bootstrap", len(names)), np.full(len(names), 1 / len(names))
-    # One after another, as many groups would fill the memory.
+    # Drawn one after another, since with many groups all draws would fill the memory.
     draws = (rng.multinomial(len(names), even) for _ in range(_NUM_RESAMPLES))
     means = np.array([(counts @ sums) / (counts @ sizes) for counts in draws])
     low, high = np.quantile(means, _INTERVAL)
-    # One is added: no resampling of so many times can show a smaller probability (Davison and Hinkley 1997).
+    # One is added, since this number of resamples cannot show a smaller p-value (Davison and Hinkley 1997).
     beyond = 1 + min(int((means <= 0).sum()), int((means >= 0).sum()))
     p_value = min(1.0, 2 * beyond / (len(means) + 1))
     return Interval(float(differences.mean()), float(low), float(high), p_value)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Probabilities that hold for all comparisons together (Holm 1979, Scand. J. Statist. 6:65)."""
+    """P-values corrected for all comparisons together (Holm 1979, Scand. J. Statist. 6:65)."""
     order = sorted(range(len(p_values)), key=lambda number: p_values[number])
     adjusted, largest = [0.0] * len(p_values), 0.0
     for rank, number in enumerate(order):

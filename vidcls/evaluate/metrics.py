@@ -1,8 +1,8 @@
-"""Stored logits and labels -> metrics.
+"""Metrics from stored logits and labels.
 
-Rules, the same everywhere: classes are ranked by logit, and of equal logits the lower class index comes
-first. A class of which the split has no video is left out of the means over classes: nothing can be said of
-it. A class that is never predicted has precision and F1 of zero.
+The same rules hold everywhere: classes are ranked by logit, and for equal logits the lower class index comes
+first. A class without a video in the split is left out of the means over classes, since it cannot be
+measured. A class that is never predicted has precision and F1 of zero.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vidcls.errors import VidclsError
 
 @dataclass(frozen=True)
 class ClassMetrics:
-    """One row of the per-class table; recall is the accuracy of the class, None where it has no video."""
+    """Row of the per-class table; recall is the accuracy of the class, None if it has no video."""
 
     name: str
     support: int
@@ -28,16 +28,16 @@ class ClassMetrics:
 
 @dataclass(frozen=True, eq=False)
 class Metrics:
-    """How well the videos of a split were classified; shares are 0 to 1.
+    """Metrics of a split; shares are 0 to 1.
 
     Attributes:
-        num_videos: How many were scored.
+        num_videos: Number of scored videos.
         loss: Mean cross entropy in nats, without label smoothing.
-        top1: Share of videos whose class ranks first.
-        top5: Share whose class is among the first five, or among all where there are fewer.
-        mean_class_acc: Mean over classes of the share classified right.
+        top1: Share of videos whose true class ranks first.
+        top5: Share of videos whose true class is among the first five, or among all if there are fewer.
+        mean_class_acc: Mean over classes of the share of correct videos.
         macro_f1: Mean over classes of F1.
-        per_class: One entry a class, in label order.
+        per_class: One entry per class, in label order.
         confusion: Counts, int64 `[K true, K predicted]`.
     """
 
@@ -51,21 +51,21 @@ class Metrics:
     confusion: np.ndarray
 
     def named(self, split: str) -> dict[str, float]:
-        """The single numbers under the names that `metrics.jsonl` uses, such as `val/top1`."""
+        """Scalar metrics under the names of `metrics.jsonl`, such as `val/top1`."""
         names = ("loss", "top1", "top5", "macro_f1", "mean_class_acc")
         return {f"{split}/{name}": getattr(self, name) for name in names}
 
 
 def compute_metrics(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence[str]) -> Metrics:
-    """Computes all metrics of a split.
+    """Compute all metrics of a split.
 
     Args:
-        logits: float `[N, K]`, one row a video.
+        logits: float `[N, K]`, one row per video.
         labels: int `[N]`, the true classes.
-        classes: Names in label order, K of them.
+        classes: K class names in label order.
 
     Raises:
-        VidclsError: There is no video, or a logit is not finite.
+        VidclsError: If there is no video, or a logit is not finite.
     """
     from sklearn.metrics import precision_recall_fscore_support
 
@@ -106,12 +106,12 @@ def compute_metrics(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence
 
 
 def split_metrics(logits: np.ndarray, labels: np.ndarray, *, split: str) -> dict[str, float]:
-    """The single numbers of `compute_metrics`, under names such as `val/top1`."""
+    """Scalar metrics of `compute_metrics`, under names such as `val/top1`."""
     return compute_metrics(logits, labels, classes=[""] * logits.shape[1]).named(split)
 
 
 def confusion_counts(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How often each class was taken for each, int64 `[K true, K predicted]`."""
+    """Confusion matrix, int64 `[K true, K predicted]`."""
     from sklearn.metrics import confusion_matrix
 
     predicted = top_classes(logits, k=1)[:, 0]
@@ -120,12 +120,12 @@ def confusion_counts(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def top_classes(logits: np.ndarray, *, k: int) -> np.ndarray:
-    """The `k` best classes of each row, best first, int64 `[N, min(k, K)]`."""
+    """Best `k` classes of each row, best first, int64 `[N, min(k, K)]`."""
     return np.argsort(-logits, axis=1, kind="stable")[:, :k]
 
 
 def rank_of_label(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How many classes rank before the true one, int64 `[N]`; 0 is a right answer."""
+    """Number of classes that rank before the true class, int64 `[N]`; 0 is a correct prediction."""
     own = np.take_along_axis(logits, labels[:, None], axis=1)
     lower_index = np.arange(logits.shape[1]) < labels[:, None]
     before = (logits > own) | ((logits == own) & lower_index)
@@ -133,7 +133,7 @@ def rank_of_label(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
-    # In float64, shifted by the largest logit, so that large ones neither overflow nor lose the small ones.
+    # In float64, shifted by the largest logit, so that exponentials neither overflow nor lose small terms.
     wide = logits.astype(np.float64)
     shifted = wide - wide.max(axis=1, keepdims=True)
     own = np.take_along_axis(shifted, labels[:, None], axis=1)[:, 0]

@@ -1,4 +1,4 @@
-"""The stored logits of several runs, of the same videos in the same order, or the reason why not."""
+"""Loads the stored logits of several runs for the same videos in the same order."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _SAME_DATA = "name runs of the same videos and splits; vidcls runs show RUN tell
 
 
 def load_together(runs: Sequence[Run], split: Split, *, checkpoint: Checkpoint) -> list[Predictions]:
-    """What each run said of a split, with the videos in the order of the first run.
+    """Load the predictions of each run for a split, with the videos in the order of the first run.
 
-    Videos are matched by id, split and label, not by the content that was read: one run may have seen the
+    Videos are matched by id, split and label, not by the content that was read: one run may have used the
     frames and another one the flow of the same videos.
 
     Args:
-        runs: One or more.
+        runs: One or more runs.
         split: Split that was scored.
-        checkpoint: Checkpoint that the logits are of.
+        checkpoint: Checkpoint of the logits.
 
     Raises:
-        UserError: If logits are not stored, saying what to type, or are not of the same videos and classes.
+        UserError: If logits are not stored (with the command to create them), or videos or classes differ.
         VidclsError: If a file is damaged, or holds logits that are not finite.
     """
     for run in runs:
@@ -78,7 +78,7 @@ def _refuse_other_videos(each: Predictions, first: Predictions, *, names: tuple[
 
 
 def _listed(predictions: Predictions) -> set[str]:
-    """The videos of a split, whether they could be scored or not."""
+    """Ids of the videos of a split, scored or not."""
     return {*predictions.ids, *predictions.unscored}
 
 
@@ -89,15 +89,15 @@ def _ordered(predictions: Predictions, ids: tuple[str, ...]) -> Predictions:
 
 
 def groups_of(run: Run, ids: Sequence[str]) -> tuple[list[str], Unit]:
-    """What belongs together among the videos of a run's data.
+    """Groups of the videos of a run's data.
 
     Args:
-        run: Knows its data.
+        run: Run whose data is read.
         ids: Video ids.
 
     Returns:
-        The group of each video, and what they are: the videos themselves where no group is known, or where
-        the data is no longer at hand as it was.
+        Group of each video, and the unit: each video is its own group if no group is known, or if the data is
+        missing or has changed.
 
     Raises:
         VidclsError: If the run's provenance is damaged.

@@ -1,4 +1,4 @@
-"""Predictions on files that belong to no data root: what a trained run is for."""
+"""Predictions of a trained run on files outside of any data root."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from vidcls.spec.sections import Source
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a run says of one video.
+    """Prediction of a run for one video.
 
     Attributes:
-        path: The file or frame folder.
-        classes: All class names, the most probable first; empty for a video that could not be read.
+        path: Video file or frame folder.
+        classes: All class names, most probable first; empty for a video that could not be read.
         probabilities: Softmax of the logits, in the same order.
         logits: float32 `[K]` in the order of the labels.
-        error: Why there is no prediction, None where there is one.
+        error: Reason why there is no prediction; None if there is one.
     """
 
     path: Path
@@ -44,12 +44,12 @@ class Prediction:
 
     @property
     def label(self) -> str | None:
-        """The most probable class."""
+        """Most probable class."""
         return self.classes[0] if self.classes else None
 
 
 class Predictor:
-    """A trained run, ready to score videos. `vidcls.load(run)` makes one."""
+    """Trained run that is ready to score videos. `vidcls.load(run)` makes one."""
 
     def __init__(self, run: Run, *, checkpoint: Checkpoint = "best", device: str | None = None) -> None:
         self._device = pick_device(device)
@@ -65,7 +65,7 @@ class Predictor:
 
     @property
     def model(self) -> VideoModel:
-        """The network, in evaluation mode: clips `[B, C, T, H, W]` to logits `[B, K]`."""
+        """Network in evaluation mode: clips `[B, C, T, H, W]` to logits `[B, K]`."""
         return self._restored.model
 
     def predict(
@@ -74,11 +74,11 @@ class Predictor:
         """Predict files, frame folders, or all videos below a folder, in batches.
 
         Args:
-            paths: One or several; a folder that holds no frames stands for the videos below it.
-            progress: Told (stage, done, total).
+            paths: One or several paths; a folder without frames stands for the videos below it.
+            progress: Called with (stage, done, total).
 
         Returns:
-            One prediction a video, in the order given; one that cannot be read carries its error.
+            One prediction per video, in the given order; a video that cannot be read has its error.
 
         Raises:
             UserError: If a path does not exist, or a folder holds no video.
@@ -131,14 +131,14 @@ class Predictor:
 
 
 def _files(path: Path, source: Source) -> Files:
-    """What is read of a path: flow that lies there where the run was trained on such, else it is computed."""
+    """Files to read for a path: stored flow if the run was trained on stored flow, else flow is computed."""
     if "flows" not in source or not path.is_dir() or not look_into(path).fields:
         return Files(path)
     return Files(None if source == "flows" else path, path)
 
 
 def find_videos(paths: Sequence[str | Path]) -> list[Path]:
-    """The videos that paths stand for, each once, in natural order within a folder.
+    """Find the videos that paths stand for, each once, in natural order within a folder.
 
     Raises:
         UserError: If a path does not exist, or a folder holds no video.
@@ -147,7 +147,7 @@ def find_videos(paths: Sequence[str | Path]) -> list[Path]:
     for path in map(Path, paths):
         if not path.exists():
             raise UserError(f"{path}: no such file or folder")
-        # A folder of frames is one video, found as such.
+        # A folder of frames is one video, and `videos_below` returns it as such.
         below = list(videos_below(path)) if path.is_dir() else [path]
         if not below:
             raise UserError(f"{path}: no video and no folder of frames below it")

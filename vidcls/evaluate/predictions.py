@@ -1,4 +1,4 @@
-"""Per-video logits on disk: the evidence that all later verdicts read. A NumPy archive without pickles."""
+"""Logits of each video on disk, the source of all later results; a NumPy archive without pickles."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _KINDS = {
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Predictions:
-    """What a checkpoint says of every video of a split: scored once, or named with the reason.
+    """Predictions of a checkpoint for every video of a split: logits, or the reason why there are none.
 
     Attributes:
-        ids: Ids of the scored videos, in the manifest's order.
+        ids: Ids of the scored videos, in the order of the manifest.
         labels: True classes, int64 `[N]`.
         logits: float32 `[N, K]`.
-        classes: Names in label order.
+        classes: Class names in label order.
         split: `train`, `val` or `test`.
         checkpoint: `best` or `last`.
-        manifest_hash: Hash of the manifest of the videos that were asked for.
-        unscored: Why a video could not be scored, by id.
+        manifest_hash: Hash of the manifest of the requested videos.
+        unscored: Reason why a video could not be scored, by id.
     """
 
     ids: tuple[str, ...]
@@ -68,10 +68,10 @@ class Predictions:
         return compute_metrics(self.logits, self.labels, classes=self.classes)
 
     def save(self, path: Path) -> None:
-        """Writes an `.npz` file whole or not at all; equal content gives equal bytes.
+        """Write an `.npz` file whole or not at all; equal content gives equal bytes.
 
         Raises:
-            VidclsError: The disk is full.
+            VidclsError: If the disk is full.
         """
         arrays = {
             "format": np.array(FORMAT),
@@ -95,10 +95,10 @@ class Predictions:
 
 
 def load_predictions(path: Path) -> Predictions:
-    """Reads what `Predictions.save` wrote.
+    """Read a file that `Predictions.save` wrote.
 
     Raises:
-        VidclsError: The file is absent, damaged, or not one of ours.
+        VidclsError: If the file is missing, damaged, or not a file of vidcls.
     """
     try:
         with path.open("rb") as file:

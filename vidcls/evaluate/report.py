@@ -1,4 +1,4 @@
-"""The report of one evaluation: numbers, tables and the confusion matrix, in one folder."""
+"""Report of one evaluation: metrics, tables and the confusion matrix, in one folder."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from vidcls.files import write_json, write_text
 from vidcls.text import printable, spreadsheet_cell
 
 METRICS_FILE = "metrics.json"
-"""The last file of a report: where it is, the report is complete."""
+"""Last file of a report: if it exists, the report is complete."""
 
 
 def write_report(
     predictions: Predictions, folder: Path, *, leak_state: str, checkpoint_digest: str | None = None, say: Say
 ) -> Metrics:
-    """Writes `metrics.json`, `per_class.csv`, `confusion.csv` and `confusion.png`.
+    """Write `metrics.json`, `per_class.csv`, `confusion.csv` and `confusion.png`.
 
     Args:
-        predictions: What to report on.
-        folder: Made if need be; files of an earlier report are replaced.
+        predictions: Predictions to report on.
+        folder: Folder of the report, created if needed; files of an earlier report are replaced.
         leak_state: Leak state of the data, for the split.
-        checkpoint_digest: Digest of the checkpoint's file; None where several were fused, or it is removed.
-        say: Told which table or figure could not be written; that raises nothing.
+        checkpoint_digest: Digest of the checkpoint file; None for a fusion, or if the file was removed.
+        say: Receives a message about each table or figure that could not be written, which is no error.
 
     Raises:
-        VidclsError: No video was scored, or logits are not finite.
+        VidclsError: If no video was scored, or logits are not finite.
     """
     metrics = predictions.metrics()
     split, classes = predictions.split, predictions.classes

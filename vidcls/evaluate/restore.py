@@ -1,4 +1,4 @@
-"""Checkpoints back into models: a checkpoint file alone is enough, as it describes itself."""
+"""Restores models from checkpoints; the checkpoint file alone is enough, as it describes itself."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from vidcls.spec.sections import Clip
 
 @dataclass(frozen=True)
 class Restored:
-    """A trained model with all that is needed to use it.
+    """Trained model with all that is needed to use it.
 
     Attributes:
         model: Model in evaluation mode, on its device.
-        spec: The spec it was trained by.
-        clip: What the model takes.
+        spec: Spec of the training.
+        clip: Clip section, which describes the input of the model.
         classes: Class names; the index is the label.
-        manifest_hash: Identity of the data it was trained on.
-        epoch: Finished epochs.
+        manifest_hash: Hash of the manifest of the training data.
+        epoch: Number of finished epochs.
     """
 
     model: VideoModel
@@ -36,10 +36,10 @@ class Restored:
 
 
 def restore(run: Run, which: Checkpoint, device: torch.device) -> Restored:
-    """The model of a run's checkpoint.
+    """Restore the model of a run's checkpoint.
 
     Raises:
-        UserError: If the run has no such checkpoint, naming those that it has.
+        UserError: If the run has no such checkpoint; the message lists those that it has.
         VidclsError: If it cannot be read, or was written by another version.
     """
     path = run.existing_checkpoint(which)

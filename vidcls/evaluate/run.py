@@ -1,4 +1,4 @@
-"""Evaluation of a run: a split's videos through its checkpoint, logits stored, metrics reported."""
+"""Evaluates a run: scores the videos of a split with its checkpoint, stores logits and reports metrics."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ def evaluate(
     say: Callable[[str], None],
     progress: StageProgress,
 ) -> dict[Checkpoint, Metrics]:
-    """Score a split of a run's data under one or several of its checkpoints; see `evaluate_open`.
+    """Score a split of a run's data with one or several of its checkpoints; see `evaluate_open`.
 
-    The test split is sealed: each call that scores it is first written to its ledger.
+    The test split is sealed: each call that scores it is first recorded in its ledger.
 
     Raises:
-        UserError: If the data is not that of the run, the split is empty, or a checkpoint is missing.
+        UserError: If the data differs from that of the run, the split is empty, or a checkpoint is missing.
     """
     spec, manifest = data_of(run)
     if not manifest.split(split):
         raise UserError(f"{manifest.root}: no videos in split {split}")
     pin(threads=run.provenance()["threads"], deterministic=spec.train.deterministic)
     for which in checkpoints:
-        # A missing checkpoint is found out before the seal is broken.
+        # A missing checkpoint is detected before the test split is opened.
         restored = restore(run, which, device)
         if split == "test":
             ledger_of(run).append(run=str(run.folder), checkpoint=which)
-    # What is frozen whole is the same in all checkpoints.
+    # Fully frozen backbones are the same in all checkpoints, so one reading serves all of them.
     reading = Reading(spec, restored.clip, manifest, restored.model, device)
     opened = (
         open_sealed(reading, ledger_of(run).features_dir, say=say, progress=progress)
@@ -77,14 +77,14 @@ def evaluate_open(
     device: torch.device,
     say: Callable[[str], None],
 ) -> Metrics:
-    """Score a split with clips that are open already; store logits, write the report.
+    """Score a split with clips that are already open; store logits, write the report.
 
-    `say` is told which table or figure could not be written.
+    `say` receives a message about each table or figure that could not be written.
 
     Raises:
         UserError: If the checkpoint is missing.
     """
-    # First: should a training write another one meanwhile, this digest is that of no file any more.
+    # The digest comes first: if a training writes another checkpoint meanwhile, it matches no file any more.
     digest = checkpoint_digest(run, which)
     restored = restore(run, which, device)
     videos = manifest.split(split)

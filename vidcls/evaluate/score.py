@@ -1,4 +1,4 @@
-"""The one path from clips, or stored features, to logits: all that scores a video does it here."""
+"""Scoring: the only code that turns clips, or stored features, into logits for evaluation."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from vidcls.signals import heed
 
 @dataclass(frozen=True)
 class Scores:
-    """Logits by video.
+    """Logits of each video.
 
     Attributes:
-        ids: Video ids, each once, N in all.
+        ids: Ids of the N videos, each once.
         labels: int64 `[N]`.
         logits: float32 `[N, K]`.
     """
@@ -30,7 +30,7 @@ class Scores:
 
 
 def forward(model: VideoModel, batch: AnyBatch, *, channels_last: bool) -> torch.Tensor:
-    """The logits of a batch, `[B, K]`: of clips by the whole model, of stored features by its head."""
+    """Logits of a batch, `[B, K]`: clips go through the whole model, stored features through its head."""
     if isinstance(batch, FeatureBatch):
         return model.classify(batch.features)
     clip = batch.clip.contiguous(memory_format=clip_format(channels_last=channels_last))
@@ -40,9 +40,9 @@ def forward(model: VideoModel, batch: AnyBatch, *, channels_last: bool) -> torch
 
 @torch.inference_mode()
 def score(model: VideoModel, batches: Iterable[AnyBatch], *, channels_last: bool) -> Scores:
-    """Score clips in float32 whatever the precision of training, so that batch sizes and machines agree.
+    """Score clips in float32, whatever the precision of training, so that batch sizes and machines agree.
 
-    The model is put into evaluation mode and left there.
+    The model is put into evaluation mode and stays in it.
     """
     model.eval()
     ids: list[str] = []

@@ -1,4 +1,4 @@
-"""Evaluations that are stored already: unchanged weights on unchanged data are not scored again. No torch."""
+"""Stored evaluations: unchanged weights on unchanged data are not scored again. Imports no torch."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Scoring:
     """One checkpoint of one run on one split.
 
     Attributes:
-        run: The run.
-        which: Which of its checkpoints.
-        stored: What it said of these videos before; None where it is to be scored.
+        run: Run.
+        which: Checkpoint of the run.
+        stored: Stored predictions for these videos; None if they must be scored.
     """
 
     run: Run
@@ -45,13 +45,13 @@ class Scoring:
 def plan_scoring(
     runs: Sequence[Run], split: Split, *, checkpoint: AskedCheckpoints, anew: bool
 ) -> tuple[list[Scoring], dict[Run, str]]:
-    """What is to be scored and what is stored; and why runs are left out.
+    """Plan what to score and what is stored; also return why runs are left out.
 
     Args:
-        runs: Runs of any state.
-        split: What is scored.
-        checkpoint: Which weights.
-        anew: Score again what is stored, where the weights are there.
+        runs: Runs in any state.
+        split: Split to score.
+        checkpoint: Checkpoints to score.
+        anew: Score stored evaluations again, if the weights exist.
 
     Raises:
         VidclsError: If a run is damaged.
@@ -86,7 +86,7 @@ def _why_left_out(run: Run, split: Split, checkpoint: AskedCheckpoints) -> str:
 
 
 def stored_predictions(run: Run, split: Split, which: Checkpoint) -> Predictions | None:
-    """What a run's checkpoint said of a split, if it still has these weights, or has none any more.
+    """Stored predictions of a run's checkpoint for a split, if its weights are unchanged or removed.
 
     Raises:
         VidclsError: If the file is damaged and there are no weights to score the videos again.
@@ -94,7 +94,7 @@ def stored_predictions(run: Run, split: Split, which: Checkpoint) -> Predictions
     path, digest = run.predictions_file(split, which), checkpoint_digest(run, which)
     if not path.is_file():
         return None
-    # The numbers were written after the predictions: where they name these weights, both are of them.
+    # Metrics are written after the predictions: if they name these weights, both belong to them.
     if digest is not None and _reported(run.report_dir(split, which)).get("checkpoint_digest") != digest:
         return None
     try:
@@ -107,7 +107,7 @@ def stored_predictions(run: Run, split: Split, which: Checkpoint) -> Predictions
 
 
 def checkpoint_digest(run: Run, which: Checkpoint) -> str | None:
-    """Digest of the content of a checkpoint's file, None where there is none."""
+    """Digest of the content of a checkpoint file; None if there is no file."""
     try:
         return file_digest(run.checkpoint_file(which))
     except FileNotFoundError:
@@ -115,15 +115,15 @@ def checkpoint_digest(run: Run, which: Checkpoint) -> str | None:
 
 
 def show_again(scoring: Scoring, split: Split, *, say: Say) -> Metrics:
-    """The metrics of stored predictions; those of test are a repeated look, which the ledger is told first.
+    """Metrics of stored predictions; for test, the repeated opening is recorded in the ledger first.
 
     Args:
-        scoring: One that is stored.
+        scoring: Scoring with stored predictions.
         split: Split of the predictions.
-        say: Told which table or figure could not be written.
+        say: Receives a message about each table or figure that could not be written.
 
     Raises:
-        VidclsError: If a look at test cannot be noted.
+        VidclsError: If an opening of test cannot be recorded.
     """
     run, predictions = scoring.run, scoring.stored
     assert predictions is not None
@@ -142,7 +142,7 @@ def _reported(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads((folder / METRICS_FILE).read_text())
     except (OSError, ValueError):
-        return {}  # not there, or cut off: it is written again
+        return {}  # missing or incomplete: it is written again
     return content if isinstance(content, dict) else {}
 
 
@@ -151,13 +151,13 @@ def _leak_state(run: Run, split: Split) -> str:
 
 
 def data_of(run: Run) -> tuple[Spec, Manifest]:
-    """The spec of a run, its data by absolute path, and the manifest of that data.
+    """Spec of a run with absolute paths of its data, and the manifest of that data.
 
     Raises:
-        UserError: If the data is not what the run was trained on.
+        UserError: If the data is not the data of the training.
     """
     spec, provenance = run.spec(), run.provenance()
-    # From wherever this is called: the run knows its data by its absolute path.
+    # The run stores the absolute path of its data, so this works from any folder.
     data = spec.data.model_copy(update={"root": provenance["data_root"]})
     spec = spec.model_copy(update={"data": data, "store_dir": provenance["store_dir"]})
     manifest = load_manifest(data, cache_dir=Path(spec.store_dir))
@@ -170,10 +170,10 @@ def data_of(run: Run) -> tuple[Spec, Manifest]:
 
 
 def refuse_other_data(runs: Sequence[Run]) -> None:
-    """Refuse runs whose data has changed since; runs of one data set are looked at together.
+    """Refuse runs whose data has changed; each data set is checked only once.
 
     Raises:
-        UserError: As `data_of` does.
+        UserError: As for `data_of`.
     """
     one_of: dict[str, Run] = {}
     for run in runs:
@@ -185,7 +185,7 @@ def refuse_other_data(runs: Sequence[Run]) -> None:
 
 
 def points_of(runs: Sequence[Run]) -> list[str]:
-    """The point of each run in words, such as `optim.lr=0.003 seed=1`; empty where it tells nothing."""
+    """Point of each run as text, such as `optim.lr=0.003 seed=1`; empty if it does not identify the run."""
     points = [" ".join(f"{key}={_short(value)}" for key, value in of.items()) for of in differences_of(runs)]
     names = [(run.folder.parent.name, point) for run, point in zip(runs, points, strict=True)]
     return [name[1] if names.count(name) == 1 else "" for name in names]
@@ -196,7 +196,7 @@ def _short(value: object) -> object:
 
 
 def as_evaluation(scoring: Scoring, *, split: Split, metrics: Metrics, point: str) -> Evaluation:
-    """A run's metrics as a row of a comparison, with the val top-1 that it is chosen by."""
+    """Metrics of a run as a row of a comparison, with the val top-1 that ranks it."""
     run, which = scoring.run, scoring.which
     val_top1: float | None = metrics.top1
     if split != "val":
@@ -216,7 +216,7 @@ def as_evaluation(scoring: Scoring, *, split: Split, metrics: Metrics, point: st
 
 
 def differences_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """The settings of each run that are not the same in all runs of its experiment: the point of a trial."""
+    """Settings of each run that differ among the runs of its experiment, such as the point of a trial."""
     specs = [run.spec() for run in runs]
     settings = [{**flatten(identity(spec)), "seed": spec.seed} for spec in specs]
     peers: dict[Path, list[dict[str, Any]]] = {}

@@ -1,1 +1,1 @@
-"""What frozen backbones give of each video, stored once and read as batches."""
+"""Features of frozen backbones: computed and stored once for each video, and read as batches."""

@@ -1,4 +1,4 @@
-"""Stored features -> batches: what `Clips` is for frames, for the head of a frozen network."""
+"""Batches of stored features for the head of a frozen network, as `Clips` gives batches of frames."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _DEVICE_SHARE = 0.5
 
 @dataclass(frozen=True)
 class FeatureBatch:
-    """Features for a head.
+    """Batch of features for a head.
 
     Attributes:
         features: Features of each backbone, `[B, ...]` float32, on the device.
         labels: `[B]` int64 on the device.
-        ids: The B video ids.
+        ids: Ids of the B videos.
     """
 
     features: tuple[Tensor, ...]
@@ -39,24 +39,24 @@ AnyBatch = Batch | FeatureBatch
 
 
 class FeatureClips:
-    """Batches of stored features; the same videos, in the same order, as `Clips` gives their frames.
+    """Batches of stored features; the videos and their order are the same as in `Clips`.
 
     Args:
         evaluated: Features of the deterministic view of each video.
-        trained: Features of the fixed views of training; the same store where training does not augment. Both
-            hold the same videos.
-        videos: All that may be asked for.
-        bad: Why one of them is left out, by video id.
-        mirrored: What an augment section makes of each label in a mirror.
-        device: Where batches go.
+        trained: Features of the fixed training views; the same store if training does not augment. Both
+            stores hold the same videos.
+        videos: All videos that may be requested.
+        bad: Reason why a video is left out, by video id.
+        mirrored: Returns the label of each mirrored clip, by label, under an augment section.
+        device: Device of the batches.
 
     Attributes:
         residency: `features`.
-        bad: Why a video is left out, by video id.
+        bad: Reason why a video is left out, by video id.
         decoders: Decoder of each video, by video id.
 
     Raises:
-        VidclsError: If the two hold other videos.
+        VidclsError: If the two stores hold different videos.
     """
 
     residency = "features"
@@ -83,7 +83,7 @@ class FeatureClips:
         self._train_leaves = self._eval_leaves if trained is evaluated else _on_device(trained, device)
 
     def num_train_steps(self, videos: Sequence[Video], *, batch_size: int) -> int:
-        """Number of batches of an epoch over the good ones of `videos`."""
+        """Number of batches of an epoch over the good videos in `videos`."""
         return len(batch_bounds(len(self._good(videos)), batch_size))
 
     def train_batches(
@@ -96,7 +96,7 @@ class FeatureClips:
         epoch: int,
         start_step: int = 0,
     ) -> Iterator[FeatureBatch]:
-        """The batches of one epoch from `start_step` on; see `Clips.train_batches`."""
+        """Batches of one epoch from `start_step` on; see `Clips.train_batches`."""
         good = self._good(videos)
         mirrored = np.array(self._mirrored(augment))
         order = sample_order(len(good), seed=seed, epoch=epoch)
@@ -115,7 +115,7 @@ class FeatureClips:
             )
 
     def eval_batches(self, videos: Sequence[Video], *, batch_size: int) -> Iterator[FeatureBatch]:
-        """The good ones of `videos`, each once, in order, in their deterministic view."""
+        """Batches of the good videos in `videos`, each once, in order, in their deterministic view."""
         good = self._good(videos)
         for start in range(0, len(good), batch_size):
             part = good[start : start + batch_size]
@@ -151,7 +151,7 @@ class FeatureClips:
 
 
 def _on_device(stored: StoredFeatures, device: torch.device) -> tuple[Tensor, ...]:
-    """The features on the device if they fit into half of its free memory, else where they are."""
+    """Features on the device if they fit into half of its free memory, otherwise unchanged."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         if stored.num_bytes <= _DEVICE_SHARE * free:

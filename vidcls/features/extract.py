@@ -1,4 +1,4 @@
-"""The features of a frozen backbone: computed once for a set of videos, and read from then on."""
+"""Extraction of the features of a frozen backbone: computed once for a set of videos, then read."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from vidcls.spec.sections import AugmentSection, Clip
 from vidcls.spec.show import plain
 
 EVALUATION = AugmentSection()
-"""The views of evaluation: one of each video, the same every time."""
+"""Views of evaluation: one deterministic view of each video."""
 _BATCH_CLIPS = 8
-"""Clips that a frozen backbone takes at once, at most."""
+"""Maximum number of clips in a batch of a frozen backbone."""
 _CPU_BATCH_PIXELS = 16 * 224 * 224
-"""Without a GPU so many take seconds; a signal is answered after each batch."""
+"""Pixels of a batch without a GPU, which take seconds; signals are handled after each batch."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Whose features are wanted.
+    """Request for features.
 
     Attributes:
-        videos: All that may be asked for.
-        views: Augment sections: the views of evaluation, then those of training where they are others.
-        folder: Where they are stored.
+        videos: All videos that may be requested.
+        views: Augment sections: the views of evaluation, then those of training if they differ.
+        folder: Folder of the stored features.
     """
 
     videos: Sequence[Video]
@@ -50,16 +50,16 @@ class Wanted:
 def computed_or_read(
     reading: Reading, wanted: Wanted, *, say: Callable[[str], None], progress: StageProgress
 ) -> FeatureClips:
-    """Features of videos, computed and stored where they are not there.
+    """Read the features of videos; compute and store them if they do not exist.
 
     Args:
         reading: Model and data.
-        wanted: Whose.
-        say: Told whether they are computed or read, and where they are.
-        progress: Told (stage, done, total); may raise to stop.
+        wanted: Requested features.
+        say: Receives a message on whether they are computed or read, and where they are stored.
+        progress: Called with (stage, done, total); may raise to stop.
 
     Raises:
-        VidclsError: As `open_clips` does, or if the disk is too small.
+        VidclsError: As for `open_clips`, or if the disk is too small.
     """
     videos = wanted.videos
     stores = _stores(reading, wanted, sorted({video.digest for video in videos}))
@@ -67,7 +67,7 @@ def computed_or_read(
     started = time.monotonic()
     is_computed = False
     if not all(store.is_published() for store in stores):
-        # Some videos may be of no use: whether that is allowed, and which they are, the clips know.
+        # Some videos may be unusable: the clips decide whether that is allowed, and which ones they are.
         with reading.frames(videos, progress=progress) as clips:
             bad = dict(clips.bad)
             good = {video.digest: video for video in reversed(videos) if video.id not in bad}
@@ -83,7 +83,7 @@ def computed_or_read(
 def read_if_stored(
     reading: Reading, wanted: Wanted, *, say: Callable[[str], None], progress: StageProgress
 ) -> FeatureClips | None:
-    """Features of videos that are stored, else None; `say` is told where they are."""
+    """Read the features of videos if they are stored, else None; `say` receives where they are."""
     stores = _stores(reading, wanted, sorted({video.digest for video in wanted.videos}))
     if not all(store.is_published() for store in stores):
         return None
@@ -100,7 +100,7 @@ def _opened(
     how: str,
     bad: Mapping[str, str] = MappingProxyType({}),
 ) -> FeatureClips:
-    """Open the store of the evaluated views and, if it is another one, that of the trained views."""
+    """Open the store of the evaluation views and, if different, the store of the training views."""
     opened = [store.open(progress=progress) for store in stores]
     views = " + ".join(f"{stored.flips.shape[1]}" for stored in opened)
     size = sum(stored.num_bytes for stored in opened) / 1e6
@@ -126,7 +126,7 @@ def _opened(
 
 
 def _stores(reading: Reading, wanted: Wanted, digests: Sequence[str]) -> list[FeatureStore]:
-    """One for each set of views."""
+    """One store for each set of views."""
     return [_store(reading, wanted.folder, digests, augment) for augment in wanted.views]
 
 
@@ -139,7 +139,7 @@ def _store(reading: Reading, folder: Path, digests: Sequence[str], augment: Augm
         "augment": plain(augment),
         "decoder": data.decoder,
         "source": data.source,
-        # Kernels differ in the last bits.
+        # Kernels of different devices differ in the last bits.
         "device": reading.device.type,
         "videos": list(digests),
     }
@@ -147,7 +147,7 @@ def _store(reading: Reading, folder: Path, digests: Sequence[str], augment: Augm
 
 
 def _digest(backbone: torch.nn.Module, encoding: str) -> str:
-    """Digest of the structure and the weights of a backbone, and of what is kept of it."""
+    """Digest of the structure and the weights of a backbone, and of its encoding."""
     digest = hashlib.blake2b(f"{encoding}\n{backbone!r}".encode(), digest_size=16)
     for name, tensor in backbone.state_dict().items():
         digest.update(name.encode())
@@ -156,7 +156,7 @@ def _digest(backbone: torch.nn.Module, encoding: str) -> str:
 
 
 def _batch_clips(clip: Clip, device: torch.device) -> int:
-    """Clips at once: as many as a GPU likes, or as a CPU is done with in seconds."""
+    """Number of clips in a batch: a good size for a GPU, or what a CPU computes in seconds."""
     pixels = clip.frames * math.prod(clip.size)
     return _BATCH_CLIPS if device.type == "cuda" else max(1, min(_BATCH_CLIPS, _CPU_BATCH_PIXELS // pixels))
 
@@ -189,7 +189,7 @@ def _build(
             features = model.encode(batch.clip.contiguous(memory_format=memory_format))
             leaves.append([leaf.cpu().numpy() for leaf in features])
             flips += batch.flips
-            # Here a signal is answered: a block may take longer than a queue waits.
+            # Signals are handled here, since a block may take longer than a queue waits.
             done = (view * len(part) + len(flips)) // num_views
             progress("features", indices[part[0].digest] + done, len(good))
         return Block(tuple(map(np.concatenate, zip(*leaves, strict=True))), np.array(flips))

@@ -1,4 +1,4 @@
-"""What is read by which model."""
+"""Combination of data and model for reading clips or features."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from vidcls.spec.sections import Clip
 
 @dataclass(frozen=True)
 class Reading:
-    """What is read, and by which model.
+    """Data to read, and the model that reads it.
 
     Attributes:
         spec: Spec of the run.
-        clip: What the model takes.
-        manifest: The data.
+        clip: Clip section, which describes the input of the model.
+        manifest: Manifest of the data.
         model: Model with its weights.
-        device: Where batches go.
+        device: Device of the batches.
     """
 
     spec: Spec
@@ -35,7 +35,7 @@ class Reading:
     device: torch.device
 
     def frames(self, videos: Sequence[Video], *, progress: StageProgress, stored: bool = True) -> Clips:
-        """The clips of videos; see `open_clips`."""
+        """Open the clips of videos; see `open_clips`."""
         data = self.spec.data
         return open_clips(
             videos,

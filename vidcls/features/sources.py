@@ -1,8 +1,9 @@
-"""What a training or an evaluation reads: clips, or the stored features of a frozen backbone.
+"""Input of a training or an evaluation: clips, or the stored features of a frozen backbone.
 
-A training stores features, computed once for all runs that share them, where the backbone is frozen whole
-and each video has a fixed number of views: without augmentation, or under `augment.num_views`. An evaluation
-reads those that are there; of the test split it stores them under the seal, where only evaluations look.
+A training stores features, computed once for all runs that share them, if the backbone is fully frozen and
+each video has a fixed number of views: without augmentation, or under `augment.num_views`. An evaluation
+reads existing features; those of the test split are stored separately with its ledger, and only evaluations
+read them.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ _FOLDER = "features"
 def open_inputs(
     reading: Reading, *, say: Callable[[str], None], progress: StageProgress
 ) -> Iterator[BatchSource[AnyBatch]]:
-    """Clips of train and val for the length of a `with` block, or their features where these can be stored.
+    """Clips of train and val for the length of a `with` block, or their features if these can be stored.
 
     Args:
-        reading: What is read.
-        say: Told whether features are stored, read, or why they are not.
-        progress: Told (stage, done, total).
+        reading: Data and model.
+        say: Receives a message on whether features are stored or read, or why not.
+        progress: Called with (stage, done, total).
 
     Raises:
-        VidclsError: As `open_clips` does, or if the disk is too small for the features.
+        VidclsError: As for `open_clips`, or if the disk is too small for the features.
     """
     obstacle = _obstacle(reading)
     if obstacle is None:
@@ -58,12 +59,12 @@ def open_scored(
     """Clips of train and val, or their features if a training has stored them.
 
     Args:
-        reading: What is read; its model is a restored one.
-        say: Told where features are read.
-        progress: Told (stage, done, total).
+        reading: Data and restored model.
+        say: Receives the folder from which features are read.
+        progress: Called with (stage, done, total).
 
     Raises:
-        VidclsError: As `open_clips` does.
+        VidclsError: As for `open_clips`.
     """
     videos = reading.manifest.training
     if _obstacle(reading) is None:
@@ -79,16 +80,16 @@ def open_scored(
 def open_sealed(
     reading: Reading, features_dir: Path, *, say: Callable[[str], None], progress: StageProgress
 ) -> Iterator[BatchSource[AnyBatch]]:
-    """Clips of the test split, or their features, which are stored apart. First the opening is noted.
+    """Clips of the test split, or their separately stored features. Record the opening before this call.
 
     Args:
-        reading: What is read; its model is a restored one.
-        features_dir: Folder of features of the ledger in which the opening was noted.
-        say: Told where features are stored or read.
-        progress: Told (stage, done, total).
+        reading: Data and restored model.
+        features_dir: Features folder of the ledger in which the opening was recorded.
+        say: Receives the folder in which features are stored or read.
+        progress: Called with (stage, done, total).
 
     Raises:
-        VidclsError: As `open_clips` does, or if the disk is too small for the features.
+        VidclsError: As for `open_clips`, or if the disk is too small for the features.
     """
     videos = reading.manifest.split("test")
     if _obstacle(reading) is None:
@@ -100,7 +101,7 @@ def open_sealed(
 
 
 def _obstacle(reading: Reading) -> str | None:
-    """Why features cannot be stored, empty where nothing is frozen whole; None if they can."""
+    """Reason why features cannot be stored, empty if no backbone is fully frozen; None if they can."""
     spec = reading.spec
     if not all(is_frozen(leaf.backbone) for leaf in reading.model.leaves()):
         return ""

@@ -1,15 +1,15 @@
-"""The feature store: what frozen backbones give of the fixed views of each video, computed once.
+"""Feature store: features of frozen backbones for the fixed views of each video, computed once.
 
-    <folder>/<key>/index.json    what it was computed from; the videos; checksums of the other files
+    <folder>/<key>/index.json    identity of the computation; the videos; checksums of the other files
     <folder>/<key>/leaf-0.npy    float32 [N, V, ...]: N videos in the order of the index, V views
-    <folder>/<key>/leaf-1.npy    the same of the second backbone, if there is one
+    <folder>/<key>/leaf-1.npy    the same for the second backbone, if there is one
     <folder>/<key>/flips.npy     bool [N, V]: whether a view is mirrored
 
-The folder is `features` in the store for train and val; for the sealed test it is that of its ledger.
+For train and val, the folder is `features` in the store; for the sealed test split, it belongs to the ledger.
 
-The key covers all that changes a feature: weights, good videos, clip, views, releases of the packages. Blocks
-of videos are written one after the other into `<key>.partial`, which is renamed once all are there: a reader
-sees all of a store or none of it, and a builder that was killed goes on after the last block it finished.
+The key covers everything that changes a feature: weights, good videos, clip, views, releases of the packages.
+Blocks of videos are written one after another into `<key>.partial`, which is renamed once it is complete: a
+reader sees a whole store or none, and after a kill the next builder continues after the last finished block.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from vidcls.json_files import Count, DamagedError, JsonText, read_json
 
 _VERSION = 3
 _BLOCK_VIEWS = 32
-"""What a builder that is killed loses at most; about so many."""
+"""Approximate number of views per block, the most that a killed builder loses."""
 _SPARE_BYTES = 256 * 2**20
 
 
@@ -60,7 +60,7 @@ _INDEX = TypeAdapter(_FeatureIndex)
 
 @dataclass(frozen=True)
 class Block:
-    """What was computed of n videos.
+    """Computed features of n videos.
 
     Attributes:
         leaves: Features of each backbone, float32 `[n, V, ...]`.
@@ -73,11 +73,11 @@ class Block:
 
 @dataclass(frozen=True)
 class StoredFeatures:
-    """A published store.
+    """Published feature store.
 
     Attributes:
         digests: Digests of the N videos, in order.
-        leaves: Features of each backbone, float32 `[N, V, ...]`, mapped read-only: all processes share them.
+        leaves: Features of each backbone, float32 `[N, V, ...]`, mapped read-only and shared by processes.
         flips: Whether a view is mirrored, `[N, V]`.
         decoders: Decoder of each video, by digest.
     """
@@ -89,16 +89,16 @@ class StoredFeatures:
 
     @property
     def num_bytes(self) -> int:
-        """Size of the features."""
+        """Size of the features in bytes."""
         return sum(leaf.nbytes for leaf in self.leaves)
 
 
 class FeatureStore:
-    """The features of a set of videos under one network, clip section and set of views.
+    """Features of a set of videos for one network, clip section and set of views.
 
     Args:
-        folder: Folder of such stores.
-        identity: All that changes a feature, as JSON holds it.
+        folder: Folder of feature stores.
+        identity: Everything that changes a feature, as plain values for JSON.
     """
 
     def __init__(self, folder: Path, *, identity: Mapping[str, Any]) -> None:
@@ -108,17 +108,17 @@ class FeatureStore:
         self.path = folder / key
 
     def is_published(self) -> bool:
-        """Whether the store is there."""
+        """Whether the store exists."""
         return (self.path / "index.json").is_file()
 
     def open(self, *, progress: StageProgress | None = None) -> StoredFeatures:
-        """A published store, verified once on a machine.
+        """Open a published store, which is verified once on each machine.
 
         Args:
-            progress: Told about the stage `checksums`.
+            progress: Called in the stage `checksums`.
 
         Raises:
-            VidclsError: If it is damaged.
+            VidclsError: If the store is damaged.
         """
         try:
             index = read_json(self.path / "index.json", _INDEX, hint=f"rm -r {self.path}")
@@ -147,17 +147,17 @@ class FeatureStore:
         decoders: Mapping[str, str],
         progress: StageProgress | None = None,
     ) -> None:
-        """Compute what is missing and publish; of several processes one builds and the others wait.
+        """Compute missing features and publish the store; one of several processes builds, the others wait.
 
         Args:
             digests: Digests of the good videos, each once, in the order of the files.
-            compute: Gives the block of some of them, in order.
-            num_views: V.
+            compute: Computes the block of some of the videos, in order.
+            num_views: Number of views V.
             decoders: Decoder of each video, by digest.
-            progress: Told about the stages `features` and `wait for another process that computes features`.
+            progress: Called in the stages `features` and `wait for another process that computes features`.
 
         Raises:
-            VidclsError: If the disk is full or too small; what is finished is kept.
+            VidclsError: If the disk is full or too small; finished blocks are kept.
         """
 
         def write(folder: Path) -> Written:
@@ -188,7 +188,7 @@ def _write_blocks(
     num_views: int,
     progress: StageProgress | None,
 ) -> list[Path]:
-    """Write the blocks that are missing, each whole or not at all; their files in order."""
+    """Write the missing blocks, each whole or not at all; return the files of all blocks in order."""
     blocks: list[Path] = []
     num_videos = max(1, _BLOCK_VIEWS // num_views)
     for start in range(0, len(digests), num_videos):
@@ -198,7 +198,7 @@ def _write_blocks(
             block = compute(digests[start:behind])
             if not blocks:
                 each = sum(leaf.nbytes for leaf in block.leaves) / (behind - start)
-                _check_disk(folder, 2 * each * len(digests))  # for a moment blocks and files are both there
+                _check_disk(folder, 2 * each * len(digests))  # blocks and final files exist at once
             leaves = {f"leaf_{number}": leaf for number, leaf in enumerate(block.leaves)}
             with atomic_file(path) as file:
                 np.savez(file, allow_pickle=False, flips=block.flips, **leaves)
@@ -209,7 +209,7 @@ def _write_blocks(
 
 
 def _join_blocks(folder: Path, blocks: Sequence[Path], *, num_videos: int) -> int:
-    """Put the blocks together; the number of leaves."""
+    """Join the blocks; return the number of leaves."""
     with np.load(blocks[0]) as first:
         shapes = {name: (num_videos, *first[name].shape[1:]) for name in first.files}
         types = {name: first[name].dtype for name in first.files}
@@ -243,6 +243,6 @@ def _leaf(number: int) -> str:
 def _mapped(path: Path) -> Tensor:
     array = np.load(path, mmap_mode="r")
     with warnings.catch_warnings():
-        # torch knows no read-only tensors; nobody writes to these.
+        # torch has no read-only tensors; no code writes to these.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(array)

@@ -1,1 +1,1 @@
-"""A command to a queue: local, SLURM, LSF. Rendering a script is a pure function."""
+"""Submits commands to a queue: local, SLURM, LSF. Rendering a script is a pure function."""

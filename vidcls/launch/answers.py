@@ -1,8 +1,8 @@
-"""What the commands of a queue print, told apart from what others print around it.
+"""Separates the output of a queue's commands from other text printed around it.
 
-A site's banner, the colour codes of a wrapper script, a warning, a carriage return: none of it is the
-queue's. A line counts only where it has the form that was asked for, and an answer only where the queue
-itself shows that it is one. Everything else is no answer, and then nothing is known of the queue's jobs.
+A site banner, the colour codes of a wrapper script, warnings and carriage returns do not come from the queue.
+A line counts only if it has the requested form, and an answer only if the queue itself shows that it is one.
+Anything else is no answer, and then the state of the queue's jobs is unknown.
 """
 
 from __future__ import annotations
@@ -16,38 +16,38 @@ from vidcls.errors import VidclsError
 
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\r\n]*(?:\x07|\x1b\\)|[@-Z\\^_])")
 _WAITS_S = (0.0, 0.2, 0.4, 0.8, 1.6, 3.2)
-"""A queue may show a new job a moment after it took it: LSF answers from a copy that is seconds old."""
+"""Seconds to wait between questions about a new job: LSF answers from a copy that is seconds old."""
 
 
 class QueueSilentError(VidclsError):
-    """The queue does not answer, or not in words that are understood: its jobs may live or be gone."""
+    """The queue does not answer, or its answer is not understood: its jobs may be alive or gone."""
 
 
 class NoCommandError(QueueSilentError):
-    """The queue's command is not there, so it was not run."""
+    """The queue's command does not exist, so it was not run."""
 
 
 def lines(text: str) -> list[str]:
-    """Lines without escape sequences, carriage returns and the space around them; empty ones left out."""
+    """Lines without escape sequences, carriage returns and surrounding space; empty lines are left out."""
     found = (line.strip() for line in re.split(r"[\r\n]+", _ESCAPE.sub("", text)))
     return [line for line in found if line]
 
 
 def words(answer: subprocess.CompletedProcess[str]) -> str:
-    """What a command said, in one line: its errors first."""
+    """Output of a command in one line, with its errors first."""
     said = " ".join([*lines(answer.stderr), *lines(answer.stdout)])
     return " ".join(said.split()) or f"nothing, exit code {answer.returncode}"
 
 
 def not_understood(command: str, answer: subprocess.CompletedProcess[str]) -> QueueSilentError:
-    """The error of an answer that is none."""
+    """Error for an answer that is not understood."""
     return QueueSilentError(
         f"{command} does not answer: {words(answer)}", hint="the queue is busy or down; try later"
     )
 
 
 def ask_patiently(find: Callable[[], Sequence[str]]) -> Sequence[str]:
-    """Ask for a job again and again for some seconds, until the queue shows it."""
+    """Ask for a job repeatedly for some seconds, until the queue shows it."""
     found: Sequence[str] = ()
     for wait_s in _WAITS_S:
         time.sleep(wait_s)
@@ -65,26 +65,26 @@ def arrival(
     look: str,
     limits: str,
 ) -> str:
-    """Submit, and learn the job's id from the queue itself.
+    """Submit a job, and get its id from the queue itself.
 
-    The words of a submission are not believed: a banner holds numbers too, a wrapper fails after the queue
-    took the job, and one that was killed by its time limit may have been heard. So the queue is asked for the
-    job by its name, which no other job has.
+    The output of the submission is not trusted: a banner contains numbers too, a wrapper may fail after the
+    queue has taken the job, and a command killed by its time limit may have succeeded. So the queue is asked
+    for the job by its name, which is unique.
 
     Args:
-        command: What submits; named in messages.
-        hand_over: Runs it.
+        command: Command that submits, for messages.
+        hand_over: Runs the command.
         find: Asks the queue for the ids of the jobs with this name.
-        taken: What a submission says when the queue took the job.
-        look: What a person types to see whether the job is there.
-        limits: What a person types to see what the queue takes.
+        taken: Pattern of the output after the queue has taken the job.
+        look: Command with which the user can check whether the job is in the queue.
+        limits: Command with which the user can see the limits of the queue.
 
     Returns:
-        The id.
+        Id of the job.
 
     Raises:
-        NoCommandError: If there is no such command; nothing was submitted.
-        QueueSilentError: If it cannot be told whether the job is in the queue.
+        NoCommandError: If the command does not exist; nothing was submitted.
+        QueueSilentError: If it is unknown whether the job is in the queue.
         VidclsError: If the queue refused the job.
     """
     try:

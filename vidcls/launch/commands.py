@@ -1,4 +1,4 @@
-"""Runs the commands of a queue: with a time limit, without secrets, without what a person set for own use."""
+"""Runs the commands of a queue: with a time limit, without secrets and without the user's own preferences."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from vidcls.launch.credentials import KEY_HINTS
 
 _TIMEOUT_S = 60.0
 _OF_A_JOB = ("SLURM_", "LSB_", "VIDCLS_JOB")
-"""The marks of a surrounding job."""
+"""Prefixes of the variables of a surrounding job."""
 _HABITS = ("SQUEUE_", "SBATCH_", "SCANCEL_", "SINFO_")
-"""Filters and formats that a person likes: they would hide jobs, or weigh more than the lines of a script."""
+"""Prefixes of user preferences (filters, formats), which could hide jobs or override lines of a script."""
 _KEPT = {
     "SLURM_CONF",
     "SLURM_CLUSTERS",
@@ -30,13 +30,13 @@ def run(
     """Run a command of the queue to its end, whatever its exit code.
 
     Args:
-        command: The argument vector.
+        command: Argument vector.
         script: Standard input of the command.
         cwd: Working directory of the command.
 
     Raises:
-        NoCommandError: If there is no such command.
-        QueueSilentError: If it does not come to an end.
+        NoCommandError: If the command does not exist.
+        QueueSilentError: If the command does not end in time.
     """
     try:
         return subprocess.run(
@@ -61,7 +61,7 @@ def run(
 
 
 def environment() -> dict[str, str]:
-    """This environment as a queue may copy it: without keys and the marks of a surrounding job."""
+    """Environment that a queue may copy: without keys and without the variables of a surrounding job."""
     return {
         name: value
         for name, value in os.environ.items()

@@ -1,4 +1,4 @@
-"""Keys that no script, queue or disk may hold: what their names are, and where they would be written down."""
+"""Secret keys that no script, queue or disk may hold: their names, and checks that they are not written."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ KEY_HINTS: Mapping[str, str] = {
     "HF_TOKEN": "`hf auth login` keeps it where jobs find it",
     "HUGGING_FACE_HUB_TOKEN": "`hf auth login` keeps it where jobs find it",
 }
-"""Variables that hold a key, and what keeps it for jobs instead."""
+"""Variables that hold a key, and a hint where to store the key for jobs instead."""
 _LOGIN = re.compile(r"\bwandb\s+login\b.*\s(?!-)[\w-]{20,}|\bhf\s+auth\s+login\b.*\s--token\b")
 _SHORTEST = 8
-"""A value with fewer characters is no key, and would be found in any script."""
+"""Minimum number of characters of a key; a shorter value would be found in any script."""
 
 
 def told_by(line: str) -> str | None:
-    """Why a line of shell would write a key into a script; None if it does not.
+    """Reason why a line of shell would write a key into a script; None if it does not.
 
     Args:
-        line: A line that is copied into scripts as it is. `unset` of a variable is harmless.
+        line: Line that is copied into scripts unchanged. `unset` of a variable is harmless.
     """
     kept = re.sub(r"\bunset(?:\s+-v)?(?:\s+\w+)+", "", line)
     for name, hint in KEY_HINTS.items():
@@ -35,10 +35,10 @@ def told_by(line: str) -> str | None:
 
 
 def refuse_values(script: str) -> None:
-    """Refuse to hand over a script that holds the value of a key of this environment, under whatever name.
+    """Refuse to submit a script that holds the value of a key of this environment, under any name.
 
     Raises:
-        UserError: Naming the variable, not its value.
+        UserError: If it does; the message has the name of the variable, not its value.
     """
     for name, hint in KEY_HINTS.items():
         value = os.environ.get(name, "").strip()

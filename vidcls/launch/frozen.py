@@ -1,10 +1,10 @@
-"""Code and experiments as they were when they were queued: edited after that, they change nothing of it.
+"""Frozen copies of code and experiments at submission, so that later edits do not affect queued jobs.
 
 <runs_dir>/queued/
-    code-<digest>/                 the package; named by its content, shared by all that was queued with it
+    code-<digest>/                 the package; named by its content, shared by all jobs queued with it
     <name>/<digest>-s<seed>/       one experiment on its data
-        <digest>.yaml              with every default and override written out
-        jobs/                      the jobs that were to train it, see `submissions`
+        <digest>.yaml              the experiment, with every default and override written out
+        jobs/                      the jobs submitted to train it, see `submissions`
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 def queued_dir(runs_dir: Path) -> Path:
-    """Where frozen copies lie."""
+    """Folder of the frozen copies."""
     return runs_dir / "queued"
 
 
 @dataclass(frozen=True)
 class FrozenExperiment:
-    """An experiment for a job.
+    """Frozen experiment of a job.
 
     Attributes:
-        folder: The same for all that would train the same run; the data itself is not looked at.
-        text: The experiment as YAML.
+        folder: Folder, the same for all jobs that would train the same run; the data is not compared.
+        text: Experiment as YAML.
     """
 
     folder: Path
@@ -45,22 +45,22 @@ class FrozenExperiment:
 
     @classmethod
     def of(cls, spec: Spec) -> FrozenExperiment:
-        """The frozen form of a spec; nothing is written yet."""
+        """Freeze a spec; nothing is written yet."""
         data = _digest(f"{fingerprint(spec, '')} {Path(spec.data.root).absolute()}")
         return cls(queued_dir(Path(spec.runs_dir)) / spec.name / f"{data}-s{spec.seed}", to_yaml(spec))
 
     @property
     def file(self) -> Path:
-        """What the job trains; named by its content, so that it never changes."""
+        """File of the experiment; named by its content, so that it never changes."""
         return self.folder / f"{_digest(self.text)}.yaml"
 
     @property
     def submissions(self) -> Submissions:
-        """The jobs that were to train it."""
+        """Jobs submitted to train this experiment."""
         return Submissions(self.folder / "jobs")
 
     def write(self) -> None:
-        """Write the file, unless it is there."""
+        """Write the file, unless it exists."""
         if not self.file.is_file():
             write_text(self.file, self.text)
 
@@ -70,19 +70,19 @@ def _digest(text: str) -> str:
 
 
 def copy_package(folder: Path) -> None:
-    """Copy the package into a folder that nobody else sees yet."""
+    """Copy the package into a folder that no other process sees yet."""
     shutil.copytree(_PACKAGE, folder / _PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def frozen_package(parent: Path) -> Path:
-    """A folder below `parent` that holds this very code, named by its content and never changed.
+    """Make a folder below `parent` that holds exactly this code, named by its content and never changed.
 
     Returns:
-        What goes in front of PYTHONPATH.
+        Folder to put first in PYTHONPATH.
     """
     with beside(parent / "code") as aside:
         copy_package(aside)
-        # Of the copy: the code may be edited this very moment.
+        # Digest of the copy, because the code may be edited at this moment.
         path = package_path(parent, aside / _PACKAGE.name)
         if not path.is_dir():
             publish(aside, path)
@@ -90,7 +90,7 @@ def frozen_package(parent: Path) -> Path:
 
 
 def package_path(parent: Path, package: Path = _PACKAGE) -> Path:
-    """Where a copy of the package lies below `parent`, or would."""
+    """Path of a copy of the package below `parent`, whether it exists or not."""
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
@@ -100,7 +100,7 @@ def package_path(parent: Path, package: Path = _PACKAGE) -> Path:
 
 @contextlib.contextmanager
 def beside(path: Path) -> Iterator[Path]:
-    """A folder beside a path, for what is to be published under it; gone afterwards, if it was not."""
+    """Temporary folder beside a path, for content to publish there; removed afterwards if not published."""
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
     aside.mkdir(parents=True)
     try:

@@ -1,4 +1,4 @@
-"""What is handed to a queue, and what a queue says about it."""
+"""Job, which is submitted to a queue, and task, as a queue reports it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Job:
-    """A command to run, once or as an array of like tasks.
+    """Command to run, once or as an array of equal tasks.
 
     Attributes:
-        name: Any text; a queue gets it with everything but letters, digits, `.`, `_`, `+`, `-` replaced.
-        command: The argument vector; reaches the program unchanged.
+        name: Any text; for a queue, all characters except letters, digits, `.`, `_`, `+`, `-` are replaced.
+        command: Argument vector, which reaches the program unchanged.
         folder: Absolute working directory of the command.
-        log_dir: Absolute folder with one log file a task, appended to when a task is queued again.
-        num_tasks: None is one plain job, n an array of tasks 0 to n - 1.
+        log_dir: Absolute folder with one log file per task; a requeued task appends to its file.
+        num_tasks: None for one plain job, n for an array of tasks 0 to n - 1.
         env: Extra environment of the command.
-        token: Added to the name, so that the queue knows one job only by it; drawn at submission if empty.
+        token: Suffix that makes the name unique in the queue; drawn at submission if empty.
     """
 
     name: str
@@ -32,21 +32,21 @@ class Job:
     token: str = ""
 
     def with_token(self) -> Job:
-        """The job with a token."""
+        """Copy of the job with a token."""
         return self if self.token else replace(self, token=secrets.token_hex(4))
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task as its queue sees it; tasks that are gone are not listed.
+    """Task as its queue reports it; tasks that are gone are not listed.
 
     Attributes:
-        job: The id that `submit` returned.
+        job: Job id that `submit` returned.
         index: Index in an array, from 0; None for a plain job.
-        name: `VIDCLS_JOB` in the environment of that task, and of all that it starts.
-        state: What it does.
-        reason: Why, in the queue's words; may be empty.
-        host: Where it runs; empty while it waits.
+        name: `VIDCLS_JOB` in the environment of the task and of all processes that it starts.
+        state: State of the task.
+        reason: Reason of the state, in the words of the queue; may be empty.
+        host: Host on which it runs; empty while it waits.
     """
 
     job: str

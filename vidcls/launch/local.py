@@ -1,4 +1,4 @@
-"""This machine as a queue: detached processes that survive the shell which started them."""
+"""This machine as a queue: detached processes that survive the shell that started them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class _LaunchedProcess:
         return self.host == socket.gethostname()
 
     def is_alive(self) -> bool:
-        with contextlib.suppress(ChildProcessError):  # it is a child only of the process that submitted it
+        with contextlib.suppress(ChildProcessError):  # only the submitting process is its parent
             os.waitpid(self.pid, os.WNOHANG)
         try:
             return (
@@ -59,12 +59,12 @@ class _LaunchedProcess:
 
 @dataclass(frozen=True)
 class LocalQueue:
-    """Jobs of this machine. Nothing waits: all tasks run at once."""
+    """Jobs on this machine. No task waits: all tasks start at once."""
 
     profile: LocalProfile
 
     def script(self, job: Job) -> str:
-        """The script of a task; every task runs the same."""
+        """Script of a task; all tasks run the same script."""
         logs = quote(str(job.log_dir))
         parts = [
             f"#!/bin/bash\n# {safe_name(job.name)}: one task on this machine",
@@ -75,12 +75,12 @@ class LocalQueue:
         return "\n\n".join(parts) + "\n"
 
     def rehearse(self, job: Job) -> str:
-        """Nothing waits here, so nothing is refused."""
+        """Return that the job is accepted: this queue refuses nothing."""
         self.script(job)
         return "this machine"
 
     def submit(self, job: Job) -> str:
-        """Start the tasks, each in a session of its own; their host, process ids and start ticks."""
+        """Start the tasks, each in its own session; return their host, process ids and start ticks."""
         job = job.with_token()
         path = job.log_dir / f"{safe_name(job.name)}.sh"
         refuse_values(script := self.script(job))
@@ -96,36 +96,36 @@ class LocalQueue:
                 environment | share,
                 setsid=True,
                 setsigmask=(),
-                setsigdef=(signal.SIGPIPE,),  # Python ignores it, and that is inherited
+                setsigdef=(signal.SIGPIPE,),  # Python ignores SIGPIPE, and children would inherit that
             )
             started.append(f"{pid}@{process_start(pid) or 0:.0f}")
         return f"{socket.gethostname()}:{'+'.join(started)}"
 
     def find(self, name: str) -> list[str]:
-        """The job of that name whose processes live, if its submission ended before it told their numbers."""
+        """Find the living job of that name, if its submission ended before it returned the process ids."""
         started = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
-                # The task itself, not what it started.
+                # Only the task itself, not the processes that it started.
                 if os.getsid(process.pid) == process.pid and process.environ().get(_TOKEN) == name:
                     started.append(f"{process.pid}@{process_start(process.pid) or 0:.0f}")
         return [f"{socket.gethostname()}:{'+'.join(started)}"] if started else []
 
     def task_names(self, job_id: str, num_tasks: int | None) -> list[str]:  # noqa: ARG002 (the id says it)
-        """`VIDCLS_JOB` of each task."""
+        """Value of `VIDCLS_JOB` in each task."""
         return [f"{process.host}_{process.pid}" for process in _LaunchedProcess.parse(job_id)]
 
     def log_file(self, log_dir: Path, task_name: str) -> Path:
-        """The log of a task."""
+        """Path of the log of a task."""
         return log_dir / f"{task_name}.log"
 
     def next_steps(self, job_id: str) -> list[str]:
-        """What to type to look at a job, and to end it."""
+        """Commands to inspect a job and to end it."""
         pids = [str(process.pid) for process in _LaunchedProcess.parse(job_id)]
         return [f"ps -p {','.join(pids)}", f"kill {' '.join(pids)}"]
 
     def tasks(self, jobs: Sequence[str]) -> list[Task]:
-        """The tasks that run; those of another host cannot be seen and are taken for running."""
+        """Running tasks; tasks on another host cannot be seen and are assumed to run."""
         found = []
         for job in jobs:
             processes = _LaunchedProcess.parse(job)
@@ -139,19 +139,19 @@ class LocalQueue:
         return found
 
     def warn(self, jobs: Sequence[str]) -> None:
-        """Ask tasks of this host to save and exit 75."""
+        """Ask tasks on this host to save and exit with code 75."""
         _signal(jobs, signal.SIGUSR1)
 
     def cancel(self, jobs: Sequence[str]) -> None:
-        """End tasks of this host."""
+        """End tasks on this host."""
         _signal(jobs, signal.SIGTERM)
 
     def site(self) -> str:
-        """This machine."""
+        """Name of this machine."""
         return socket.gethostname()
 
     def largest_array(self) -> int | None:
-        """Unbounded."""
+        """None: the size of an array is not limited."""
         return None
 
 
@@ -173,12 +173,12 @@ def _environment() -> dict[str, str]:
 
 
 def num_gpus() -> int:
-    """GPUs of this machine that this process may use."""
+    """Number of GPUs of this machine that this process may use."""
     return len(_gpus())
 
 
 def _gpus() -> list[str]:
-    """The GPUs that this process may use, by what CUDA_VISIBLE_DEVICES calls them."""
+    """GPUs that this process may use, by their names for CUDA_VISIBLE_DEVICES."""
     if (allowed := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return [gpu for gpu in allowed.split(",") if gpu]
     if shutil.which("nvidia-smi") is None:

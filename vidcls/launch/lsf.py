@@ -1,4 +1,4 @@
-"""LSF: https://www.ibm.com/docs/en/spectrum-lsf. Its array elements count from 1, ours from 0."""
+"""LSF queue: https://www.ibm.com/docs/en/spectrum-lsf. LSF counts array elements from 1, vidcls from 0."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _STATES: dict[str, Literal["pending", "running", "ending"]] = {
     "ZOMBI": "ending",
 }
 _ENDED = {"DONE", "EXIT"}
-# 75: saved, and wants to go on. 138 and 140: warned by USR1 or USR2 before the command listened.
+# 75: saved, to be continued. 138 and 140: ended by USR1 or USR2 before the command installed its handlers.
 _REQUEUE = '-Q "75 138 140"'
 _COLUMNS = "jobid jobindex stat exec_host pend_reason"
 _REST = r"([0-9]+)\|([A-Z]+)\|([^|]*)\|(.*)"
@@ -42,11 +42,11 @@ class LsfQueue:
     profile: LsfProfile
 
     def script(self, job: Job) -> str:
-        """The batch script."""
+        """Batch script of a job."""
         name = '"$LSB_JOBID"' if job.num_tasks is None else '"${LSB_JOBID}_$((LSB_JOBINDEX - 1))"'
         directives = "\n".join(self._directives(job))
         prepared = preparation(job, self.profile, name=name)
-        # LSF signals all processes of a job, so the command takes the place of the shell.
+        # LSF signals all processes of a job, so the command replaces the shell.
         return f"#!/bin/bash\n{directives}\n\n{prepared}\n\nexec -- {quote_command(job.command)}\n"
 
     def _directives(self, job: Job) -> list[str]:
@@ -67,7 +67,7 @@ class LsfQueue:
         options += [f"-W {minutes // 60}:{minutes % 60:02}", f"-n {asked.cpus}", *self._memory()]
         if asked.gpus.count:
             options.append(f'-gpu "{self._gpus()}"')
-        # The warning is counted in minutes, up.
+        # LSF takes the warning time in minutes; round up.
         options += ["-wa USR1", f"-wt {-(-asked.warn_s // 60)}"]
         options += ["-r", _REQUEUE] if asked.requeue else ["-rn"]
         options.append(f"-o {log_pattern(job, stem)}")
@@ -99,7 +99,7 @@ class LsfQueue:
         return ":".join(parts)
 
     def rehearse(self, job: Job) -> str:
-        """What `bqueues` says of the queue: LSF looks at a job only when it is submitted."""
+        """Output of `bqueues` for the queue: LSF checks a job only when it is submitted."""
         refuse_values(self.script(job))
         named = [self.profile.queue_name] if self.profile.queue_name else []
         answer = run("bqueues", *named)
@@ -115,7 +115,7 @@ class LsfQueue:
         return ", ".join(f"{name} is {state}" for name, state in states.items())
 
     def submit(self, job: Job) -> str:
-        """Hand the job over; its id."""
+        """Submit the job and return its id."""
         job = job.with_token()
         refuse_values(script := self.script(job))
         job.log_dir.mkdir(parents=True, exist_ok=True)
@@ -130,7 +130,7 @@ class LsfQueue:
         )
 
     def find(self, name: str) -> list[str]:
-        """The jobs of that name that the queue still knows."""
+        """Ids of the jobs of that name that the queue still knows."""
         answer = run("bjobs", "-a", "-J", name, "-o", "jobid job_name delimiter='|'")
         rows = re.compile(rf"(?<![0-9])([0-9]+)\|{re.escape(name)}(?:\[[0-9]+\])?(?![\w.+-])")
         said = lines(answer.stdout) + lines(answer.stderr)
@@ -141,54 +141,54 @@ class LsfQueue:
         return sorted(found, key=int)
 
     def task_names(self, job_id: str, num_tasks: int | None) -> list[str]:
-        """`VIDCLS_JOB` of each task."""
+        """Value of `VIDCLS_JOB` in each task."""
         return [job_id] if num_tasks is None else [f"{job_id}_{index}" for index in range(num_tasks)]
 
     def log_file(self, log_dir: Path, task_name: str) -> Path:
-        """The log of a task, which LSF names by its element, from 1."""
+        """Path of the log of a task; LSF names it by the array element, from 1."""
         job, _, index = task_name.partition("_")
         return log_dir / (f"{job}_{int(index) + 1}.log" if index else f"{job}.log")
 
     def next_steps(self, job_id: str) -> list[str]:
-        """What to type to look at a job, and to end it."""
+        """Commands to inspect a job and to end it."""
         return [f"bjobs {job_id}", f"bkill {job_id}"]
 
     def tasks(self, jobs: Sequence[str]) -> list[Task]:
-        """The tasks that wait, run, or end."""
+        """Tasks that wait, run, or end."""
         if not jobs:
             return []
         answer = run("bjobs", "-o", f"{_COLUMNS} delimiter='|'", *jobs)
-        # Digits before an id would make another job of it, and a row begins with it.
+        # A row begins with the job id; digits before the id would belong to the id of another job.
         begun = rf"(?<![0-9|.,])({'|'.join(jobs)})\|"
         said = lines(answer.stdout)
         found = [re.search(begun + _REST, line) for line in said if re.search(begun, line)]
         rows = [match.groups() for match in found if match]
         forgotten = [job for job in jobs for line in lines(answer.stderr) + said if _not_found(job) in line]
-        # Of every job something whole is said, and an error code means no more than that one is gone.
+        # An answer has a whole row or a "not found" for every job; an error code only means that one is gone.
         is_answer = None not in found and {*(row[0] for row in rows), *forgotten}.issuperset(jobs)
         if not is_answer or (answer.returncode != 0 and not forgotten):
             raise not_understood("bjobs", answer)
         return [_task(*row) for row in rows if row[2] not in _ENDED]
 
     def warn(self, jobs: Sequence[str]) -> None:
-        """Ask running tasks to save and exit 75."""
+        """Ask running tasks to save and exit with code 75."""
         running = [task for task in self.tasks(jobs) if task.state == "running"]
         names = [task.job if task.index is None else f"{task.job}[{task.index + 1}]" for task in running]
         self._bkill("-s", "USR1", *names) if names else None
 
     def cancel(self, jobs: Sequence[str]) -> None:
-        """End waiting and running tasks, now: INT, TERM, then KILL."""
+        """End waiting and running tasks at once: INT, TERM, then KILL."""
         self._bkill(*jobs) if jobs else None
 
     def largest_array(self) -> int | None:
-        """The most elements of an array, where the site says so."""
+        """Maximum number of elements of an array, if the site reports it."""
         if shutil.which("bparams") is None:
             return None
         found = re.search(r"MAX_JOB_ARRAY_SIZE\s*=\s*([0-9]+)", run("bparams", "-a").stdout)
         return int(found[1]) if found else None
 
     def site(self) -> str:
-        """The cluster's name."""
+        """Name of the cluster."""
         answer = run("lsid")
         found = re.search(r"My cluster name is (\S+)", "\n".join(lines(answer.stdout)))
         if answer.returncode != 0 or found is None:
@@ -214,7 +214,7 @@ def _task(job: str, index: str, state: str, host: str, reason: str) -> Task:
     number = int(index) - 1 if int(index) > 0 else None
     name = job if number is None else f"{job}_{number}"
     said = "" if reason in {"-", ""} else reason
-    # Several cores of a host read 4*host.
+    # With several cores of a host, LSF prints 4*host.
     place = "" if host in {"-", ""} else host.partition(":")[0].rpartition("*")[2]
-    # A state that is not known is one of a job that is there.
+    # A job with an unknown state exists, so it counts as running.
     return Task(job, number, name, _STATES.get(state, "running"), said, place)

@@ -1,4 +1,4 @@
-"""What a job asks its queue for; one YAML file a cluster (`slurm/*.yaml`)."""
+"""Profile: the resources that a job requests from its queue; one YAML file per cluster (`slurm/*.yaml`)."""
 
 from __future__ import annotations
 
@@ -15,72 +15,72 @@ from vidcls.spec.base import NonNegativeInt, PositiveInt, Section
 
 
 class Gpus(Section):
-    """The GPUs of a job."""
+    """GPUs of a job."""
 
     count: NonNegativeInt = 1
-    """How many; 0 for none."""
+    """Number of GPUs; 0 for none."""
     type: Word | None = None
-    """The model, in the cluster's words: SLURM's GRES type, LSF's `gmodel`."""
+    """GPU model as the cluster names it: the GRES type of SLURM, `gmodel` of LSF."""
     mig: Word | None = None
-    """A slice: SLURM's MIG profile such as 1g.10gb, LSF's counts such as 2/1 (some sites: `app`)."""
+    """MIG slice: a SLURM profile such as 1g.10gb, LSF counts such as 2/1 (some sites use `app`)."""
 
 
 class Notify(Section):
-    """Mail about a job."""
+    """E-mail notification about a job."""
 
     email: Annotated[str, Field(pattern=r"^[\w.+-]+@[\w.-]+$")]
-    """Who gets it."""
+    """Address that receives the mail."""
     on: tuple[Literal["begin", "end", "fail"], ...] = ("end",)
-    """At what."""
+    """Events that send a mail."""
 
 
 class Profile(Section):
-    """What every queue takes."""
+    """Settings that every queue takes."""
 
     absent: ClassVar[dict[str, str]] = {}
-    """Why a key that other queues take has no effect in this one."""
+    """Keys of other queues that have no effect in this one, each with the reason."""
 
     setup: tuple[SetUp, ...] = ()
-    """Lines of shell before the command, such as `module load`; the only ones that are not quoted."""
+    """Lines of shell before the command, such as `module load`; the only text that is not quoted."""
     venv: FullPath | None = None
-    """A virtual environment to activate; `venv` below `scratch` if that alone is set."""
+    """Virtual environment to activate; if only `scratch` is set, `venv` below it."""
     env: Environment = Field(default_factory=dict)
-    """Environment of the command."""
+    """Environment variables of the command."""
     scratch: FullPath | None = None
-    """Folder with room for large files; jobs find it as SCRATCH, `vidcls hpc` builds the venv there."""
+    """Folder with space for large files; jobs find it as SCRATCH, `vidcls hpc` builds the venv there."""
 
     @property
     def venv_dir(self) -> Path | None:
-        """The virtual environment that jobs activate, if any."""
+        """Virtual environment that jobs activate; None for none."""
         if self.venv is None:
             return Path(self.scratch) / "venv" if self.scratch else None
         return Path(self.venv)
 
     @property
     def python(self) -> str:
-        """The interpreter that jobs run: of their virtual environment, else the one that runs this."""
+        """Python interpreter of jobs: that of their virtual environment, otherwise the current one."""
         return str(self.venv_dir / "bin" / "python") if self.venv_dir else sys.executable
 
     @property
     def time_s(self) -> int | None:
-        """Time limit of a job in seconds; None without one."""
+        """Time limit of a job in seconds; None for no limit."""
         return None
 
     @property
     def memory_mb(self) -> int | None:
-        """Memory of a job, not of a core, in MB of 2**20 bytes; None where the queue decides."""
+        """Memory per job, not per core, in MB of 2**20 bytes; None if the queue decides."""
         return None
 
     @property
     def num_gpus(self) -> int | None:
-        """GPUs of a job; None for whatever the machine has."""
+        """Number of GPUs of a job; None for all GPUs of the machine."""
         return None
 
     def packed(self, per_gpu: int) -> Self:
-        """The profile for jobs that run several processes on one GPU.
+        """Profile for jobs that run several processes on one GPU.
 
         Raises:
-            UserError: If it asks for none, or for one in an exclusive mode.
+            UserError: If the profile requests no GPU, or one in exclusive mode.
         """
         if per_gpu > 1 and self.num_gpus == 0:
             raise UserError(f"{per_gpu} trials per GPU: the profile asks for no GPU", hint="set gpus.count")
@@ -88,26 +88,26 @@ class Profile(Section):
 
 
 class QueuedProfile(Profile):
-    """What SLURM and LSF take in common."""
+    """Settings that SLURM and LSF share."""
 
     time: Time
     """Time limit: HH:MM:SS, D-HH:MM:SS or minutes."""
     account: Word | None = None
-    """Who pays: SLURM's account, LSF's project."""
+    """Account that is charged: the account of SLURM, the project of LSF."""
     gpus: Gpus = Field(default_factory=Gpus)
     cpus: PositiveInt = 4
-    """Cores of a job."""
+    """Number of CPU cores of a job."""
     memory: Memory | None = None
-    """Per job, such as 16GB; converted where the queue counts per core."""
+    """Memory per job, such as 16GB; converted if the queue counts per core."""
     throttle: PositiveInt | None = None
-    """The most tasks of an array that run at a time."""
+    """Maximum number of tasks of an array that run at the same time."""
     requeue: bool = True
-    """Queue a job again when it was saved ahead of its time limit, or its node failed."""
+    """Requeue a job that saved before its time limit, or whose node failed."""
     warn_s: Annotated[PositiveInt, Field(le=65535)] = 120
-    """How long before the time limit the job is warned, in seconds."""
+    """Seconds before the time limit at which the job gets a warning signal."""
     notify: Notify | None = None
     reservation: Word | None = None
-    """Nodes set aside for somebody."""
+    """Name of a reservation of nodes."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -124,17 +124,17 @@ class QueuedProfile(Profile):
 
     @property
     def memory_mb(self) -> int | None:
-        """Memory of a job in MB of 2**20 bytes; None where the queue decides."""
+        """Memory of a job in MB of 2**20 bytes; None if the queue decides."""
         return megabytes(self.memory) if self.memory else None
 
     @property
     def num_gpus(self) -> int:
-        """GPUs of a job."""
+        """Number of GPUs of a job."""
         return self.gpus.count
 
 
 class SlurmProfile(QueuedProfile):
-    """SLURM: https://slurm.schedmd.com/sbatch.html."""
+    """Profile of SLURM: https://slurm.schedmd.com/sbatch.html."""
 
     absent: ClassVar[dict[str, str]] = {
         "queue_name": "SLURM has partitions; write partition",
@@ -148,7 +148,7 @@ class SlurmProfile(QueuedProfile):
 
 
 class LsfProfile(QueuedProfile):
-    """LSF: https://www.ibm.com/docs/en/spectrum-lsf."""
+    """Profile of LSF: https://www.ibm.com/docs/en/spectrum-lsf."""
 
     absent: ClassVar[dict[str, str]] = {
         "partition": "partitions are SLURM's; write queue_name",
@@ -158,9 +158,9 @@ class LsfProfile(QueuedProfile):
     queue: Literal["lsf"]
     queue_name: Word | None = None
     app: Word | None = None
-    """Application profile; some sites choose a MIG slice by it."""
+    """Application profile; some sites use it to select a MIG slice."""
     gpu_mode: Literal["exclusive", "shared"] | None = None
-    """Whether several processes may use a GPU; exclusive unless trials are packed on one."""
+    """Whether several processes may use a GPU; exclusive unless several trials share one GPU."""
 
     @model_validator(mode="after")
     def _check_lsf(self) -> Self:
@@ -173,7 +173,7 @@ class LsfProfile(QueuedProfile):
         return self
 
     def packed(self, per_gpu: int) -> Self:
-        """The profile with GPUs that several processes may use."""
+        """Profile with GPUs that several processes may use."""
         if per_gpu > 1 and self.gpu_mode == "exclusive":
             raise UserError(
                 f"{per_gpu} trials per GPU cannot run under gpu_mode: exclusive",
@@ -186,7 +186,7 @@ _NO_QUEUE = "this machine has no queue that could be asked for it"
 
 
 class LocalProfile(Profile):
-    """Processes of this machine."""
+    """Profile for processes on this machine."""
 
     absent: ClassVar[dict[str, str]] = {
         key: _NO_QUEUE

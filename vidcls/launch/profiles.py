@@ -1,4 +1,4 @@
-"""Profiles are found, read, and their mistakes named by file and line."""
+"""Finds and reads profiles, and reports their mistakes by file and line."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _SUBMIT = {"slurm": "sbatch", "lsf": "bsub"}
 
 
 def find_profile(name: str | None = None) -> AnyProfile:
-    """The profile of a name or a path; without one, that of the queue this machine has.
+    """Find a profile by name or path; without either, the profile of the queue of this machine.
 
-    Names are looked for in `slurm/` here, then among those that come with the package.
+    Names are searched in `slurm/` of the working folder, then among the profiles of the package.
 
     Raises:
-        UserError: If there is none, or several could be meant.
-        SpecError: If the file is wrong.
+        UserError: If no profile, or more than one, matches.
+        SpecError: If the file has mistakes.
     """
     known = _known()
     if name is not None:
@@ -59,7 +59,7 @@ def find_profile(name: str | None = None) -> AnyProfile:
 
 
 def _known() -> dict[str, Path]:
-    """Profiles by name; those of the working folder hide shipped ones."""
+    """Profiles by name; a profile of the working folder replaces a shipped one of the same name."""
     package = Path(__file__).parents[1]
     inside = package / "project" / "slurm"
     folders = (Path("slurm"), inside if inside.is_dir() else package.parent / "slurm")
@@ -80,7 +80,7 @@ def load_profile(path: Path) -> AnyProfile:
     """Read a profile.
 
     Raises:
-        SpecError: Naming every mistake by file, line and key.
+        SpecError: If there are mistakes; it lists each with file, line and key.
     """
     tree, mistakes = parse_file(path)
     if tree is None:
@@ -102,10 +102,10 @@ def load_profile(path: Path) -> AnyProfile:
 
 
 def profile_of(record: Mapping[str, Any]) -> AnyProfile:
-    """A profile that was stored as plain values.
+    """Rebuild a profile that was stored as plain values.
 
     Raises:
-        VidclsError: If that cannot be.
+        VidclsError: If the values are not a valid profile.
     """
     try:
         return _QUEUES[record["queue"]].model_validate_json(json.dumps(record))

@@ -1,4 +1,4 @@
-"""What every queue can do; one implementation each for SLURM, LSF and this machine."""
+"""Interface of a queue; there is one implementation each for SLURM, LSF and this machine."""
 
 from __future__ import annotations
 
@@ -14,85 +14,85 @@ from vidcls.launch.slurm import SlurmQueue
 
 
 class Queue(Protocol):
-    """A queue, as one profile uses it."""
+    """Queue with the settings of one profile."""
 
     @property
     def profile(self) -> Profile:
-        """What jobs ask for."""
+        """Profile with the resources of a job."""
 
     def script(self, job: Job) -> str:
-        """The job as a script for bash. Pure.
+        """Render the job as a bash script. This is a pure function.
 
-        The command finds VIDCLS_JOB (the task's name), VIDCLS_JOB_START (seconds since 1970, by the clock of
+        The command finds VIDCLS_JOB (name of the task), VIDCLS_JOB_START (seconds since 1970, by the clock of
         its own node) and, under a time limit, VIDCLS_JOB_TIME_S in its environment.
 
         Raises:
-            UserError: For what no script can hold.
+            UserError: If the job contains text that a script cannot hold.
         """
 
     def rehearse(self, job: Job) -> str:
-        """Ask whether a job would be taken; nothing is queued.
+        """Ask whether a job would be accepted; nothing is queued.
 
         Returns:
-            What the queue says, for a person.
+            Answer of the queue, for the user.
 
         Raises:
-            VidclsError: In the queue's own words, if it would be refused.
+            VidclsError: If the job would be refused, with the message of the queue.
         """
 
     def submit(self, job: Job) -> str:
-        """Hand a job over and return at once.
+        """Submit a job and return at once.
 
         Returns:
-            Its id, for the other methods, as the queue tells it.
+            Job id from the queue, for the other methods.
 
         Raises:
-            QueueSilentError: If it cannot be told whether the queue took it; `find` may tell later.
-            VidclsError: In the queue's own words, if it was refused.
+            QueueSilentError: If it is unknown whether the queue took the job; `find` may tell later.
+            VidclsError: If the job was refused, with the message of the queue.
         """
 
     def find(self, name: str) -> list[str]:
-        """The ids of the jobs of this name, see `job_name`, that the queue still knows.
+        """Ids of the jobs of this name (see `job_name`) that the queue still knows.
 
         Raises:
             QueueSilentError: If the queue does not answer.
         """
 
     def task_names(self, job_id: str, num_tasks: int | None) -> list[str]:
-        """`VIDCLS_JOB` of each task of a job."""
+        """Value of `VIDCLS_JOB` in each task of a job."""
 
     def log_file(self, log_dir: Path, task_name: str) -> Path:
-        """The log of a task of that name."""
+        """Path of the log of the task of that name."""
 
     def next_steps(self, job_id: str) -> list[str]:
-        """Commands for a person: to look at a job, and to end it."""
+        """Commands for the user to inspect a job and to end it."""
 
     def tasks(self, jobs: Sequence[str]) -> list[Task]:
-        """The tasks of jobs that wait, run or end; those that are gone are not listed.
+        """Tasks of the jobs that wait, run or end; tasks that are gone are not listed.
 
         Raises:
-            QueueSilentError: If the queue does not answer; that is no empty list, nothing is known then.
+            QueueSilentError: If the queue does not answer, so that the state is unknown.
         """
 
     def warn(self, jobs: Sequence[str]) -> None:
-        """Send USR1 to running tasks: save, exit 75. Where the profile has `requeue` they then wait again."""
+        """Send USR1 to running tasks: they save, exit 75, and are requeued if the profile has `requeue`."""
 
     def cancel(self, jobs: Sequence[str]) -> None:
-        """End waiting and running tasks at once; none of them is queued again."""
+        """End waiting and running tasks at once; none of them is requeued."""
 
     def site(self) -> str:
-        """The name of the cluster that the commands speak to: another one knows nothing of our jobs.
+        """Name of the cluster that the commands reach; another cluster does not know our jobs.
 
         Raises:
             QueueSilentError: If the queue does not answer.
         """
 
     def largest_array(self) -> int | None:
-        """The most tasks of one array; None if there is no bound, or it is not known."""
+        """Maximum number of tasks of one array; None if it is unlimited or unknown."""
 
 
 def open_queue(profile: Profile) -> Queue:
-    """The queue of a profile."""
+    """Open the queue of a profile."""
     match profile:
         case SlurmProfile():
             return SlurmQueue(profile)

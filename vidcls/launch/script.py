@@ -1,6 +1,6 @@
-"""The parts of a job script that all queues share. Pure functions of the job and its profile.
+"""Parts of a job script that all queues share. They are pure functions of the job and its profile.
 
-Every word that does not come from the profile's `setup` is quoted, so that no name or value is read as shell.
+Every word that does not come from `setup` of the profile is quoted, so that no name or value is run as shell.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def quote(word: str) -> str:
-    """A word as bash reads it back, unchanged.
+    """Quote a word so that bash reads it unchanged.
 
     Raises:
-        UserError: If it holds a NUL byte, which no argument and no variable can.
+        UserError: If the word has a NUL byte, which no argument and no variable can hold.
     """
     if "\0" in word:
         raise UserError(f"{word!r}: a NUL byte cannot be handed to a program")
@@ -28,7 +28,7 @@ def quote(word: str) -> str:
 
 
 def quote_command(command: tuple[str, ...]) -> str:
-    """An argument vector as one line of bash; its first word is never a keyword or an assignment."""
+    """Argument vector as one line of bash; its first word is never read as a keyword or an assignment."""
     program, *arguments = command
     first = quote(program)
     if "/" not in program or "=" in program:
@@ -37,20 +37,20 @@ def quote_command(command: tuple[str, ...]) -> str:
 
 
 def safe_name(name: str) -> str:
-    """A job's name with all that a queue or a file pattern could take for something else replaced."""
+    """Name of a job, with all characters replaced that are special to a queue or a file pattern."""
     return re.sub(r"[^A-Za-z0-9_.+-]+", "_", name).strip("_.-+")[:64] or "vidcls"
 
 
 def job_name(job: Job) -> str:
-    """The name of a job in its queue; with a token no other job has it."""
+    """Name of a job in its queue; a token makes it unique."""
     return f"{safe_name(job.name)}-{job.token}" if job.token else safe_name(job.name)
 
 
 def log_pattern(job: Job, stem: str) -> str:
-    """The log file option of a queue, in double quotes, where `stem` holds the queue's own `%` patterns.
+    """Value of a queue's log file option, in double quotes; `stem` may hold `%` patterns of the queue.
 
     Raises:
-        UserError: If the folder has a character that queues expand or cannot hold there.
+        UserError: If the folder has a character that queues expand or cannot hold in this option.
     """
     folder = str(job.log_dir)
     if not job.log_dir.is_absolute() or re.search(r"[^ -~]|[\"'\\%#$`]", folder):
@@ -62,15 +62,15 @@ def log_pattern(job: Job, stem: str) -> str:
 
 
 def preparation(job: Job, profile: Profile, *, name: str) -> str:
-    """What stands between the queue's own lines and the command.
+    """Lines of the script between the directives of the queue and the command.
 
     Args:
-        job: What to run.
-        profile: Where.
-        name: The task's name, in bash.
+        job: Job to run.
+        profile: Profile of the job.
+        name: Name of the task, as a bash expression.
 
     Raises:
-        UserError: For a variable that cannot be one, or a secret.
+        UserError: For an invalid variable name, or a secret.
     """
     told = [f"export VIDCLS_JOB={name}", 'export VIDCLS_JOB_START="$(date +%s)"']
     if profile.time_s is not None:

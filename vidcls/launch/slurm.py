@@ -1,4 +1,4 @@
-"""SLURM: https://slurm.schedmd.com."""
+"""SLURM queue: https://slurm.schedmd.com."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from vidcls.launch.script import job_name, log_pattern, preparation, quote_comma
 
 _MAIL = {"begin": "BEGIN", "end": "END", "fail": "FAIL"}
 _ENDING = {"COMPLETING", "SIGNALING", "STAGE_OUT"}
-# Those tasks hold their processes.
+# States of tasks whose processes exist.
 _RUNNING = {"RUNNING", "SUSPENDED", "STOPPED", "RESIZING"}
 _GONE = "Invalid job id"
 
-# Beside the directives all that is particular to SLURM: it warns the batch shell alone.
+# The only part specific to SLURM besides the directives: SLURM warns only the batch shell.
 _HAND_ON = """\
 # SLURM warns this shell only, so it waits beside the command and hands signals on.
 child= asked=
@@ -51,7 +51,7 @@ class SlurmQueue:
     profile: SlurmProfile
 
     def script(self, job: Job) -> str:
-        """The batch script."""
+        """Batch script of a job."""
         is_array = job.num_tasks is not None
         name = '"${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"' if is_array else '"$SLURM_JOB_ID"'
         directives = "\n".join(f"#SBATCH {option}" for option in self._options(job))
@@ -80,7 +80,7 @@ class SlurmQueue:
         if asked.memory_mb is not None:
             options.append(f"--mem={asked.memory_mb}M")
         if asked.gpus.count:
-            # As nvidia's plugin names a slice: a100_1g.10gb.
+            # Name of a slice in NVIDIA's plugin: a100_1g.10gb.
             kind = "_".join(filter(None, (asked.gpus.type, asked.gpus.mig)))
             options.append(f"--gres=gpu:{kind + ':' if kind else ''}{asked.gpus.count}")
         options.append(f"--signal=B:USR1@{asked.warn_s}")
@@ -96,7 +96,7 @@ class SlurmQueue:
         return [f"--{option}={value}" for option, value in named.items() if value is not None]
 
     def rehearse(self, job: Job) -> str:
-        """What `sbatch --test-only` says: partition, account, limits and resources are looked at."""
+        """Answer of `sbatch --test-only`, which checks partition, account, limits and resources."""
         refuse_values(script := self.script(job))
         answer = run("sbatch", "--test-only", script=script)
         if answer.returncode != 0:
@@ -106,12 +106,12 @@ class SlurmQueue:
         return said[-1].removeprefix("sbatch: ") if said else words(answer).removeprefix("sbatch: ")
 
     def submit(self, job: Job) -> str:
-        """Hand the job over; its id."""
+        """Submit the job and return its id."""
         job = job.with_token()
         refuse_values(script := self.script(job))
         job.log_dir.mkdir(parents=True, exist_ok=True)
         name = job_name(job)
-        # What is typed weighs more than variables such as SBATCH_ACCOUNT, which weigh more than the script.
+        # Command line options override variables such as SBATCH_ACCOUNT, which override the script.
         command = ["sbatch", "--parsable", f"--job-name={name}", *self._named()]
         return arrival(
             "sbatch",
@@ -123,24 +123,24 @@ class SlurmQueue:
         )
 
     def find(self, name: str) -> list[str]:
-        """The jobs of that name that the queue still knows."""
+        """Ids of the jobs of that name that the queue still knows."""
         rows = _ask("--states=all", f"--name={name}", columns=_FIND)
         return sorted({row["job"] for row in rows if row["name"] == name}, key=int)
 
     def task_names(self, job_id: str, num_tasks: int | None) -> list[str]:
-        """`VIDCLS_JOB` of each task."""
+        """Value of `VIDCLS_JOB` in each task."""
         return [job_id] if num_tasks is None else [f"{job_id}_{index}" for index in range(num_tasks)]
 
     def log_file(self, log_dir: Path, task_name: str) -> Path:
-        """The log of a task."""
+        """Path of the log of a task."""
         return log_dir / f"{task_name}.log"
 
     def next_steps(self, job_id: str) -> list[str]:
-        """What to type to look at a job, and to end it."""
+        """Commands to inspect a job and to end it."""
         return [f"squeue --jobs={job_id}", f"scancel {job_id}"]
 
     def tasks(self, jobs: Sequence[str]) -> list[Task]:
-        """The tasks that wait, run, or end."""
+        """Tasks that wait, run, or end."""
         if not jobs:
             return []
         rows = _ask("--array", f"--jobs={','.join(jobs)}", columns=_TASKS)
@@ -148,21 +148,21 @@ class SlurmQueue:
         return sorted(found, key=lambda task: (task.job, task.index or 0))
 
     def warn(self, jobs: Sequence[str]) -> None:
-        """Ask running tasks to save and exit 75."""
+        """Ask running tasks to save and exit with code 75."""
         names = [task.name for task in self.tasks(jobs) if task.state == "running"]
         self._scancel("--batch", "--signal=USR1", *names) if names else None
 
     def cancel(self, jobs: Sequence[str]) -> None:
-        """End waiting and running tasks, now: TERM, then KILL."""
+        """End waiting and running tasks at once: TERM, then KILL."""
         self._scancel(*jobs) if jobs else None
 
     def largest_array(self) -> int | None:
-        """The most tasks of an array: `MaxArraySize` is above the largest index, which begins at 0."""
+        """Maximum number of tasks of an array: `MaxArraySize` is one more than the largest index, from 0."""
         found = re.search(r"MaxArraySize\s*=\s*([0-9]+)", run("scontrol", "show", "config").stdout)
         return int(found[1]) if found else None
 
     def site(self) -> str:
-        """The cluster's name."""
+        """Name of the cluster."""
         answer = run("scontrol", "show", "config")
         found = re.search(r"ClusterName\s*=\s*(\S+)", "\n".join(lines(answer.stdout)))
         if answer.returncode != 0 or found is None:
@@ -183,7 +183,7 @@ class SlurmQueue:
 
 @dataclass(frozen=True)
 class _Columns:
-    """What squeue is asked to print of a job, its head, and the form of a row."""
+    """Columns that squeue prints for a job: their format, the header line, and the pattern of a row."""
 
     format: str
     head: str
@@ -201,16 +201,16 @@ _FIND = _Columns("%F|%j|", "ARRAY_JOB_ID|NAME|", re.compile(r"(?P<job>[0-9]+)\|(
 
 
 def _ask(*filters: str, columns: _Columns) -> list[dict[str, str]]:
-    """The rows of squeue's answer; a mark that is drawn each time begins its head and every row of it.
+    """Rows of the answer of squeue; a random mark, drawn for each call, begins the header and every row.
 
     Raises:
-        QueueSilentError: If that is no answer: no head, or a row that is not whole.
+        QueueSilentError: If there is no valid answer: no header, or an incomplete row.
     """
     mark = f"vidcls-{secrets.token_hex(4)}|"
-    # A federation's other clusters, too: the id may be one of theirs.
+    # Include the other clusters of a federation: the id may belong to one of them.
     answer = run("squeue", "--federation", *filters, f"--format={mark}{columns.format}")
     if answer.returncode != 0 and f"slurm_load_jobs error: {_GONE} specified" in lines(answer.stderr):
-        return []  # asked for one job alone, which it has forgotten
+        return []  # a single job was asked for, and SLURM has forgotten it
     rows = [line[line.index(mark) + len(mark) :] for line in lines(answer.stdout) if mark in line]
     if answer.returncode != 0 or not rows or not rows[0].startswith(columns.head):
         raise not_understood("squeue", answer)
@@ -221,10 +221,10 @@ def _ask(*filters: str, columns: _Columns) -> list[dict[str, str]]:
 
 
 def is_here() -> bool:
-    """Whether this machine belongs to a SLURM; one that has its commands alone does not.
+    """Whether this machine belongs to a SLURM cluster; the SLURM commands alone are not enough.
 
     Raises:
-        VidclsError: If it does, and the queue does not answer.
+        VidclsError: If it does, but the queue does not answer.
     """
     answer = run("sinfo", "--noheader")
     if answer.returncode != 0 and "configuration source" not in answer.stderr:

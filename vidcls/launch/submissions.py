@@ -1,11 +1,11 @@
-"""What was handed to a queue from one folder, and what the queue says of it: nothing is submitted twice.
+"""Records of the jobs submitted from one folder, and their state in the queue: no job is submitted twice.
 
-    NNNN.json      before: the name that the queue will know the job by, what it asks for, to which cluster
-    NNNN.job.json  after: the job's id, or null where the queue refused it or never got it
+    NNNN.json      written before: the job's name in the queue, its resources, and the cluster
+    NNNN.job.json  written after: the job's id, or null if the queue refused or never got the job
     lock           held by the process that submits
 
-Both files are made once and never changed. A submission without the second one was cut off, or its answer was
-not understood: its job is looked for by name before anything else is submitted.
+Both files are written once and never changed. If the second file is missing, the submission was interrupted
+or its answer was not understood: then the job is searched by name before anything else is submitted.
 """
 
 from __future__ import annotations
@@ -54,18 +54,18 @@ _RECORD, _END = TypeAdapter(_Record), TypeAdapter(_Ended)
 
 @dataclass(frozen=True)
 class Submission:
-    """One job that was handed to a queue, or was about to be.
+    """One job that was submitted to a queue, or was about to be.
 
     Attributes:
-        file: Where it is written down.
-        name: What the queue knows the job by; no other job has it.
-        profile: What it asks for.
-        num_tasks: Tasks of the array; None for a plain job.
-        num_workers: How many workers of its sweep there were to be, with those of jobs before.
-        site: The cluster, or the machine, that it was submitted to.
-        job: The queue's id; None where its answer is not known, or there is no job.
-        is_void: Whether the queue refused it or never got it.
-        elsewhere: The folder that its tasks work on where that is another one, of which this is a copy.
+        file: File of the record.
+        name: Unique name of the job in the queue.
+        profile: Resources of the job.
+        num_tasks: Number of tasks of the array; None for a plain job.
+        num_workers: Number of workers that the sweep should have, including those of earlier jobs.
+        site: Cluster or machine to which it was submitted.
+        job: Job id; None if the answer of the queue is unknown, or there is no job.
+        is_void: Whether the queue refused or never got the job.
+        elsewhere: Folder that the tasks work on, if this folder is only a copy of it; else None.
     """
 
     file: Path
@@ -80,21 +80,21 @@ class Submission:
 
     @property
     def queue(self) -> Queue:
-        """Where it went."""
+        """Queue to which the job was submitted."""
         return open_queue(self.profile)
 
     def look(self, *, patiently: bool = False) -> SubmissionState:
-        """Ask the queue; patiently where a job of which nothing is known may be on its way."""
+        """Ask the queue; with `patiently`, ask repeatedly if an unknown job may still appear."""
         try:
             job = self.job or self._find(patiently)
             tasks = tuple(self.queue.tasks([job])) if job else ()
             if self.elsewhere is not None:
                 return SubmissionState(self, job, elsewhere=self.elsewhere if tasks else None)
-            # Login nodes of two clusters may share a disk, and the other one never heard of the job.
+            # Login nodes of two clusters may share a disk, and the other cluster does not know the job.
             if not tasks and (here := self.queue.site()) != self.site:
                 raise QueueSilentError(f"it was submitted to {self.site}, and this is {here}")
             return SubmissionState(self, job, tasks)
-        except VidclsError as error:  # also an id that is none of this queue's: a damaged file
+        except VidclsError as error:  # also if the id is not one of this queue, from a damaged file
             silent = error.message if self.elsewhere is None else None
             return SubmissionState(self, self.job, silent=silent)
 
@@ -108,14 +108,14 @@ class Submission:
 
 @dataclass(frozen=True)
 class SubmissionState:
-    """What its queue says of a submission: these tasks live, or none does, or it does not answer.
+    """State of a submission in its queue: its living tasks, or that the queue does not answer.
 
     Attributes:
-        submission: What was asked about.
-        job: The queue's id, None where there is no job.
-        tasks: Those that wait, run or end.
-        silent: Why nothing is known, in the queue's words; None if it answered.
-        elsewhere: The folder that tasks of it work on, of which this one is a copy; nothing here is theirs.
+        submission: Submission that was asked about.
+        job: Job id; None if there is no job.
+        tasks: Tasks that wait, run or end.
+        silent: Reason why the state is unknown, in the words of the queue; None if the queue answered.
+        elsewhere: Folder that the tasks work on, if this folder is only a copy of it; else None.
     """
 
     submission: Submission
@@ -126,7 +126,7 @@ class SubmissionState:
 
     @property
     def label(self) -> str:
-        """What a person calls it."""
+        """Label of the submission for the user."""
         return f"job {self.job}" if self.job else f"job {self.submission.name}, whose number is not known"
 
 
@@ -137,7 +137,7 @@ class Submissions:
         self.folder = folder
 
     def all(self) -> list[Submission]:
-        """Those that there are or may be, oldest first.
+        """Submissions whose jobs exist or may exist, oldest first.
 
         Raises:
             VidclsError: If a file is damaged.
@@ -148,16 +148,16 @@ class Submissions:
 
     @contextlib.contextmanager
     def claim(self, *, what: str, say: Callable[[str], None]) -> Iterator[None]:
-        """Be the only process that submits from this folder, for the length of a `with` block.
+        """Hold the lock of this folder for the length of a `with` block, so that no other process submits.
 
-        A claim whose holder died is taken over.
+        A lock whose holder has died is taken over.
 
         Args:
-            what: What is submitted, for messages.
-            say: Told when a holder on another machine is waited for.
+            what: Name of what is submitted, for messages.
+            say: Receives a message while a holder on another machine is waited for.
 
         Raises:
-            VidclsError: If a live process has the claim.
+            VidclsError: If a live process holds the lock.
         """
         with contextlib.ExitStack() as held:
             try:
@@ -170,11 +170,11 @@ class Submissions:
             yield
 
     def look(self) -> list[SubmissionState]:
-        """What the queues say, oldest first."""
+        """Ask the queues for the state of all submissions, oldest first."""
         return [submission.look() for submission in self.all()]
 
     def look_and_settle(self) -> list[SubmissionState]:
-        """The same, by whoever has the claim; what became of those that were cut off is written down."""
+        """Same as `look`, by the holder of the lock; also record the outcome of interrupted submissions."""
         seen = [submission.look(patiently=True) for submission in self.all()]
         for one in seen:
             if one.submission.job is None and one.silent is None:
@@ -182,17 +182,17 @@ class Submissions:
         return [one for one in seen if one.job or one.silent]
 
     def submit(self, job: Job, profile: AnyProfile, *, num_workers: int = 1) -> str:
-        """Submit, by whoever has the claim and has looked.
+        """Submit a job; the caller must hold the lock and have called `look_and_settle`.
 
         Returns:
-            The job's id.
+            Job id.
 
         Raises:
-            QueueSilentError: If it cannot be told whether the queue took it.
-            VidclsError: If it was refused.
+            QueueSilentError: If it is unknown whether the queue took the job.
+            VidclsError: If the queue refused the job.
         """
         job, queue = job.with_token(), open_queue(profile)
-        # A script that cannot be is no submission.
+        # Render the script first: if that fails, nothing is recorded.
         queue.script(job)
         record = {
             "name": job_name(job),
@@ -223,7 +223,7 @@ class Submissions:
         taken = [int(file.name.partition(".")[0]) for file in self.folder.glob("[0-9]*.json")]
         file = self.folder / f"{max(taken, default=0) + 1:04d}.json"
         if not _create(file, record):
-            # A network disk shows a new file late, but it never lets it be made twice.
+            # A network disk may show a new file late, but never lets it be created twice.
             raise VidclsError(
                 f"{file}: another process submits at this moment; nothing was submitted here",
                 hint="give the same command again",
@@ -231,7 +231,7 @@ class Submissions:
         return file
 
     def _end(self, file: Path, job: str | None) -> bool:
-        """Write down what became of one; False where another process has, to which it seemed lost."""
+        """Record the outcome of a submission; False if another process has recorded it as lost."""
         return _create(file.with_suffix(".job.json"), {"job": job})
 
     def _take_back(self, queue: Queue, job_id: str) -> None:
@@ -252,7 +252,7 @@ class Submissions:
             profile = profile_of(record["profile"])
         except VidclsError as error:
             raise DamagedError(f"{file}: damaged: {error.message}", hint=hint) from error
-        # Two machines may see one folder under two paths, and a folder that is moved keeps its inode.
+        # Two machines may see one folder under different paths, and a moved folder keeps its inode.
         is_here = record["folder"] == str(self.folder.resolve())
         is_here = is_here or record["inode"] == self.folder.stat().st_ino
         return Submission(
@@ -269,7 +269,7 @@ class Submissions:
 
 
 def _create(path: Path, content: dict[str, Any]) -> bool:
-    """Make a file, whole and on disk; False where another process made it first."""
-    # Whose file it is, should the answer of a network disk be lost, the token tells.
+    """Create a file, whole and on disk; False if another process created it first."""
+    # If the answer of a network disk is lost, the token shows which process wrote the file.
     token = secrets.token_hex(8)
     return create_file(path, json.dumps({**content, "token": token}, indent=1).encode())

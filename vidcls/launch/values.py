@@ -1,4 +1,4 @@
-"""How times, memory, words and paths are written in a profile."""
+"""Value types of a profile: times, memory, words and paths."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _time(text: str) -> str:
 
 
 def seconds(text: str) -> int:
-    """A time limit in seconds."""
+    """Convert a time limit to seconds."""
     match = _TIME.fullmatch(text)
     if match is None:
         return 60 * int(text)
@@ -49,7 +49,7 @@ def _memory(text: str) -> str:
 
 
 def megabytes(text: str) -> int:
-    """An amount of memory in MB of 2**20 bytes."""
+    """Convert an amount of memory to MB of 2**20 bytes."""
     match = _MEMORY.fullmatch(text)
     assert match is not None
     return int(float(match[1]) * (1024 if match[2] == "GB" else 1))
@@ -62,7 +62,7 @@ def _word(text: str) -> str:
 
 
 def _path(text: str) -> str:
-    # Once, where the file is read: the login node knows $USER, a rendered script must not depend on it.
+    # Expanded when the file is read: the login node knows $USER, a rendered script must not depend on it.
     known = {"USER": getpass.getuser()} | os.environ
     full = expand_home(Template(text).safe_substitute(known))
     if "$" in full:

@@ -1,1 +1,1 @@
-"""Which videos are related across splits, and splits that no related videos cross."""
+"""Leaks: finds videos related across splits, and makes splits that separate no related videos."""

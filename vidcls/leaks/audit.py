@@ -1,6 +1,6 @@
-"""Relatives across splits: which val and test videos have a relative in train.
+"""Audit of leaks: finds val and test videos that have a related video (a relative) in train.
 
-Pixels of the test split are looked at here, labels of it are not: an audit opens no seal.
+An audit reads pixels of the test split, but not its labels, so it does not open the sealed test split.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ AskedBy = Literal["auto", "group", "name", "content"]
 
 @dataclass(frozen=True)
 class Relations:
-    """The related videos of a manifest.
+    """Related videos of a manifest.
 
     Attributes:
-        manifest: Videos; links tell their indices in it.
-        links: The related pairs, each once.
-        by: What they were found by.
-        num_unknown: Videos of which nothing is known: no group, no telling name, or not readable.
-        not_read: Why videos could not be looked at, by id.
+        manifest: Manifest of the videos; links hold their indices.
+        links: Related pairs, each once.
+        by: Method that found the pairs.
+        num_unknown: Number of videos that could not be checked: no group, no usable name, or not readable.
+        not_read: Reason why a video could not be read, by id.
     """
 
     manifest: Manifest
@@ -46,7 +46,7 @@ class Relations:
 
 @dataclass(frozen=True)
 class RelatedPair:
-    """A val or test video, and a relative of it in train."""
+    """A val or test video and its relative in train."""
 
     held_out: Video
     train: Video
@@ -56,12 +56,12 @@ class RelatedPair:
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found.
+    """Result of an audit.
 
     Attributes:
-        relations: What it found it in.
-        state: The verdict.
-        pairs: The most similar first, where there is a similarity.
+        relations: Related videos on which the audit is based.
+        state: Leak state.
+        pairs: Related pairs, most similar first if there is a similarity.
     """
 
     relations: Relations
@@ -70,19 +70,19 @@ class Audit:
 
     @property
     def is_fine(self) -> bool:
-        """Whether no leak was found, and all videos could be judged."""
+        """Whether no leak was found and all videos could be checked."""
         is_whole = not (self.relations.num_unknown or self.relations.manifest.num_left_out)
         return self.state.kind == "clean" and is_whole
 
     def best_pairs(self) -> tuple[RelatedPair, ...]:
-        """One pair for each held-out video that has any, its most similar."""
+        """Most similar pair of each held-out video that has a relative."""
         best: dict[str, RelatedPair] = {}
         for pair in self.pairs:
             best.setdefault(pair.held_out.id, pair)
         return tuple(best.values())
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, in types that JSON has."""
+        """All results as plain values for JSON."""
         manifest = self.relations.manifest
         return {
             "root": str(manifest.root),
@@ -107,10 +107,10 @@ class Audit:
 
 
 def audit(relations: Relations, *, store_dir: Path) -> Audit:
-    """Judge a manifest by its related videos, and remember the verdict for the runs that use it.
+    """Determine the leak state of a manifest from its related videos, and store it for runs on this data.
 
     Raises:
-        OSError: If the verdict cannot be written under `store_dir`.
+        OSError: If the leak state cannot be written under `store_dir`.
     """
     manifest = relations.manifest
     pairs = sorted(
@@ -131,7 +131,7 @@ def audit(relations: Relations, *, store_dir: Path) -> Audit:
 
 
 def needs_looks(manifest: Manifest, by: AskedBy) -> bool:
-    """Whether `relate` will look into the videos."""
+    """Whether `relate` will read the content of the videos."""
     is_known = all(video.group is not None for video in manifest.videos)
     return by == "content" or (by == "auto" and not is_known)
 
@@ -145,19 +145,19 @@ def relate(
     network: Network | None = None,
     progress: StageProgress | None = None,
 ) -> Relations:
-    """Find the related videos of a manifest. Two files of the same bytes are related in any case.
+    """Find the related videos of a manifest. Two files of the same bytes are always related.
 
     Args:
-        manifest: What to look through.
-        by: `group`: the groups of the manifest. `name`: groups as told by file names. `content`: by looks
-            alone. `auto`: groups where every video has one, else groups, names and looks together.
+        manifest: Manifest to search.
+        by: `group`: groups of the manifest. `name`: groups derived from file names. `content`: visual content
+            only. `auto`: groups if every video has one, otherwise groups, names and content together.
         store_dir: Folder of stores and caches.
-        decoders: Reads the videos, where looks are asked for.
-        network: Helps to tell who looks alike, if there is one.
-        progress: Told about the stages of looking.
+        decoders: Decoders of the videos, if content is compared.
+        network: Network for additional descriptors; None for none.
+        progress: Called in the stages of the comparison by content.
 
     Raises:
-        UserError: If `by` names what no video has.
+        UserError: If `by` is `group` or `name` and no video has one.
         VidclsError: If the disk is full.
     """
     videos = manifest.videos
@@ -188,7 +188,7 @@ def relate(
 
 
 def _name_groups(manifest: Manifest) -> Callable[[Video], str | None]:
-    """What gives the group of a video by its file name, where it can be believed."""
+    """Function that returns the group of a video from its file name, if that is reliable."""
     videos = manifest.videos
     labels = [manifest.classes[video.label] for video in videos]
     groups, _ = groups_by_name([video.path.name for video in videos], labels)
@@ -199,7 +199,7 @@ def _name_groups(manifest: Manifest) -> Callable[[Video], str | None]:
 def _content(videos: Sequence[Video], looks: Looks) -> Iterator[Link]:
     indices = [index for index, video in enumerate(videos) if video.digest in looks.descriptors]
     seen = [videos[index] for index in indices]
-    # Of train alone: what the test split is labelled plays no part.
+    # Only labels of train are used; those of the test split must have no influence.
     labels = np.array([video.label if video.split == "train" else -1 for video in seen])
     is_train = labels >= 0
     unrelated: NDArray[np.bool_] = (labels[:, None] != labels) & is_train[:, None] & is_train
@@ -209,7 +209,7 @@ def _content(videos: Sequence[Video], looks: Looks) -> Iterator[Link]:
 
 
 def _once(links: Sequence[Link]) -> tuple[Link, ...]:
-    """Each pair with the first reason given."""
+    """Each pair once, with its first reason."""
     found: dict[tuple[int, int], Link] = {}
     for link in links:
         found.setdefault((link.first, link.second), link)

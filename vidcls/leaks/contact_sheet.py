@@ -1,4 +1,4 @@
-"""A contact sheet: pairs of videos side by side, a few frames of each, for a person to judge."""
+"""Contact sheet: pairs of videos side by side, with a few frames of each, for visual inspection."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vidcls.leaks.embeddings import probe_all
 from vidcls.text import printable
 
 _MAX_ROWS = 200
-"""A JPEG ends at 65,500 pixels, and a person well before."""
+"""Maximum number of rows; a JPEG has at most 65,500 pixels per side, and more rows are no use to a reader."""
 _FRAMES = 4
 _SIZE = (84, 112)
 _GAP_PX = 16
@@ -36,14 +36,14 @@ def write_sheet(
     """Draw a row for each of the first 200 pairs: the held-out video, then its relative in train.
 
     Args:
-        pairs: What to draw, the best first.
-        path: File to write, a JPEG or PNG by its ending.
+        pairs: Pairs to draw, best first.
+        path: File to write, a JPEG or PNG by its suffix.
         store_dir: Folder of stores and caches.
-        decoders: Reads the frames.
-        progress: Told about the stages `probe` and `draw`.
+        decoders: Decoders of the frames.
+        progress: Called in the stages `probe` and `draw`.
 
     Returns:
-        How many pairs were drawn.
+        Number of pairs that were drawn.
 
     Raises:
         OSError: If the file cannot be written.

@@ -1,4 +1,4 @@
-"""Descriptors of many videos: made in worker processes, remembered by content."""
+"""Descriptors of many videos: computed in worker processes, cached by content."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from vidcls.leaks.descriptors import PARTS, VERSION, describe_file, spread
 
 Descriptors = NDArray[np.float16]
 _AHEAD = 32
-_EVERY = 2  # a network looks at every second of the described frames: it costs more and sees more in each
+_EVERY = 2  # a network gets every second of the frames: it costs more and extracts more from each
 
 
 @dataclass(frozen=True)
 class Network:
-    """A frozen network that describes frames.
+    """Frozen network that describes frames.
 
     Attributes:
-        name: Name of the network and its weights, and of the folder of what is remembered.
-        size: Height and width in pixels of the frames it takes.
-        num_features: F.
-        embed: Frames `[n, H, W, 3]` uint8 to features `[n, F]`.
+        name: Name of the network and its weights, and of its cache folder.
+        size: Height and width in pixels of its input frames.
+        num_features: Number of features F.
+        embed: Function from frames `[n, H, W, 3]` uint8 to features `[n, F]`.
     """
 
     name: str
@@ -43,13 +43,13 @@ class Network:
 
 @dataclass(frozen=True)
 class Looks:
-    """What the videos of a manifest look like.
+    """Visual descriptors of the videos of a manifest.
 
     Attributes:
-        descriptors: `[2, n, D]` of each video, by digest: of its frames, and of its frames mirrored.
+        descriptors: `[2, n, D]` for each video, by digest: of its frames, and of its mirrored frames.
         parts: Lengths of the parts of a descriptor; they add up to D.
-        probes: What reading each of these videos needs, by digest.
-        failures: Why each of the others could not be read, by digest.
+        probes: Probe of each of these videos, by digest.
+        failures: Reason why another video could not be read, by digest.
     """
 
     descriptors: Mapping[str, Descriptors]
@@ -66,14 +66,14 @@ def look_at(
     network: Network | None = None,
     progress: StageProgress | None = None,
 ) -> Looks:
-    """Describe videos, each content once.
+    """Compute the descriptors of videos, once for each content.
 
     Args:
-        videos: What to look at.
+        videos: Videos to describe.
         store_dir: Folder of stores and caches.
-        decoders: Does the work, but for the network, which runs here.
-        network: Describes them too, if there is one.
-        progress: Told about the stages `probe` and `look`, and `look with` the network.
+        decoders: Worker processes for all work but the network, which runs in this process.
+        network: Network for additional descriptors; None for none.
+        progress: Called in the stages `probe`, `look` and `look with` the network.
 
     Raises:
         VidclsError: If the disk is full.
@@ -107,7 +107,7 @@ def probe_all(
     decoders: Decoders,
     progress: StageProgress | None = None,
 ) -> tuple[dict[str, Probe], dict[str, Failure]]:
-    """What reading each video needs, and why those that are bad are so, by digest."""
+    """Probe of each readable video, and the failure of each bad one, by digest."""
     outcomes = probe_files(
         {video.digest: video.files for video in videos},
         decoder="pyav",
@@ -121,7 +121,7 @@ def probe_all(
 
 @dataclass(frozen=True)
 class _Work:
-    """Describing files, each content once; what cannot be read is added to `failures`."""
+    """Describes files, each content once; unreadable files are added to `failures`."""
 
     paths: Mapping[str, Path]
     probes: Mapping[str, Probe]
@@ -138,7 +138,7 @@ class _Work:
         indices: Callable[[Probe], list[int]],
         finish: Callable[[NDArray[Any]], Descriptors] | None = None,
     ) -> dict[str, Descriptors]:
-        """Descriptors by digest, remembered under `name`: `function` in a worker, then `finish` here."""
+        """Descriptors by digest, cached under `name`: `function` runs in a worker, then `finish` here."""
         found: dict[str, Descriptors] = {}
         for digest in self.paths:
             if (known := _read(self.folder / name / digest[:2] / f"{digest}.npy")) is not None:
@@ -168,7 +168,7 @@ def _decode(path: Path, frame_indices: list[int], probe: Probe, *, size: tuple[i
 
 
 def _embed(frames: Pixels, *, network: Network) -> Descriptors:
-    # Networks for photographs hardly tell a picture from its mirror image: one look serves for both.
+    # Networks for photographs hardly distinguish a picture from its mirror image: one pass serves both.
     features = network.embed(frames)
     return np.stack([features, features]).astype(np.float16)
 
@@ -183,7 +183,7 @@ def _read(path: Path) -> Descriptors | None:
 
 def _write(path: Path, descriptors: Descriptors) -> None:
     try:
-        with atomic_file(path, sync=False) as file:  # if it is lost, the video is looked at again
+        with atomic_file(path, sync=False) as file:  # if the file is lost, it is computed again
             np.save(file, descriptors, allow_pickle=False)
     except OSError as error:
         if is_disk_full(error):

@@ -1,4 +1,4 @@
-"""Integer programs, solved by HiGHS through scipy."""
+"""Mixed-integer linear programs, solved by HiGHS through scipy."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from scipy import sparse
 from scipy.optimize import milp
 
 _MIN_NODES, _MAX_NODES = 20, 5_000
-_SQUARES = 10_000_000  # a program twice as large has more nodes, and each takes longer
+_SQUARES = 10_000_000  # node limit times squared size: a larger program has more nodes, each slower
 _GAP = 1e-4
 
 
 def side_by_side(blocks: Sequence[sparse.sparray | None], widths: int | Sequence[int]) -> sparse.csr_array:
-    """A row of blocks side by side; None is a block of zeros of its width."""
+    """Join blocks side by side; None stands for a block of zeros of the given width."""
     each = [widths] * len(blocks) if isinstance(widths, int) else widths
     height = next(block.shape[0] for block in blocks if block is not None)
     filled = [
@@ -32,14 +32,14 @@ def side_by_side(blocks: Sequence[sparse.sparray | None], widths: int | Sequence
 
 
 def solve(cost: NDArray[np.float64], *, gap: float = _GAP, **program: Any) -> NDArray[np.float64] | None:
-    """The best values found by `scipy.optimize.milp`; None where its limit ended the search before any.
+    """Best values found by `scipy.optimize.milp`; None if its limit ended the search before any was found.
 
-    The limit is in nodes: one in time would give other values on other machines.
+    The limit counts nodes, because a time limit would give different values on different machines.
 
     Args:
         cost: Cost of each variable.
-        gap: The share by which the best values may cost more than any could.
-        program: What else `milp` takes.
+        gap: Relative gap by which the cost may exceed the optimum.
+        program: Other arguments of `milp`.
     """
     nodes = min(_MAX_NODES, max(_MIN_NODES, _SQUARES // len(cost) ** 2))
     options = {"node_limit": nodes, "mip_rel_gap": gap}
@@ -50,7 +50,7 @@ def solve(cost: NDArray[np.float64], *, gap: float = _GAP, **program: Any) -> ND
 
 @contextlib.contextmanager
 def _without_chatter() -> Iterator[None]:
-    """HiGHS now and then prints a line from C, whatever it was told; JSON on stdout must not have it."""
+    """Suppress lines that HiGHS sometimes prints from C despite its settings, which would spoil JSON."""
     sys.stdout.flush()
     kept = os.dup(1)
     with Path(os.devnull).open("wb") as nowhere:
@@ -58,6 +58,6 @@ def _without_chatter() -> Iterator[None]:
         try:
             yield
         finally:
-            ctypes.CDLL(None).fflush(None)  # what C still holds would appear later
+            ctypes.CDLL(None).fflush(None)  # text in C buffers would appear later
             os.dup2(kept, 1)
             os.close(kept)

@@ -1,8 +1,9 @@
-"""Which videos are related: by what they are called, or by what they look like.
+"""Finds related videos: by group or name, or by visual content.
 
-By looks, without a label or a setting: the descriptors of all frames are whitened together, so that what most
-videos have in common counts little; two videos are as alike as the frames of one are, in the mean, to their
-nearest frames in the other; and what is alike beyond chance is told by pairs that are surely not related.
+The comparison by content needs no label and no setting. The descriptors of all frames are whitened together,
+so that features common to most videos count little. The similarity of two videos is the mean similarity of
+the frames of one to their nearest frames in the other. The threshold comes from pairs that are surely
+unrelated.
 """
 
 from __future__ import annotations
@@ -20,26 +21,26 @@ from vidcls.data.manifest import Video
 from vidcls.leaks.descriptors import Vectors
 
 _NUM_DIRECTIONS = 256
-_SHRINKAGE = 0.03  # of the largest variance: directions of less are noise, and are not blown up
+_SHRINKAGE = 0.03  # share of the largest variance; smaller directions are noise and are not amplified
 _MAX_SAMPLE = 20_000
 _ROWS_AT_ONCE = 64
 
-# The cut: as many pairs of unrelated videos as this are expected above it, in all of the data.
+# Expected number of unrelated pairs above the threshold, in all of the data.
 _EXPECTED = 0.1
 _TAIL = 0.01
-_MIN_TAIL = 50  # pairs; of fewer, no tail can be told
-_LEAST = 0.3  # less in common is no sign of one source, however unlike each other the rest is
-_SURE = 0.9  # the same footage, however alike the rest of the data is
-_FEW = 0.5  # the cut where there are too few unrelated pairs to tell
+_MIN_TAIL = 50  # pairs; with fewer, no tail can be fitted
+_LEAST = 0.3  # lowest threshold: less similarity is no sign of a common source
+_SURE = 0.9  # highest threshold: such pairs show the same footage in any data
+_FEW = 0.5  # threshold if there are too few unrelated pairs for an estimate
 
 
 @dataclass(frozen=True)
 class Link:
-    """Two related videos, by their indices in the list that was looked through.
+    """Two related videos, by their indices in the searched list.
 
     Attributes:
-        first: The smaller index.
-        second: The larger one.
+        first: Smaller index.
+        second: Larger index.
         reason: `group`, `name`, `bytes`, `content` or `content, mirrored`.
         similarity: Similarity of the two, -1 to 1; None unless the link was found by content.
     """
@@ -51,7 +52,7 @@ class Link:
 
 
 def key_links(videos: Sequence[Video], key: Callable[[Video], Hashable | None], reason: str) -> list[Link]:
-    """A link between any two videos with the same key; None is no key."""
+    """Link any two videos with the same key; None is no key."""
     indices: dict[Hashable, list[int]] = defaultdict(list)
     for index, video in enumerate(videos):
         if (found := key(video)) is not None:
@@ -67,12 +68,12 @@ def key_links(videos: Sequence[Video], key: Callable[[Video], Hashable | None], 
 def content_links(
     descriptors: Sequence[NDArray[np.float16]], *, parts: Sequence[int], unrelated: NDArray[np.bool_]
 ) -> list[Link]:
-    """A link between any two videos that look alike beyond chance, as they are or mirrored.
+    """Link any two videos that are more similar than by chance, unchanged or mirrored.
 
     Args:
-        descriptors: Descriptors of each video, `[2, n, D]`: of its frames, and of its frames mirrored.
-        parts: Lengths of the parts of a descriptor, which add up to D; each part counts the same.
-        unrelated: `[N, N]`, which pairs are known to be unrelated, or very nearly all of them.
+        descriptors: Descriptors of each video, `[2, n, D]`: of its frames, and of its mirrored frames.
+        parts: Lengths of the parts of a descriptor, which add up to D; each part has the same weight.
+        unrelated: `[N, N]`, pairs that are known to be unrelated, at least almost all of them.
     """
     if len(descriptors) < 2:
         return []
@@ -94,7 +95,7 @@ def content_links(
 def similarities(
     descriptors: Sequence[NDArray[np.float16]], *, parts: Sequence[int]
 ) -> tuple[Vectors, NDArray[np.bool_]]:
-    """How alike each pair of videos is `[N, N]`, from -1 to 1, and whether it is more so mirrored."""
+    """Similarity of each pair of videos `[N, N]`, -1 to 1, and whether it is higher with one mirrored."""
     whiten = _whitening(descriptors, parts=parts)
     plain, mirrored = ([whiten(video[view]) for video in descriptors] for view in (0, 1))
     alike = _nearest_frames(plain, plain)
@@ -104,7 +105,7 @@ def similarities(
 
 
 def _nearest_frames(videos: Sequence[Vectors], others: Sequence[Vectors]) -> Vectors:
-    """How alike each pair is `[N, N]`: of each frame of one the nearest in the other, in the mean."""
+    """Similarity of each pair `[N, N]`: mean over the frames of one to the nearest frame of the other."""
     ends = np.cumsum([len(frames) for frames in videos])
     starts = ends - [len(frames) for frames in videos]
     columns = np.ascontiguousarray(np.concatenate(others).T)
@@ -115,20 +116,20 @@ def _nearest_frames(videos: Sequence[Vectors], others: Sequence[Vectors]) -> Vec
         nearest = np.maximum.reduceat(own @ columns, starts, axis=1)
         sums = np.add.reduceat(nearest, starts[rows] - starts[begin], axis=0)
         alike[rows] = sums / (ends[rows] - starts[rows])[:, None]
-    # A trimmed video is all in the other, not the other way round.
+    # A trimmed video is contained in the other one, but not the reverse, so take the larger similarity.
     return np.maximum(alike, alike.T)
 
 
 def cut(unrelated: Vectors, *, num_pairs: int) -> float:
-    """The similarity above which `num_pairs` unrelated pairs are expected to hold 0.1.
+    """Similarity threshold above which 0.1 of `num_pairs` unrelated pairs are expected.
 
-    The upper tail of the unrelated pairs is extrapolated: a generalised Pareto distribution (peaks over
+    The upper tail of the unrelated pairs is extrapolated by a generalised Pareto distribution (peaks over
     threshold; Pickands 1975), fitted by probability-weighted moments (Hosking and Wallis 1987). Its tail is
-    taken to be exponential or shorter, as similarities end at 1.
+    assumed exponential or shorter, as similarities end at 1.
 
     Args:
-        unrelated: Similarities of pairs of unrelated videos, a few related ones among them at most.
-        num_pairs: Number of pairs that will be compared to the cut.
+        unrelated: Similarities of pairs of unrelated videos, with at most a few related pairs among them.
+        num_pairs: Number of pairs that will be compared to the threshold.
     """
     if len(unrelated) < 2 * _MIN_TAIL:
         return _FEW
@@ -146,7 +147,7 @@ def cut(unrelated: Vectors, *, num_pairs: int) -> float:
 
 
 def components(num_videos: int, links: Iterable[Link]) -> list[int]:
-    """The number of the component, from 0, of each video: those that links join, directly or not."""
+    """Component number, from 0, of each video; links join videos of a component, directly or indirectly."""
     ends = np.array([(link.first, link.second) for link in links], dtype=np.int64).reshape(-1, 2)
     graph = sparse.coo_array((np.ones(len(ends)), ends.T), shape=(num_videos, num_videos))
     return [int(number) for number in connected_components(graph, directed=False)[1]]
@@ -155,7 +156,7 @@ def components(num_videos: int, links: Iterable[Link]) -> list[int]:
 def _whitening(
     descriptors: Sequence[NDArray[np.float16]], *, parts: Sequence[int]
 ) -> Callable[[NDArray[np.float16]], Vectors]:
-    """What turns descriptors `[n, D]` into unit vectors in which no direction is common to all videos."""
+    """Function from descriptors `[n, D]` to unit vectors in which no direction is common to all videos."""
     num_frames = sum(video.shape[1] for video in descriptors)
     every = -(-num_frames // _MAX_SAMPLE)
     sample = np.concatenate([video.reshape(-1, video.shape[-1]) for video in descriptors[::every]])

@@ -1,4 +1,4 @@
-"""A manifest with new splits that no related videos cross."""
+"""Makes manifests with new splits that separate no related videos."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def resplit(
     seed: int,
     keep: Manifest | None = None,
 ) -> Manifest:
-    """The manifest with splits of the sizes asked for, and a group for every video.
+    """Manifest with splits of the requested sizes, and a group for every video.
 
     Args:
-        relations: The videos, and which of them belong together.
-        sizes: Sizes of the splits, as `group_split` takes them.
+        relations: Videos and their related pairs.
+        sizes: Sizes of the splits, as for `group_split`.
         seed: Seed of the draw.
-        keep: A manifest whose videos, known by their content, stay in their splits.
+        keep: Manifest whose videos, recognised by content, stay in their splits.
 
     Raises:
-        UserError: If the sizes do not add up, there are too few groups, or `keep` parts relatives.
+        UserError: If the sizes do not add up, there are too few groups, or `keep` separates relatives.
     """
     videos, groups = relations.manifest.videos, joined_groups(relations)
     kept = _kept(videos, groups, keep) if keep is not None else None
@@ -39,10 +39,10 @@ def resplit(
 
 
 def resplit_as_before(relations: Relations, *, seed: int) -> Manifest:
-    """As `resplit`, with the splits that the data has of itself and their sizes.
+    """Same as `resplit`, with the original splits of the data and their sizes.
 
-    Test stays where no video of train and val is related to one of it; else as many videos are drawn anew.
-    Data of one split becomes train and val, 80 % and 20 %.
+    Test is kept if none of its videos is related to a video of train or val; otherwise a test split of the
+    same size is drawn. Data with one split becomes train and val, 80 % and 20 %.
 
     Raises:
         UserError: If there are fewer groups than splits.
@@ -60,9 +60,9 @@ def resplit_as_before(relations: Relations, *, seed: int) -> Manifest:
 
 
 def resplit_folds(relations: Relations, *, num_folds: int, seed: int) -> list[Manifest]:
-    """One manifest a fold: each video is in val once and in train otherwise.
+    """One manifest per fold: each video is in val once and in train otherwise.
 
-    Test is the same in all of them, and as `resplit_as_before` has it.
+    Test is the same in all folds, and chosen as in `resplit_as_before`.
 
     Raises:
         UserError: If there are fewer groups than folds.
@@ -79,7 +79,7 @@ def resplit_folds(relations: Relations, *, num_folds: int, seed: int) -> list[Ma
 
 
 def own_sizes(manifest: Manifest) -> dict[Split, int]:
-    """Videos of each split that the data has of itself: a val that was cut from train is train."""
+    """Number of videos of each original split of the data: a val that was cut from train counts as train."""
     counts = Counter(
         "train" if manifest.val_is_cut and video.split == "val" else video.split for video in manifest.videos
     )
@@ -87,7 +87,7 @@ def own_sizes(manifest: Manifest) -> dict[Split, int]:
 
 
 def num_test_related(relations: Relations) -> int:
-    """Test videos that have a relative in train or val."""
+    """Number of test videos that have a relative in train or val."""
     groups = joined_groups(relations)
     splits = [video.split for video in relations.manifest.videos]
     others = {group for group, split in zip(groups, splits, strict=True) if split != "test"}
@@ -95,7 +95,7 @@ def num_test_related(relations: Relations) -> int:
 
 
 def _outside_test(relations: Relations, groups: Sequence[str], *, seed: int) -> list[int]:
-    """The indices of the videos that are not test, of which no relative is test."""
+    """Indices of the videos outside of a test split that has no relatives outside."""
     splits = [video.split for video in relations.manifest.videos]
     if num_test_related(relations):
         num_test = splits.count("test")
@@ -109,15 +109,15 @@ def _labels(relations: Relations, indices: Iterable[int]) -> list[int]:
 
 
 def _beside_test(indices: Sequence[int], drawn: Sequence[Split], *, num_videos: int) -> list[Split]:
-    """The split of each video: what was drawn for some indices, and test for the others."""
+    """Split of each video: the drawn split for the given indices, test for the others."""
     split_of = dict(zip(indices, drawn, strict=True))
     return [split_of.get(index, "test") for index in range(num_videos)]
 
 
 def joined_groups(relations: Relations) -> list[str]:
-    """A group for each video: known groups stay whole, and are joined where videos of two are related.
+    """Group of each video: known groups stay whole, and two groups are joined if they have related videos.
 
-    It keeps its name where nothing was joined; else it is called after its first video, by id.
+    A group keeps its name if nothing was joined; otherwise it is named after its first video, by id.
     """
     videos = relations.manifest.videos
     links = [*relations.links, *key_links(videos, lambda video: video.group, "group")]
@@ -145,7 +145,7 @@ def _with(relations: Relations, groups: Sequence[str], splits: Sequence[Split]) 
     manifest, members = relations.manifest, Counter(groups)
     videos = []
     for video, group, split in zip(manifest.videos, groups, splits, strict=True):
-        # Of a video that was not looked at nobody knows that it stands alone: it stays without a group.
+        # A video that was not read may have unknown relatives, so it stays without a group.
         is_seen = relations.by == "content" and video.id not in relations.not_read
         is_known = video.group is not None or members[group] > 1 or is_seen
         videos.append(replace(video, group=group if is_known else None, split=split))

@@ -1,4 +1,4 @@
-"""The leak state of a run: what each of its accuracies must be read with."""
+"""Leak state of a run, which must accompany each of its accuracies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vidcls.spec.experiment import Spec
 
 
 def leaks_of(run: Run) -> LeakState:
-    """What was known of the run's data when it was last trained, or what an audit has found since.
+    """Leak state of the run's data at its last training, or from a later audit.
 
     Raises:
         VidclsError: If the run's provenance is damaged, or of another version of vidcls.
@@ -23,7 +23,7 @@ def leaks_of(run: Run) -> LeakState:
 
 
 def audit_command(spec: Spec) -> str:
-    """What to type to learn of the leaks of a spec's data."""
+    """Command that audits the data of a spec for leaks."""
     words = ["vidcls", "data", "audit", spec.data.root, *_reading(spec)]
     if spec.data.val_fraction is not None:
         words += ["--val-fraction", str(spec.data.val_fraction)]
@@ -31,7 +31,7 @@ def audit_command(spec: Spec) -> str:
 
 
 def _reading(spec: Spec) -> list[str]:
-    """Options by which `vidcls data` reads the same videos, and keeps its verdict where runs look."""
+    """Options for `vidcls data` to read the same videos and store its result where runs find it."""
     default = Spec.model_fields["store_dir"].default
     options = {
         "--layout": None if spec.data.layout == "auto" else spec.data.layout,
@@ -43,11 +43,11 @@ def _reading(spec: Spec) -> list[str]:
 
 
 def leak_warning(state: LeakState, spec: Spec) -> str | None:
-    """What to tell who trains on data that leaks, in two lines; None where there is nothing to tell.
+    """Warning in two lines for a training on data that leaks; None if there is no leak.
 
     Args:
         state: Leak state of the data.
-        spec: What is trained on it.
+        spec: Spec of the training.
     """
     if state.kind != "leaky":
         return None

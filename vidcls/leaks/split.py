@@ -1,9 +1,10 @@
-"""Splits that no group crosses: classes in proportion as closely as whole groups allow, seeded, stable.
+"""Group splits: no group crosses splits, classes are as proportional as whole groups allow; seeded, stable.
 
-Two integer programs (HiGHS, through scipy). The first gives every class its whole number of videos in every
-split, so that classes and splits both add up. The second gives whole groups to splits so that these numbers
-are missed by as little as can be; among the assignments that miss them by equally little it takes the one
-nearest to a draw that depends on a group's name and the seed alone. So videos that are added move few others.
+There are two integer programs (HiGHS, through scipy). The first one computes the target number of videos of
+every class in every split, so that classes and splits both add up. The second one assigns whole groups to
+splits with the smallest deviation from these targets. Among assignments with equal deviation it takes the one
+nearest to a random draw that depends only on the name of the group and the seed. So new videos move few other
+videos.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from vidcls.errors import UserError
 from vidcls.leaks.milp import side_by_side, solve
 from vidcls.spec.sections import SPLITS, Split
 
-# What an assignment costs: a video that a class has too many or too few of in a split, each one beyond the
-# first of these, and a class that a split lacks.
+# Costs of an assignment: each missing or excess video of a class in a split, each such video beyond the
+# first, and each class without a video in a split.
 _MISSED, _MISSED_MORE, _LACKING = 1.0, 10.0, 5.0
 _TOLERANCE = 1e-6
 
@@ -34,17 +35,17 @@ def group_split(
     seed: int,
     keep: Mapping[str, Split] | None = None,
 ) -> list[Split]:
-    """Give whole groups to splits, every class in proportion.
+    """Assign whole groups to splits, with every class in proportion.
 
-    The order of the videos plays no part.
+    The order of the videos has no effect.
 
     Args:
         labels: Label of each video.
         groups: Group of each video.
-        sizes: The splits wanted: shares that add up to 1 (floats), or numbers of videos that add up to all
-            (integers). Whole groups may miss them.
+        sizes: Requested splits: shares that add up to 1 (floats), or numbers of videos that add up to all
+            (integers). Whole groups may not reach them exactly.
         seed: Seed of the draw.
-        keep: Splits that some groups have in any case; names that are no group here play no part.
+        keep: Fixed splits of some groups; names of unknown groups are ignored.
 
     Returns:
         Split of each video.
@@ -62,7 +63,7 @@ def group_split(
 
 
 def group_folds(labels: Sequence[int], groups: Sequence[str], *, num_folds: int, seed: int) -> list[int]:
-    """The fold, from 0, of each video: folds of equal size as in `group_split`, each to be val once.
+    """Fold number, from 0, of each video: folds of equal size as in `group_split`, each is val once.
 
     Raises:
         UserError: If there are fewer groups than folds.
@@ -72,7 +73,7 @@ def group_folds(labels: Sequence[int], groups: Sequence[str], *, num_folds: int,
 
 
 def _wanted(sizes: Sequence[float], *, num_videos: int) -> Ints:
-    """How many videos each part should have; they add up to all."""
+    """Target number of videos of each part; the numbers add up to all videos."""
     total = sum(sizes)
     shown = " + ".join(f"{size:g}" for size in sizes)
     if any(size <= 0 for size in sizes):
@@ -90,7 +91,7 @@ def _wanted(sizes: Sequence[float], *, num_videos: int) -> Ints:
 
 
 def _rounded(exact: Floats, total: int) -> Ints:
-    """Whole numbers that add up to `total`: the largest remainders are rounded up."""
+    """Round to whole numbers that add up to `total`; the largest remainders are rounded up."""
     whole = np.floor(exact + _TOLERANCE).astype(np.int64)
     short = total - int(whole.sum())
     whole[np.argsort(whole - exact, kind="stable")[:short]] += 1
@@ -106,7 +107,7 @@ def _assign(
     fixed: Mapping[str, int],
     are_folds: bool = False,
 ) -> list[int]:
-    """The part of each video, of parts that should have `wanted` videos."""
+    """Part of each video; part s should have `wanted[s]` videos."""
     names = sorted(set(groups))
     if len(names) < len(wanted):
         raise UserError(f"{len(names)} groups cannot be given to {len(wanted)} splits without breaking one")
@@ -126,17 +127,19 @@ def _assign(
 
 
 def _draw(group: str, seed: int) -> float:
-    """A number from 0 to 1 that depends on the group's name and the seed alone."""
+    """Number from 0 to 1 that depends only on the group's name and the seed."""
     digest = hashlib.sha256(f"split {seed}\n{group}".encode(errors="surrogateescape")).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def _class_targets(totals: Ints, wanted: Ints) -> Ints:
-    """Videos of each class in each part `[C, S]`, integers that add up both ways, nearest to proportion.
+    """Target number of videos of each class in each part `[C, S]`, integers that add up both ways.
+
+    The integers are as close to proportional as possible.
 
     Args:
-        totals: Videos of each class `[C]`.
-        wanted: Videos of each part `[S]`.
+        totals: Number of videos of each class `[C]`.
+        wanted: Number of videos of each part `[S]`.
     """
     num_classes, num_parts = len(totals), len(wanted)
     num_cells = num_classes * num_parts
@@ -144,7 +147,7 @@ def _class_targets(totals: Ints, wanted: Ints) -> Ints:
     cells = sparse.identity(num_cells)
     rows = sparse.kron(sparse.identity(num_classes), np.ones((1, num_parts)))
     sums = sparse.kron(np.ones((1, num_classes)), sparse.identity(num_parts))
-    # Variables: the numbers, by how much each misses its proportion, whether it is 0.
+    # Variables: the numbers, the deviation of each from its proportion, whether it is 0.
     constraints = [
         LinearConstraint(side_by_side([rows, None, None], num_cells), totals, totals),
         LinearConstraint(side_by_side([sums, None, None], num_cells), wanted, wanted),
@@ -152,7 +155,7 @@ def _class_targets(totals: Ints, wanted: Ints) -> Ints:
         LinearConstraint(side_by_side([cells, cells, None], num_cells), exact, np.inf),
         LinearConstraint(side_by_side([cells, None, cells], num_cells), 1, np.inf),
     ]
-    tie = 1e-4 * np.cos(np.arange(num_cells))  # later classes are not always the ones to round down
+    tie = 1e-4 * np.cos(np.arange(num_cells))  # so that rounding down is not always left to the later classes
     cost = np.concatenate([tie, np.full(num_cells, _MISSED), np.full(num_cells, _LACKING)])
     best = solve(
         cost,
@@ -160,21 +163,21 @@ def _class_targets(totals: Ints, wanted: Ints) -> Ints:
         integrality=np.concatenate([np.ones(num_cells), np.zeros(2 * num_cells)]),
         bounds=Bounds(0, np.inf),
     )
-    if best is None:  # then each class by itself; the splits may not add up
+    if best is None:  # then round each class alone; the splits may not add up
         shares = exact.reshape(num_classes, num_parts)
         return np.stack([_rounded(share, int(total)) for share, total in zip(shares, totals, strict=True)])
     return np.asarray(np.rint(best[:num_cells]), dtype=np.int64).reshape(num_classes, num_parts)
 
 
 def _give_folds(content: Ints, num_folds: int, draws: Floats) -> Ints:
-    """The fold of each group, as `_give_groups`, of folds of about equal size: one fold after the other.
+    """Fold of each group, as in `_give_groups`, with folds of about equal size, one fold after another.
 
-    All at once, they could be exchanged for each other, and the search would have no end.
+    Solved together, folds would be interchangeable and the search would not end.
     """
     fold_of = np.full(len(content), num_folds - 1, dtype=np.int64)
     left = np.arange(len(content))
     for fold in range(num_folds - 1):
-        # Proportions of what is left: so all that follow make up for what this one misses.
+        # Targets are proportions of the remaining videos, so later folds balance the deviations of this one.
         others = num_folds - fold - 1
         totals = content[left].sum(axis=0)
         total = int(totals.sum())
@@ -196,14 +199,14 @@ def _give_groups(
     fixed: Mapping[int, int],
     least: Sequence[int] | None = None,
 ) -> Ints:
-    """The part of each group `[G]`.
+    """Part of each group `[G]`.
 
     Args:
-        content: Videos of each group and class `[G, C]`.
-        targets: Videos wanted of each class and part `[C, S]`.
-        draws: A number from 0 to 1 for each group, which says where it would go by itself.
-        fixed: Groups whose part is settled.
-        least: How many groups each part gets in any case; there must be as many that are not settled.
+        content: Number of videos of each group and class `[G, C]`.
+        targets: Target number of videos of each class and part `[C, S]`.
+        draws: Number from 0 to 1 for each group, which gives its preferred part.
+        fixed: Part of groups that are already assigned.
+        least: Minimum number of groups in each part; enough groups must be free.
     """
     num_groups, num_parts = len(content), targets.shape[1]
     num_choices = num_groups * num_parts
@@ -239,7 +242,7 @@ def _give_groups(
 def _give_greedily(
     content: Ints, targets: Ints, *, draws: Floats, fixed: Mapping[int, int], least: Sequence[int]
 ) -> Ints:
-    """As `_give_groups`, without a search: the largest groups first, each to where most of it is wanted."""
+    """Greedy version of `_give_groups`: largest groups first, each to the part that needs most of it."""
     num_parts = targets.shape[1]
     distances = _distances(draws, targets.sum(axis=0))
     part_of = np.full(len(content), -1, dtype=np.int64)
@@ -248,7 +251,7 @@ def _give_greedily(
     order = sorted(range(len(content)), key=lambda group: (group not in fixed, -content[group].sum(), group))
     for index, group in enumerate(order):
         spilt = np.maximum(content[group][:, None] - np.maximum(missing, 0), 0).sum(axis=0)
-        if len(order) - index <= np.maximum(short, 0).sum():  # each that is left must go where one is due
+        if len(order) - index <= np.maximum(short, 0).sum():  # the rest must go to parts below their minimum
             spilt = np.where(short > 0, spilt, np.iinfo(np.int64).max)
         part = fixed.get(group, min(range(num_parts), key=lambda part: (spilt[part], distances[group, part])))
         part_of[group] = part
@@ -258,10 +261,10 @@ def _give_greedily(
 
 
 def _constraints(content: Ints, targets: Ints) -> tuple[list[LinearConstraint], Floats]:
-    """The second program without its tie-break: constraints, and the cost of each variable.
+    """Second program without its tie-break: constraints, and the cost of each variable.
 
-    Variables: group g in part s; videos missed by class c in part s; those beyond the first; whether the
-    part lacks the class; videos missed by part s.
+    Variables: group g in part s; deviation of class c in part s; deviation beyond the first video; whether
+    the part lacks the class; deviation of part s.
     """
     num_groups, num_parts, num_cells = len(content), targets.shape[1], targets.size
     parts, cells = sparse.identity(num_parts), sparse.identity(num_cells)
@@ -289,7 +292,7 @@ def _constraints(content: Ints, targets: Ints) -> tuple[list[LinearConstraint], 
 
 
 def _distances(draws: Floats, sizes: Ints) -> Floats:
-    """How far each draw is from the stretch of 0 to 1 that belongs to each part `[G, S]`."""
+    """Distance of each draw from the interval within 0 to 1 of each part `[G, S]`."""
     ends = np.cumsum(sizes) / sizes.sum()
     starts = ends - sizes / sizes.sum()
     below = starts[None] - draws[:, None]

@@ -1,4 +1,4 @@
-"""Whether held-out videos have relatives in train: what every accuracy must be read with."""
+"""Leak state: whether held-out videos have relatives in train; it must accompany every accuracy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vidcls.spec.sections import Split
 
 LeakKind = Literal["leaky", "clean", "unknown"]
 By = Literal["group", "name", "content", "none"]
-_VERSION = 1  # raised when an audit may come to another verdict
+_VERSION = 1  # increased when an audit may give another result
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class LeakState:
     """Whether videos of val and test are related to videos of train.
 
     Attributes:
-        kind: `unknown` where nothing tells, and nobody ran `vidcls data audit`.
-        shares: For val and test, where they hold videos: how many have a relative in train, and how many
-            there are. Empty where the state is unknown.
-        by: What the relatives were found by; `none` where the state is unknown.
-        is_partial: Whether relatives were looked for among some of the videos only: what was found is true,
-            and there may be more.
+        kind: Kind of state; `unknown` without groups for all videos and without `vidcls data audit`.
+        shares: For val and test, if not empty: number of videos with a relative in train, and number of
+            videos. Empty if the state is unknown.
+        by: Method that found the relatives; `none` if the state is unknown.
+        is_partial: Whether only some of the videos were searched for relatives; then there may be more than
+            were found.
     """
 
     kind: LeakKind
@@ -39,16 +39,16 @@ class LeakState:
 
     @classmethod
     def of(cls, shares: Mapping[Split, tuple[int, int]], *, by: By) -> Self:
-        """The state of data in which all relatives were looked for."""
+        """Leak state of data in which all videos were searched for relatives."""
         return cls("leaky" if any(num for num, _ in shares.values()) else "clean", dict(shares), by)
 
     @property
     def num_related(self) -> int:
-        """Val and test videos with a relative in train."""
+        """Number of val and test videos with a relative in train."""
         return sum(num for num, _ in self.shares.values())
 
     def of_split(self, split: Split) -> str:
-        """The state as it concerns the accuracy on one split: `leaky 92 %`, `clean` or `unknown`."""
+        """State for the accuracy on one split: `leaky 92 %`, `clean` or `unknown`."""
         num, total = self.shares.get(split, (0, 0))
         if self.kind != "leaky":
             return self.kind
@@ -57,7 +57,7 @@ class LeakState:
         return f"leaky {_percent(num, total)}{self._or_more}"
 
     def __str__(self) -> str:
-        """`leaky 92 %` (of the val videos), `clean` or `unknown`; `leaky test 90 %` where only test leaks."""
+        """`leaky 92 %` (of the val videos), `clean` or `unknown`; `leaky test 90 %` if only test leaks."""
         leaking = next((split for split in HELD_OUT if self.shares.get(split, (0, 0))[0]), None)
         if self.kind != "leaky" or leaking is None:
             return self.kind
@@ -69,7 +69,7 @@ class LeakState:
         return " or more" if self.is_partial else ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, in types that JSON has."""
+        """All attributes as plain values for JSON."""
         shares = {split: {"related": num, "videos": total} for split, (num, total) in self.shares.items()}
         return {
             "state": str(self),
@@ -81,11 +81,11 @@ class LeakState:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """What `as_dict` gave.
+        """Rebuild a state from `as_dict`.
 
         Raises:
-            KeyError: If something is absent.
-            TypeError: If something is of another type.
+            KeyError: If a key is missing.
+            TypeError: If a value has the wrong type.
         """
         shares = {split: (share["related"], share["videos"]) for split, share in content["shares"].items()}
         return cls(content["kind"], shares, content["by"], content["is_partial"])
@@ -95,13 +95,13 @@ UNKNOWN = LeakState("unknown", {}, "none")
 
 
 def leak_state(manifest: Manifest, *, store_dir: Path) -> LeakState:
-    """What is known of the leaks of a manifest, without looking into its videos.
+    """Known leak state of a manifest, without reading its videos.
 
-    By groups where every video has one, and by the audit of exactly these videos that `vidcls data audit`
-    left under `store_dir`. One shared group, or the same file twice, is a leak in any case.
+    It uses groups if every video has one, and the result that `vidcls data audit` stored under `store_dir`
+    for exactly these videos. A shared group, or the same file twice, is always a leak.
 
     Args:
-        manifest: The data.
+        manifest: Manifest of the data.
         store_dir: Folder of stores and caches.
     """
     known = LeakState.of(shares_by(manifest, group_keys), by="group")
@@ -111,11 +111,11 @@ def leak_state(manifest: Manifest, *, store_dir: Path) -> LeakState:
 
 
 def weighed(known: LeakState, found: LeakState | None) -> LeakState:
-    """What counts of what is known without an audit and what an audit found: the leaks of whoever saw more.
+    """Combine the state known without an audit and the result of an audit: the one with more leaks counts.
 
     Args:
-        known: Told by groups, or recorded earlier.
-        found: What an audit found; None where there was none.
+        known: State from groups, or recorded earlier.
+        found: Result of an audit; None if there was none.
     """
     if found is None or found.num_related < known.num_related:
         return known
@@ -124,15 +124,15 @@ def weighed(known: LeakState, found: LeakState | None) -> LeakState:
 
 
 def group_keys(video: Video) -> Iterable[str]:
-    """What a video shares with its known relatives: its group, and its bytes with exact copies."""
+    """Keys that a video shares with its known relatives: its group, and its digest with exact copies."""
     return ([f"group {video.group}"] if video.group is not None else []) + [f"bytes {video.digest}"]
 
 
 def remember(state: LeakState, *, store_dir: Path, manifest_hash: str) -> None:
-    """Keep the outcome of an audit, for `leak_state`; one that found more stays.
+    """Store the result of an audit, for `leak_state`; an earlier result with more leaks is kept.
 
     Raises:
-        OSError: If it cannot be written.
+        OSError: If the result cannot be written.
     """
     before = audited(manifest_hash, store_dir=store_dir)
     if before is None or before.num_related <= state.num_related:
@@ -140,7 +140,7 @@ def remember(state: LeakState, *, store_dir: Path, manifest_hash: str) -> None:
 
 
 def audited(manifest_hash: str, *, store_dir: Path) -> LeakState | None:
-    """What an audit of exactly these videos found; None where there was none."""
+    """Stored result of an audit of exactly these videos; None if there is none."""
     try:
         return LeakState.from_dict(read_json(_file(store_dir, manifest_hash), LEAKS, hint="audit it again"))
     except (FileNotFoundError, DamagedError):

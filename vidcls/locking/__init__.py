@@ -1,1 +1,1 @@
-"""One process a run: locks, their holders, and signs of life."""
+"""Locks, so that one process at a time uses a run: lock files, their holders, and heartbeats."""

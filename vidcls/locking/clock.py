@@ -1,4 +1,4 @@
-"""The time of a machine; tests bring a simulated one."""
+"""Clock of a machine; tests use a simulated one."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 
 def _now() -> float:
-    # Time counts while the machine sleeps, too, where the system has such a clock.
+    # Counts the time while the machine sleeps too, if the system has such a clock.
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 @dataclass(frozen=True)
 class Clock:
-    """A clock that is never set.
+    """Monotonic clock.
 
     Attributes:
-        now: Seconds from some moment on.
-        sleep: Lets so many seconds pass.
+        now: Returns the seconds since some fixed moment.
+        sleep: Waits for a number of seconds.
     """
 
     now: Callable[[], float] = _now

@@ -1,4 +1,4 @@
-"""Signs of life from a thread."""
+"""Heartbeats from a thread."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 
 @contextlib.contextmanager
 def beating(beat: Callable[[], None], *, every_s: float, name: str) -> Iterator[None]:
-    """Call `beat` from a thread, again and again, for the length of a `with` block.
+    """Call `beat` repeatedly from a thread for the length of a `with` block.
 
-    No error ends it: a disk that is away comes back. What was not renewed meanwhile shows by its age, to
-    others and to its holder.
+    No error ends the thread, since a missing disk may come back. Other processes and the holder itself see
+    from the age of the heartbeat that it was not renewed.
 
     Args:
-        beat: Gives one sign of life.
-        every_s: Pause between two of them.
+        beat: Writes one heartbeat.
+        every_s: Pause between two heartbeats, in seconds.
         name: Name of the thread.
     """
     stop = threading.Event()

@@ -1,4 +1,4 @@
-"""Who holds something: a process of one boot of one machine, and whether it still lives."""
+"""Holder of a lock or a lease: a process of one boot of one machine, and whether it is still alive."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _JOB_VARIABLES = ("SLURM_JOB_ID", "LSB_JOBID")
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock or a lease.
+    """Holder of a lock or a lease.
 
     Attributes:
-        host: Name of the machine, for a person: two containers may share it.
-        space: Where process numbers mean the same; see `process_space`.
-        pid: Number of the process there.
-        process_start: When it started, in the system's own ticks; two processes with one number differ in it.
+        host: Name of the machine, for messages only: two containers may share it.
+        space: Scope in which process ids are unique; see `process_space`.
+        pid: Process id in that scope.
+        process_start: Start of the process in system ticks; it differs between processes with the same id.
         job: Job of the batch queue, if any.
-        token: Token of this one holding.
+        token: Random token of this holding.
     """
 
     host: str
@@ -36,7 +36,7 @@ class Holder:
 
     @classmethod
     def me(cls) -> Holder:
-        """This process, now."""
+        """Holder for this process."""
         job = next((os.environ[name] for name in _JOB_VARIABLES if name in os.environ), None)
         start = process_start(os.getpid())
         assert start is not None
@@ -44,11 +44,11 @@ class Holder:
 
     @property
     def is_here(self) -> bool:
-        """Whether its process number means the same here as there."""
+        """Whether its process id is valid in the scope of this process."""
         return self.space == process_space()
 
     def here_and_dead(self) -> bool:
-        """Whether this holder ran here and is gone; of one that ran elsewhere only its silence tells."""
+        """Whether this holder ran on this machine and is gone; elsewhere only its heartbeat shows that."""
         return self.is_here and process_start(self.pid) != self.process_start
 
     def __str__(self) -> str:
@@ -57,9 +57,9 @@ class Holder:
 
 
 def process_start(pid: int) -> float | None:
-    """When a process started, None if there is none."""
+    """Start of a process in ticks since boot; None if there is no such process."""
     try:
-        # Ticks since boot: unlike a time of day they stay the same when the clock is set.
+        # Ticks since boot: unlike a time of day, they do not change when the clock is set.
         return float(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
     except (OSError, IndexError):
         try:
@@ -69,19 +69,20 @@ def process_start(pid: int) -> float | None:
 
 
 def process_space() -> str:
-    """Where process numbers mean the same: one boot of one machine, one container on it.
+    """Id of the scope in which process ids are unique: one boot of one machine, one container on it.
 
-    Two containers, or two cloned machines, may share a host name and find each other's processes gone.
+    Two containers, or two cloned machines, may share a host name, and would see each other's processes as
+    gone.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
-    except OSError:  # no Linux: no containers either
+    except OSError:  # not Linux, so no containers either
         return socket.gethostname()
 
 
 def how_to_end(holder: Holder | None) -> str:
-    """What a person types to end a holder; a job is ended by its queue, which would start it again."""
+    """Command to end a holder; a job is ended through its queue, which would otherwise restart it."""
     if holder is None or (holder.job is None and not holder.is_here):
         return "wait for it, or stop it there"
     if holder.job is None:

@@ -1,12 +1,13 @@
-"""One process a run: a lock that a dead holder cannot keep, and that a holder cannot lose without knowing.
+"""Lock of a run for one process: a dead holder does not keep it, and a holder notices if it loses it.
 
-The file names its holder, see `vidcls.locking.holder`. Where process numbers mean the same, a holder is
-alive if its process is. Any other is alive while it touches the file; it counts as dead once the file did
-not change for a lease on the observer's own monotonic clock, because wall clocks of two machines are not
-compared.
+The lock file contains its holder, see `vidcls.locking.holder`. A holder in the same process scope is alive if
+its process is. Any other holder is alive while it touches the file; it counts as dead once the file has not
+changed for the length of a lease on the observer's own monotonic clock, because wall clocks of two machines
+are not compared.
 
-The holder reads the file again before each of its writes (`Held.check`). Where it did not renew the lock for
-a lease, by its own clock, somebody may be about to take it: it is taken again first, alone, or else is lost.
+The holder reads the file again before each of its writes (`Held.check`). If it has not renewed the lock for
+the length of a lease, by its own clock, another process may be about to take it: then the holder first takes
+the lock again exclusively, or it has lost it.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ _HOLDER = TypeAdapter(Holder)
 
 
 class Held:
-    """A lock that this process holds, as far as it knows.
+    """Lock that this process holds, as far as it knows.
 
     Attributes:
-        path: The lock file.
+        path: Lock file.
     """
 
     def __init__(self, path: Path, me: Holder, clock: Clock) -> None:
@@ -52,14 +53,14 @@ class Held:
 
     @property
     def is_lost(self) -> bool:
-        """Whether it is known to be lost; asks no disk."""
+        """Whether the lock is known to be lost; does not read the disk."""
         return self._lost.is_set()
 
     def check(self) -> None:
-        """Make sure of the lock just before a write. A disk that is away is waited for, for a lease.
+        """Verify the lock just before a write. If the disk is away, wait for the length of a lease.
 
         Raises:
-            LockLostError: If it is lost.
+            LockLostError: If the lock is lost.
             OSError: If the disk does not come back.
         """
         with self._turn:
@@ -78,10 +79,10 @@ class Held:
             )
 
     def renew(self) -> None:
-        """Give a sign of life.
+        """Renew the lock with a heartbeat.
 
         Raises:
-            OSError: If the disk is away; the next one may come in time.
+            OSError: If the disk is away; the next heartbeat may still come in time.
         """
         with self._turn:
             asked = self._clock.now()
@@ -91,13 +92,13 @@ class Held:
                 self._renewed = asked
 
     def move(self, set_aside: Callable[[], Path]) -> Path:
-        """Stay the holder of a folder that is renamed, and whose name a new folder gets.
+        """Rename the locked folder, and hold the lock of a new folder with the old name.
 
         Args:
-            set_aside: Renames the folder of the lock, and gives its new name.
+            set_aside: Renames the folder of the lock and returns its new path.
 
         Returns:
-            The new name.
+            New path of the renamed folder.
 
         Raises:
             VidclsError: If another process was first to lock the new folder.
@@ -109,7 +110,7 @@ class Held:
             (fresh / self.path.name).write_bytes(json.dumps(asdict(self._me)).encode())
             aside = set_aside()
             try:
-                fresh.rename(folder)  # over an empty folder at most
+                fresh.rename(folder)  # replaces at most an empty folder
             except OSError:
                 shutil.rmtree(fresh)
                 raise VidclsError(f"{folder}: another process just began this run anew") from None
@@ -117,7 +118,7 @@ class Held:
         return aside
 
     def release(self) -> None:
-        """Let go of the lock. Where the disk is away it stays, and the end of this process frees it."""
+        """Release the lock. If the disk is away, the file stays until this process ends, which frees it."""
         with contextlib.suppress(OSError):
             _take_away(self.path, self._me, clock=self._clock)
 
@@ -125,7 +126,7 @@ class Held:
         return self._clock.now() - self._renewed > LEASE_S
 
     def _look(self) -> None:
-        """Find out whether the lock is lost; the file is read, whatever was known before."""
+        """Read the file to find out whether the lock is lost."""
         if not self._has_lapsed():
             holder, _ = _read(self.path)
             if not _is_same(holder, self._me):
@@ -135,7 +136,7 @@ class Held:
         with _alone(self.path, self._clock) as is_alone:
             holder, _ = _read(self.path)
             if is_alone and _is_same(holder, self._me):
-                # Whoever watched it sees it change before it can be taken away.
+                # Observers see the file change before they can remove it.
                 os.utime(self.path)
                 self._renewed = asked
             else:
@@ -155,15 +156,15 @@ def hold(
     """Hold the lock for the length of a `with` block.
 
     Args:
-        path: The lock file.
-        say: Told when a holder is waited for.
-        doing: What a holder does, for messages.
-        wait: Wait for a live holder to end, too.
+        path: Lock file.
+        say: Receives a message while a holder is waited for.
+        doing: Activity of a holder, for messages.
+        wait: Wait even for a live holder to end.
         check: Called while waiting; may raise.
-        clock: The time of this machine.
+        clock: Clock of this machine.
 
     Raises:
-        VidclsError: If a live process holds it and is not waited for.
+        VidclsError: If a live process holds the lock and `wait` is off.
     """
     me = Holder.me()
     while not _create(path, me):
@@ -181,7 +182,7 @@ def hold(
         else:
             raise VidclsError(f"{path.parent}: {holder} is {doing}", hint=how_to_end(holder))
         _outwait(path, holder, doing=doing, wait=wait, check=check, clock=clock)
-    for leftover in path.parent.glob(f".{path.name}.*.tmp"):  # of processes that were killed
+    for leftover in path.parent.glob(f".{path.name}.*.tmp"):  # from killed processes
         leftover.unlink(missing_ok=True)
     held = Held(path, me, clock)
     try:
@@ -192,14 +193,14 @@ def hold(
 
 
 def holder_of(path: Path) -> Holder | None:
-    """Who holds the lock, None where nobody does or that cannot be read."""
+    """Holder of the lock; None if there is none or the file cannot be read."""
     with contextlib.suppress(OSError):
         return _read(path)[0]
     return None
 
 
 def is_held(path: Path) -> bool:
-    """Whether somebody holds the lock, as far as can be told without waiting."""
+    """Whether the lock is held, as far as can be known without waiting."""
     try:
         holder, _ = _read(path)
     except OSError:
@@ -211,7 +212,7 @@ def _create(path: Path, me: Holder) -> bool:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         return create_file(path, json.dumps(asdict(me)).encode())
-    except FileNotFoundError:  # another process just took or renamed the folder
+    except FileNotFoundError:  # another process has just removed or renamed the folder
         return False
 
 
@@ -220,13 +221,13 @@ def _is_same(one: Holder | None, other: Holder | None) -> bool:
 
 
 def _read(path: Path) -> tuple[Holder | None, int | None]:
-    """The holder that a lock file names, and when it last changed; None without a file, or one that is whole.
+    """Holder in a lock file (None if the file is missing or invalid), and its mtime (None if it is missing).
 
     Raises:
         OSError: If the disk is away.
     """
     try:
-        # Opening it asks the server of a network disk, which a look at its name alone need not do.
+        # Opening the file asks the server of a network disk, while `stat` may use a cached answer.
         with path.open("rb") as file:
             changed, content = os.fstat(file.fileno()).st_mtime_ns, file.read()
     except FileNotFoundError:
@@ -239,7 +240,7 @@ def _read(path: Path) -> tuple[Holder | None, int | None]:
 
 @contextlib.contextmanager
 def _alone(path: Path, clock: Clock) -> Iterator[bool]:
-    """Be the only one that changes hands of a lock; False where the file system has no locks of its own."""
+    """Be the only process that transfers a lock; yields False if the file system has no locks."""
     with path.with_name(".lock.guard").open("w") as guard:
         yield _flock(guard.fileno(), path, clock)
 
@@ -262,7 +263,7 @@ def _flock(descriptor: int, path: Path, clock: Clock) -> bool:
 
 
 def _take_away(path: Path, holder: Holder | None, *, clock: Clock, unchanged: int | None = None) -> None:
-    """Remove a holder's lock if it still is that holder's, and where asked, did not change since then."""
+    """Remove a lock if it still belongs to the holder and, if `unchanged` is given, has not changed."""
     with _alone(path, clock):
         now, changed = _read(path)
         if _is_same(now, holder) and unchanged in (None, changed):
@@ -278,7 +279,7 @@ def _outwait(
     check: Callable[[], None],
     clock: Clock,
 ) -> None:
-    """Wait until a holder lets go, is dead, or gave no sign of life for a lease; then take its lock away."""
+    """Wait until a holder releases its lock, dies, or has no heartbeat for a lease; then remove its lock."""
     _, seen = _read(path)
     since = clock.now()
     while seen is not None and clock.now() - since < LEASE_S:
@@ -294,5 +295,5 @@ def _outwait(
                 )
             seen, since = now, clock.now()
     if seen is not None:
-        # Looked at once more: an observer that slept in between does not take its own sleep for the holder's.
+        # Checked again: an observer that was suspended must not count its own suspension as the holder's.
         _take_away(path, holder, clock=clock, unchanged=seen)

@@ -1,1 +1,1 @@
-"""A clip to logits: one architecture a file, backbones, and one visible `build`."""
+"""Models from clips to logits: one architecture per file, backbones, and one explicit `build`."""

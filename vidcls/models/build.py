@@ -1,4 +1,4 @@
-"""A model section to a model: the one place where kinds and classes meet."""
+"""Builds a model from its section: the only place that maps kinds to classes."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ from vidcls.spec.sections import Clip
 
 
 def build(section: ModelSection, *, num_classes: int, clip: Clip) -> VideoModel:
-    """A freshly initialised model: `forward(clip [B, C, T, H, W]) -> logits [B, K]`.
+    """Build a randomly initialised model: `forward(clip [B, C, T, H, W]) -> logits [B, K]`.
 
-    Its weights are drawn from torch's global generator, in the order of construction. What the section
-    freezes is frozen.
+    Its weights are drawn from torch's global generator, in the order of construction. The parts that the
+    section freezes are frozen.
 
     Args:
-        section: What to build.
-        num_classes: K.
-        clip: C, T, H and W.
+        section: Section of the model.
+        num_classes: Number of classes K.
+        clip: Clip section with C, T, H and W.
 
     Raises:
-        UserError: If a backbone is unknown, of the wrong family, or cannot take such clips, or what is to be
-            frozen is unknown or all there is.
+        UserError: If a backbone is unknown, of the wrong family, or cannot take such clips, or if a frozen
+            part is unknown or is the whole model.
     """
     model = _build(section, num_classes=num_classes, clip=clip)
     if isinstance(section, SingleModelSection):
@@ -94,7 +94,7 @@ def _two_stream(section: TwoStreamSection, *, num_classes: int, clip: Clip) -> T
 
 
 def _share_frozen(members: Sequence[VideoModel], section: EnsembleSection) -> None:
-    """Let members that freeze the same pretrained backbone, in the same place, have one of it."""
+    """Let members that freeze the same pretrained backbone, in the same position, share one instance."""
     seen: dict[tuple[object, ...], nn.Module] = {}
     for member, own in zip(members, section.members, strict=True):
         for leaf, single in zip(member.leaves(), own.singles(), strict=True):

@@ -1,4 +1,4 @@
-"""What a model does to the shape of a clip, what it weighs and what it costs; nothing is computed for it."""
+"""Describes a model: shapes of a clip in it, number of parameters, and cost; nothing is computed."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class FlowStep:
     Attributes:
         name: Name of the module inside the model.
         module: Class of the module.
-        shape: What it gives for one clip.
-        num_params: Inside it.
-        num_trainable: Parameters among these that training changes.
+        shape: Output shape for one clip.
+        num_params: Number of parameters in the module.
+        num_trainable: Number of these that training changes.
         level: 0 for the head; 1 for the stage of a backbone next to it, and so on down: the power of
-            `optim.layer_decay` in its learning rate. None where it spans several.
+            `optim.layer_decay` in its learning rate. None if the module spans several levels.
     """
 
     name: str
@@ -43,15 +43,15 @@ class FlowStep:
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """A model and one clip.
+    """Summary of a model for one clip.
 
     Attributes:
         kind: Kind of the model's section.
         clip_shape: 1, C, T, H, W.
-        stages: Stages in the order of computation.
-        num_params: Number of parameters in all.
-        num_trainable: Parameters among these that training changes.
-        gflops: Forward for one clip, in 10^9; a multiplication and its addition are two.
+        stages: Steps in the order of computation.
+        num_params: Total number of parameters.
+        num_trainable: Number of these that training changes.
+        gflops: Operations of the forward pass for one clip, in 10^9; a multiply-add counts as two.
     """
 
     kind: str
@@ -63,10 +63,10 @@ class ModelSummary:
 
 
 def describe(section: ModelSection, *, clip: ClipSection, num_classes: int) -> ModelSummary:
-    """Build a model and follow the shape of one clip through it, on torch's meta device.
+    """Build a model and record the shapes of one clip in it, on torch's meta device.
 
     Raises:
-        UserError: As `build` does.
+        UserError: As for `build`.
     """
     taken = input_clip(section, clip)
     model = build(section, num_classes=num_classes, clip=taken)
@@ -90,9 +90,9 @@ def describe(section: ModelSection, *, clip: ClipSection, num_classes: int) -> M
 
 
 def _parts(module: nn.Module, *, prefix: str = "", depth: int = _DEPTH) -> Iterator[tuple[str, nn.Module]]:
-    """The modules shown: those `depth` levels in, or less where there is nothing further in.
+    """Modules to show: those at nesting level `depth`, or above it if they have no children.
 
-    A list of modules or stages, and a lone child, are no level of their own.
+    A list of modules or stages, and a single child, do not count as a level.
     """
     children = list(module.named_children())
     is_list = isinstance(module, nn.ModuleList) or is_list_of_stages(prefix)

@@ -1,4 +1,4 @@
-"""Where models compute, and how their weights lie in memory."""
+"""Device of the models, and the memory format of their weights."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from vidcls.errors import UserError
 
 
 def pick_device(name: str | None = None) -> torch.device:
-    """The device to compute on: the one named, else CUDA where there is one.
+    """Device to compute on: the given one, otherwise CUDA if available.
 
     Raises:
-        UserError: If the name is unknown, or CUDA is named and absent.
+        UserError: If the name is unknown, or CUDA is given but not available.
     """
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -28,11 +28,11 @@ def pick_device(name: str | None = None) -> torch.device:
 
 
 def pin(*, threads: int, deterministic: bool) -> None:
-    """Make results depend on the run alone: threads as at its start, float32 that is float32 on CUDA too.
+    """Make results depend on the run alone: fixed number of threads, full float32 precision also on CUDA.
 
     Args:
         threads: Number of CPU threads.
-        deterministic: Refuse operations that do not repeat bit for bit.
+        deterministic: Refuse operations that are not reproducible bit for bit.
     """
     torch.set_num_threads(threads)
     torch.backends.cudnn.allow_tf32 = False
@@ -43,7 +43,7 @@ def pin(*, threads: int, deterministic: bool) -> None:
 
 
 def to_channels_last(model: nn.Module) -> None:
-    """Lay the weights of 2D and 3D convolutions out with channels innermost, in place."""
+    """Convert the weights of 2D and 3D convolutions to channels-innermost memory format, in place."""
     for param in model.parameters():
         if param.ndim == 5:
             param.data = param.data.contiguous(memory_format=torch.channels_last_3d)
@@ -52,5 +52,5 @@ def to_channels_last(model: nn.Module) -> None:
 
 
 def clip_format(*, channels_last: bool) -> torch.memory_format:
-    """The memory format of clips `[B, C, T, H, W]` that goes with the weights."""
+    """Memory format of clips `[B, C, T, H, W]` that matches the weights."""
     return torch.channels_last_3d if channels_last else torch.contiguous_format

@@ -1,4 +1,4 @@
-"""Errors of a part of a model name the setting of that part."""
+"""Adds the path of a model part to the settings in error messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SETTING = re.compile(r"\bmodel\.(?=(?:backbone|weights|freeze|batch_norm)\b)")
 
 @contextmanager
 def in_part(path: str) -> Iterator[None]:
-    """Tell what is wrong with `model.weights` of a part as what is wrong with `model.rgb.weights`.
+    """Replace settings such as `model.weights` in errors of a part by their path, `model.rgb.weights`.
 
     Args:
         path: Path of the part below the model, such as `rgb` or `members.0`; empty for the whole.

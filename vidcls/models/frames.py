@@ -1,4 +1,4 @@
-"""Clips as images and back: what a 2D network needs of a video."""
+"""Converts clips to images and back, for 2D networks."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from torch import Tensor
 
 
 def fold_time(clip: Tensor) -> Tensor:
-    """`[B, C, T, H, W]` to its frames as images `[B * T, C, H, W]`, clip by clip."""
+    """Convert `[B, C, T, H, W]` to its frames as images `[B * T, C, H, W]`, clip by clip."""
     return clip.transpose(1, 2).flatten(0, 1)
 
 
 def unfold_time(images: Tensor, *, num_clips: int) -> Tensor:
-    """What was computed of each frame, `[B * T, ...]`, by clip: `[B, T, ...]`."""
+    """Group per-frame results `[B * T, ...]` by clip: `[B, T, ...]`."""
     return images.reshape(num_clips, -1, *images.shape[1:])

@@ -1,8 +1,8 @@
-"""Which parts of a model keep the weights that they began with.
+"""Freezes parts of a model, so that they keep their initial weights.
 
-What is frozen is said by `requires_grad` alone: a module all of whose parameters are frozen is held in
-evaluation, so that neither the statistics of its norms nor its dropout or stochastic depth move under
-training. A norm that went on averaging would change what a frozen backbone gives.
+Only `requires_grad` defines what is frozen. A module with all parameters frozen stays in evaluation mode, so
+that training changes neither the statistics of its norms nor its output by dropout or stochastic depth. A
+norm that kept averaging would change the output of a frozen backbone.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ _HINT = "vidcls model show SPEC lists the parts; of a member of an ensemble, the
 
 
 def is_frozen(module: nn.Module) -> bool:
-    """Whether a module has parameters and none of them is trained."""
+    """Whether a module has parameters and all of them are frozen."""
     params = list(module.parameters())
     return bool(params) and not any(param.requires_grad for param in params)
 
 
 def hold_still(model: nn.Module) -> None:
-    """Put every module that is frozen whole into evaluation."""
+    """Put every fully frozen module into evaluation mode."""
     for part in model.modules():
         if part.training and is_frozen(part):
             part.eval()
 
 
 def freeze(model: nn.Module, section: SingleModelSection) -> None:
-    """Freeze what a section asks for, in a model with one `backbone`.
+    """Freeze the parts that a section selects, in a model with one `backbone`.
 
     Raises:
-        UserError: If a name is unknown, nothing would be left to train, or a setting would change nothing.
+        UserError: If a name is unknown, nothing would be left to train, or a setting would have no effect.
     """
     _freeze_parts(model, section.freeze)
     if section.batch_norm != "train":
@@ -69,10 +69,10 @@ def _freeze_parts(model: nn.Module, names: tuple[str, ...]) -> None:
 
 
 def _freeze_norms(backbone: nn.Module, which: Literal["partial", "frozen"], *, name: str) -> None:
-    """Batch norms with the statistics and factors of their weights.
+    """Keep the pretrained statistics and factors of batch norms.
 
-    `partial` leaves the first, which sees the input's own distribution, to training (TSN, Wang et al. 2016,
-    arXiv:1608.00859).
+    `partial` trains the first batch norm, which depends on the distribution of the input (TSN, Wang et al.
+    2016, arXiv:1608.00859).
     """
     norms = [part for part in backbone.modules() if isinstance(part, _BatchNorm)]
     moving = [norm for norm in norms[which == "partial" :] if not is_frozen(norm)]

@@ -1,4 +1,4 @@
-"""What a model takes of each video: a clip section with what was left to the weights filled in."""
+"""Input of a model: a clip section in which settings left to the weights are filled in."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _RGB = 3
 
 
 def input_clip(section: ModelSection, clip: ClipSection) -> Clip:
-    """The clip that a model takes; no file of weights is needed for it.
+    """Clip section of a model's input; no file of weights is needed.
 
     Args:
-        section: The model; its weights know their input size and normalisation.
-        clip: Clip section that was asked for.
+        section: Model section; its weights define their input size and normalisation.
+        clip: Clip section of the spec.
 
     Raises:
-        UserError: If a backbone has no such weights, or members disagree about what is left to them.
+        UserError: If a backbone has no such weights, or members need different input settings.
     """
     filled: dict[str, Any] = clip.model_dump(exclude_none=True)
     known = _recipes(section.singles())
@@ -36,7 +36,7 @@ def input_clip(section: ModelSection, clip: ClipSection) -> Clip:
 
 
 def _that_see_colours(section: ModelSection) -> Iterator[SingleModelSection]:
-    """All but the motion streams: motion has a scale of its own."""
+    """Sections of all parts except motion streams, because motion has its own scale."""
     match section:
         case EnsembleSection():
             for member in section.members:

@@ -1,13 +1,13 @@
-"""The stages of a backbone: what learning rates and gradual unfreezing step through.
+"""Stages of a backbone, the units of layer-wise learning rates and gradual unfreezing.
 
-A stage is a child of the backbone's body. Three rules make that the same for every family of networks:
+A stage is a child of the backbone's body. Three rules make this the same for every family of networks:
 
-- A lone child is opened, as torchvision's `features` of EfficientNet.
+- A single child is expanded, such as `features` of EfficientNet in torchvision.
 - Children called `features`, `blocks`, `stages`, `layers` or `trunk_output` (RegNet) are lists of stages, and
-  opened too.
-- Norms alone are no stage: they belong to what they normalise, which is the child before them.
+  are expanded too.
+- A norm alone is not a stage: it belongs to the child before it, whose output it normalises.
 
-So a ResNet has five (`conv1` with `bn1`, `layer1` to `layer4`), `small` has three.
+So a ResNet has five stages (`conv1` with `bn1`, `layer1` to `layer4`), and `small` has three.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _LISTS = {"features", "blocks", "stages", "layers", "trunk_output"}
 
 @dataclass
 class BackboneStage:
-    """A part of a backbone.
+    """Stage of a backbone.
 
     Attributes:
         name: Name of its first module in the backbone.
         modules: Modules in the order of computation.
-        params: All of them, frozen ones too.
+        params: All parameters, including frozen ones.
     """
 
     name: str
@@ -39,7 +39,7 @@ class BackboneStage:
 
 
 def stages_of(backbone: nn.Module) -> list[BackboneStage]:
-    """The stages of a backbone from its output to its input: the first is next to the head."""
+    """Stages of a backbone from its output to its input: the first is next to the head."""
     stages: list[BackboneStage] = []
     for name, module in _opened(backbone, prefix=""):
         if not stages or not _is_norm(module):
@@ -47,14 +47,14 @@ def stages_of(backbone: nn.Module) -> list[BackboneStage]:
         stages[-1].modules.append(module)
         stages[-1].params.extend(module.parameters())
     if stages:
-        # Learned positions and the like, which are added to the input.
+        # Parameters outside of all stages, such as learned position embeddings, belong to the input.
         inside = {id(param) for stage in stages for param in stage.params}
         stages[0].params += [param for param in backbone.parameters() if id(param) not in inside]
     return stages[::-1]
 
 
 def param_levels(model: VideoModel) -> dict[int, int]:
-    """How far below the head each parameter of a backbone is, by `id`: 1 for the stage next to it."""
+    """Level below the head of each backbone parameter, by `id`: 1 for the stage next to the head."""
     return {
         id(param): level
         for leaf in model.leaves()
@@ -64,9 +64,9 @@ def param_levels(model: VideoModel) -> dict[int, int]:
 
 
 def unfreezing_stages(model: VideoModel) -> list[list[BackboneStage]]:
-    """What gradual unfreezing unfreezes one after another: in each step one stage of every backbone.
+    """Steps of gradual unfreezing: each step unfreezes one stage of every backbone.
 
-    Stages that are frozen whole by now are left out, and stay so.
+    Stages that are already fully frozen are left out and stay frozen.
     """
     columns = [
         [stage for stage in stages_of(leaf.backbone) if any(param.requires_grad for param in stage.params)]
@@ -78,7 +78,7 @@ def unfreezing_stages(model: VideoModel) -> list[list[BackboneStage]]:
 
 
 def is_list_of_stages(name: str) -> bool:
-    """Whether a child of that name holds stages, rather than being one."""
+    """Whether a child of that name is a list of stages instead of a stage."""
     return name.rpartition(".")[2].strip("_") in _LISTS
 
 

@@ -1,1 +1,1 @@
-"""What may be asked for: frozen sections, the YAML loader, the fingerprint. Imports no torch."""
+"""Specs: frozen sections, the YAML loader, the fingerprint. Imports no torch."""

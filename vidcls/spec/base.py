@@ -1,4 +1,4 @@
-"""What every section of a spec has in common: frozen, strict about keys, sensible about types."""
+"""Base class and value types of all sections of a spec: frozen, strict about keys and types."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ NOT_IDENTITY = "not_identity"
 
 
 def not_identity(default: Any, **constraints: Any) -> Any:
-    """A field that cannot change the result (a path, a speed, a name): the fingerprint leaves it out."""
+    """Field that cannot change the result (a path, a speed, a name), so the fingerprint leaves it out."""
     return Field(default, json_schema_extra={NOT_IDENTITY: True}, **constraints)
 
 
 def _integral(value: Any) -> Any:
-    # Sweeps with a quantised distribution hand whole numbers over as 16.0.
+    # Sweeps with a quantised distribution pass whole numbers as 16.0.
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
@@ -45,7 +45,7 @@ def _no_nul(text: str) -> str:
 
 Text = Annotated[str, Field(min_length=1), AfterValidator(_no_nul)]
 PathText = Annotated[str, Field(min_length=1), AfterValidator(expand_home)]
-"""A path of a file or a folder; `~` is the home folder."""
+"""Path of a file or a folder; `~` is the home folder."""
 
 
 class Section(BaseModel):
@@ -61,5 +61,5 @@ class Section(BaseModel):
     )
 
     def __hash__(self) -> int:
-        """By content; a section may hold mappings, which have no hash of their own."""
+        """Hash of the content; a section may hold mappings, which are not hashable."""
         return hash(self.model_dump_json())

@@ -1,4 +1,4 @@
-"""The whole of a spec, and what its sections must agree on."""
+"""Complete spec, and checks across its sections."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ class Spec(Section):
 
     @property
     def has_fixed_views(self) -> bool:
-        """Whether training shows the same views of a video in every epoch."""
+        """Whether training uses the same views of a video in every epoch."""
         return self.augment.num_views is not None or not (
             self.augment.is_active or self.clip.sampling == "segment"
         )
 
     @property
     def num_stored_views(self) -> int:
-        """Views of a video whose features are stored: the one of evaluation, and those of training."""
+        """Number of views per video whose features are stored: one for evaluation and those of training."""
         return 1 + (self.augment.num_views or 0)
 
     @property
     def foresees_features(self) -> bool:
-        """Whether features of frozen backbones will be stored, as far as it can be told without the model."""
+        """Whether features of frozen backbones will be stored, as far as known without the model."""
         return (
             all("backbone" in single.freeze for single in self.model.singles())
             and self.train.unfreeze_every is None

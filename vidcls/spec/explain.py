@@ -1,4 +1,4 @@
-"""What pydantic found wrong, as one line a person can act on."""
+"""Turns validation errors of pydantic into one-line messages for the user."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vidcls.spec.yaml import Mistake, Node, dotted, in_short
 from vidcls.suggest import did_you_mean
 
 Loc = tuple[str | int, ...]
-_MOST = 50  # mistakes that a person is shown at once
+_MOST = 50  # maximum number of mistakes shown at once
 
 _WANTED = {
     "float_type": "expected a number",
@@ -36,7 +36,7 @@ class SpecError(UserError):
     """One or more mistakes in specs; exit code 2.
 
     Attributes:
-        mistakes: Mistakes, each with its place, key and message.
+        mistakes: Mistakes, each with its position, key and message.
     """
 
     def __init__(self, mistakes: list[Mistake]) -> None:
@@ -48,10 +48,10 @@ class SpecError(UserError):
 
 
 def validate(tree: Node) -> tuple[Spec | None, list[Mistake]]:
-    """Check a tree against the spec and name every mistake.
+    """Check a tree against the spec and report every mistake.
 
-    Pydantic checks across fields only where each field is right by itself. So a wrong setting is taken out
-    once it was reported and the rest checked again, until nothing new is found.
+    Pydantic checks across fields only if each field alone is valid. So an invalid setting is removed after it
+    was reported, and the rest is checked again, until nothing new is found.
     """
     plain = tree.plain()
     mistakes: list[Mistake] = []
@@ -71,7 +71,7 @@ def validate(tree: Node) -> tuple[Spec | None, list[Mistake]]:
             if row["type"] == "union_tag_not_found" and (*path, "kind") in removed:
                 continue
             if row["type"] == "too_short" and len(row["input"]) >= row["ctx"]["min_length"]:
-                continue  # its items were wrong, and are reported by themselves
+                continue  # its items were invalid, and are reported separately
             message = _message(row, path, tree)
             at = path
             if row["type"] == "value_error":
@@ -88,7 +88,7 @@ def validate(tree: Node) -> tuple[Spec | None, list[Mistake]]:
 
 
 def _path(loc: Loc, tree: Node) -> Loc:
-    """A pydantic location without the union tags that it puts between keys."""
+    """Pydantic location without the union tags between keys."""
     path: Loc = ()
     for part in loc:
         sections = sections_at(path, tree)
@@ -108,7 +108,7 @@ def _step(value: Any, part: str | int) -> Any:
 
 
 def _remove(plain: Any, path: Loc) -> set[Loc]:
-    """Take a setting out; where an item of a list is wrong, the list."""
+    """Remove a setting; for an invalid item of a list, remove the list."""
     while path and isinstance(path[-1], int):
         path = path[:-1]
     if not path:
@@ -133,7 +133,7 @@ def place_of(path: Loc, tree: Node) -> str:
 
 
 def split_key(path: Loc, message: str) -> tuple[Loc, str]:
-    """Checks across fields write `key: what is wrong`; the key is relative to their section."""
+    """Split a message of a check across fields, `key: message`; the key is relative to its section."""
     key, separator, rest = message.partition(": ")
     if separator and " " not in key:
         return (*path, *key.split(".")), rest
@@ -189,5 +189,5 @@ def unknown_value(value: Any, allowed: Sequence[str], *, what: str = "unknown va
 
 
 def shown(value: Any) -> str:
-    """A value of a spec for a message."""
+    """Format a value of a spec for a message."""
     return in_short(json.dumps(value) if not isinstance(value, str) else repr(value))

@@ -1,4 +1,4 @@
-"""What makes two experiments the same: everything that changes the result, and nothing else."""
+"""Fingerprint of an experiment: it depends on everything that changes the result, and nothing else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LENGTH = 12
 
 
 def identity(section: BaseModel) -> dict[str, Any]:
-    """The settings of a section that change the result, as asked for (`auto` stays `auto`)."""
+    """Settings of a section that change the result, as requested (`auto` stays `auto`)."""
     settings: dict[str, Any] = {}
     for name, field in type(section).model_fields.items():
         extra = field.json_schema_extra
@@ -34,7 +34,7 @@ def _plain(value: Any) -> Any:
 
 
 def fingerprint(spec: Spec, manifest_hash: str) -> str:
-    """Twelve hexadecimal digits that name a configuration on its data; the seed is not part of it."""
+    """Twelve hexadecimal digits that identify a configuration on its data; the seed is not included."""
     content = {"spec": identity(spec), "manifest": manifest_hash}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]

@@ -1,4 +1,4 @@
-"""Which keys a spec may have, and what a mistyped one was probably meant to be."""
+"""Valid keys of a spec, and suggestions for mistyped keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vidcls.suggest import did_you_mean
 
 
 def sections_in(annotation: Any) -> list[type[BaseModel]]:
-    """The section classes that an annotation admits, unwrapping unions, tuples and `Annotated`."""
+    """Section classes that an annotation allows, inside of unions, tuples and `Annotated`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     if isinstance(annotation, str):
@@ -24,13 +24,13 @@ def sections_in(annotation: Any) -> list[type[BaseModel]]:
 
 
 def kind_of(section: type[BaseModel]) -> str | None:
-    """The value of `kind` that selects a section, or None for a section without one."""
+    """Value of `kind` that selects a section, or None for a section without `kind`."""
     field = section.model_fields.get("kind")
     return str(get_args(field.annotation)[0]) if field else None
 
 
 def sections_at(path: tuple[str | int, ...], tree: Node) -> list[type[BaseModel]]:
-    """The section classes that could stand at a path, the one that `kind` selects first."""
+    """Section classes that are possible at a path; the one selected by `kind` is first."""
     sections: list[type[BaseModel]] = [Spec]
     node: Node | None = tree
     for part in path:
@@ -40,7 +40,7 @@ def sections_at(path: tuple[str | int, ...], tree: Node) -> list[type[BaseModel]
         field = sections[0].model_fields.get(part) if sections else None
         if field is None:
             return []
-        # The field's own annotation: a union of sections, or a tuple of them.
+        # The annotation of the field is a union of sections, or a tuple of them.
         sections = sections_in(field.annotation)
         if not isinstance(node.value if node else None, list):
             sections = _selected_first(sections, node)
@@ -48,7 +48,7 @@ def sections_at(path: tuple[str | int, ...], tree: Node) -> list[type[BaseModel]
 
 
 def annotation_at(path: tuple[str | int, ...], tree: Node) -> Any:
-    """The type of the setting at a path, of an item that of its list or mapping; None for an unknown key."""
+    """Type of the setting at a path; for an item, that of its list or mapping; None for an unknown key."""
     *parents, leaf = path
     sections = sections_at(tuple(parents), tree)
     if sections and isinstance(leaf, str):
@@ -60,7 +60,7 @@ def annotation_at(path: tuple[str | int, ...], tree: Node) -> Any:
 
 
 def is_text(annotation: Any) -> bool:
-    """Whether a setting takes any text, and nothing else but null."""
+    """Whether a setting takes any text, and otherwise only null."""
     return {str} == {kind for kind in _alternatives(annotation) if kind is not NoneType}
 
 
@@ -76,7 +76,7 @@ def is_optional(annotation: Any) -> bool:
 
 
 def _alternatives(annotation: Any) -> list[Any]:
-    """The types that a union admits, without what `Annotated` adds to them."""
+    """Types in a union, without the metadata of `Annotated`."""
     if get_origin(annotation) is Annotated:
         return _alternatives(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
@@ -91,7 +91,7 @@ def _selected_first(sections: list[type[BaseModel]], node: Node | None) -> list[
 
 
 def all_keys(section: type[BaseModel] = Spec, prefix: str = "") -> Iterator[str]:
-    """Every dotted key of a spec, over all kinds; items of lists left out."""
+    """Every dotted key of a spec, over all kinds, without items of lists."""
     for name, field in section.model_fields.items():
         key = f"{prefix}{name}"
         inner = [] if get_origin(field.annotation) is tuple else sections_in(field.annotation)
@@ -102,7 +102,7 @@ def all_keys(section: type[BaseModel] = Spec, prefix: str = "") -> Iterator[str]
 
 
 def explain_unknown(path: tuple[str | int, ...], tree: Node) -> str:
-    """Say what an unknown key was probably meant to be, and what is allowed in its place."""
+    """Message for an unknown key with a suggestion and the allowed keys."""
     *parent, leaf = path
     name = str(leaf)
     sections = sections_at(tuple(parent), tree)

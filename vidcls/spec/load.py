@@ -1,4 +1,4 @@
-"""Files and overrides in, one validated spec out; or every mistake at once."""
+"""Loads files and overrides as one validated spec, or reports all mistakes at once."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _KEY = re.compile(r"[a-z]+(?:\.\w+)+")
 
 @dataclass(frozen=True)
 class LoadedSpec:
-    """A spec with the places that its settings came from, for later messages.
+    """Spec with the positions of its settings, for later messages.
 
     Attributes:
-        spec: The validated spec.
-        path: The file that was asked for.
-        tree: What the file, its parent and the overrides said together.
+        spec: Validated spec.
+        path: Requested file.
+        tree: Merged settings of the file, its parent and the overrides.
     """
 
     spec: Spec
@@ -34,9 +34,9 @@ class LoadedSpec:
 
     @contextmanager
     def error_context(self) -> Iterator[None]:
-        """Give the place of a setting to an error that begins with its key.
+        """Add the position of a setting to an error that begins with its key.
 
-        For what is found wrong only once the data or the model is known, by code that sees no files.
+        It is used for mistakes that are found only with the data or the model, by code without the files.
         """
         try:
             yield
@@ -54,15 +54,15 @@ class LoadedSpec:
 
 
 def load_spec(path: Path, overrides: Sequence[str] = (), *, data_file: Path | None = None) -> LoadedSpec:
-    """Read a spec file with its parent, swap its data section, apply overrides, validate.
+    """Read a spec file with its parent, replace its data section, apply overrides, and validate.
 
     Args:
-        path: The YAML file.
+        path: YAML file.
         overrides: `key=value` texts with dotted keys, see `vidcls.spec.overrides`.
-        data_file: A YAML file whose `data` section replaces the spec's.
+        data_file: YAML file whose `data` section replaces that of the spec.
 
     Raises:
-        SpecError: Naming every mistake by file, line and key.
+        SpecError: If there are mistakes; it lists each with file, line and key.
     """
     tree, mistakes = _read_with_parent(path)
     if tree is None:
@@ -108,7 +108,7 @@ def _read_with_parent(path: Path) -> tuple[Node | None, list[Mistake]]:
 
 
 def _merge(below: Node, above: Node) -> Node:
-    """Settings of `above` win; sections merge by key, but another `kind` starts its section anew."""
+    """Merge two trees: `above` wins; sections merge by key, but another `kind` replaces its section."""
     if not isinstance(below.value, dict) or not isinstance(above.value, dict):
         return above
     old, new = below.value.get("kind"), above.value.get("kind")

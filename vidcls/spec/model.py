@@ -1,4 +1,4 @@
-"""The `model` section: a union on `kind`. What each kind computes is in `vidcls.models`."""
+"""The `model` section: a union on `kind`. The architectures are in `vidcls.models`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WEIGHT_FILES = (".pt", ".pth", ".safetensors")
 
 
 def is_weights_file(weights: str) -> bool:
-    """Whether `model.weights` names a file."""
+    """Whether `model.weights` is the path of a file."""
     return "/" in weights or weights.endswith(_WEIGHT_FILES)
 
 
@@ -41,7 +41,7 @@ class SingleModelSection(Section):
     @classmethod
     def _is_usable(cls, weights: str | None) -> str | None:
         if weights is not None and is_weights_file(weights):
-            expand_home(weights)  # only tried: the fingerprint has the path as it was written
+            expand_home(weights)  # only checked: the fingerprint uses the path as written
         return weights
 
     @model_validator(mode="after")
@@ -55,15 +55,15 @@ class SingleModelSection(Section):
 
     @property
     def needs_batch(self) -> bool:
-        """Whether it cannot be trained on one clip at a time."""
+        """Whether the model cannot be trained on one clip at a time."""
         return False
 
     def singles(self) -> tuple[SingleModelSection, ...]:
-        """Itself."""
+        """The section itself."""
         return (self,)
 
     def with_files(self, resolve: Callable[[str], str]) -> Self:
-        """The section with the name of a file of weights as `resolve` makes it."""
+        """Section with the path of its weights file replaced by `resolve`."""
         if self.weights is None or not is_weights_file(self.weights):
             return self
         return self.model_copy(update={"weights": resolve(self.weights)})
@@ -91,7 +91,7 @@ class FrameStatisticsSection(SingleModelSection):
 
     @property
     def needs_batch(self) -> bool:
-        """Statistics of one clip have no spread."""
+        """True, because the statistics of a single clip have no spread."""
         return True
 
 
@@ -149,11 +149,11 @@ class TwoStreamSection(Section):
         return self
 
     def singles(self) -> tuple[SingleModelSection, ...]:
-        """Those of the streams."""
+        """Single-backbone sections of both streams."""
         return (self.rgb, self.motion)
 
     def with_files(self, resolve: Callable[[str], str]) -> Self:
-        """The section with the names of files of weights as `resolve` makes them."""
+        """Section with the paths of its weights files replaced by `resolve`."""
         streams = {"rgb": self.rgb.with_files(resolve), "motion": self.motion.with_files(resolve)}
         return self.model_copy(update=streams)
 
@@ -172,11 +172,11 @@ class EnsembleSection(Section):
         return self
 
     def singles(self) -> tuple[SingleModelSection, ...]:
-        """The sections with one backbone each that this joins."""
+        """Single-backbone sections of all members."""
         return tuple(single for member in self.members for single in member.singles())
 
     def with_files(self, resolve: Callable[[str], str]) -> Self:
-        """The section with the names of files of weights as `resolve` makes them."""
+        """Section with the paths of its weights files replaced by `resolve`."""
         return self.model_copy(update={"members": tuple(m.with_files(resolve) for m in self.members)})
 
 

@@ -1,8 +1,8 @@
 """Settings from the command line: `optim.lr=3e-4`.
 
-Where a setting takes text, all that stands behind the `=` is that text: brackets, quotes, ` #` and blanks
-belong to it, and `2024` and `true` are text too; only `null` and `None` mean nothing where that is allowed.
-Any other value follows YAML 1.2, lists and mappings as `[a, b]` and `{key: value}`.
+If a setting takes text, everything after the `=` is that text: brackets, quotes, ` #` and blanks belong to
+it, and `2024` and `true` are text too. Only `null` and `None` mean no value, if that is allowed. Any other
+value follows YAML 1.2, with lists and mappings as `[a, b]` and `{key: value}`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _NOTHING = ("null", "Null", "NULL", "None", "~")
 
 
 def override(tree: Node, texts: Sequence[str]) -> list[Mistake]:
-    """Set what the texts say in a tree.
+    """Apply overrides to a tree.
 
     Args:
         tree: Tree of a spec; it is changed.
-        texts: `key=value`, the keys dotted.
+        texts: `key=value` texts with dotted keys.
 
     Returns:
-        What is wrong with them.
+        Mistakes in the overrides.
     """
     mistakes: list[Mistake] = []
     settings: list[tuple[list[str], str]] = []
@@ -39,7 +39,7 @@ def override(tree: Node, texts: Sequence[str]) -> list[Mistake]:
             mistakes.append(Mistake(COMMAND_LINE, match["key"], "a key of so many parts is no setting"))
         else:
             settings.append((match["key"].split("."), match["value"]))
-    # A changed kind replaces its section, so it goes first: the other overrides are meant for the new one.
+    # A changed kind replaces its section, so it is applied first: the other overrides are for the new one.
     for keys, value in sorted(settings, key=lambda item: (item[0][-1] != "kind", len(item[0]))):
         mistakes += _override(tree, keys, value)
     return mistakes
@@ -74,7 +74,7 @@ def _override(tree: Node, keys: list[str], text: str) -> list[Mistake]:
 
 
 def _read(text: str, path: KeyPath, tree: Node) -> Node | str:
-    """The value that a text means for the setting at a path, or what is wrong with it."""
+    """Value of a text for the setting at a path, or a text about what is wrong."""
     annotation = annotation_at(path, tree)
     if has_surrogate(text):
         return f"{in_short(repr(text))} is not UTF-8, in which specs are written"

@@ -1,4 +1,4 @@
-"""What a scalar without quotes means: https://yaml.org/spec/1.2.2/#103-core-schema."""
+"""Meaning of a scalar without quotes: https://yaml.org/spec/1.2.2/#103-core-schema."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Scalar = str | int | float | bool | None
 
 
 def scalar(text: str) -> Scalar:
-    """What a plain scalar means under YAML 1.2. A whole number of more than 100 digits stays text."""
+    """Value of a plain scalar under YAML 1.2. A whole number of more than 100 digits stays text."""
     if _NULL.fullmatch(text):
         return None
     if _BOOL.fullmatch(text):
@@ -35,10 +35,10 @@ def scalar(text: str) -> Scalar:
 
 
 def is_long_number(text: str) -> bool:
-    """Whether a plain scalar is a whole number that nothing here could mean."""
+    """Whether a plain scalar is a whole number that is too long for any setting."""
     return len(text) > _MAX_DIGITS and bool(_INT.fullmatch(text) or _BASED.fullmatch(text))
 
 
 def has_surrogate(text: str) -> bool:
-    """Whether a text holds half a character, or bytes of the command line that are not UTF-8."""
+    """Whether a text contains half of a surrogate pair, or command line bytes that are not UTF-8."""
     return any("\ud800" <= char <= "\udfff" for char in text)

@@ -1,4 +1,4 @@
-"""The sections of a spec other than `model`. Checks across fields sit in the section that owns both."""
+"""Sections of a spec other than `model`. A check across fields is in the section that owns both fields."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Side = Annotated[PositiveInt, Field(ge=8)]
 
 
 def _pair(value: Any) -> Any:
-    """A square may be written by its side, `112`, or as `112x112`; with two sides the order must be seen."""
+    """Accept a square as its side, `112`, or as `112x112`; two different sides need an explicit order."""
     if isinstance(value, str) and (
         match := re.fullmatch(r"\s*([0-9]{1,9})\s*[xX×]\s*([0-9]{1,9})\s*", value)
     ):
@@ -66,10 +66,10 @@ Size = Annotated[
 ]
 DEFAULT_MAX_BAD = 10
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-# Channels, mean and standard deviation of each.
+# Number of channels, mean and standard deviation of each part.
 _PARTS: dict[str, tuple[int, float, float]] = {
     "rgb": (3, 0.45, 0.225),
-    "flow": (2, 0.0, 0.5),  # what UCF101 has at 112 px
+    "flow": (2, 0.0, 0.5),  # values of UCF101 at 112 px
     "difference": (3, 0.0, 0.05),
 }
 
@@ -118,17 +118,17 @@ class DataSection(Section):
 
     @property
     def reads_flows(self) -> bool:
-        """Whether flow that was computed before is read."""
+        """Whether precomputed flow is read."""
         return "flows" in self.source
 
     @property
     def table_source(self) -> Source:
-        """What `source` must be to read the same of a CSV manifest that lists these videos."""
+        """Value of `source` with which a CSV manifest of these videos reads the same files."""
         return self.source if self.reads_flows else "auto"
 
     @property
     def num_bad_allowed(self) -> int:
-        """The most videos that may be left out."""
+        """Maximum number of videos that may be left out."""
         return 0 if self.bad_videos == "error" else self.max_bad or DEFAULT_MAX_BAD
 
     @model_validator(mode="after")
@@ -169,27 +169,27 @@ class ClipSection(Section):
 
     @property
     def num_channels(self) -> int:
-        """What the model sees of each pixel (C): red, green and blue, their differences, or u and v."""
+        """Number of channels of each pixel (C): red, green and blue, their differences, or u and v."""
         return sum(_PARTS[part][0] for part in self.parts)
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What the channels show, in their order: `rgb`, `flow`, `difference`."""
+        """Parts of the channels in their order: `rgb`, `flow`, `difference`."""
         return tuple(self.modality.split("+"))
 
     @property
     def has_motion(self) -> bool:
-        """Whether a moment needs the frame after it too."""
+        """Whether a moment also needs the next frame."""
         return self.modality != "rgb"
 
     @property
     def flow_method(self) -> FlowMethod | None:
-        """How the flow of videos is computed, None for other modalities."""
+        """Method that computes the flow of videos; None for other modalities."""
         return (self.flow or "dis") if "flow" in self.parts else None
 
     @property
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """The mean and the standard deviation of each channel, as set or those of the modality."""
+        """Mean and standard deviation of each channel, as set or the defaults of the modality."""
         each = [_PARTS[part] for part in self.parts]
         mean = tuple(mean for num, mean, _ in each for _ in range(num))
         std = tuple(std for num, _, std in each for _ in range(num))
@@ -216,7 +216,7 @@ class Clip(ClipSection):
     size: Size = (112, 112)
 
     def part(self, name: str) -> Clip:
-        """The clip that one part of the modality alone would be."""
+        """Clip section for a single part of the modality."""
         start = sum(_PARTS[part][0] for part in self.parts[: self.parts.index(name)])
         own = slice(start, start + _PARTS[name][0])
         mean, std = (values[own] for values in self.normalisation)
@@ -241,7 +241,7 @@ class AugmentSection(Section):
 
     @property
     def is_active(self) -> bool:
-        """Whether anything may be done to a clip."""
+        """Whether any augmentation is enabled."""
         return self.flip > 0 or self.crop != "none"
 
     @model_validator(mode="after")

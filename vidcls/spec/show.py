@@ -1,4 +1,4 @@
-"""A spec as text: resolved YAML, differences, the JSON schema that editors complete from."""
+"""Text forms of a spec: resolved YAML, differences, and the JSON schema for completion in editors."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from vidcls.spec.scalars import scalar
 
 
 def plain(section: BaseModel) -> dict[str, Any]:
-    """A section as plain Python, as JSON would hold it."""
+    """Section as plain Python values for JSON."""
     return section.model_dump(mode="json")
 
 
 class _Dumper(yaml.SafeDumper):
-    """Block mappings, flow lists of scalars, numbers that YAML 1.2 and PyYAML both read back."""
+    """Dumper with block mappings, flow lists of scalars, and numbers that YAML 1.2 and PyYAML both read."""
 
 
 def _list(dumper: yaml.SafeDumper, value: list[Any]) -> yaml.Node:
@@ -28,7 +28,7 @@ def _list(dumper: yaml.SafeDumper, value: list[Any]) -> yaml.Node:
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
-    # PyYAML quotes what YAML 1.1 reads as something else; `1e3` and `0o7` are numbers under 1.2 alone.
+    # PyYAML only quotes text that YAML 1.1 misreads; `1e3` and `0o7` are numbers only under YAML 1.2.
     is_other = not isinstance(scalar(value), str)
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="'" if is_other else None)
 
@@ -38,12 +38,12 @@ _Dumper.add_representer(str, _text)
 
 
 def yaml_text(value: Any) -> str:
-    """Plain Python as YAML."""
+    """Plain Python values as YAML."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
 
 
 def to_yaml(spec: Spec) -> str:
-    """The whole spec as YAML with every default written out; reads back to the same spec."""
+    """Complete spec as YAML with every default written out; it reads back to the same spec."""
     return yaml_text(plain(spec))
 
 
@@ -58,21 +58,21 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Settings that differ between two plain specs: `(key, in a, in b)`, None where there is none."""
+    """Settings that differ between two plain specs: `(key, value in a, value in b)`, None if missing."""
     flat_a, flat_b = flatten(a), flatten(b)
     keys = [*flat_a, *(key for key in flat_b if key not in flat_a)]
     return [(k, flat_a.get(k), flat_b.get(k)) for k in keys if flat_a.get(k) != flat_b.get(k)]
 
 
 def schema_text() -> str:
-    """The JSON schema of a spec file (draft 2020-12), with `extends`."""
+    """JSON schema of a spec file (draft 2020-12), with `extends`."""
     schema = Spec.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["properties"]["extends"] = {
         "type": "string",
         "description": "Path of one parent file, relative to this one; it holds where this is silent.",
     }
-    # A file that extends another may leave anything to its parent.
+    # A file that extends another may omit any setting.
     schema.pop("required", None)
     _no_identity_marks(schema)
     return json.dumps(schema, indent=1) + "\n"

@@ -1,4 +1,4 @@
-"""Names that Weights & Biases takes, by the rules of its client, which refuses others when a run begins."""
+"""Checks names by the rules of the Weights & Biases client, which refuses others at the start of a run."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pydantic import AfterValidator, Field
 
 _MAX_PROJECT, _MAX_TAG = 128, 64
 _FORBIDDEN = "/\\#?%:"
-"""What its client forbids in a project, since it stands in an address; the entity stands there too."""
+"""Characters that the client forbids in a project, which is part of a URL, like the entity."""
 
 
 def project_mistake(name: str) -> str:
-    """What W&B would refuse about the name of a project; empty where nothing."""
+    """Reason why W&B would refuse the name of a project; empty if it would not."""
     if len(name) > _MAX_PROJECT:
         return f"W&B takes at most {_MAX_PROJECT} characters, got {len(name)}"
     return _in_an_address(name)
 
 
 def entity_mistake(name: str) -> str:
-    """What W&B would refuse about the name of an entity, a user or a team; empty where nothing."""
+    """Reason why W&B would refuse the name of an entity (a user or a team); empty if it would not."""
     if "/" in name:
         return f"W&B takes the name of a user or a team alone, got {name!r}; the project has a key of its own"
     return _in_an_address(name) or ("W&B takes no blanks in it" if any(map(str.isspace, name)) else "")

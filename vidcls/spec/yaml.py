@@ -1,9 +1,9 @@
-"""YAML files as trees that remember where each value stands.
+"""Parses YAML files into trees that store the position of each value.
 
 Scalars follow the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema), so `3e-4` is a
-number and `on` is text; `None` counts as null besides, because Python programs write it. Tags and
-duplicate keys are refused, and so is what no spec needs and a reader would choke on: large files, devices,
-values that aliases multiply, deep nesting, numbers of many digits.
+number and `on` is text; `None` also counts as null, because Python programs write it. Tags and duplicate keys
+are refused, and so is content that no spec needs and that could exhaust memory: large files, devices, values
+multiplied by aliases, deep nesting, numbers with many digits.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _INDEX = re.compile(r"[0-9]{1,6}")
 MAX_DEPTH = 32
 _MAX_BYTES = 2**18
 _MAX_VALUES = 50_000
-_MAX_SHOWN = 60  # characters of a foreign text in a message
+_MAX_SHOWN = 60  # characters of foreign text in a message
 _MAX_MESSAGE = 400
 
 KeyPath = tuple[str | int, ...]
@@ -34,12 +34,12 @@ KeyPath = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Mistake:
-    """One thing wrong with what was asked for, in one line.
+    """One mistake in a request, in one line.
 
     Attributes:
-        place: `file:line`, a file, or `command line`.
-        key: Dotted path of the setting, empty if none is concerned.
-        message: What was wrong and what is allowed.
+        place: Position: `file:line`, a file, or `command line`.
+        key: Dotted path of the setting; empty if the mistake concerns no setting.
+        message: Description of the mistake and the allowed values.
     """
 
     place: str
@@ -53,18 +53,18 @@ class Mistake:
 
 @dataclass
 class Node:
-    """A value of a YAML file with the place where it stands.
+    """Value of a YAML file with its position.
 
     Attributes:
-        value: A scalar, a list of nodes, or nodes by key.
-        place: `file:line` or `command line`.
+        value: Scalar, list of nodes, or nodes by key.
+        place: Position: `file:line` or `command line`.
     """
 
     value: Scalar | list[Node] | dict[str, Node]
     place: str
 
     def plain(self) -> Any:
-        """The value as plain Python: dicts, lists and scalars."""
+        """Value as plain Python: dicts, lists and scalars."""
         if isinstance(self.value, dict):
             return {key: child.plain() for key, child in self.value.items()}
         if isinstance(self.value, list):
@@ -72,7 +72,7 @@ class Node:
         return self.value
 
     def child(self, part: str | int) -> Node | None:
-        """The node under a key or an index, or None."""
+        """Node under a key or an index, or None."""
         if isinstance(self.value, dict):
             return self.value.get(str(part))
         if isinstance(self.value, list) and isinstance(part, int) and part < len(self.value):
@@ -80,12 +80,12 @@ class Node:
         return None
 
     def step(self, part: str) -> str | int:
-        """The part of a dotted key as this node takes it: an index where it is a list, else a key."""
+        """Part of a dotted key for this node: an index if the node is a list, otherwise a key."""
         return int(part) if isinstance(self.value, list) and _INDEX.fullmatch(part) else part
 
 
 def in_short(text: str, longest: int = _MAX_SHOWN) -> str:
-    """A foreign text for a message: in one line, and cut in its middle where it is long."""
+    """Foreign text for a message: in one line, and shortened in its middle if it is long."""
     if len(text) > longest:
         text = f"{text[: longest - 20]}...{text[-15:]}"
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
@@ -95,11 +95,11 @@ def parse_text(text: str, name: str) -> tuple[Node | None, list[Mistake]]:
     """Parse YAML text.
 
     Args:
-        text: The document.
-        name: What stands before the line in places: a file name.
+        text: YAML document.
+        name: File name, which precedes the line in positions.
 
     Returns:
-        The tree, None where the text could not be parsed, and every mistake found.
+        Tree (None if the text could not be parsed), and all mistakes.
     """
     root = _compose(text, name)
     if isinstance(root, Mistake):
@@ -117,11 +117,11 @@ def parse_value(text: str, *, items_are_text: bool = False) -> Node | str:
     """Parse a list or a mapping in YAML's flow style, such as `[a, b]`, from the command line.
 
     Args:
-        text: Begins with a bracket.
-        items_are_text: Take plain scalars as they are written, `2024` and `true` too.
+        text: Text that begins with a bracket.
+        items_are_text: Treat plain scalars as text, even `2024` and `true`.
 
     Returns:
-        The value, or what is wrong.
+        Value, or a text about what is wrong.
     """
     root = _compose(text, "")
     if not isinstance(root, yaml.Node):
@@ -137,7 +137,7 @@ def parse_value(text: str, *, items_are_text: bool = False) -> Node | str:
 
 
 def parse_file(path: Path) -> tuple[Node | None, list[Mistake]]:
-    """Parse a YAML file that must hold a mapping; what cannot be read is a mistake, never an exception."""
+    """Parse a YAML file that must contain a mapping; an unreadable file is a mistake, never an exception."""
     try:
         text = _read(path)
     except FileNotFoundError:
@@ -159,7 +159,7 @@ def _read(path: Path) -> str:
     if "\0" in str(path):
         raise ValueError("a path holds no NUL character")
     mode = path.stat().st_mode
-    # Asked first: a pipe without a writer is waited for as it is opened, and a device may never end.
+    # Checked first: opening a pipe without a writer blocks, and a device may never end.
     if not stat.S_ISREG(mode):
         raise ValueError(
             f"{'a folder' if stat.S_ISDIR(mode) else 'a device or a pipe'}; expected a YAML file"
@@ -183,7 +183,7 @@ def _compose(text: str, name: str) -> yaml.Node | Mistake | None:
     except (
         ValueError,
         OverflowError,
-    ):  # PyYAML's, of a code point or a version that is no number of Python's
+    ):  # raised by PyYAML for a code point or a version that Python cannot convert
         return Mistake(
             name, "", "not valid YAML: an escape such as \\U or a %YAML line with a number too large"
         )
@@ -211,15 +211,15 @@ def _syntax_mistake(error: yaml.MarkedYAMLError, text: str, name: str) -> Mistak
 
 
 class _TooManyError(Exception):
-    """More values than memory should hold; what was read of them is of no use."""
+    """The file has more values than should be in memory; the values read so far are useless."""
 
 
 class _Converter:
-    """Makes nodes of PyYAML's, and collects what is wrong.
+    """Converts nodes of PyYAML, and collects mistakes.
 
     Args:
         name: Name of the file; empty for the command line.
-        plain_is_text: Whether a scalar without quotes is text, whatever it looks like.
+        plain_is_text: Whether a scalar without quotes is always text.
     """
 
     def __init__(self, name: str, *, plain_is_text: bool = False) -> None:
@@ -229,7 +229,7 @@ class _Converter:
         self._num_values = 0
 
     def convert(self, node: yaml.Node, path: KeyPath) -> Node:
-        """The tree below a node; an alias is its anchor's value once more."""
+        """Convert the tree below a node; an alias repeats the value of its anchor."""
         place = self._place(node)
         self._num_values += 1
         if self._num_values > _MAX_VALUES:
@@ -277,7 +277,7 @@ class _Converter:
                 continue
             first[key] = key_node.start_mark.line + 1
             child = self.convert(value_node, (*path, key))
-            # A section's place is its key, where an editor's cursor belongs, not its first child.
+            # The position of a section is its key, not its first child, as expected in an editor.
             yield key, Node(child.value, place)
 
     def _place(self, node: yaml.Node) -> str:
@@ -288,7 +288,7 @@ class _Converter:
 
 
 def dotted(path: KeyPath) -> str:
-    """`("model", "members", 0, "kind")` as `model.members[0].kind`."""
+    """Format a path: `("model", "members", 0, "kind")` becomes `model.members[0].kind`."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part

@@ -1,1 +1,1 @@
-"""A search file and its trials: space, searchers, trial folders, workers."""
+"""Hyperparameter sweeps: sweep file, search space, searchers, storage of the trials, workers."""

@@ -1,4 +1,4 @@
-"""What a person does to a sweep that exists: each is a file in its folder, and a word to the queue."""
+"""Actions of the user on an existing sweep; each writes a file in its folder or calls the queue."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ LOOK_EVERY_S = 1.0
 
 
 def live_workers(folder: SweepFolder, queued: SweepJobs) -> list[str]:
-    """Workers that have not said goodbye and are not known to be dead, here or by their queue."""
+    """Workers that have not left and are not known to be dead, from this machine or from their queue."""
     liveness = _liveness(folder)
     reports = [report for report in Workers(folder.storage).refresh() if report.job not in queued.over]
     return [report.id for report in reports if not liveness.is_dead(report.id)]
 
 
 def has_work(folder: SweepFolder) -> bool:
-    """Whether a worker would find something to do."""
+    """Whether a worker would find a trial to train."""
     sweep, trials = load_sweep(folder.sweep_file), folder.trials().refresh()
     space = open_searcher(sweep, seed=folder.options().seed).num_configurations
     extra = folder.control().current().extra_trials
@@ -49,10 +49,10 @@ def has_work(folder: SweepFolder) -> bool:
 
 
 def refuse_missing_videos(folder: SweepFolder) -> None:
-    """Refuse to let a sweep go on whose videos are not where they were, unless each trial says where.
+    """Refuse to continue a sweep whose videos are no longer at their path, unless each trial sets the path.
 
     Raises:
-        UserError: If they are not there.
+        UserError: If the videos are missing.
     """
     root = Path(folder.base().data.root)
     if "data.root" not in load_sweep(folder.sweep_file).space.names and not root.exists():
@@ -70,20 +70,20 @@ def resume(
     num_workers: int | None,
     say: Callable[[str], None] = lambda _: None,
 ) -> str | None:
-    """Let a sweep go on, and submit workers where fewer are left than were asked for.
+    """Continue a sweep, and submit new workers if fewer are left than were requested.
 
     Args:
-        folder: The sweep.
-        profile: What a task asks for; as at the last submission if None.
-        num_workers: Tasks there should be; as at the last submission if None.
-        say: Told what is waited for.
+        folder: Folder of the sweep.
+        profile: Resources of one task; None takes those of the last submission.
+        num_workers: Number of tasks that should exist; None takes that of the last submission.
+        say: Receives a message about each wait.
 
     Returns:
-        The queue's id of the new job, None if enough workers live.
+        Job id that the queue gave to the new job; None if enough workers are alive.
 
     Raises:
-        QueueSilentError: If it cannot be told how many workers there are; nothing was submitted.
-        VidclsError: If another process submits at this moment, or the queue refuses.
+        QueueSilentError: If the number of workers cannot be found out; nothing was submitted.
+        VidclsError: If another process is submitting at this moment, or the queue refuses the job.
     """
     submissions = folder.submissions()
     with submissions.claim(what=str(folder.path), say=say):
@@ -95,7 +95,7 @@ def resume(
         if folder.control().current().state != "running":
             folder.control().say("resume")
         wanted = num_workers or before[-1].num_workers
-        # One that ends may take minutes for it, on a node that is ill.
+        # An ending task is not counted: on a faulty node it may need minutes to end.
         present = [task for task in queued.tasks if task.state != "ending"]
         missing = wanted - max(len(present), len(live_workers(folder, queued)))
         if missing <= 0:
@@ -106,17 +106,17 @@ def resume(
 
 
 def retry(folder: SweepFolder, numbers: Sequence[int]) -> list[int]:
-    """Let failed trials be tried again.
+    """Allow failed trials to be trained again.
 
     Args:
-        folder: The sweep.
-        numbers: Which; all that failed if empty.
+        folder: Folder of the sweep.
+        numbers: Trial numbers; empty for all failed trials.
 
     Returns:
-        Their numbers.
+        Numbers of the trials that will be trained again.
 
     Raises:
-        UserError: If a trial that was named did not fail.
+        UserError: If one of the given trials did not fail.
     """
     trials = folder.trials()
     by_number = {trial.number: trial for trial in trials.refresh()}
@@ -130,13 +130,13 @@ def retry(folder: SweepFolder, numbers: Sequence[int]) -> list[int]:
 
 
 def extend(folder: SweepFolder, *, trials: int, hours: float, gpu_hours: float) -> list[str]:
-    """Raise the caps of a sweep.
+    """Raise the limits (trials, hours, GPU hours) of a sweep.
 
     Returns:
-        What a person should know about it.
+        Notes for the user about the change.
 
     Raises:
-        UserError: For a cap that the sweep has not.
+        UserError: If the sweep does not have the limit.
     """
     sweep, options = load_sweep(folder.sweep_file), folder.options()
     for amount, has, name in (
@@ -155,10 +155,10 @@ def extend(folder: SweepFolder, *, trials: int, hours: float, gpu_hours: float) 
 
 
 def stop(folder: SweepFolder, *, kind: str, wait_s: float, say: Callable[[str], None]) -> bool:
-    """Have all workers save and leave: `pause`, or `cancel`, which also takes what waits out of the queue.
+    """Make all workers save and exit: `pause`, or `cancel`, which also removes waiting tasks from the queue.
 
     Returns:
-        Whether all of them have left.
+        Whether all workers have exited.
     """
     if kind == "pause":
         folder.control().say("pause")
@@ -171,7 +171,7 @@ def stop(folder: SweepFolder, *, kind: str, wait_s: float, say: Callable[[str], 
 
 
 def _take_out(seen: SubmissionState, *, all_of_it: bool, say: Callable[[str], None]) -> None:
-    """Take what waits of a job out of its queue, and what runs where it did not leave by itself."""
+    """Cancel the waiting tasks of a job, and with `all_of_it` also the running tasks that did not exit."""
     later = "what waits of it leaves as soon as it starts"
     if seen.silent is not None:
         say(f"{seen.label}: the queue does not answer ({seen.silent}); {later}")
@@ -198,14 +198,14 @@ def _wait_for_workers(folder: SweepFolder, wait_s: float, say: Callable[[str], N
 
 @dataclass(frozen=True)
 class Winner:
-    """The best configuration.
+    """Best configuration of a sweep.
 
     Attributes:
-        spec: Experiment of the configuration, under a name of its own.
-        value: Value of the metric, the mean over its repeats.
-        trials: Repeats of the configuration, the best first.
-        leak_state: Leak state of the data that they were trained on.
-        paused_at: Epochs after which its trials wait at a rung, where none is trained to its end; else None.
+        spec: Experiment of the configuration, with its own name.
+        value: Mean of the metric over the repeats.
+        trials: Repeats of the configuration, best first.
+        leak_state: Leak state of the training data of these trials.
+        paused_at: Epoch of the rung at which its trials are paused, if no trial is finished; else None.
     """
 
     spec: Spec
@@ -216,12 +216,12 @@ class Winner:
 
 
 def winner(folder: SweepFolder) -> Winner:
-    """The configuration with the best mean over its finished repeats.
+    """Find the configuration with the best mean over its finished repeats.
 
-    Where ASHA holds all trials back at their rungs, so that none is finished, the best of the highest rung.
+    If ASHA has paused all trials at their rungs and none is finished, take the best of the highest rung.
 
     Raises:
-        UserError: If nothing is finished yet, nor paused.
+        UserError: If no trial is finished or paused yet.
     """
     sweep = load_sweep(folder.sweep_file)
     goal = sweep.objective.goal
@@ -231,7 +231,7 @@ def winner(folder: SweepFolder) -> Winner:
     groups: dict[int, list[Trial]] = {}
     for trial in leading:
         groups.setdefault(trial.configuration, []).append(trial)
-    # A configuration whose repeats are still running could win by a lucky first one.
+    # A configuration with unfinished repeats could win by one lucky repeat, so it is not considered.
     most = max(map(len, groups.values()))
     sign = -1.0 if goal == "maximize" else 1.0
     full = [group for group in groups.values() if len(group) == most]
@@ -256,7 +256,7 @@ def _mean(group: Sequence[Trial]) -> float:
 
 
 def _short(path: Path) -> str:
-    """Relative where it lies below the working folder: the file may go into a repository."""
+    """Path relative to the working folder if it lies below it, since the file may go into a repository."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 

@@ -1,4 +1,4 @@
-"""What is removed of a sweep: weights that nobody wants any more, or all of it; never what is to be kept."""
+"""Removes the checkpoints of a sweep that are no longer needed, or the whole sweep."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from vidcls.sweep.storage.worker_heartbeat import LivenessMonitor, Workers
 
 
 def clean(folder: SweepFolder, *, keep: int, say: Callable[[str], None]) -> int:
-    """Remove the checkpoints of all trials but those of the best configurations; what they measured stays.
+    """Remove the checkpoints of all trials except the best configurations; results and logs stay.
 
-    While trials are left to be trained, only those of trials that have ended are removed: the others go on
-    from theirs.
+    While trials are left to be trained, only the checkpoints of ended trials are removed: the other trials
+    resume from their checkpoints.
 
     Returns:
-        Bytes that were freed.
+        Number of bytes that were freed.
 
     Raises:
-        UserError: While workers live, which need them.
-        VidclsError: If a run whose weights are to be kept is not there; nothing is removed then.
+        UserError: If workers are alive, because they need the checkpoints.
+        VidclsError: If a run whose weights must be kept is missing; nothing is removed then.
     """
     _refuse_while_alive(folder, say)
     trials, goal = folder.trials().refresh(), load_sweep(folder.sweep_file).objective.goal
@@ -51,10 +51,10 @@ def clean(folder: SweepFolder, *, keep: int, say: Callable[[str], None]) -> int:
 
 
 def remove(folder: SweepFolder, *, say: Callable[[str], None]) -> None:
-    """Remove a sweep with all its runs, and the link by which it was named if it was.
+    """Remove a sweep with all its runs, and the symbolic link if the sweep was given by one.
 
     Raises:
-        UserError: While workers live.
+        UserError: If workers are alive.
     """
     _refuse_while_alive(folder, say)
     shutil.rmtree(folder.path.resolve())
@@ -63,7 +63,7 @@ def remove(folder: SweepFolder, *, say: Callable[[str], None]) -> None:
 
 
 def _refuse_while_alive(folder: SweepFolder, say: Callable[[str], None]) -> None:
-    """Workers need what is removed: those that live, and those that wait in a queue while there is work."""
+    """Refuse while workers need the files: living workers, and queued workers while trials are left."""
     queued, has_more = ask_queues(folder), has_work(folder)
     alive = _known_alive(folder, queued, say)
     waiting = [task for task in queued.tasks if task.state == "pending"] if has_more else []
@@ -72,15 +72,15 @@ def _refuse_while_alive(folder: SweepFolder, say: Callable[[str], None]) -> None
             f"{folder.path}: {len(alive)} workers are alive, {len(waiting)} tasks wait in the queue",
             hint=f"vidcls sweep cancel {folder.path}",
         )
-    # After a cancel whoever still starts leaves at once.
+    # After a cancel, a worker that still starts exits at once.
     if has_more and folder.control().current().state != "cancelled":
         queued.refuse_silence(undone="nothing was removed")
 
 
 def _known_alive(folder: SweepFolder, queued: SweepJobs, say: Callable[[str], None]) -> list[str]:
-    """Workers that give a sign of life; whoever may be dead is waited for, as long as a lease.
+    """Workers known to be alive; if it is unclear whether a worker is alive, wait for one lease.
 
-    That is a worker of another machine, or one of the sweep that this is a copy of.
+    It is unclear for a worker on another machine, or a worker of the sweep that this one is a copy of.
     """
     liveness = LivenessMonitor(folder.storage, lease_s=folder.options().lease_s)
     workers = Workers(folder.storage)

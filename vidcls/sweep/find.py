@@ -1,4 +1,4 @@
-"""Which sweep a person means: its folder, a folder of runs that holds one, its name, or its file."""
+"""Finds the sweep that the user names: by its folder, a folder of runs, its name, or its file."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _RUNS = Path("runs")
 
 
 def find_sweep(text: str | Path) -> SweepFolder:
-    """A sweep by what a person types.
+    """Find a sweep from the text that the user typed.
 
     Args:
-        text: A folder of the sweep, or of runs that hold one; the name of a sweep below `runs`, with or
-            without the digest of its folder; or the file that it was launched from.
+        text: Folder of the sweep, or a folder of runs that holds one; the name of a sweep below `runs`, with
+            or without the digest of its folder; or the file from which the sweep was launched.
 
     Raises:
-        UserError: If there is none, or several are meant.
+        UserError: If no sweep, or more than one, matches.
     """
     path = Path(text)
     named = _named(str(text))
     if path.is_file():
         return _launched_from(path)
     here = path.is_dir() and (SweepFolder(path).options_file.is_file() or bool(find_sweeps(path)))
-    # The default is a folder, whatever sweeps are called.
+    # The default `runs` always means the folder, even if a sweep has that name.
     if here and named and path != _RUNS:
         raise UserError(
             f"{text} is a folder here, and the name of a sweep below {_RUNS}; name one:",
@@ -41,7 +41,7 @@ def find_sweep(text: str | Path) -> SweepFolder:
 
 
 def _named(name: str, runs_dir: Path = _RUNS) -> list[SweepFolder]:
-    """Sweeps below a folder of runs of a name; one with a slash is a path."""
+    """Sweeps with a name below a folder of runs; a name with a slash is a path and matches none."""
     found = find_sweeps(runs_dir)
     return [sweep for sweep in found if name in (sweep.path.name, _DIGEST.sub("", sweep.path.name))]
 

@@ -1,4 +1,4 @@
-"""A checked plan becomes a folder: written aside, published whole, and never changed after that."""
+"""Turns a checked plan into a folder: written elsewhere, published in one step, and never changed later."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from vidcls.sweep.storage.jobs import worker_job
 
 
 def job_of(plan: LaunchPlan) -> Job:
-    """The workers of a plan as an array job."""
+    """Array job with the workers of a plan."""
     return worker_job(plan.folder, plan.profile, name=plan.sweep.name, num_workers=plan.num_workers)
 
 
 def freeze(plan: LaunchPlan) -> bool:
-    """Publish what workers read; of several launches of one sweep the first one's stands.
+    """Publish the files that workers read; if one sweep is launched several times, the first launch counts.
 
     Returns:
-        Whether it was this one's.
+        Whether this launch was the first.
 
     Raises:
-        UserError: If something else has the name of the sweep's folder.
+        UserError: If the name of the sweep's folder is used by something else.
     """
     if plan.folder.options_file.is_file():
         return False

@@ -1,4 +1,4 @@
-"""What a launch comes to before anything is written: what cannot fit is refused or trimmed here."""
+"""Plans a launch before anything is written: requests that cannot fit are refused or reduced."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ from vidcls.sweep.search.scheduler import planned_trials
 from vidcls.sweep.storage.folder import RUNS, SweepFolder, SweepOptions
 
 DEFAULT_TASKS = 8
-"""Workers in a queue where nobody says how many."""
+"""Default number of workers in a queue."""
 _ADAMW_COPIES = 4
-"""A training's checkpoints hold its weights so many times: last with two moments, and best."""
+"""Copies of the weights in the checkpoints of a run: last (weights and two moments) and best."""
 _LARGEST_BYTES = 2.6e9
-"""The weights of torchvision's largest classifier, ViT-H/14 with 633 million parameters."""
+"""Size of the weights of the largest torchvision classifier, ViT-H/14 with 633 million parameters."""
 _NUM_CLASSES = 400
-"""For an estimate of a model's size before the data was read: of Kinetics."""
+"""Number of classes to estimate the model size before the data was read; that of Kinetics-400."""
 
 
 @dataclass(frozen=True)
 class LaunchPlan:
-    """A launch, checked.
+    """Checked plan of a launch.
 
     Attributes:
-        sweep: The search.
-        base: The experiment that trials vary, its paths absolute.
-        options: What is frozen with it.
-        folder: Where it lives.
-        profile: What a task asks for.
-        num_workers: Tasks.
-        num_trials: Trials it comes to; None where only a budget ends it.
-        notes: What a person should know: what was trimmed, and why.
+        sweep: Sweep file.
+        base: Experiment that the trials vary, with absolute paths.
+        options: Options that are frozen with the sweep.
+        folder: Folder of the sweep.
+        profile: Resources of one task.
+        num_workers: Number of tasks.
+        num_trials: Number of trials; None if only a budget ends the sweep.
+        notes: Notes for the user: what was reduced, and why.
     """
 
     sweep: SweepFile
@@ -62,7 +62,7 @@ class LaunchPlan:
 
     @property
     def queue(self) -> Queue:
-        """Where the workers go."""
+        """Queue to which the workers are submitted."""
         return open_queue(self.profile)
 
 
@@ -74,18 +74,18 @@ def plan_launch(
     profile: AnyProfile,
     num_workers: int | None,
 ) -> LaunchPlan:
-    """Check a launch and say what it comes to.
+    """Check a launch and plan it.
 
     Args:
-        sweep: The search.
-        overrides: Fixed settings of every trial, beyond those in the file's command.
-        options: What is frozen with it.
-        profile: What a task asks for.
-        num_workers: Tasks; None for as many as are of use.
+        sweep: Sweep file.
+        overrides: Fixed settings of every trial, in addition to those in the command of the file.
+        options: Options that are frozen with the sweep.
+        profile: Resources of one task.
+        num_workers: Number of tasks; None for as many as are useful.
 
     Raises:
-        UserError: For what cannot fit, and what would have no effect.
-        SpecError: If the search does not go with its experiment.
+        UserError: For a request that cannot fit, and for an option that would have no effect.
+        SpecError: If the sweep file does not match its experiment.
     """
     check_against_spec(sweep)
     for text in overrides:
@@ -109,10 +109,10 @@ def plan_launch(
 def folder_and_base(
     sweep: SweepFile, overrides: tuple[str, ...], options: SweepOptions
 ) -> tuple[SweepFolder, Spec]:
-    """The sweep's folder, and its experiment with paths that hold on every machine and in every folder.
+    """The sweep's folder, and its experiment with paths that are valid on every machine and in every folder.
 
     Raises:
-        SpecError: If the experiment is wrong.
+        SpecError: If the experiment is invalid.
     """
     spec = load_spec(sweep.spec_path, [*sweep.overrides, *overrides], data_file=sweep.data_file).spec
     runs_dir = Path(spec.runs_dir).absolute()
@@ -126,14 +126,14 @@ def folder_and_base(
             "tracking": spec.tracking.model_copy(update=tracking),
         }
     )
-    # Below the sweep's folder, wherever that will be: what a worker trains is told where it is.
+    # Runs lie below the sweep's folder, which may be moved: each trial gets the current path from its worker.
     base = base.model_copy(update={"runs_dir": RUNS})
     folder = SweepFolder.at(runs_dir, sweep.slug, text=sweep.text, base=to_yaml(base), options=options)
     return folder, base
 
 
 def seconds_of_trial(folder: SweepFolder) -> float | None:
-    """Mean time of the finished trials of a sweep; None before the first."""
+    """Mean duration of the finished trials of a sweep, in seconds; None before the first has finished."""
     if not folder.options_file.is_file():
         return None
     trials = folder.trials().refresh()
@@ -142,14 +142,14 @@ def seconds_of_trial(folder: SweepFolder) -> float | None:
 
 
 def end_of(*, until: str | None, max_hours: float | None) -> float | None:
-    """When a sweep ends, in seconds since 1970; None if never.
+    """Time at which a sweep ends, in seconds since 1970; None if it has no end time.
 
     Args:
-        until: A time of day, the next one meant, or an ISO 8601 date and time; local where no zone is given.
+        until: Time of day (its next occurrence), or an ISO 8601 date and time; local if no zone is given.
         max_hours: Hours from now.
 
     Raises:
-        UserError: If that is no time.
+        UserError: If `until` is not a valid time.
     """
     ends = [] if max_hours is None else [time.time() + 3600 * max_hours]
     if until is not None:
@@ -228,7 +228,7 @@ def _trim_workers(
 def _trim_time(
     profile: AnyProfile, num_workers: int, options: SweepOptions, notes: list[str]
 ) -> tuple[AnyProfile, int]:
-    """Shorter allocations where a cap would leave them idle; fewer of them where it cannot pay for all."""
+    """Shorten allocations that a limit would leave idle; reduce their number to what the budget can pay."""
     if not isinstance(profile, QueuedProfile):
         return profile, num_workers
     limit_s = float(profile.time_s)
@@ -258,7 +258,7 @@ def _trim_time(
 
 
 def copies_at_once(options: SweepOptions, num_workers: int, num_trials: int | None) -> int:
-    """Trials that may have checkpoints to go on from at one time; under ASHA all of them may."""
+    """Maximum number of trials that hold a resumable checkpoint at one time; under ASHA, all trials."""
     paused = (num_trials or 0) if options.asha else 0
     return num_workers * options.per_gpu + paused
 
@@ -271,7 +271,7 @@ def _check_disk(
     at_once = copies_at_once(options, num_workers, num_trials)
     copies = _ADAMW_COPIES * at_once + options.keep * options.repeats
     if free >= copies * _LARGEST_BYTES:
-        return  # whatever the model: it need not be built, for which torch would have to be loaded
+        return  # enough for any model, so the model need not be built, which would load torch
     from vidcls.models.describe import describe
 
     summary = describe(base.model, clip=base.clip, num_classes=_NUM_CLASSES)

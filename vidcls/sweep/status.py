@@ -1,4 +1,4 @@
-"""How a sweep stands, from nothing but its folder; the queue is asked where it can be."""
+"""Status of a sweep, computed from its folder alone; the queue is asked if possible."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from vidcls.sweep.storage.trials import Trial
 from vidcls.sweep.storage.worker_heartbeat import LivenessMonitor, Report, Workers
 
 _FEW = 3
-"""Trials that must have ended before anything is said about what to ask for."""
+"""Number of ended trials before there is advice about resources."""
 _ROOM = 1.25
-"""What is asked for beyond the most that was seen."""
+"""Safety factor on the largest resource use seen so far."""
 _WORKER_BYTES = 200e6
 
 
 @dataclass(frozen=True)
 class WorkerRow:
-    """A worker or a task.
+    """Table row of a worker or a task.
 
     Attributes:
         name: Task in the queue, or host and process.
-        host: Where it runs.
-        state: What it says; `dead` where it says nothing any more.
-        queue: What the queue says of it; empty where it is not known there.
-        trials: Numbers of those it trains.
-        seconds: Seconds that it has lived.
+        host: Host on which it runs.
+        state: State that the worker reports; `dead` if it no longer reports.
+        queue: State in the queue; empty if the queue does not know the task.
+        trials: Numbers of the trials that it trains.
+        seconds: Seconds since it started.
     """
 
     name: str
@@ -52,7 +52,7 @@ class WorkerRow:
 
 @dataclass(frozen=True)
 class Overview:
-    """A sweep at one moment; its leak state is that of the data behind `best`."""
+    """State of a sweep at one moment; `leak_state` is the leak state of the data of the best trials."""
 
     name: str
     folder: Path
@@ -75,7 +75,7 @@ class Overview:
 
 
 class SweepObserver:
-    """Looks at one sweep again and again; what has ended is read once."""
+    """Reads the state of one sweep repeatedly; ended trials are read only once."""
 
     def __init__(self, folder: SweepFolder) -> None:
         self.folder = folder
@@ -84,7 +84,7 @@ class SweepObserver:
         self._liveness = LivenessMonitor(folder.storage, lease_s=self._options.lease_s)
 
     def look(self) -> Overview:
-        """The sweep now."""
+        """Read the current state of the sweep."""
         sweep, trials, reports = self._sweep, self._trials.refresh(), self._workers.refresh()
         queued = ask_queues(self.folder)
         rows = _worker_rows(reports, queued, self._liveness.is_dead)
@@ -124,16 +124,16 @@ class SweepObserver:
 
 
 def leak_state_of(folder: SweepFolder, trials: Sequence[Trial]) -> str:
-    """The leak state of the data that trials were trained on; of each where the data is searched too."""
+    """Leak state of the training data of trials; all states if the data is searched too."""
     runs = [run for trial in trials if (run := folder.run_of(trial)) is not None]
-    # Before the first has ended any run will do.
+    # Before the first trial has ended, take any run.
     runs = runs or [Run(path.parent) for path in islice(folder.runs_dir.glob("*/*/provenance.json"), 1)]
     states = (str(leaks_of(run)) for run in runs if run.provenance_file.is_file())
     return ", ".join(dict.fromkeys(states)) or "unknown"
 
 
 def advice(trials: Sequence[Trial], options: SweepOptions) -> list[str]:
-    """What to ask the queue for, from what trials took."""
+    """Advice on the resources to request from the queue, from the resource use of the trials so far."""
     ends = [trial.end for trial in trials if trial.end and trial.end.get("memory_bytes")]
     if len(ends) < _FEW:
         return []
@@ -192,7 +192,7 @@ def _worker_rows(
         if report.gone is not None:
             continue
         state = "dead" if report.job in queued.over or is_dead(report.id) else report.state
-        # A task that was queued again has the name of the one that died.
+        # A requeued task has the same name as the task that died.
         task = by_name.pop(report.job, None) if report.job and state != "dead" else None
         name = report.job or f"{report.host}:{report.pid}"
         queue = f"{task.state} {task.reason}".strip() if task else ""
@@ -201,12 +201,12 @@ def _worker_rows(
         WorkerRow(task.name, task.host, "", f"{task.state} {task.reason}".strip(), (), 0.0)
         for task in by_name.values()
     ]
-    # What lives comes first: of a long sweep many have died.
+    # Living workers come first: in a long sweep, many workers have died.
     return sorted(rows, key=lambda row: row.state == "dead") + waiting
 
 
 def _eta_s(trials: Sequence[Trial], num_trials: int | None, num_busy: int) -> float | None:
-    """Mean time of a finished trial, times what is left, over those who work."""
+    """Remaining seconds: mean duration of a finished trial, times trials left, divided by busy workers."""
     took = [float(trial.end["seconds"]) for trial in trials if trial.state == "finished" and trial.end]
     if num_trials is None or not took or not num_busy:
         return None
@@ -215,7 +215,7 @@ def _eta_s(trials: Sequence[Trial], num_trials: int | None, num_busy: int) -> fl
 
 
 def as_json(overview: Overview, *, everything: bool = False) -> dict[str, Any]:
-    """An overview for scripts; with every trial if `everything` is asked for."""
+    """Overview as JSON for scripts; with `everything`, it lists every trial."""
 
     def brief(trial: Trial) -> dict[str, Any]:
         end = trial.end or {}

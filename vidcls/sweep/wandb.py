@@ -1,7 +1,8 @@
-"""The sweep engine that is Weights & Biases: its server searches, its agents run `vidcls train`.
+"""Weights & Biases as sweep engine: the W&B server searches, and W&B agents run `vidcls train`.
 
-`python -m vidcls.sweep.wandb ID` is an agent for a batch queue. On the queue's warning it ends its training
-by a preemption, so that the server hands the trial out again, starts no other, and exits 75: requeue me.
+`python -m vidcls.sweep.wandb ID` is an agent for a batch queue. On the warning signal of the queue it ends
+its training as preempted, so that the server hands the trial out again. It then starts no other trial and
+exits with code 75, which asks the queue to requeue the job.
 """
 
 from __future__ import annotations
@@ -32,18 +33,18 @@ _SWEEP = re.compile(r"[\w.-]+/[\w.-]+/[\w-]+")
 
 
 def create_sweep(file: Path, *, project: str | None = None, entity: str | None = None) -> str:
-    """Give a sweep file to the server, as `wandb sweep` does.
+    """Create a sweep on the server from a sweep file, as `wandb sweep` does.
 
     Args:
-        file: A W&B sweep file.
-        project: Instead of the file's.
-        entity: Instead of the file's, or of whoever is logged in.
+        file: W&B sweep file.
+        project: Project; None takes that of the file.
+        entity: User or team; None takes that of the file, or of the logged-in user.
 
     Returns:
-        The sweep as `entity/project/id`, which any agent takes.
+        Sweep as `entity/project/id`, which any agent accepts.
 
     Raises:
-        VidclsError: If the server cannot be reached or refuses it, with its own words.
+        VidclsError: If the server cannot be reached or refuses the sweep, with the message of the server.
     """
     where = [f"--{name}={value}" for name, value in (("project", project), ("entity", entity)) if value]
     command = [*_CLIENT, "sweep", *where, str(file)]
@@ -59,24 +60,24 @@ def create_sweep(file: Path, *, project: str | None = None, entity: str | None =
 
 
 def agent_command(sweep: str, *, count: int | None = None) -> tuple[str, ...]:
-    """The command of a job, or of each task of an array, that works on a sweep.
+    """Command of a job, or of each task of an array, that works on a sweep.
 
     Args:
-        sweep: Sweep that `create_sweep` gave.
-        count: How many trials it does at most; until the sweep is done if unset.
+        sweep: Sweep as returned by `create_sweep`.
+        count: Maximum number of trials; None continues until the sweep is done.
 
     Raises:
-        UserError: If that is no sweep.
+        UserError: If `sweep` is not the path of a sweep.
     """
     if not _SWEEP.fullmatch(sweep):
         raise UserError(f"{sweep}: not a sweep", hint="write it as ENTITY/PROJECT/ID, as `wandb sweep` does")
     limit = () if count is None else ("--count", str(count))
-    # -P: an array's agents run the code that was frozen for them, not what lies in the working folder.
+    # -P: agents of an array run the code that was frozen for them, not the code in the working folder.
     return (sys.executable, "-P", "-m", "vidcls.sweep.wandb", sweep, *limit)
 
 
 def run_agent(sweep: str, *, count: int | None = None) -> ExitCode:
-    """Work on a sweep until it is done, or until the queue wants the machine back.
+    """Work on a sweep until it is done, or until the queue is about to end the job.
 
     Must be called in the main thread.
 
@@ -84,9 +85,9 @@ def run_agent(sweep: str, *, count: int | None = None) -> ExitCode:
         75 after a warning (USR1, USR2), 1 after TERM or INT or if the agent failed, else 0.
     """
     limit = [] if count is None else ["--count", str(count)]
-    # A shell that started this in the background has INT ignored, which the agent would inherit.
+    # A shell that starts this process in the background ignores INT, and the agent would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # A training hears pending warnings as soon as it listens; while it still starts they would kill it.
+    # The warnings stay pending until the training has its signal handlers; before that they would kill it.
     signal.pthread_sigmask(signal.SIG_BLOCK, _WARNINGS)
     command = [*_CLIENT, "agent", *limit, sweep]
     agent = subprocess.Popen(command, env=_environment())
@@ -104,17 +105,17 @@ def run_agent(sweep: str, *, count: int | None = None) -> ExitCode:
 
 
 def _preempt(agent: subprocess.Popen[bytes]) -> set[str]:
-    """Have the training save and the agent end with it, starting no other.
+    """Make the training save and the agent exit after it, without another trial.
 
     Returns:
-        Ids, on the server, of the trials that were trained; there is one, or none.
+        Ids on the server of the trials that were being trained; at most one.
     """
     agent.send_signal(signal.SIGINT)
     asked = set()
     with contextlib.suppress(psutil.NoSuchProcess):
         for child in psutil.Process(agent.pid).children():
             with contextlib.suppress(psutil.NoSuchProcess):
-                if child.name().startswith("wandb"):  # the client's own service is needed to the end
+                if child.name().startswith("wandb"):  # the service process of the client is needed to the end
                     continue
                 child.send_signal(signal.SIGUSR1)
                 asked.add(child.environ().get("WANDB_RUN_ID", ""))
@@ -122,17 +123,17 @@ def _preempt(agent: subprocess.Popen[bytes]) -> set[str]:
 
 
 def _hand_back(sweep: str, run_id: str) -> None:
-    """Mark a trial as preempted that ended without a word, such as one that was still preparing its data."""
+    """Mark a trial as preempted that ended without a report, e.g. while it was still preparing its data."""
     entity, project, sweep_id = sweep.split("/")
     sweep_env = {"WANDB_SWEEP_ID": sweep_id, "WANDB_ENTITY": entity, "WANDB_PROJECT": project}
-    # The client reads these once, when it is first used.
+    # The client reads these variables once, when it is first used.
     os.environ.update(sweep_env, WANDB_RUN_ID=run_id)
     import wandb
 
     wait_for_sessions()
     try:
         state = wandb.Api().run(f"{entity}/{project}/{run_id}").state
-    except (ValueError, wandb.errors.CommError):  # it was never begun
+    except (ValueError, wandb.errors.CommError):  # the trial was never started
         state = "pending"
     if state not in ("pending", "running"):
         return
@@ -144,10 +145,10 @@ def _hand_back(sweep: str, run_id: str) -> None:
 
 
 def point_overrides() -> list[str]:
-    """Inside `wandb.agent(ID, function=...)`: the point to train, as overrides of a spec.
+    """Point to train, as overrides of a spec; only inside `wandb.agent(ID, function=...)`.
 
     Raises:
-        UserError: Outside of it.
+        UserError: If called outside of an agent.
     """
     path = os.environ.get("WANDB_SWEEP_PARAM_PATH")
     if path is None:
@@ -160,9 +161,9 @@ def point_overrides() -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """This one, with the `vidcls` and `python` of this installation first: a sweep's command names them."""
+    """This environment, with `vidcls` and `python` of this installation first in PATH for the commands."""
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
-    # A service of another client, which may be gone.
+    # WANDB_SERVICE names the service of another client, which may be gone.
     kept = {name: v for name, v in os.environ.items() if name != "WANDB_SERVICE"}
     return {SERVICE: f"{limit_s(SERVICE):g}", **kept, "PATH": path}
 

@@ -1,4 +1,4 @@
-"""A sweep whose search is W&B's: their server chooses the points, an array of their agents trains them."""
+"""Launches a sweep with W&B as engine: the W&B server chooses the points, an array of agents trains them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Launched:
     """Agents that were submitted.
 
     Attributes:
-        sweep: `entity/project/id`.
-        job: The queue's id of them; None for a dry run.
-        num_workers: How many.
+        sweep: Sweep as `entity/project/id`.
+        job: Job id in the queue; None for a dry run.
+        num_workers: Number of agents.
         script: Script that a dry run prints.
-        next_steps: Commands to look at them.
+        next_steps: Commands that show the state of the agents.
     """
 
     sweep: str
@@ -48,11 +48,11 @@ def launch_wandb(
     num_workers: int | None,
     dry_run: bool,
 ) -> Launched:
-    """Make the sweep on the server and submit its agents.
+    """Create the sweep on the server and submit its agents.
 
     Raises:
-        UserError: For options that their server knows nothing of.
-        VidclsError: If the server or the queue refuses.
+        UserError: For options that the W&B server does not support.
+        VidclsError: If the server or the queue refuses the request.
     """
     _refuse(file, overrides, options)
     sweep = load_sweep(file, engine="wandb")
@@ -75,7 +75,7 @@ def _job(sweep: SweepFile, name: str, num_workers: int, folder: Path, *, code: P
     return Job(
         name=sweep.name,
         command=agent_command(name) if name != _UNKNOWN_YET else ("wandb", "agent", name),
-        # The sweep's command names its experiment relative to the folder of the launch.
+        # The command of the sweep gives the experiment relative to the folder of the launch.
         folder=Path.cwd(),
         log_dir=folder / "logs",
         num_tasks=num_workers,

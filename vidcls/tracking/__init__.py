@@ -1,1 +1,1 @@
-"""Metrics out of a run: a JSON-lines file always, Weights & Biases when asked, curves as a picture."""
+"""Tracking of metrics: always a JSON-lines file, Weights & Biases on request, curves as a picture."""

@@ -1,6 +1,6 @@
-"""The calls to the Weights & Biases client, each of which may raise or wait; tracking and sync share them.
+"""Calls of the Weights & Biases client, shared by tracking and sync; each call may raise or block.
 
-The step of W&B is the number of the row in `metrics.jsonl`. Charts take `step` and `epoch` of the rows.
+The step of W&B is the number of the row in `metrics.jsonl`. Charts use `step` and `epoch` of the rows.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     import wandb
 
 MAX_CELLS = 10_000
-"""Rows of a table that W&B shows; it drops the others without a word."""
+"""Maximum number of rows of a table in W&B, which drops other rows without a message."""
 
 
 @dataclass(frozen=True)
 class Mirror:
-    """A W&B run that shows a run of ours; under an agent, the agent's choice.
+    """W&B run that shows a run of vidcls; under an agent, the run chosen by the agent.
 
     Attributes:
-        id: Id of the run.
-        entity: User or team, None for whoever is logged in.
-        project: Project of the run.
-        sweep: Id of the sweep that asked for it.
+        id: Id of the W&B run.
+        entity: User or team; None for the logged-in user.
+        project: Project of the W&B run.
+        sweep: Id of the sweep that started it.
     """
 
     id: str
@@ -53,10 +53,10 @@ _MIRRORS = TypeAdapter(list[Mirror])
 
 
 def read_mirrors(run_dir: Path) -> list[Mirror]:
-    """Where a run was shown so far; those that were online at least once."""
+    """W&B runs that have shown a run so far, if they were online at least once."""
     try:
         return read_json(_mirrors_file(run_dir), _MIRRORS, hint="remove it")
-    except (FileNotFoundError, DamagedError):  # then it is shown anew
+    except (FileNotFoundError, DamagedError):  # then a new W&B run is used
         return []
 
 
@@ -71,7 +71,7 @@ def _mirrors_file(run_dir: Path) -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class WandbStart:
-    """What a W&B run is begun with."""
+    """Settings with which a W&B run is started."""
 
     section: TrackingSection
     run_dir: Path
@@ -82,22 +82,22 @@ class WandbStart:
     leak_state: str
 
     def __call__(self, mode: Mode, *, finish_timeout_s: float) -> wandb.Run:
-        """Begin it, or go on where the server has it already.
+        """Start the W&B run, or resume it if it exists on the server.
 
         Args:
             mode: `online` or `offline`.
-            finish_timeout_s: How long its end may wait for what is not uploaded yet.
+            finish_timeout_s: Maximum wait for pending uploads at the end, in seconds.
         """
         import wandb
 
-        # Of each line that a full disk refuses, its debug log would print a traceback to the terminal.
+        # On a full disk, its debug log would print a traceback to the terminal for each line.
         logging.getLogger("wandb").disabled = True
         section = self.section
         run = wandb.init(
             mode=mode,
-            reinit="create_new",  # a run that the user's notebook has open is not ours
-            id=self.run_id,  # under an agent, the agent's wins
-            # Offline there is no server to resume from; the replayed history makes the new file whole.
+            reinit="create_new",  # do not reuse a run that is open in the user's notebook
+            id=self.run_id,  # under an agent, the agent's id is used
+            # Offline there is no server to resume from; the replayed history makes the new file complete.
             resume="allow" if mode == "online" else None,
             project=section.project,
             entity=section.entity,
@@ -108,13 +108,13 @@ class WandbStart:
             config={**self.spec, "leak_state": self.leak_state},
             dir=str(self.run_dir),
             settings=wandb.Settings(
-                # Offline there is no server to wait for, only this machine.
+                # Offline there is only the local service to wait for.
                 init_timeout=limit_s(INIT if mode == "online" else SERVICE),
                 finish_timeout=finish_timeout_s,
                 finish_timeout_raises=True,
                 console="off",
                 silent=True,
-                # The run's own provenance is better, and a remote's address may hold a password.
+                # The provenance of the run is better, and a git remote URL may contain a password.
                 disable_git=True,
                 disable_code=True,
                 save_code=False,
@@ -132,19 +132,19 @@ class WandbStart:
 
 
 def _sweep() -> str | None:
-    """The sweep whose agent runs this process."""
+    """Id of the sweep whose agent runs this process."""
     return os.environ.get("WANDB_SWEEP_ID")
 
 
 def log_row(run: wandb.Run, number: int, row: Row) -> None:
-    """Send one row of `metrics.jsonl`, unless the server has it."""
+    """Send one row of `metrics.jsonl`, unless the server already has it."""
     values = {key: value for key, value in row.items() if isinstance(value, int | float)}
     if number >= run.starting_step:
         run.log(values, step=number, commit=True)
 
 
 def log_previews(run: wandb.Run, number: int, previews: Sequence[Preview]) -> None:
-    """Show clips, encoded as MP4, with a row, unless the server has it."""
+    """Send clips, encoded as MP4, with a row, unless the server already has it."""
     import wandb
 
     if number < run.starting_step:
@@ -157,7 +157,7 @@ def log_previews(run: wandb.Run, number: int, previews: Sequence[Preview]) -> No
 
 
 def log_confusion(run: wandb.Run, number: int, counts: np.ndarray, classes: Sequence[str]) -> None:
-    """Show a confusion matrix, int `[K true, K predicted]`, with a row, unless the server has it."""
+    """Send a confusion matrix, int `[K true, K predicted]`, with a row, unless the server has it."""
     import wandb
 
     if number < run.starting_step:
@@ -178,11 +178,11 @@ def log_confusion(run: wandb.Run, number: int, counts: np.ndarray, classes: Sequ
 
 
 def confusion_cells(counts: np.ndarray, classes: Sequence[str]) -> list[list[str | int]]:
-    """The cells of a confusion matrix that a table of W&B has room for: true class, predicted class, videos.
+    """Cells of a confusion matrix that fit into a W&B table: true class, predicted class, videos.
 
-    Empty cells are left out, but for the diagonal, which names every class; the largest come first.
+    Empty cells are left out, except on the diagonal, which names every class; the largest come first.
     """
-    # The diagonal is kept where it is empty; of the rest only what was counted.
+    # The diagonal is kept even if empty; other cells only if not zero.
     weights = counts + np.eye(len(counts)) / 2
     at = np.argwhere(weights)
     order = np.argsort(-weights[tuple(at.T)], kind="stable")[:MAX_CELLS]
@@ -195,7 +195,7 @@ def upload_checkpoint(run: wandb.Run, path: Path, metrics: Mapping[str, float], 
     import wandb
 
     artifact = wandb.Artifact(f"run-{run.id}-best", type="model", metadata=dict(metrics))
-    # By reference: the default copies the file into a cache in the home folder, twice.
+    # By reference, because the default copies the file twice into a cache in the home folder.
     artifact.add_file(str(path), policy="immutable", skip_cache=True)
     logged = run.log_artifact(artifact, aliases=["best"])
     if not run.offline:

@@ -1,4 +1,4 @@
-"""Training curves as a picture: loss, top-1 and learning rate over steps."""
+"""Draws training curves: loss, top-1 and learning rate over steps."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ TRAIN, VAL, GREY = "#3b6fb6", "#d1603d", "#5c6570"
 
 
 def draw_curves(rows: Sequence[Row], path: Path, *, title: str, say: Say) -> None:
-    """Draws the rows of `metrics.jsonl` to a PNG; where it cannot, it says so.
+    """Draw the rows of `metrics.jsonl` to a PNG; report an error instead of raising it.
 
     Args:
-        rows: Rows that `read_rows` gave; those with a `step` are drawn.
-        path: Where the picture goes.
-        title: Names the run.
-        say: Told what went wrong.
+        rows: Rows from `read_rows`; those with a `step` are drawn.
+        path: File of the picture.
+        title: Title with the name of the run.
+        say: Receives a message about an error.
     """
     with drawn(path, size_in=(11, 3.4), texts=[title], say=say) as figure:
         _draw(figure, rows, title=drawable(title, longest=110))
@@ -55,7 +55,7 @@ def _line(axes: Axes, rows: Sequence[Row], key: str, **style: Any) -> None:
     steps, values = _points(rows, key)
     if not values:
         return
-    # A dot an epoch as long as dots can be told apart; a single one would be no line at all.
+    # One dot per epoch while dots are distinguishable, since a single epoch would draw no line.
     marker = "o" if len(values) <= 60 else None
     axes.plot(steps, values, **{"linewidth": 1.6, "marker": marker, "markersize": 2.5, **style})
 

@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: one JSON object a line, the truth about a run's metrics. Everything else mirrors it."""
+"""`metrics.jsonl`: one JSON object per line, the reference for a run's metrics; trackers copy it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from vidcls.files import atomic_file, disk_full, is_disk_full, may_write
 from vidcls.json_files import json_object
 
 _LARGEST = 10**300
-"""A whole number up to it is a float, too."""
+"""Largest whole number that is accepted, so that it can be converted to a float."""
 Value = float | str | None
 Row = Mapping[str, Value]
 
 
 class MetricsFile:
-    """Appends rows; each is with the operating system when `append` returns, on disk after `sync`.
+    """Appends rows; a row is in the operating system when `append` returns, and on disk after `sync`.
 
-    Opening the file writes it anew, without a line that a killed process left half-written: what a process
-    that lost the run may still append goes to a file that has no name any more.
+    Opening the file rewrites it, without a half-written line of a killed process. So rows that a process
+    without the lock still appends go to the old file, which has no name any more.
 
     Raises:
-        VidclsError: The file cannot be written. Unlike a tracker, metrics must not get lost in silence.
+        VidclsError: If the file cannot be written. Unlike tracking, metrics must not be lost silently.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,17 +41,17 @@ class MetricsFile:
     def _begin(self, content: bytes) -> None:
         with atomic_file(self._path) as file:
             file.write(content)
-        # Unbuffered: a row is handed over whole, or its failure is seen at once.
+        # Unbuffered: a row is written whole, or fails at once.
         self._file = self._path.open("ab", buffering=0)
         self._position = len(content)
 
     @property
     def position(self) -> int:
-        """Length of the file in bytes; stored in a checkpoint for `truncate_to`."""
+        """Length of the file in bytes, which a checkpoint stores for `truncate_to`."""
         return self._position
 
     def append(self, row: Row) -> None:
-        """Adds a row. Non-finite numbers become null, which JSON has and NaN it has not."""
+        """Append a row. Non-finite numbers become null, because JSON has no NaN."""
         may_write(self._path)
         line = json.dumps({key: _finite(value) for key, value in row.items()}, allow_nan=False)
         rest = memoryview(line.encode() + b"\n")
@@ -59,30 +59,30 @@ class MetricsFile:
             while rest:
                 rest = rest[self._file.write(rest) :]
         except OSError as error:
-            may_write(self._path)  # a file that its next holder replaced is stale
-            # A full disk takes the first part of a line; do not leave it for the next row to join.
+            may_write(self._path)  # if the next lock holder has replaced the file, this one is stale
+            # A full disk may write part of a line; remove it, so that the next row does not join it.
             with contextlib.suppress(OSError):
                 self._file.truncate(self._position)
             self._fail(error)
         self._position += len(line) + 1  # json.dumps gives ASCII
 
     def sync(self) -> None:
-        """Waits until all rows are on disk. Called once an epoch and before every checkpoint."""
+        """Wait until all rows are on disk. Called once per epoch and before every checkpoint."""
         try:
             os.fsync(self._file.fileno())
         except OSError as error:
             self._fail(error)
 
     def truncate_to(self, position: int) -> None:
-        """Cuts off the rows written after a checkpoint, so that resuming writes each of them once.
+        """Cut off the rows after a checkpoint, so that a resume writes each of them once.
 
         Args:
-            position: `position` when the checkpoint was written.
+            position: Value of `position` when the checkpoint was written.
 
         Raises:
-            VidclsError: The file lost rows that the checkpoint counts on.
+            VidclsError: If the file has lost rows from before the checkpoint.
         """
-        may_write(self._path)  # what another process has written since does not fit what was read here
+        may_write(self._path)  # rows of another process would not match the rows read here
         content = self._path.read_bytes()
         if position > self._position:
             what = f"{self._position} bytes, but the checkpoint was written after {position}"
@@ -101,7 +101,7 @@ class MetricsFile:
         )
 
     def close(self) -> None:
-        """Releases the file. Does not sync."""
+        """Close the file without `sync`."""
         self._file.close()
 
     def _fail(self, error: OSError) -> NoReturn:
@@ -114,10 +114,10 @@ class MetricsFile:
 
 
 def read_rows(path: Path) -> list[dict[str, Value]]:
-    """All rows of a metrics file, also of one being written: an incomplete last line is left out.
+    """Read all rows of a metrics file, which may be in use: an incomplete last line is left out.
 
     Raises:
-        VidclsError: A complete line is no row.
+        VidclsError: If a complete line is not a row.
     """
     *lines, _torn = path.read_bytes().split(b"\n")
     rows = []

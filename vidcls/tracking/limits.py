@@ -1,7 +1,7 @@
-"""Time limits of the Weights & Biases client, as a busy machine needs them.
+"""Time limits of the Weights & Biases client that suit a busy machine.
 
-Where all cores are taken, the client's service process and its answers come late; the client's own limits
-then give up a record that nothing is wrong with. A variable that the client knows wins over each of ours.
+If all cores are busy, the service process of the client starts and answers late, and with its own limits the
+client would give up a working record. A variable of the client overrides each of these limits.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 SERVICE = "WANDB__SERVICE_WAIT"
-"""How long the client's service process may take to start; the client's own limit is 30 s."""
+"""Time limit for the start of the client's service process; the client's own limit is 30 s."""
 INIT = "WANDB_INIT_TIMEOUT"
-"""How long the server may take to answer at the start, two seconds being usual."""
+"""Time limit for the server's answer at the start, which usually takes two seconds."""
 FINISH = "WANDB_FINISH_TIMEOUT"
-"""How long the end may wait for what is not uploaded yet; shorter than the 30 s from TERM to KILL of a queue.
-What is left is in the run's folder for `vidcls sync`."""
+"""Time limit for pending uploads at the end; shorter than the 30 s of a queue between TERM and KILL.
+The rest stays in the run's folder for `vidcls sync`."""
 
 LIMITS_S: Mapping[str, float] = {SERVICE: 300.0, INIT: 90.0, FINISH: 15.0}
 _CONNECT_S = 10.0
 
 
 def limit_s(variable: str) -> float:
-    """A limit in seconds: what the environment says, else ours.
+    """Limit in seconds from the environment, otherwise the default of vidcls.
 
     Raises:
-        ValueError: If the environment says something that is not a number.
+        ValueError: If the value in the environment is not a number.
     """
     said = os.environ.get(variable)
     try:
@@ -38,10 +38,10 @@ def limit_s(variable: str) -> float:
 
 
 def unreachable(base_url: str) -> str | None:
-    """Why no connection to a server can be made, None where one can.
+    """Reason why no connection to a server is possible; None if it is.
 
-    A node without internet is told apart from a busy one here: the second deserves patience, the first none.
-    Behind a proxy only the client itself can find out, so nothing is found here.
+    It distinguishes a node without internet, which needs no wait, from a busy node, which does. Behind a
+    proxy only the client can find out, so the result is None.
     """
     address = urlsplit(base_url)
     if address.hostname is None or (address.scheme in getproxies() and not proxy_bypass(address.netloc)):

@@ -1,4 +1,4 @@
-"""Online or offline: decided before the client starts, which would otherwise ask at the terminal."""
+"""Decides between online and offline before the client starts, which would otherwise ask the user."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 Mode = Literal["online", "offline", "disabled"]
 _ENVIRONMENT: dict[str, Mode] = {"offline": "offline", "dryrun": "offline", "disabled": "disabled"}
-"""Values of `WANDB_MODE` that are not online."""
+"""Values of `WANDB_MODE` other than online."""
 _YES, _NO = ("true", "1", "yes", "on", "y", "t"), ("", "false", "0", "no", "off", "n", "f")
 
 
 def load_settings() -> wandb.Settings:
-    """Settings from the environment and the client's files, with its own messages off.
+    """Load settings from the environment and the client's files, with the client's messages off.
 
     Raises:
-        UserError: If the client refuses one, naming the environment variable that is at fault.
+        UserError: If the client refuses a setting; the message names the environment variable at fault.
     """
     import wandb
 
@@ -38,7 +38,7 @@ def load_settings() -> wandb.Settings:
 
 
 def _refused(error: Exception) -> str:
-    """What the client refused, by the name of its environment variable where it is from there."""
+    """Text about the refused setting, with the name of its environment variable if it comes from one."""
     found = {
         (name, what)
         for what, value in _refused_values(error)
@@ -53,19 +53,19 @@ def _refused(error: Exception) -> str:
 
 
 def _refused_values(error: Exception) -> list[tuple[str, object]]:
-    """What is wrong, and with which value."""
+    """Problems and the value of each."""
     if isinstance(error, ValidationError):
         return [(entry["msg"], entry["input"]) for entry in error.errors()]
-    if "API key" in str(error):  # of which the client's message holds nothing
+    if "API key" in str(error):  # the client's message does not contain the key
         return [(reason_of(error), os.environ.get("WANDB_API_KEY"))]
     return [(reason_of(error), value) for value in os.environ.values() if value and repr(value) in str(error)]
 
 
 def is_disabled_by_environment() -> bool:
-    """Whether `WANDB_DISABLED` says so. The client itself knows it no more; other libraries and users do.
+    """Whether `WANDB_DISABLED` is set. The client no longer reads it, but other libraries and users use it.
 
     Raises:
-        UserError: If it is neither yes nor no.
+        UserError: If the value is neither yes nor no.
     """
     value = os.environ.get("WANDB_DISABLED", "")
     if value.lower() not in (*_YES, *_NO):
@@ -77,10 +77,10 @@ def is_disabled_by_environment() -> bool:
 
 
 def choose_mode(asked: Literal["auto", "online", "offline"], *, warn: Callable[[str], None]) -> Mode:
-    """What tracking becomes under a spec's mode; `warn` is told where that is not what was asked for.
+    """Mode of tracking for the mode of a spec; `warn` receives a message if they differ.
 
     Raises:
-        UserError: If an environment variable or a file of the client holds what cannot be used.
+        UserError: If an environment variable or a file of the client has an invalid value.
     """
     settings = load_settings()
     is_disabled = is_disabled_by_environment()
@@ -95,17 +95,17 @@ def choose_mode(asked: Literal["auto", "online", "offline"], *, warn: Callable[[
         return "offline"
     if has_credentials(settings):
         return "online"
-    # Asked for online without a key the client would prompt, and a queued job would wait for ever.
+    # Online without a key, the client would prompt, and a queued job would wait for ever.
     warn(f"Weights & Biases: no credentials for {settings.base_url}, recorded offline (`wandb login`)")
     return "offline"
 
 
 def has_credentials(settings: wandb.Settings) -> bool:
-    """Whether the client would find a key for its server without asking: environment, settings, netrc."""
+    """Whether the client finds a key for its server without a prompt: environment, settings, netrc."""
     if settings.api_key or settings.identity_token_file:
         return True
     host = urlsplit(settings.base_url).netloc
-    # The hosted service moved to another address; the client goes on using keys stored under the old one.
+    # The hosted service moved to another address; the client still uses keys of the old address.
     hosts = (host, "api.wandb.ai") if host == "api.forge.coreweave.com" else (host,)
     try:
         stored = netrc.netrc(os.environ.get("NETRC"))

@@ -1,9 +1,9 @@
-"""The Weights & Biases client's own command line, on a machine that may be busy.
+"""Command line of the Weights & Biases client with longer waits, for a machine that may be busy.
 
     python -m vidcls.tracking.patient_client agent ENTITY/PROJECT/ID
 
-The client gives its service process ten seconds to open a session, and has no setting for it. Where all cores
-are taken that is not enough, and a sweep would not be made, or an agent not begin.
+The client gives its service process ten seconds to open a session, without a setting for it. If all cores are
+busy, that is not enough, and a sweep is not created, or an agent does not start.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _BUSY = "did not respond in time"
 
 
 def wait_for_sessions() -> None:
-    """Have the client of this process ask for a session again while its service process is busy."""
-    # Names of the client's own, which may change; without them its ten seconds hold.
+    """Make the client of this process ask for a session again while its service process is busy."""
+    # Internal names of the client, which may change; without them its limit of ten seconds remains.
     with contextlib.suppress(ImportError, AttributeError):
         from wandb.sdk.lib.service.service_connection import ServiceConnection, WandbApiFailedError
 

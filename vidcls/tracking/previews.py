@@ -1,4 +1,4 @@
-"""Clips as small MP4 files that a browser plays."""
+"""Encodes clips as small MP4 files that a browser plays."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from io import BytesIO
 import numpy as np
 
 PREVIEW_FPS = 5
-"""Frames a second; clips are a few frames sampled from seconds of video."""
+"""Frames per second; clips are a few frames sampled from several seconds of video."""
 
 
 def encode_clip(clip: np.ndarray) -> BytesIO:
-    """Encodes a clip as H.264 in an MP4 file, with one thread.
+    """Encode a clip as H.264 in an MP4 file, with one thread.
 
     Args:
-        clip: uint8 RGB `[T, H, W, 3]`. Odd sides grow by one pixel: 4:2:0 chroma needs even ones.
+        clip: uint8 RGB `[T, H, W, 3]`. Odd sides are padded by one pixel: 4:2:0 chroma needs even sides.
     """
     import av
 

@@ -1,8 +1,8 @@
-"""A run's folder brought to Weights & Biases, whole and without duplicates, as often as one likes.
+"""Uploads a run's folder to Weights & Biases, complete and without duplicates, any number of times.
 
-`metrics.jsonl` is what is sent. W&B's own files are not read: those of a killed client lack what it had not
-written, and an offline run has one a start. The server keeps the rows that it has, with their previews; the
-rest is filled in.
+It sends `metrics.jsonl`. The files of the W&B client are not read: those of a killed client are incomplete,
+and an offline run has one for each start. The server keeps its rows, with their previews; missing rows are
+added.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from vidcls.tracking.jsonl import Row, read_rows
 from vidcls.tracking.mode import has_credentials, load_settings
 
 UPLOAD_TIMEOUT_S = 300.0
-"""How long one run may take."""
+"""Time limit for one run."""
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """Counts, int `[K true, K predicted]`, and the classes' names."""
+    """Confusion matrix, int `[K true, K predicted]`, and the class names."""
 
     counts: np.ndarray
     classes: Sequence[str]
 
 
 def check_login() -> None:
-    """Refuse to begin without a key.
+    """Refuse to start without a key.
 
     Raises:
-        UserError: If there is none for the server.
+        UserError: If there is no key for the server.
     """
     try:
         settings = load_settings()
@@ -48,18 +48,18 @@ def check_login() -> None:
 
 
 def upload(run: Run, *, leak_state: str, confusion: Confusion | None = None) -> list[str]:
-    """Bring a run up, to each W&B run that shows it.
+    """Upload a run to each W&B run that shows it.
 
     Args:
-        run: One that nobody trains at the moment.
+        run: Run that no process trains at the moment.
         leak_state: Leak state of its data.
-        confusion: Confusion matrix of its best checkpoint on val, shown where the server has none.
+        confusion: Confusion matrix of its best checkpoint on val, sent if the server has none.
 
     Returns:
-        Where it is now, as `entity/project/id`.
+        W&B runs as `entity/project/id`.
 
     Raises:
-        VidclsError: If not all could be sent, or the folder is damaged.
+        VidclsError: If the upload is incomplete, or the folder is damaged.
     """
     spec, rows, status = run.spec(), read_rows(run.metrics_file), run.status()
     here = Mirror(run.wandb_id, spec.tracking.entity, spec.tracking.project)
@@ -70,10 +70,10 @@ def upload(run: Run, *, leak_state: str, confusion: Confusion | None = None) -> 
         ]
     except VidclsError:
         raise
-    except Exception as error:  # whatever the client raises
+    except Exception as error:  # any error of the client
         import wandb
 
-        # Its service process would go on trying, and it holds the id of the failed attempt.
+        # The service process would keep trying, and it holds the id of the failed attempt.
         with contextlib.suppress(Exception):
             wandb.teardown()
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
@@ -116,6 +116,6 @@ def _send(
         if section.artifact and mirror.sweep is None and best.is_file():
             upload_checkpoint(shown, best, status.metrics, timeout_s=UPLOAD_TIMEOUT_S)
     elif state not in ("stopped", "failed"):
-        shown.mark_preempting()  # it waits to go on: shown as preempted, not as failed
+        shown.mark_preempting()  # it will be resumed: shown as preempted, not as failed
     shown.finish(exit_code=0 if state in ("stopped", "finished") else 1)
     return f"{shown.entity}/{shown.project}/{shown.id}"

@@ -1,4 +1,4 @@
-"""What the training loop sees of a tracker, and the one that does nothing."""
+"""Tracker interface of the training loop, and a tracker that does nothing."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from vidcls.tracking.jsonl import Row
 
 @dataclass(frozen=True)
 class Preview:
-    """A clip as the model saw it, with the answer.
+    """Clip as the model saw it, with the prediction.
 
     Attributes:
         video: Id of the video.
         clip: uint8 RGB `[T, H, W, 3]`.
         label: Name of the true class.
         prediction: Name of the predicted class.
-        probability: What the model gives `prediction`, 0 to 1.
+        probability: Probability of `prediction` by the model, 0 to 1.
     """
 
     video: str
@@ -33,50 +33,50 @@ class Preview:
 
     @property
     def caption(self) -> str:
-        """One line under the clip."""
+        """Caption of the clip in one line."""
         text = f"{self.video}: {self.prediction} ({self.probability:.0%}), truth: {self.label}"
         return printable(text)
 
 
 class Tracker(Protocol):
-    """Where a run is mirrored to. No method raises, and only `finish` waits."""
+    """Interface of a service to which a run is mirrored. No method raises, and only `finish` waits."""
 
     def log(self, row: Row) -> None:
-        """Mirrors one row of `metrics.jsonl`: every row, once, in the file's order."""
+        """Mirror one row of `metrics.jsonl`: every row, once, in the order of the file."""
 
     def log_previews(self, previews: Sequence[Preview]) -> None:
-        """Shows clips with their predictions, with the next row."""
+        """Show clips with their predictions, with the next row."""
 
     def log_confusion(self, counts: np.ndarray, classes: Sequence[str]) -> None:
-        """Shows a confusion matrix, int `[K true, K predicted]`, with the next row."""
+        """Show a confusion matrix, int `[K true, K predicted]`, with the next row."""
 
     def log_checkpoint(self, path: Path, *, metrics: Mapping[str, float]) -> None:
-        """Uploads the best checkpoint; call once, when no better one can come."""
+        """Upload the best checkpoint; call once, when no better one can follow."""
 
     def summarise(self, values: Mapping[str, float | str]) -> None:
-        """Sets what a table of runs shows of this one."""
+        """Set the values of this run in a table of runs."""
 
     def finish(self, *, exit_code: int, preempted: bool = False) -> None:
-        """Ends the record; `preempted` says that the queue will start the run again."""
+        """End the record; `preempted` means that the queue will start the run again."""
 
 
 class NullTracker:
-    """Tracks nothing."""
+    """Tracker that does nothing."""
 
     def log(self, row: Row) -> None:
-        """Does nothing."""
+        """Do nothing."""
 
     def log_previews(self, previews: Sequence[Preview]) -> None:
-        """Does nothing."""
+        """Do nothing."""
 
     def log_confusion(self, counts: np.ndarray, classes: Sequence[str]) -> None:
-        """Does nothing."""
+        """Do nothing."""
 
     def log_checkpoint(self, path: Path, *, metrics: Mapping[str, float]) -> None:
-        """Does nothing."""
+        """Do nothing."""
 
     def summarise(self, values: Mapping[str, float | str]) -> None:
-        """Does nothing."""
+        """Do nothing."""
 
     def finish(self, *, exit_code: int, preempted: bool = False) -> None:
-        """Does nothing."""
+        """Do nothing."""

@@ -1,12 +1,12 @@
-"""Weights & Biases, through the public client. Whatever happens to it, training neither stops nor waits.
+"""Tracking with Weights & Biases through its public client. Its failures never stop or delay training.
 
-One daemon thread owns the client. The training loop only puts jobs into a queue, so a slow start, a dead
-network, a hanging service process and the encoding of previews cost it nothing. The first failure is said
+One daemon thread owns the client. The training loop only puts jobs into a queue, so a slow start, a broken
+network, a hanging service process and the encoding of previews do not delay it. The first failure is reported
 once; the rest of the run is recorded offline, or not at all. `metrics.jsonl` holds everything in any case.
 
-A resumed run hands over all rows from the first. Online those that the server has are left out by their step,
-so rows that a killed client never sent are filled in and none comes twice. Offline every start writes a file
-of its own, each of which holds all rows; `vidcls sync` sends the rows themselves instead.
+A resumed run sends all rows from the first one. Online, rows that the server has are skipped by their step,
+so rows that a killed client never sent are added and none is sent twice. Offline, every start writes its own
+file with all rows; `vidcls sync` sends the rows of `metrics.jsonl` instead.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import wandb
 
 UPLOAD_TIMEOUT_S = 60.0
-"""How long the end of a finished run may wait for the upload of its checkpoint."""
+"""Time limit for the upload of the checkpoint at the end of a finished run."""
 
 RunCall = Callable[["wandb.Run"], None]
 
@@ -57,18 +57,18 @@ def open_tracker(
     history: Sequence[Row],
     warn: Callable[[str], None],
 ) -> Tracker:
-    """Starts tracking as the spec asks. Never raises, never prompts, never waits for the network.
+    """Start tracking as the spec requests. It never raises, never prompts, never waits for the network.
 
     Args:
-        section: What was asked for.
+        section: Tracking section of the spec.
         run_dir: Folder of the run; the client writes below `wandb/` in it.
-        run_id: The same at every start of the run. Under `wandb agent` the agent's id wins.
-        name: Name of the run, for people.
-        group: Runs with one group are shown together, unless the section names another.
-        spec: The resolved spec, shown as the config.
-        leak_state: Leak state of the data, shown beside every accuracy: in the config and in the summary.
+        run_id: Id that is the same at every start of the run. Under `wandb agent` the agent's id is used.
+        name: Readable name of the run.
+        group: Group of runs that are shown together, unless the section sets another one.
+        spec: Resolved spec, shown as the config.
+        leak_state: Leak state of the data, shown with every accuracy: in the config and in the summary.
         history: Rows already in `metrics.jsonl`, after it was truncated to the checkpoint; empty at first.
-        warn: Told, in one line, what is not as asked. Is also called from another thread.
+        warn: Receives a one-line message if tracking differs from the request; also from another thread.
     """
     if section.mode == "disabled":
         return NullTracker()
@@ -82,7 +82,7 @@ def open_tracker(
         return NullTracker()
     try:
         mode = choose_mode(section.mode, warn=warn)
-    except Exception as error:  # the client's own settings files may be broken
+    except Exception as error:  # settings files of the client may be broken
         warn(
             f"Weights & Biases cannot start ({reason_of(error)}): the run is recorded in metrics.jsonl only;"
             f" once that is mended, send it with: vidcls sync {run_dir}"
@@ -105,7 +105,7 @@ def open_tracker(
 
 
 class WandbTracker:
-    """Mirrors a run to Weights & Biases; see the module for how it stays out of the way."""
+    """Mirrors a run to Weights & Biases; the module docstring explains why it never delays training."""
 
     def __init__(
         self, start: WandbStart, *, mode: Mode, history: Sequence[Row], warn: Callable[[str], None]
@@ -118,38 +118,38 @@ class WandbTracker:
         self._jobs: SimpleQueue[RunCall | None] = SimpleQueue()
         for row in history:
             self.log(row)
-        # Daemon: a client that hangs must not keep the process from ending.
+        # Daemon thread, so that a hanging client does not keep the process from ending.
         self._thread = threading.Thread(target=self._work, args=(mode,), name="wandb", daemon=True)
         self._thread.start()
 
     def log(self, row: Row) -> None:
-        """Mirrors one row of `metrics.jsonl`."""
+        """Mirror one row of `metrics.jsonl`."""
         number = self._num_rows
         self._num_rows += 1
         self._put(lambda run: log_row(run, number, row))
 
     def log_previews(self, previews: Sequence[Preview]) -> None:
-        """Shows clips, encoded as MP4, with the next row."""
+        """Show clips, encoded as MP4, with the next row."""
         number = self._num_rows
         if previews:
             self._put(lambda run: log_previews(run, number, previews))
 
     def log_confusion(self, counts: np.ndarray, classes: Sequence[str]) -> None:
-        """Shows a confusion matrix with the next row."""
+        """Show a confusion matrix with the next row."""
         number = self._num_rows
         self._put(lambda run: log_confusion(run, number, counts, classes))
 
     def log_checkpoint(self, path: Path, *, metrics: Mapping[str, float]) -> None:
-        """Uploads a checkpoint as an artifact, unless the spec or a sweep says no."""
+        """Upload a checkpoint as an artifact, unless the spec or a sweep disables it."""
         if self._start.section.artifact and not os.environ.get("WANDB_SWEEP_ID"):
             self._put(lambda run: upload_checkpoint(run, path, metrics, timeout_s=UPLOAD_TIMEOUT_S))
 
     def summarise(self, values: Mapping[str, float | str]) -> None:
-        """Sets what a table of runs shows of this one."""
+        """Set the values of this run in a table of runs."""
         self._put(lambda run: run.summary.update(dict(values)))
 
     def finish(self, *, exit_code: int, preempted: bool = False) -> None:
-        """Ends the record. A queue that wants the machine back is not made to wait for a late server."""
+        """End the record. If the job is preempted, it does not wait long for a slow server."""
 
         def job(run: wandb.Run) -> None:
             if preempted:
@@ -158,7 +158,7 @@ class WandbTracker:
 
         self._put(job)
         self._jobs.put(None)
-        # A training may be over before the client has begun.
+        # A training may end before the client has started.
         unhurried_s = 0.0 if preempted else limit_s(INIT) + UPLOAD_TIMEOUT_S
         self._thread.join(limit_s(FINISH) + unhurried_s)
         if self._thread.is_alive():
@@ -172,14 +172,14 @@ class WandbTracker:
     def _work(self, mode: Mode) -> None:
         try:
             run = self._begin(mode)
-        except BaseException as error:  # whatever the client raises, training goes on
+        except BaseException as error:  # training continues after any error of the client
             self._complain(reason_of(error))
             self._ended = True
             return
         while (job := self._jobs.get()) is not None:
             try:
                 job(run)
-            except BaseException as error:  # one preview that fails must not cost the metrics after it
+            except BaseException as error:  # a failed preview must not lose the metrics after it
                 self._complain(reason_of(error))
 
     def _begin(self, mode: Mode) -> wandb.Run:
@@ -190,12 +190,12 @@ class WandbTracker:
                 if reason := unreachable(load_settings().base_url):
                     raise ConnectionError(reason)
                 return self._start("online", finish_timeout_s=limit_s(FINISH))
-            except Exception as error:  # no network, a refused key, a server in trouble
+            except Exception as error:  # no network, a refused key, a server problem
                 self._warn(
                     f"Weights & Biases cannot be reached ({reason_of(error)}): recorded offline;"
                     f" send it with: vidcls sync {self._start.run_dir}"
                 )
-            # Its service process still holds the id of the failed attempt.
+            # The service process still holds the id of the failed attempt.
             wandb.teardown()
             load_settings()
         return self._start("offline", finish_timeout_s=limit_s(FINISH))
@@ -203,7 +203,7 @@ class WandbTracker:
     def _complain(self, reason: str) -> None:
         if not self._complained:
             self._complained = True
-            with contextlib.suppress(Exception):  # the terminal may be gone; the thread is not to end by that
+            with contextlib.suppress(Exception):  # the terminal may be gone; this must not end the thread
                 self._warn(
                     f"Weights & Biases did not record all ({reason}); metrics.jsonl holds everything:"
                     f" vidcls sync {self._start.run_dir}"

@@ -1,1 +1,1 @@
-"""Batches and a model become a run: trainer, optimiser, precision, checkpoints, signals."""
+"""Training of a run: loop, optimiser, precision, checkpoints, signals."""

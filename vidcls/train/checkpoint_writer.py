@@ -1,4 +1,4 @@
-"""Writes the checkpoints of one training, and takes the last one up again."""
+"""Writes the checkpoints of one training, and resumes from the last one."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from vidcls.train.random_state import rng_state, set_rng_state
 
 @dataclass
 class Best:
-    """The best epoch so far, by val top-1, then by the lower val loss."""
+    """Best epoch so far: highest val top-1, then lowest val loss."""
 
     epoch: int | None = None
     metrics: MetricValues | None = None
 
     def offer(self, epoch: int, row: MetricValues) -> bool:
-        """Take an epoch if it is better."""
+        """Replace the best epoch if the given one is better; return whether it is."""
         if self.metrics and _rank(row) <= _rank(self.metrics):
             return False
         self.epoch = epoch
@@ -33,17 +33,17 @@ class Best:
 
 
 class CheckpointWriter:
-    """The files `last.pt`, to go on from, and `best.pt`, the result.
+    """Writer of `last.pt`, from which a training resumes, and `best.pt`, the result.
 
     Args:
-        run: The run's folder.
-        loop: What is saved.
-        identity: What the files say of the run.
-        metrics: Rows that a checkpoint stands for; those after it are cut off by a resume.
-        save_after_s: An epoch is saved only when so many seconds have passed since the last save.
+        run: Folder of the run.
+        loop: Training loop whose state is saved.
+        identity: Identity of the run, stored in the files.
+        metrics: Metrics file; a resume cuts off the rows after the checkpoint.
+        save_after_s: Minimum number of seconds between two saves of an epoch.
 
     Attributes:
-        best: The best epoch so far.
+        best: Best epoch so far.
     """
 
     def __init__(
@@ -67,14 +67,14 @@ class CheckpointWriter:
 
     @property
     def elapsed_s(self) -> float:
-        """Time that the run was trained for, over all its starts."""
+        """Seconds of training of the run, over all its starts."""
         return self._elapsed_before_s + time.monotonic() - self._begun
 
     def resume(self) -> bool:
-        """Take up the last checkpoint; False if there is none.
+        """Resume from the last checkpoint; False if there is none.
 
         Raises:
-            VidclsError: If the checkpoint cannot be read, or the metrics file lost rows.
+            VidclsError: If the checkpoint cannot be read, or the metrics file has lost rows.
         """
         path = self._run.checkpoint_file("last")
         if not path.is_file():
@@ -96,7 +96,7 @@ class CheckpointWriter:
         return True
 
     def _mend_best(self) -> None:
-        """A kill between the two files of an epoch leaves `best` behind; `last` has the same weights."""
+        """Write `best` from `last` if a kill between the two files of an epoch left `best` out of date."""
         position = self._loop.position
         if (self.best.epoch, 0) != (position.epoch, position.step):
             return
@@ -105,18 +105,18 @@ class CheckpointWriter:
             self._write("best", self._content(self._loop.model.state_dict()))
 
     def after_step(self) -> None:
-        """Save if the last save is too long ago."""
+        """Save if too much time has passed since the last save."""
         if time.monotonic() - self._saved >= self._loop.spec.train.checkpoint_every_s:
             self.save_last()
 
     def after_epoch(self, *, is_best: bool) -> bool:
-        """Save if it was not just done; the first epoch always is, as there is no best without a last.
+        """Save unless the last save is recent; always save the first epoch, since `best` requires `last`.
 
         Args:
             is_best: Whether the epoch is the best so far.
 
         Returns:
-            Whether the epoch is saved; its weights are held in memory if it is the best and was not.
+            Whether the epoch was saved; if not, and it is the best, its weights are kept in memory.
         """
         epoch, model = self._loop.position.epoch, self._loop.model
         is_due = time.monotonic() - self._saved >= self._save_after_s
@@ -128,12 +128,12 @@ class CheckpointWriter:
         return saves
 
     def save_epoch(self) -> None:
-        """Write last, then best: `last` knows whether `best` is due, so a kill in between is mended."""
+        """Write `last`, then `best`: `last` records that `best` is due, so a kill in between is repaired."""
         self.save_last()
         self.save_best()
 
     def save_best(self) -> None:
-        """Save the best epoch if it was held back."""
+        """Save the best epoch if its save was delayed."""
         if self._unsaved_best is not None:
             self._write("best", self._unsaved_best)
             self._unsaved_best = None
@@ -142,7 +142,7 @@ class CheckpointWriter:
         """Save everything that a resume needs."""
         position = self._loop.position
         if position.step or self.best.epoch != position.epoch:
-            self.save_best()  # of an epoch before: a resume could not mend it
+            self.save_best()  # from an earlier epoch, which a resume could not repair
         self._metrics.sync()
         state = self._loop.state_dict()
         del state["model"]
@@ -157,7 +157,7 @@ class CheckpointWriter:
         self._saved = time.monotonic()
 
     def _content(self, weights: dict[str, Any], *, training: dict[str, Any] | None = None) -> dict[str, Any]:
-        """A checkpoint of weights at the current position."""
+        """Content of a checkpoint with these weights at the current position."""
         position = self._loop.position
         return checkpoint_content(
             self._identity,
@@ -179,7 +179,7 @@ def _rank(row: MetricValues) -> tuple[float, float]:
 
 
 def _snapshot(model: nn.Module) -> dict[str, Tensor]:
-    """The weights as they are now; what is frozen whole is not copied, as it never changes."""
+    """Copy of the current weights; fully frozen modules are not copied, since they never change."""
     frozen = {id(param) for param in model.parameters() if not param.requires_grad}
     state: dict[str, Tensor] = model.state_dict(keep_vars=True)
     return {name: t.detach() if id(t) in frozen else t.detach().clone() for name, t in state.items()}

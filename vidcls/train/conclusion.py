@@ -1,4 +1,4 @@
-"""What follows the last epoch: the run is evaluated, drawn, and shown to its tracker."""
+"""Steps after the last epoch: evaluate the run, draw its curves, and send the results to its tracker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vidcls.train.previews import make_previews
 
 
 def tracker_of(run: Run, spec: Spec, say: Say) -> Tracker:
-    """The tracker that a run's spec asks for, with what was logged so far."""
+    """Open the tracker of a run's spec, with the metrics logged so far."""
     return open_tracker(
         spec.tracking,
         run_dir=run.folder,
@@ -35,7 +35,7 @@ def tracker_of(run: Run, spec: Spec, say: Say) -> Tracker:
 
 
 def replay(run: Run, spec: Spec, say: Say) -> None:
-    """Hand a finished run's metrics to the W&B run that an agent wants filled."""
+    """Send the metrics of a finished run to the W&B run that an agent has started."""
     tracker = tracker_of(run, spec, say)
     status = run.status()
     if status is not None:
@@ -44,14 +44,14 @@ def replay(run: Run, spec: Spec, say: Say) -> None:
 
 
 def conclude(run: Run, loop: Loop, reading: Reading, tracker: Tracker, say: Say) -> None:
-    """Evaluate the best checkpoint, draw the curves, and show what came out. Showing cannot fail a run.
+    """Evaluate the best checkpoint, draw the curves, and track the results. Tracking cannot fail a run.
 
     Args:
-        run: The run, trained to its end.
-        loop: Its training.
-        reading: What it read.
-        tracker: Where it is shown.
-        say: Told what could not be shown.
+        run: Run that was trained to its end.
+        loop: Training loop of the run.
+        reading: Clip source of the run.
+        tracker: Tracker that gets the results.
+        say: Receives a message about results that could not be tracked.
     """
     clips, classes = loop.data.clips, reading.manifest.classes
     scored: list[Checkpoint] = ["last", "best"] if loop.spec.train.keep_last else ["best"]
@@ -85,6 +85,6 @@ def _previews(loop: Loop, reading: Reading, predictions: Predictions) -> list[Pr
         return make_previews(clips, loop.data.val, predictions, clip=reading.clip, num=num)
     if not num or loop.spec.tracking.mode == "disabled":
         return []
-    # Features show nothing to a person, and no store of frames is there for sure.
+    # Features cannot be shown as pictures, and a store of frames may not exist, so decode the videos.
     with reading.frames(loop.data.val, progress=lambda *_: None, stored=False) as frames:
         return make_previews(frames, loop.data.val, predictions, clip=reading.clip, num=num)

@@ -1,4 +1,4 @@
-"""A training whose numbers are no numbers any more: at which learning rate, and what to try."""
+"""Error for a training whose loss became infinite or NaN: at which learning rate, and what to try."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _MORE_WARMUP = 3
 
 
 class DivergedError(VidclsError):
-    """The loss is no number any more: the same spec would come to the same again."""
+    """The loss is infinite or NaN; the same spec would diverge again."""
 
 
 def diverged(spec: Spec, *, where: str, what: str, lr: float, ids: Sequence[str] = ()) -> DivergedError:
-    """The error for a training that diverged.
+    """Make the error for a training that diverged.
 
     Args:
         spec: Spec of the training.
         where: Epoch and step.
-        what: Which number is none, such as `the loss is nan`.
-        lr: The learning rate of that step; the schedule may have it below `optim.lr`.
-        ids: Videos of the batch.
+        what: Text about the bad number, such as `the loss is nan`.
+        lr: Learning rate of that step; the schedule may have lowered it below `optim.lr`.
+        ids: Ids of the videos in the batch.
     """
     optim, train = spec.optim, spec.train
     rate = f"optim.lr={optim.lr:g}" if lr == optim.lr else f"optim.lr={optim.lr:g} ({lr:.3g} at that step)"

@@ -1,4 +1,4 @@
-"""A training that stops early leaves its reason in the run's folder, and tells it in words."""
+"""Records the reason in the run's folder when a training stops early, and explains it in the error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vidcls.train.session import Session
 
 @contextmanager
 def failure_kept(session: Session) -> Iterator[None]:
-    """Leave the reason in the run's folder when training stops early."""
+    """Record the reason in the run's folder when the training stops early."""
     state: RunState = "failed"
     try:
         with _cut_off(session):
@@ -50,7 +50,7 @@ def failure_kept(session: Session) -> Iterator[None]:
 
 @contextmanager
 def _cut_off(session: Session) -> Iterator[None]:
-    """A second INT ends the training, whatever the library that it came in made of it."""
+    """End the training on a second INT, even if a library turned it into another exception."""
     try:
         yield
     except BaseException:
@@ -60,8 +60,8 @@ def _cut_off(session: Session) -> Iterator[None]:
 
 
 def _leave(session: Session, state: RunState, *, message: str) -> None:
-    """The status names the best epoch, so its weights are saved first, if they were held back."""
+    """Write the status; it names the best epoch, so its weights are saved first if that was delayed."""
     with contextlib.suppress(OSError, VidclsError):
         session.checkpoints.save_best()
-    with contextlib.suppress(VidclsError):  # of a lock that was lost: what is told is told by its new holder
+    with contextlib.suppress(VidclsError):  # if the lock was lost, its new holder writes the status
         session.write_status(state, message=message)

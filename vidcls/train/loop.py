@@ -1,4 +1,4 @@
-"""The training loop: each step a pure function of (data, seed, epoch, step) and the state before it."""
+"""Training loop: each step is a pure function of (data, seed, epoch, step) and the state before it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MetricValues = dict[str, float]
 
 @dataclass
 class Position:
-    """The next step to take: `step` counts from 0 within `epoch`, which counts from 0."""
+    """Position of the next step: `step` counts from 0 within `epoch`, which counts from 0."""
 
     epoch: int = 0
     step: int = 0
@@ -39,7 +39,7 @@ class Position:
 
 @dataclass
 class Speed:
-    """Where the time of an epoch went, in seconds; never part of what a resume must repeat."""
+    """Time spent in the parts of an epoch, in seconds; a resume does not have to reproduce it."""
 
     clips: int = 0
     total_s: float = 0.0
@@ -47,36 +47,36 @@ class Speed:
 
     @property
     def clips_per_s(self) -> float:
-        """Training clips a second."""
+        """Training clips per second."""
         return self.clips / self.total_s if self.total_s else 0.0
 
 
 @dataclass(frozen=True)
 class Data:
-    """What a training reads."""
+    """Data that a training reads."""
 
     clips: BatchSource[AnyBatch]
     train: Sequence[Video]
     val: Sequence[Video]
 
     def steps_per_epoch(self, batch_size: int) -> int:
-        """Batches of an epoch."""
+        """Number of batches of an epoch."""
         return self.clips.num_train_steps(self.train, batch_size=batch_size)
 
 
 class LoopObserver(Protocol):
-    """Told of what happens; may raise to stop the loop between two steps."""
+    """Callbacks of the loop; they may raise to stop it between two steps."""
 
     def after_step(self, loop: Loop, row: MetricValues | None) -> None:
-        """After each step; `row` holds metrics every `LOG_EVERY_STEPS` steps."""
+        """Called after each step; `row` holds metrics every `LOG_EVERY_STEPS` steps, otherwise None."""
 
     def after_epoch(self, loop: Loop, row: MetricValues) -> None:
-        """After each validation; `loop.position` is the start of the next epoch."""
+        """Called after each validation; `loop.position` is the start of the next epoch."""
 
 
 @dataclass
 class _Sums:
-    """Sums over the steps of the current epoch, on the device: no step waits for their values."""
+    """Sums over the steps of the current epoch, on the device, so that no step waits for their values."""
 
     loss: torch.Tensor
     correct: torch.Tensor
@@ -92,7 +92,7 @@ class _Sums:
 
 @dataclass
 class _Pending:
-    """The last step's loss, on its way to the host, read one step late so that the device never idles."""
+    """Loss of the last step, copied to the host and read one step later so that the device never idles."""
 
     loss: torch.Tensor
     arrived: torch.cuda.Event | None
@@ -103,7 +103,7 @@ class _Pending:
 
 
 class Loop:
-    """Trains a model; everything that a resume needs is in `state_dict`."""
+    """Trains a model; `state_dict` holds everything that a resume needs."""
 
     def __init__(
         self, spec: Spec, *, model: VideoModel, data: Data, precision: Precision, device: torch.device
@@ -115,7 +115,7 @@ class Loop:
         if spec.train.channels_last:
             to_channels_last(self.model)
         self._amp = Amp(precision, device)
-        # Over all that trains in any epoch, so before anything waits for its unfreeze.
+        # Built before gradual unfreezing freezes stages, so it covers all weights that train in any epoch.
         self._optimizer = build_optimizer(spec.optim, self.model)
         self._unfreezing = Unfreezing(self.model, every=spec.train.unfreeze_every)
         self.steps_per_epoch = data.steps_per_epoch(spec.train.batch_size)
@@ -143,7 +143,7 @@ class Loop:
             row = self._step_row() if self.global_step % LOG_EVERY_STEPS == 0 else None
             now = time.perf_counter()
             self.speed.total_s += now - counted
-            counted = now  # what the observer takes is part of the epoch too
+            counted = now  # the time of the observer counts as part of the epoch too
             observer.after_step(self, row)
             asked = time.perf_counter()
         self.speed.total_s += time.perf_counter() - counted
@@ -153,7 +153,7 @@ class Loop:
         self.model.train()
 
     def one_step(self) -> None:
-        """Take the next step alone, as `fit` would."""
+        """Take only the next step, as `fit` would."""
         self._enter_epoch()
         asked = time.perf_counter()
         batch = next(iter(self._batches()))
@@ -201,10 +201,10 @@ class Loop:
         self._pending = _Pending(on_host, arrived, norm, lr, Position(**vars(self.position)), ids)
 
     def check_finite(self) -> None:
-        """Read the last step's loss.
+        """Read the loss of the last step.
 
         Raises:
-            DivergedError: If it is not finite, naming epoch, step, learning rate and videos.
+            DivergedError: If it is not finite, with epoch, step, learning rate and videos.
         """
         pending, self._pending = self._pending, None
         if pending is None:
@@ -220,7 +220,7 @@ class Loop:
 
     @property
     def global_step(self) -> int:
-        """Steps taken since the start of training."""
+        """Number of steps since the start of training."""
         return self.position.epoch * self.steps_per_epoch + self.position.step
 
     def _step_row(self) -> MetricValues:
@@ -235,7 +235,7 @@ class Loop:
         }
 
     def close_epoch(self) -> MetricValues:
-        """Validate; the row that is logged after an epoch."""
+        """Validate, and return the row that is logged after an epoch."""
         from vidcls.evaluate.metrics import split_metrics
 
         self.check_finite()
@@ -258,16 +258,16 @@ class Loop:
 
     @property
     def never_unfrozen(self) -> list[str]:
-        """The stages that gradual unfreezing does not come to."""
+        """Stages that gradual unfreezing does not reach."""
         return self._unfreezing.never(self.spec.train.epochs)
 
     def validate(self) -> Scores:
-        """Logits of the val videos under the current weights."""
+        """Evaluate the val videos with the current weights."""
         batches = self.data.clips.eval_batches(self.data.val, batch_size=self.spec.train.batch_size)
         return score(self.model, batches, channels_last=self.spec.train.channels_last)
 
     def state_dict(self) -> dict[str, Any]:
-        """Model, optimiser, scaler, position and sums."""
+        """State of the model, optimiser, gradient scaler, position and sums."""
         self.check_finite()
         return {
             "model": self.model.state_dict(),
@@ -279,7 +279,7 @@ class Loop:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up where `state_dict` was taken."""
+        """Restore a state from `state_dict`."""
         self.model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._amp.scaler.load_state_dict(state["scaler"])

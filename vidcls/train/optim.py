@@ -1,4 +1,4 @@
-"""The optimiser of a spec, and the learning rate as a pure function of the step."""
+"""Optimiser of a spec, and the learning rate as a pure function of the step."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from vidcls.spec.optim import AdamWSection, SGDSection
 
 
 def build_optimizer(section: AdamWSection | SGDSection, model: VideoModel) -> torch.optim.Optimizer:
-    """AdamW or SGD over all that is not frozen.
+    """Build AdamW or SGD over all parameters that are not frozen.
 
-    Weights decay; norms and biases (one dimension) do not. Each stage of a backbone has `layer_decay` times
-    the learning rate of the stage above it (ULMFiT, Howard and Ruder 2018, arXiv:1801.06146; BEiT,
-    arXiv:2106.08254): groups carry their factor as `lr_scale`, see `set_learning_rate`.
+    Weight decay applies to weights, but not to norms and biases (one dimension). Each stage of a backbone has
+    `layer_decay` times the learning rate of the stage above it (ULMFiT, Howard and Ruder 2018,
+    arXiv:1801.06146; BEiT, arXiv:2106.08254): parameter groups store their factor as `lr_scale`, see
+    `set_learning_rate`.
 
     Raises:
-        UserError: If `layer_decay` has no effect, as the backbones are frozen.
+        UserError: If `layer_decay` has no effect, because the backbones are frozen.
     """
     levels = param_levels(model) if section.layer_decay < 1 else {}
     trained = [param for param in model.parameters() if param.requires_grad]
@@ -43,7 +44,7 @@ def build_optimizer(section: AdamWSection | SGDSection, model: VideoModel) -> to
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Set the learning rate of the head, and with it that of all stages below."""
+    """Set the learning rate of the head; all stages below get theirs by their factor."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["lr_scale"]
 
@@ -51,13 +52,13 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
 def learning_rate(
     section: AdamWSection | SGDSection, step: int, *, steps_per_epoch: int, num_epochs: int
 ) -> float:
-    """The learning rate of a step: linear warm-up, then half a cosine to zero (arXiv:1608.03983) or constant.
+    """Learning rate of a step: linear warm-up, then half a cosine to zero (arXiv:1608.03983) or constant.
 
     Args:
-        section: Peak, warm-up and schedule.
-        step: Counted from 0 over the whole training.
-        steps_per_epoch: Training steps of an epoch.
-        num_epochs: Epochs of the whole training.
+        section: Section with peak, warm-up and schedule.
+        step: Step, counted from 0 over the whole training.
+        steps_per_epoch: Number of training steps per epoch.
+        num_epochs: Number of epochs of the whole training.
     """
     warmup = section.warmup_epochs * steps_per_epoch
     if step < warmup:

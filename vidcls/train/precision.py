@@ -1,4 +1,4 @@
-"""Precision: what `auto` becomes on a device, and how a step is computed under it."""
+"""Numerical precision: the value of `auto` on a device, and how a step is computed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def resolve_precision(section: TrainSection, device: torch.device) -> Precision:
-    """What `precision` becomes on a device."""
+    """Precision to use on a device; resolves `auto`."""
     if section.precision == "auto":
         if device.type == "cuda":
             return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
@@ -35,7 +35,7 @@ class Amp:
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
 
     def autocast(self) -> AbstractContextManager[object]:
-        """The context of the forward pass and the loss."""
+        """Context for the forward pass and the loss."""
         return torch.autocast(self._device.type, dtype=self._dtype, enabled=self._dtype is not None)
 
     def step(
@@ -46,10 +46,10 @@ class Amp:
         model: nn.Module,
         clip_norm: float | None,
     ) -> torch.Tensor:
-        """Backward, clip, update.
+        """Run the backward pass, clip the gradient, and update the weights.
 
         Returns:
-            The norm of the whole gradient before clipping, on the device.
+            Norm of the whole gradient before clipping, on the device.
         """
         optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]

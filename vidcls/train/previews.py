@@ -1,4 +1,4 @@
-"""A few clips with the answers of the model, for a person to look at."""
+"""Preview clips with the predictions of the model, for visual inspection."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from vidcls.evaluate.predictions import Predictions
 from vidcls.spec.sections import Clip
 from vidcls.tracking.tracker import Preview
 
-_FAST_PX = 4.0  # from here on a preview of flow has its full colour
+_FAST_PX = 4.0  # speed at which a preview of flow reaches full colour
 
 
 def make_previews(
     clips: Clips, videos: Sequence[Video], predictions: Predictions, *, clip: Clip, num: int
 ) -> list[Preview]:
-    """Clips spread evenly over the scored videos, as the model saw them, `num` of them."""
+    """Make `num` previews, spread evenly over the scored videos, of clips as the model saw them."""
     num = min(num, len(predictions.ids))
     rows = np.unique(np.linspace(0, len(predictions.ids) - 1, num).astype(int))
     by_id = {video.id: video for video in videos}
@@ -43,7 +43,7 @@ def make_previews(
 
 
 def _pixels(clip_cthw: torch.Tensor, section: Clip) -> np.ndarray:
-    """Undo the normalisation: uint8 RGB `[T, H, W, 3]`, differences around grey, flow as colours."""
+    """Undo the normalisation: uint8 RGB `[T, H, W, 3]`; differences are centred at grey, flow is coloured."""
     mean, std = (np.array(values, np.float32) for values in section.normalisation)
     values = clip_cthw.float().cpu().permute(1, 2, 3, 0).numpy() * std + mean
     shown, start = [], 0
@@ -62,10 +62,10 @@ def _part(values: np.ndarray, part: str) -> np.ndarray:
 
 
 def _wheel(field: np.ndarray) -> np.ndarray:
-    """A flow field `[H, W, 2]` as colours `[H, W, 3]`: the direction is the hue, stillness is white."""
+    """Flow field `[H, W, 2]` as colours `[H, W, 3]`: the hue is the direction, white is no motion."""
     import cv2
 
     speed, angle = cv2.cartToPolar(field[..., 0], field[..., 1])
-    hue = angle * (90 / np.pi)  # OpenCV's hues of 8 bits go to 180
+    hue = angle * (90 / np.pi)  # 8-bit hues of OpenCV go up to 180
     colours = np.stack([hue, 255 * np.minimum(speed / _FAST_PX, 1), np.full_like(hue, 255)], axis=-1)
     return np.asarray(cv2.cvtColor(colours.round().astype(np.uint8), cv2.COLOR_HSV2RGB))

@@ -1,4 +1,4 @@
-"""What a run says of itself: which code, data and machine made it, and what every `auto` became."""
+"""Provenance of a run: the code, data and machine that produced it, and the value of every `auto`."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from vidcls.train.precision import resolve_precision
 
 @dataclass(frozen=True)
 class TrainingStart:
-    """One start of a run.
+    """Settings of one start of a run.
 
     Attributes:
-        device: Where it computes.
-        threads: What `train.threads: auto` becomes.
-        accept_code: Whether the code may differ from that of before.
+        device: Device that computes.
+        threads: Number of threads for `train.threads: auto`.
+        accept_code: Whether the code may differ from that of earlier starts.
     """
 
     device: torch.device
@@ -48,19 +48,19 @@ def provenance_of(
     start: TrainingStart,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """What every `auto` became and which code runs; on a resume, what was written at the start.
+    """Collect the value of every `auto` and the version of the code; a resume keeps the first record.
 
     Args:
-        run: Where it is kept, or will be.
-        spec: What is trained.
+        run: Run whose provenance is stored, or will be.
+        spec: Spec of the run.
         manifest: Videos of the spec.
-        leaks: What is known of leaks between them.
-        start: How it is started.
-        say: Told where a resume computes with something else than before.
+        leaks: Known leaks between the videos.
+        start: Settings of this start.
+        say: Receives a message if a resume uses other hardware or software than before.
 
     Raises:
-        VidclsError: If the code, or a package that computes, differs from what trained the run so far, and
-            that is not accepted.
+        VidclsError: If the code, or a package that affects results, differs from the one that trained the
+            run so far, and that is not accepted.
     """
     here = {
         "code": code_digest(),
@@ -72,7 +72,7 @@ def provenance_of(
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
     }
-    # Of the leaks more may be known than at the start: somebody has audited the data.
+    # More may be known about leaks than at the first start, if the data was audited since.
     known = {"leaks": leaks.as_dict()}
     if run.spec_file.exists():
         _compare(run, here, accept_code=start.accept_code, say=say)
@@ -82,7 +82,7 @@ def provenance_of(
         "threads": start.threads if spec.train.threads == "auto" else spec.train.threads,
         "precision": resolve_precision(spec.train, start.device),
         "manifest": {"hash": manifest.hash, "layout": manifest.layout},
-        # Absolute, so that the run can be evaluated from any folder.
+        # Absolute paths, so that the run can be evaluated from any folder.
         "data_root": str(Path(spec.data.root).absolute()),
         "store_dir": str(Path(spec.store_dir).absolute()),
         "classes": list(manifest.classes),
@@ -92,7 +92,7 @@ def provenance_of(
 
 
 def _compare(run: Run, here: Mapping[str, Any], *, accept_code: bool, say: Callable[[str], None]) -> None:
-    """Refuse to go on with other code or packages unless that is accepted; say what else is different."""
+    """Refuse to continue with other code or packages unless that is accepted; report other differences."""
     if changes := run.changes_since():
         found = (
             f"{run.folder}: what is installed differs from what trained this run so far: {', '.join(changes)}"
@@ -114,7 +114,7 @@ def _compare(run: Run, here: Mapping[str, Any], *, accept_code: bool, say: Calla
 
 
 def _processor(device: torch.device) -> str:
-    """The model of what computes, as its maker calls it."""
+    """Product name of the GPU or CPU that computes."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     try:
@@ -126,10 +126,10 @@ def _processor(device: torch.device) -> str:
 
 
 def seen(clips: BatchSource[AnyBatch], before: dict[str, Any]) -> dict[str, Any]:
-    """What opening the clips came to.
+    """Facts known after opening the clips: residency, unreadable videos, decoders.
 
     Raises:
-        VidclsError: If other videos than before cannot be read: the run would go on with other data.
+        VidclsError: If other videos than before cannot be read, so that the run would use other data.
     """
     bad = dict(clips.bad)
     if before.get("bad_videos", bad).keys() != bad.keys():
@@ -143,10 +143,10 @@ def seen(clips: BatchSource[AnyBatch], before: dict[str, Any]) -> dict[str, Any]
 
 
 def begun_with(weights: list[dict[str, str]], before: dict[str, Any]) -> dict[str, Any]:
-    """The pretrained weights of a run.
+    """Record of the pretrained weights of a run.
 
     Raises:
-        VidclsError: If a file holds others than when the run began.
+        VidclsError: If a file holds other weights than at the first start of the run.
     """
     was = before.get("weights", weights)
     if len(was) != len(weights):

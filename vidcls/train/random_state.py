@@ -1,4 +1,4 @@
-"""The state of every random number generator that a training could draw from."""
+"""State of every random number generator that a training may use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 
 def rng_state(device: torch.device) -> dict[str, Any]:
-    """The state of every random number generator that training on a device could draw from."""
+    """Get the state of every random number generator that training on a device may use."""
     kind, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002  (libraries may use it)
     version, words, gauss_next = random.getstate()
     return {
@@ -22,7 +22,7 @@ def rng_state(device: torch.device) -> dict[str, Any]:
 
 
 def set_rng_state(state: dict[str, Any], device: torch.device) -> None:
-    """Put every random number generator back where `rng_state` found it."""
+    """Restore the state of every random number generator from `rng_state`."""
     torch.set_rng_state(state["torch"])
     if state["cuda"] is not None and device.type == "cuda":
         torch.cuda.set_rng_state(state["cuda"], device)
@@ -33,7 +33,7 @@ def set_rng_state(state: dict[str, Any], device: torch.device) -> None:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed every random number generator that training could draw from."""
+    """Seed every random number generator that training may use."""
     torch.manual_seed(seed)
     np.random.seed(seed)  # noqa: NPY002
     random.seed(seed)

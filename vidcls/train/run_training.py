@@ -1,4 +1,4 @@
-"""From a spec to a finished run: find or make its folder, resume or begin, train, evaluate."""
+"""Trains a spec to a finished run: find or create its folder, resume or start, train, evaluate."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ from vidcls.train.session import Display, Session, StopRule
 from vidcls.train.unfreezing import Unfreezing
 
 _HEAD_SAVE_S = 2.0
-"""On stored features an epoch takes less time than a checkpoint: they are saved when so long has passed."""
+"""Seconds between saves when training on stored features, where an epoch is faster than a checkpoint."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What may be said about a start without changing the experiment.
+    """Options of a start that do not change the experiment.
 
     Attributes:
-        device: Name of a device, None for the best there is.
-        restart: Set the old run aside and begin anew.
-        accept_code: Go on although the code, or a package that computes, changed since the run began.
-        threads: What `train.threads: auto` becomes, None for all usable cores.
-        wait: Wait for another process that trains this run, rather than refuse.
-        stop_rule: Says after each epoch whether to go on.
-        tells_problems: Say what is odd about the data; of many trainings on the same videos one says it.
+        device: Name of a device; None for the best available.
+        restart: Set the old run aside and start again.
+        accept_code: Continue although the code, or a package that affects results, has changed.
+        threads: Number of threads for `train.threads: auto`; None for all usable cores.
+        wait: Wait for another process that trains this run, instead of refusing.
+        stop_rule: Decides after each epoch whether to continue.
+        tells_problems: Report problems of the data; of many trainings on the same videos only one does.
     """
 
     device: str | None = None
@@ -71,21 +71,21 @@ class Options:
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """What a call of `train` came to."""
+    """Result of a call of `train`."""
 
     run: Run
     already_finished: bool
 
 
 def train(loaded: LoadedSpec, *, options: Options, display: Display) -> TrainingOutcome:
-    """Train a spec to its end, resuming what is there.
+    """Train a spec to its end, and resume an existing run.
 
     Raises:
-        SpecError: If the spec does not go with its data.
-        VidclsError: If a signal stopped it (exit code 75 or 1), or the disk, the data or the loss did.
+        SpecError: If the spec does not match its data.
+        VidclsError: If a signal (exit code 75 or 1), the disk, the data or the loss stopped the training.
     """
     spec, device = loaded.spec, pick_device(options.device)
-    # The signals are heard from here on, so that a queue's warning is not fatal while data is prepared.
+    # Signals are handled from here on, so that a queue's warning is not fatal while data is prepared.
     with Signals() as signals:
         stage = signals.heeding(display.stage)
         plan = _plan(loaded, device, stage)
@@ -95,7 +95,7 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Training
         leaks = leak_state(manifest, store_dir=Path(spec.store_dir))
         if (warning := leak_warning(leaks, spec)) is not None:
             display.say(warning)
-        # A sweep's agent may ask for a point that another one is training: its result will do.
+        # An agent of a sweep may get a point that another one is training: wait and use that result.
         patient = options.wait or under_agent()
         with plan.run.hold(display.say, wait=patient, check=signals.check) as held:
             if options.restart and plan.run.spec_file.exists():
@@ -138,7 +138,7 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Training
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is trained where, once all of it is known to fit together."""
+    """Checked plan of a training: its parts are known to fit together."""
 
     run: Run
     spec: Spec
@@ -150,20 +150,20 @@ class _Plan:
 
     @property
     def reading(self) -> Reading:
-        """What it reads."""
+        """Clip source of the training."""
         return Reading(self.spec, self.clip, self.manifest, self.model, self.device)
 
     @property
     def identity(self) -> CheckpointIdentity:
-        """What its checkpoints say of themselves."""
+        """Identity that the checkpoints of the training store."""
         name = self.run.folder.name.rsplit("-s", 1)[0]
         return CheckpointIdentity(name, self.manifest.classes, self.manifest.hash, self.clip)
 
 
 def _plan(loaded: LoadedSpec, device: torch.device, stage: Callable[[str, int, int], None]) -> _Plan:
-    """Refuse what cannot be before anything is decoded.
+    """Check the training and plan it, before anything is decoded.
 
-    That is data that is not there, a mirror that would change labels, a backbone that cannot take such clips.
+    Refuses missing data, mirroring that would change labels, and a backbone that cannot take such clips.
     """
     spec = loaded.spec
     with loaded.error_context():
@@ -174,8 +174,8 @@ def _plan(loaded: LoadedSpec, device: torch.device, stage: Callable[[str, int, i
         seed_everything(spec.seed)
         clip = input_clip(spec.model, spec.clip)
         model = build(spec.model, num_classes=manifest.num_classes, clip=clip)
-        Unfreezing(model, every=spec.train.unfreeze_every)  # refuses where there is nothing to unfreeze
-        build_optimizer(spec.optim, model)  # refuses where layer_decay has no effect
+        Unfreezing(model, every=spec.train.unfreeze_every)  # raises if there is nothing to unfreeze
+        build_optimizer(spec.optim, model)  # raises if layer_decay has no effect
         _refuse_lone(spec, manifest)
         loaded_weights = load_pretrained(model, spec.model, weights_dir=weights_dir_of(spec.store_dir))
     run = Run.at(spec, fingerprint(spec, manifest.hash))
@@ -217,10 +217,10 @@ def _fit(session: Session, plan: _Plan, display: Display) -> None:
 
 
 def _restart(run: Run, held: Held) -> Path:
-    """Set a run aside although this process holds its lock, which moves to the new folder.
+    """Set a run aside while this process holds its lock, and take the lock of the new folder.
 
     Raises:
-        VidclsError: If another process began the run anew at the same moment.
+        VidclsError: If another process restarted the run at the same moment.
     """
     held.check()
     return held.move(run.set_aside)

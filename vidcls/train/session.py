@@ -1,4 +1,4 @@
-"""What surrounds the loop of one training: metrics, tracker, signals, status, and its checkpoint writer."""
+"""Observer of one training loop: metrics, tracker, signals, status, and the checkpoint writer."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ from vidcls.train.loop import Loop, MetricValues
 
 
 class StopRule(Protocol):
-    """Says after each epoch whether a training goes on. A sweep's rule of early stopping is one."""
+    """Decides after each epoch whether a training continues; used for the early stopping of sweeps."""
 
     def __call__(self, epoch: int, history: Sequence[Row]) -> str | None:
-        """Judge a training.
+        """Decide on a training.
 
         Args:
-            epoch: Finished epochs.
-            history: The rows of all finished epochs, the latest last.
+            epoch: Number of finished epochs.
+            history: Metric rows of all finished epochs, latest last.
 
         Returns:
-            Why it stops now, None to go on. What was trained is saved, and the same run can go on later.
+            Reason to stop now, None to continue. The training is saved, and the run can be resumed later.
         """
 
 
 class Display(Protocol):
-    """Shows a person what happens. The command line and notebooks bring their own."""
+    """Shows the progress to the user. The command line and notebooks have their own implementations."""
 
     def say(self, text: str) -> None:
-        """One line."""
+        """Show one line."""
 
     def stage(self, name: str, done: int, total: int) -> None:
-        """Progress of long work before training."""
+        """Show the progress of long work before training."""
 
     def step(self, loop: Loop) -> None:
-        """After each step."""
+        """Called after each step."""
 
     def epoch(self, loop: Loop, row: MetricValues, *, is_best: bool) -> None:
-        """After each validation."""
+        """Called after each validation."""
 
 
 class Session:
-    """Observes the loop and keeps the run folder true to it."""
+    """Observes the loop and keeps the run folder up to date."""
 
     def __init__(
         self,
@@ -78,18 +78,18 @@ class Session:
         )
         self._tracker: Tracker | None = None
         self.was_interrupted = False
-        self._has_begun = False  # until then the status of an earlier start holds
+        self._has_begun = False  # before that, the status of an earlier start is kept
         self._is_finished = False
 
     def track(self, tracker: Tracker) -> None:
-        """Mirror all that follows to a tracker."""
+        """Send everything that is logged from now on to a tracker too."""
         self._tracker = tracker
 
     def fit(self) -> None:
-        """Train to the last epoch, or to a signal.
+        """Train to the last epoch, or until a signal.
 
         Raises:
-            VidclsError: With exit code 75 or 1 after a signal, once all is saved; or what stopped it.
+            VidclsError: After a signal, once all is saved (exit code 75 or 1), or if an error stops it.
         """
         self._has_begun = True
         self.write_status("running")
@@ -98,12 +98,12 @@ class Session:
         except Exception as error:
             if not is_agents_stop(error):
                 raise
-            # It may have come in the middle of a step, so the checkpoint is the one from before.
+            # The interrupt may have come in the middle of a step, so the previous checkpoint is kept.
             self.was_interrupted = True
             raise StoppedError("stopped early by the sweep's server", exit_code=ExitCode.DONE) from error
 
     def after_step(self, loop: Loop, row: MetricValues | None) -> None:
-        """Log, answer a signal, save when it is time."""
+        """Log, react to a signal, save when it is due."""
         self._display.step(loop)
         if self._held.is_lost:
             self._held.check()
@@ -117,7 +117,7 @@ class Session:
         self.checkpoints.after_step()
 
     def after_epoch(self, loop: Loop, row: MetricValues) -> None:
-        """Log, save, show, ask the stop rule."""
+        """Log, save, show the epoch, and ask the stop rule."""
         epoch = loop.position.epoch
         is_best = self.checkpoints.best.offer(epoch, row)
         self._log({**row, "kind": "epoch", "time": time.time()})
@@ -140,10 +140,10 @@ class Session:
         self.write_status("running")
 
     def finish(self) -> None:
-        """Declare the run finished and let go of what only a resume needs, in this order.
+        """Mark the run as finished, then remove the files that only a resume needs.
 
         Raises:
-            OSError: If that cannot be written; then nothing is let go of.
+            OSError: If the status cannot be written; then nothing is removed.
         """
         self._run.write_status(self._status("finished", message=""))
         self._is_finished = True
@@ -153,7 +153,7 @@ class Session:
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether a person does not wait for anything to be saved."""
+        """Whether the user has asked to end at once, without saving."""
         return self._signals.is_cut_off
 
     def close(self) -> None:
@@ -161,10 +161,10 @@ class Session:
         self._metrics.close()
 
     def write_status(self, state: RunState, *, message: str = "") -> None:
-        """Say where the run stands, unless it is finished; a full disk here is no reason to fail."""
+        """Write the status of the run, unless it is finished; a full disk is ignored here."""
         if self._is_finished:
             return
-        # Of what was not saved any more the status says nothing either.
+        # The status does not mention epochs that were not saved.
         before = None if self._has_begun and not self.is_cut_off else self._run.status()
         new = (
             replace(before, state=state, message=message) if before else self._status(state, message=message)

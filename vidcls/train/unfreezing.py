@@ -1,7 +1,7 @@
 """Gradual unfreezing (ULMFiT, Howard and Ruder 2018, arXiv:1801.06146).
 
-The head trains alone at first, so that its random start does not spoil the pretrained features; then one
-stage of the backbones after another joins, from the top.
+At first only the head trains, so that its random start does not spoil the pretrained features; then the
+stages of the backbones are unfrozen one after another, from the top.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from vidcls.models.stages import unfreezing_stages
 
 
 class Unfreezing:
-    """Which stages train in an epoch: a function of the epoch alone, so that a resume needs no memory of it.
+    """Sets which stages train in an epoch, as a function of the epoch alone, so a resume needs no state.
 
     Args:
-        model: Model that was just built; what is frozen by now stays so.
-        every: Epochs after which the next stage joins, None if all train from the start.
+        model: Newly built model; parameters that are already frozen stay frozen.
+        every: Number of epochs after which the next stage is unfrozen; None trains all from the start.
 
     Raises:
         UserError: If there is nothing to unfreeze.
@@ -36,12 +36,12 @@ class Unfreezing:
         ]
 
     def enter(self, epoch: int) -> None:
-        """Freeze what does not train in an epoch, which counts from 0, and unfreeze what does."""
+        """Freeze and unfreeze the stages for an epoch, which counts from 0."""
         num_unfrozen = epoch // self._every
         for k, params in enumerate(self._params):
             for param in params:
                 param.requires_grad_(k < num_unfrozen)
 
     def never(self, num_epochs: int) -> list[str]:
-        """The stages that a training of so many epochs leaves frozen to its end, from the top."""
+        """Stages that stay frozen to the end of a training of `num_epochs` epochs, from the top."""
         return self._names[(num_epochs - 1) // self._every :]

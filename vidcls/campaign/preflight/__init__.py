@@ -1,1 +1,1 @@
-"""What one minute before a job is queued can show: each finding says what to do."""
+"""Checks of about one minute before a job is queued; each finding says what to do."""

@@ -1,4 +1,4 @@
-"""Everything that can be known before a job is queued, in one list of findings."""
+"""Runs all checks before a job is queued, and returns one list of findings."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ _MOST_POINTS = 200
 def ask_for_spec(
     loaded: LoadedSpec, *, profile: AnyProfile, job: Job | None = None, begins_anew: bool = False
 ) -> PreflightRequest:
-    """One training."""
+    """Request for the check of one training."""
     return PreflightRequest([Candidate("", loaded)], profile, job, begins_anew=begins_anew)
 
 
 def ask_for_agents(file: Path, *, profile: AnyProfile) -> PreflightRequest:
-    """A sweep whose points W&B's server chooses.
+    """Request for the check of a sweep whose points are chosen by the W&B server.
 
     Raises:
-        SpecError: If the search does not go with its experiment.
+        SpecError: If the sweep file does not match its experiment.
     """
     sweep = load_sweep(file, engine="wandb")
     check_against_spec(sweep)
@@ -59,12 +59,12 @@ def ask_for_agents(file: Path, *, profile: AnyProfile) -> PreflightRequest:
 
 
 def ask_for_sweep(plan: LaunchPlan, *, settings: Sequence[str], job: Job | None = None) -> PreflightRequest:
-    """A sweep.
+    """Request for the check of a sweep.
 
     Args:
         plan: Plan of its launch.
-        settings: Fixed settings of every trial, beyond those in the file's command.
-        job: The job of its workers.
+        settings: Fixed settings of every trial, in addition to those in the command of the file.
+        job: Job of its workers.
     """
     return PreflightRequest(_candidates(plan.sweep, settings), plan.profile, job, plan)
 
@@ -75,13 +75,13 @@ def _candidates(sweep: SweepFile, settings: Sequence[str]) -> list[Candidate]:
 
 
 def _label(point: dict[str, object]) -> str:
-    """The part of a point that a shape depends on."""
+    """Part of a point on which a shape depends."""
     shaping = {key: value for key, value in point.items() if key.startswith(("model", "clip", "train.batch"))}
     return " ".join(overrides(shaping))
 
 
 def preflight(asked: PreflightRequest, *, display: Display) -> list[PreflightFinding]:
-    """Look at everything; what cannot be looked at because of an error before it is left out."""
+    """Run all checks; checks that are impossible because of an earlier error are left out."""
     manifests, findings = load_manifests(asked.candidates, progress=display.stage)
     findings += [*_space(asked), *check_writable(asked), *check_weights(asked)]
     if not has_errors(findings):
@@ -104,7 +104,7 @@ def preflight(asked: PreflightRequest, *, display: Display) -> list[PreflightFin
 
 
 def _space(asked: PreflightRequest) -> Iterator[PreflightFinding]:
-    """The space of a sweep against its trials."""
+    """Compare the search space of a sweep with its number of trials."""
     plan = asked.plan
     if plan is None:
         return
@@ -122,7 +122,7 @@ def _space(asked: PreflightRequest) -> Iterator[PreflightFinding]:
 
 
 def check_sweep_job(folder: SweepFolder, profile: AnyProfile) -> list[PreflightFinding]:
-    """Whether a queue takes a worker of a sweep that was launched before."""
+    """Check whether a queue accepts a worker of a sweep that was launched before."""
     job = worker_job(folder, profile, name=load_sweep(folder.sweep_file).name, num_workers=1)
     return list(check_queue(PreflightRequest([], profile, job)))
 
@@ -130,7 +130,7 @@ def check_sweep_job(folder: SweepFolder, profile: AnyProfile) -> list[PreflightF
 def check_evaluation(
     runs: Sequence[Run], *, split: Split, profile: AnyProfile, job: Job
 ) -> list[PreflightFinding]:
-    """Whether runs can be evaluated in a job: their data is what they were trained on, the queue takes it."""
+    """Check whether runs can be evaluated in a job: their data is unchanged, the queue accepts the job."""
     from vidcls.data.manifest import load_manifest
 
     findings: list[PreflightFinding] = []

@@ -1,4 +1,4 @@
-"""Is the data there, is it what earlier runs saw, does it leak; is its store built, and how large is it?"""
+"""Checks of the data: does it exist, is it the data of earlier runs, does it leak, is its store built?"""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Manifests = Mapping[DataSection, Manifest]
 def load_manifests(
     candidates: Sequence[Candidate], *, progress: StageProgress
 ) -> tuple[dict[DataSection, Manifest], list[PreflightFinding]]:
-    """The manifest of each data section that may be trained on; what is wrong with the others."""
+    """Manifest of each usable data section, and findings about the others."""
     manifests: dict[DataSection, Manifest] = {}
     findings: list[PreflightFinding] = []
     for candidate in candidates:
@@ -45,7 +45,7 @@ def load_manifests(
                 )
         except UserError as error:
             findings.append(PreflightFinding.of("data", error))
-            break  # the others would say the same
+            break  # the others would give the same finding
         manifests[data] = manifest
         counts = ", ".join(f"{len(manifest.split(split))} {split}" for split in ("train", "val"))
         found = f"{manifest.root}: {counts} videos, {manifest.num_classes} classes"
@@ -54,7 +54,7 @@ def load_manifests(
 
 
 def check_lengths(asked: PreflightRequest, manifests: Manifests) -> Iterator[PreflightFinding]:
-    """Whether clips take more frames than videos have; of a sweep the clip that takes most."""
+    """Check whether clips need more frames than videos have; for a sweep, the longest clip."""
     clips: dict[DataSection, Clip] = {}
     for candidate in asked.candidates:
         spec = candidate.spec
@@ -72,7 +72,7 @@ def check_lengths(asked: PreflightRequest, manifests: Manifests) -> Iterator[Pre
 
 
 def check_leaks(asked: PreflightRequest, manifests: Manifests) -> Iterator[PreflightFinding]:
-    """What accuracies on this data will be worth."""
+    """Report the leak state of the data, on which the meaning of accuracies depends."""
     for data, manifest in manifests.items():
         spec = asked.first.model_copy(update={"data": data})
         state = leak_state(manifest, store_dir=Path(spec.store_dir))
@@ -88,7 +88,7 @@ def check_leaks(asked: PreflightRequest, manifests: Manifests) -> Iterator[Prefl
 
 
 def check_earlier(asked: PreflightRequest, manifests: Manifests) -> Iterator[PreflightFinding]:
-    """Whether earlier runs saw the same data, and whether this one is there already."""
+    """Check whether earlier runs used the same data, and whether this run already exists."""
     spec, manifest = asked.first, manifests[asked.first.data]
     folder = asked.plan.folder.runs_dir if asked.plan else Path(spec.runs_dir) / spec.name
     root = str(Path(spec.data.root).absolute())
@@ -109,13 +109,13 @@ def check_earlier(asked: PreflightRequest, manifests: Manifests) -> Iterator[Pre
 def _saw(run: Run, root: str) -> bool:
     try:
         return str(run.provenance()["data_root"]) == root
-    except VidclsError:  # of a start that was cut off
+    except VidclsError:  # from an interrupted start
         return False
 
 
 def _sections(runs: Sequence[Run], root: str) -> Iterator[DataSection]:
     for run in runs:
-        with contextlib.suppress(VidclsError):  # written by another version
+        with contextlib.suppress(VidclsError):  # written by another version of vidcls
             yield run.spec().data.model_copy(update={"root": root})
 
 
@@ -147,7 +147,7 @@ def _this_run(asked: PreflightRequest, run: Run) -> Iterator[PreflightFinding]:
 
 
 def outlooks(candidates: Sequence[Candidate], manifests: Manifests) -> list[Outlook]:
-    """What is known of each store that would be read."""
+    """Estimate of each store that would be read."""
     found: dict[object, Outlook] = {}
     known: dict[DataSection, dict[str, Probe | Failure]] = {}
     for candidate in candidates:
@@ -161,18 +161,18 @@ def outlooks(candidates: Sequence[Candidate], manifests: Manifests) -> list[Outl
             known[spec.data] = known_probes(digests, decoder=spec.data.decoder, store_dir=store_dir)
         stores = outlook(manifest.training, known=known[spec.data], clip=clip, store_dir=store_dir)
         found[spec.data, clip] = stores
-    # Sections that differ in what the store does not hold, such as the mean, share one.
+    # Sections that differ only in settings outside of the store, such as the mean, share a store.
     return list({stores.path: stores for stores in found.values()}.values())
 
 
 def check_stores(
     asked: PreflightRequest, stores: Sequence[Outlook], *, seconds_each: float
 ) -> Iterator[PreflightFinding]:
-    """Whether the stores are built, or can be, and how long that takes.
+    """Check whether the stores are built, or can be built, and how long that takes.
 
     Args:
-        asked: What is about to be queued.
-        stores: The store of every candidate.
+        asked: Request of the preflight.
+        stores: Estimate of the store of every candidate.
         seconds_each: Seconds to decode one video, by all workers together.
     """
     data = asked.first.data

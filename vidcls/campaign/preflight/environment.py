@@ -1,4 +1,4 @@
-"""Is there room for what will be written, by disk and by quota; can Weights & Biases be reached?"""
+"""Checks of the environment: is there enough disk space and quota, and can W&B be reached?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vidcls.files import nearest_folder
 from vidcls.sweep.plan import copies_at_once
 
 _OTHER_BYTES = 50e6
-"""Metrics, predictions, figures and W&B's files of a run."""
+"""Size of the metrics, predictions, figures and W&B files of a run."""
 _MUCH_BYTES = 1e9
 _QUOTA_TIMEOUT_S = 5.0
 _BLOCK_BYTES = 1024
@@ -33,7 +33,7 @@ class _Need:
 
 
 def check_writable(asked: PreflightRequest) -> Iterator[PreflightFinding]:
-    """Whether runs and stores can be written where they are asked for."""
+    """Check whether runs and stores can be written to their folders."""
     spec = asked.first
     runs_dir = asked.plan.folder.path if asked.plan else Path(spec.runs_dir)
     for folder in {nearest_folder(runs_dir), nearest_folder(Path(spec.store_dir))}:
@@ -50,7 +50,7 @@ def check_writable(asked: PreflightRequest) -> Iterator[PreflightFinding]:
 def check_disk(
     asked: PreflightRequest, tried: Tried, stores: Sequence[Outlook]
 ) -> Iterator[PreflightFinding]:
-    """Whether each disk has room for what will be written there, and the user's quota too."""
+    """Check whether each disk and the user's quota have space for the files to write."""
     spec = asked.first
     runs_dir = asked.plan.folder.path if asked.plan else Path(spec.runs_dir)
     needs = [_Need(runs_dir, run_bytes(asked, tried), "checkpoints")]
@@ -78,8 +78,8 @@ def check_disk(
 
 
 def run_bytes(asked: PreflightRequest, tried: Tried) -> float:
-    """What the checkpoints of a run, or those of a sweep at one time, take at most."""
-    # A checkpoint is written beside the one that it replaces.
+    """Maximum size of the checkpoints of a run, or of a sweep at one time."""
+    # A new checkpoint is written beside the old one that it replaces.
     one = 2 * tried.last_bytes + tried.best_bytes + _OTHER_BYTES
     plan = asked.plan
     if plan is None:
@@ -104,15 +104,15 @@ def _room(needs: Sequence[_Need]) -> PreflightFinding:
 
 
 def _left(folder: Path) -> tuple[int, str]:
-    """Bytes that may still be written to a folder, and what limits them."""
+    """Number of bytes that can still be written to a folder, and what limits it."""
     free, quota = psutil.disk_usage(str(folder)).free, quota_left_bytes(folder)
     return (free, "free") if quota is None or free < quota else (quota, "left of your quota")
 
 
 def quota_left_bytes(folder: Path) -> int | None:
-    """What the user may still write to the disk of a folder, None where no quota is known.
+    """Number of bytes that the user may still write to the disk of a folder; None if no quota is known.
 
-    As the `quota` of Linux says it: blocks of 1024 bytes by device, `*` where the limit is passed.
+    It parses the command `quota` of Linux: blocks of 1024 bytes by device, `*` if the limit is exceeded.
     """
     mounts = {part.mountpoint: part.device for part in psutil.disk_partitions(all=True)}
     device = next((mounts[str(p)] for p in (folder, *folder.parents) if str(p) in mounts), None)
@@ -134,7 +134,7 @@ def quota_left_bytes(folder: Path) -> int | None:
 
 
 def check_tracking(asked: PreflightRequest) -> PreflightFinding:
-    """Whether Weights & Biases will record what it is asked to."""
+    """Check whether Weights & Biases will record the run as requested."""
     modes = {candidate.spec.tracking.mode for candidate in asked.candidates}
     if modes <= {"disabled", "offline"}:
         return PreflightFinding("w&b", "ok", ", ".join(sorted(modes)))
@@ -152,12 +152,12 @@ def check_tracking(asked: PreflightRequest) -> PreflightFinding:
 
 
 def _credentials(*, is_queued: bool) -> str | None:
-    """Why a job would find no key; None where it finds one."""
+    """Reason why a job would find no key; None if it finds one."""
     try:
         from vidcls.tracking.mode import has_credentials, load_settings
 
         settings = load_settings()
-    except Exception as error:  # absent, or its settings cannot be used
+    except Exception as error:  # not installed, or its settings are invalid
         return f"its client cannot start ({reason_of(error)})"
     if not has_credentials(settings):
         return f"there are no credentials for {settings.base_url}"

@@ -1,4 +1,4 @@
-"""One thing that was looked at, and what is being asked about."""
+"""Request and findings of a preflight."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class PreflightFinding:
     """One line of a preflight.
 
     Attributes:
-        what: What was looked at, in a word or two.
-        state: `error` if the job would fail or be in vain, `warning` if a person should know.
-        found: What was seen.
-        todo: What to type or change; empty where there is nothing to do.
+        what: Subject of the check, in a word or two.
+        state: `error` if the job would fail or be useless, `warning` if the user should know.
+        found: Result of the check.
+        todo: Command to type or setting to change; empty if there is nothing to do.
     """
 
     what: str
@@ -35,17 +35,17 @@ class PreflightFinding:
 
     @classmethod
     def of(cls, what: str, error: VidclsError) -> PreflightFinding:
-        """What an error says."""
+        """Make a finding from an error."""
         return cls(what, "error", error.message, error.hint or "")
 
 
 def has_errors(findings: Iterable[PreflightFinding]) -> bool:
-    """Whether anything would fail."""
+    """Whether a finding is an error."""
     return any(finding.state == "error" for finding in findings)
 
 
 def gb(num_bytes: float) -> str:
-    """A size for people."""
+    """Size as readable text."""
     return f"{num_bytes / 1e9:.2f} GB"
 
 
@@ -54,8 +54,8 @@ class Candidate:
     """One spec that may be trained.
 
     Attributes:
-        label: What sets it apart from the others of a sweep; empty for a single spec.
-        loaded: The spec.
+        label: Text that distinguishes it within a sweep; empty for a single spec.
+        loaded: Loaded spec.
     """
 
     label: str
@@ -63,20 +63,20 @@ class Candidate:
 
     @property
     def spec(self) -> Spec:
-        """The spec."""
+        """Spec of the candidate."""
         return self.loaded.spec
 
 
 @dataclass(frozen=True)
 class PreflightRequest:
-    """What is about to be queued.
+    """Request that is about to be queued.
 
     Attributes:
-        candidates: The spec, or enough points of a sweep to reach every value of each parameter.
-        profile: What a job asks its queue for.
-        job: What would be handed over; None where nothing is queued.
+        candidates: The spec, or enough points of a sweep to cover every value of each parameter.
+        profile: Profile with the resources of a job.
+        job: Job that would be submitted; None if nothing is queued.
         plan: Launch plan of a sweep.
-        begins_anew: Whether an earlier run is set aside, or goes on whatever code it began with.
+        begins_anew: Whether an earlier run is set aside, or continues with changed code.
     """
 
     candidates: Sequence[Candidate]
@@ -87,15 +87,15 @@ class PreflightRequest:
 
     @property
     def first(self) -> Spec:
-        """The spec, or the first point."""
+        """Spec, or first point of the sweep."""
         return self.candidates[0].spec
 
     @property
     def num_gpus(self) -> int:
-        """GPUs of a job; where nothing is queued, those of this machine."""
+        """Number of GPUs of a job; if nothing is queued, of this machine."""
         return num_gpus() if self.profile.num_gpus is None else self.profile.num_gpus
 
     @property
     def is_queued(self) -> bool:
-        """Whether it goes to other machines."""
+        """Whether the job runs on other machines."""
         return isinstance(self.profile, QueuedProfile)

@@ -1,4 +1,4 @@
-"""Does the queue take the job, and does what is asked of it suit the work: memory, GPU memory, time?"""
+"""Checks of the queue: does it accept the job, and do memory, GPU memory and time fit the work?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vidcls.runs import find_runs
 from vidcls.sweep.plan import seconds_of_trial
 
 _MARGIN = 1.3
-"""Measured trainings took up to 1.3 times what was counted, and the work space of libraries besides."""
+"""Safety factor: measured trainings took up to 1.3 times the counted memory, plus library work space."""
 _WORK_SPACE_BYTES = 0.2e9
 _CUDA_HOST_BYTES = 1.5e9
 _CUDA_DEVICE_BYTES = 0.6e9
@@ -28,7 +28,7 @@ _MB = 2**20
 
 
 def check_queue(asked: PreflightRequest) -> Iterator[PreflightFinding]:
-    """Whether the queue is there, and would take the job."""
+    """Check whether the queue exists and would accept the job."""
     profile = asked.profile
     if profile.venv_dir is not None and not Path(profile.python).is_file():
         todo = "make hpc CLUSTER=PROFILE builds it"
@@ -48,7 +48,7 @@ def check_queue(asked: PreflightRequest) -> Iterator[PreflightFinding]:
 def check_memory(
     asked: PreflightRequest, tried: Tried, stores: Sequence[Outlook]
 ) -> Iterator[PreflightFinding]:
-    """Whether a job has the memory that its trainings need; estimates from what one batch took here."""
+    """Check whether a job has enough memory for its trainings; estimated from one batch on this machine."""
     profile, data = asked.profile, asked.first.data
     num_gpus, at_once = asked.num_gpus, asked.plan.options.per_gpu if asked.plan else 1
     training = tried.training_bytes * _MARGIN + _WORK_SPACE_BYTES
@@ -79,7 +79,7 @@ def _compare(what: str, needed: float, asked: float, *, key: str) -> PreflightFi
 
 
 def _slice_bytes(profile: object) -> float:
-    """The memory of a slice of a GPU, by its name such as 1g.10gb; 0 where it is not told."""
+    """Memory of a GPU slice, from its name such as 1g.10gb; 0 if unknown."""
     if not isinstance(profile, QueuedProfile):
         return 0.0
     names = [profile.gpus.mig or "", (profile.app or "") if isinstance(profile, LsfProfile) else ""]
@@ -88,7 +88,7 @@ def _slice_bytes(profile: object) -> float:
 
 
 def check_time(asked: PreflightRequest, tried: Tried, manifests: Manifests) -> Iterator[PreflightFinding]:
-    """Whether the time limit suits what one training takes, where that can be told."""
+    """Check whether the time limit fits one training, if its duration can be estimated."""
     profile = asked.profile
     if not isinstance(profile, QueuedProfile):
         return
@@ -109,14 +109,14 @@ def check_time(asked: PreflightRequest, tried: Tried, manifests: Manifests) -> I
 
 
 def _training_s(asked: PreflightRequest, tried: Tried, manifests: Manifests) -> tuple[float | None, str]:
-    """Seconds of one training, and what tells them."""
+    """Estimated seconds of one training, and the source of the estimate."""
     spec = asked.first
     if asked.plan is not None and (seconds := seconds_of_trial(asked.plan.folder)) is not None:
         return seconds, "the mean of its finished trials"
     device = "cuda" if asked.num_gpus else "cpu"
     took = []
     for run in find_runs(Path(spec.runs_dir) / spec.name):
-        with contextlib.suppress(VidclsError):  # written by another version
+        with contextlib.suppress(VidclsError):  # written by another version of vidcls
             status = run.status()
             if status and status.epoch and str(run.provenance()["device"]).startswith(device):
                 took.append(status.elapsed_s / status.epoch * spec.train.epochs)
@@ -125,14 +125,14 @@ def _training_s(asked: PreflightRequest, tried: Tried, manifests: Manifests) -> 
     if device == "cpu" and tried.step_s:
         each = spec.clip.frames if spec.clip.unit == "frame" else 1
         steps = len(manifests[spec.data].split("train")) * each / spec.train.batch_size
-        # Where features are stored the backbone runs once a view; the head costs next to nothing.
+        # If features are stored, the backbone runs once per view; the cost of the head is negligible.
         passes = spec.num_stored_views if spec.foresees_features else spec.train.epochs
         return tried.step_s * steps * passes, "one batch on this machine"
     return None, ""
 
 
 def check_features(asked: PreflightRequest, tried: Tried, manifests: Manifests) -> Iterator[PreflightFinding]:
-    """What is computed once, before any head is trained."""
+    """Report the features that are computed once, before any head is trained."""
     spec = asked.first
     if not tried.feature_bytes or not spec.foresees_features:
         return

@@ -1,7 +1,7 @@
-"""Each distinct model on a batch of the data, on the CPU: what most failed jobs would have shown.
+"""Tries each distinct model on a batch of the data, on the CPU, which finds the causes of most failed jobs.
 
-Every shape is built and its memory counted, on torch's meta device; of these the largest are trained on a
-batch, until the time is over. What passed is remembered by code, specs and data: it need not pass twice.
+Every shape is built and its memory counted, on torch's meta device; the largest shapes are trained on a
+batch, until the time limit. A passed check is stored by code, specs and data, and is not repeated.
 """
 
 from __future__ import annotations
@@ -32,29 +32,29 @@ if TYPE_CHECKING:
     from vidcls.train.session import Display
 
 MOST_SHAPES = 8
-"""Shapes that are trained on a batch; all are built."""
+"""Maximum number of shapes that are trained on a batch; all are built."""
 BUDGET_S = 15.0
-"""After so long no further shape is begun."""
+"""Time after which no further shape is started."""
 _NOT_SHAPE = {"model": ("dropout", "aggregate", "rgb_share"), "clip": ("mean", "std")}
 
 
 @dataclass(frozen=True)
 class Tried:
-    """What the rehearsals came to; of several shapes the largest.
+    """Result of the rehearsals; for several shapes, the values of the largest.
 
     Attributes:
-        num_shapes: Distinct ones.
-        num_rehearsed: Shapes among these that were trained on a batch.
-        batch_size: Clips of the largest shape's batch.
-        full_batch_size: What its spec asks for.
-        metrics: What is logged after an epoch.
+        num_shapes: Number of distinct shapes.
+        num_rehearsed: Number of these that were trained on a batch.
+        batch_size: Number of clips in the batch of the largest shape.
+        full_batch_size: Batch size in its spec.
+        metrics: Metrics that are logged after an epoch.
         step_s: Seconds of one step with its whole batch, on this CPU.
         decode_s: Seconds to decode one video, by all workers together.
-        base_bytes: What a process holds before it trains.
-        training_bytes: Weights, gradients, the optimiser's and the activations' memory.
-        last_bytes: Size of the checkpoint that a training goes on from.
+        base_bytes: Memory of a process before it trains.
+        training_bytes: Memory of weights, gradients, optimiser and activations.
+        last_bytes: Size of the checkpoint from which a training resumes.
         best_bytes: Size of the weights alone.
-        feature_bytes: What the features of frozen backbones take while they are computed.
+        feature_bytes: Disk space for the features of frozen backbones while they are computed.
     """
 
     num_shapes: int = 0
@@ -80,14 +80,14 @@ class _Shape:
 def try_trials(
     asked: PreflightRequest, manifests: Manifests, *, display: Display
 ) -> tuple[Tried, list[PreflightFinding]]:
-    """Build every distinct model, and take the largest through a batch; or remember that this was done."""
+    """Build every distinct model, and train the largest on a batch; or use the stored result."""
     distinct = _distinct(asked.candidates)
     file = Path(asked.first.store_dir) / "preflights" / f"{_key(asked, distinct, manifests)}.json"
     if (known := _read(file)) is not None:
         return known, [
             PreflightFinding("model", "ok", f"{_said(known)}; seen before with this code and data")
         ]
-    import torch  # noqa: F401  (what has passed before costs none of it)
+    import torch  # noqa: F401  (not imported if the result is stored)
 
     started = time.monotonic()
     shapes, findings = _build(distinct, manifests, half=asked.num_gpus > 0)
@@ -117,7 +117,7 @@ def _said(tried: Tried) -> str:
 
 
 def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """One candidate a shape: that with the largest batch."""
+    """One candidate per shape: the one with the largest batch."""
     found: dict[str, Candidate] = {}
     for candidate in candidates:
         spec = candidate.spec
@@ -129,7 +129,7 @@ def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _shape_of(spec: Spec) -> list[Any]:
-    """The settings that can change a tensor's shape."""
+    """Settings that can change the shape of a tensor."""
     return [_without(identity(getattr(spec, section)), keys) for section, keys in _NOT_SHAPE.items()]
 
 
@@ -142,7 +142,7 @@ def _without(value: Any, keys: Sequence[str]) -> Any:
 def _build(
     candidates: Sequence[Candidate], manifests: Manifests, *, half: bool
 ) -> tuple[list[_Shape], list[PreflightFinding]]:
-    """The footprint of each shape, with `half` in 16 bits as GPUs compute it; and those that do not fit."""
+    """Footprint of each shape, with `half` in 16 bits as on GPUs; and findings about shapes that fail."""
     from vidcls.campaign.memory import footprint
 
     shapes: list[_Shape] = []
@@ -179,12 +179,12 @@ def _rehearse(
                 display=display,
                 batch_size=num,
             )
-    except Exception as error:  # whatever a training would die of is what is looked for here
+    except Exception as error:  # any error that would end a training is a finding
         return _failed(shape.candidate, error)
 
 
 def _on_cpu(spec: Spec) -> Spec:
-    """A spec that the CPU can compute: fp16 is for GPUs."""
+    """Spec that the CPU can compute: fp16 is only for GPUs."""
     if spec.train.precision != "fp16":
         return spec
     return spec.model_copy(update={"train": spec.train.model_copy(update={"precision": "auto"})})
@@ -223,7 +223,7 @@ def _sum_up(
 
 
 def _feature_bytes(shapes: Sequence[_Shape], manifests: Manifests) -> int:
-    """Size of all features that will be stored; heads on one backbone share theirs."""
+    """Size of all features that will be stored; heads on the same backbone share them."""
     found: dict[str, int] = {}
     for shape in shapes:
         spec = shape.candidate.spec
@@ -232,7 +232,7 @@ def _feature_bytes(shapes: Sequence[_Shape], manifests: Manifests) -> int:
         backbones = [[type(one).__name__, one.backbone, one.weights] for one in spec.model.singles()]
         key = json.dumps([backbones, identity(spec.clip), identity(spec.augment)])
         num_views = len(manifests[spec.data].training) * spec.num_stored_views
-        # For a moment the blocks and the files that they are joined to are both there.
+        # Blocks and the files into which they are joined exist at the same time.
         found[key] = 2 * num_views * shape.footprint.view_bytes
     return sum(found.values())
 
@@ -256,12 +256,12 @@ _TRIED = TypeAdapter(Tried)
 def _read(file: Path) -> Tried | None:
     try:
         return read_json(file, _TRIED, hint="remove it")
-    except (FileNotFoundError, DamagedError):  # then it is tried again
+    except (FileNotFoundError, DamagedError):  # then the check is repeated
         return None
 
 
 def check_metric(asked: PreflightRequest, tried: Tried) -> list[PreflightFinding]:
-    """Whether what a sweep optimises is logged: seen in the rows of the rehearsals."""
+    """Check whether the metric of a sweep is logged, from the rows of the rehearsals."""
     if asked.plan is None or not tried.metrics:
         return []
     name = asked.plan.sweep.objective.name

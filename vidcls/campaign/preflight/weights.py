@@ -1,4 +1,4 @@
-"""Are the pretrained weights on this machine that jobs without internet begin with, and do they fit?"""
+"""Checks of pretrained weights: are they on this machine, since jobs have no internet, and do they fit?"""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from vidcls.spec.experiment import Spec
 
 
 def check_weights(asked: PreflightRequest) -> Iterator[PreflightFinding]:
-    """Load the weights of each distinct model into it; one finding a file."""
+    """Load the weights of each distinct model; one finding per file."""
     seen: set[object] = set()
     found: dict[str, PreflightFinding] = {}
     for candidate in asked.candidates:
         spec = candidate.spec
-        # What the weights and their place depend on.
+        # Settings on which the weights and their path depend.
         wanted = [(type(single), single.backbone, single.weights) for single in spec.model.singles()]
         key = (*wanted, spec.clip, spec.store_dir)
         if key in seen or not any(weights for _, _, weights in wanted):

@@ -1,4 +1,4 @@
-"""`vidcls data audit`: which val and test videos have a relative in train."""
+"""`vidcls data audit`: finds val and test videos that have a relative in train."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def audit(
 
 
 def _reading(source: str, split_number: int | None) -> list[str]:
-    """Options by which another command reads the same videos."""
+    """Options with which another command reads the same videos."""
     return as_words({"--source": None if source == "auto" else source, "--split-number": split_number})
 
 

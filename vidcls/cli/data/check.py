@@ -1,4 +1,4 @@
-"""`vidcls data check`: decode every video once, in order, and say what is wrong with which."""
+"""`vidcls data check`: decodes every video once, in order, and reports problems by video."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vidcls.data.checks.findings import VideoFinding
     from vidcls.data.checks.selftest import Verdict, Way
 
-_NAMED = 3  # videos of a kind of note; all with --all
+_NAMED = 3  # videos listed per kind of note; all with --all
 
 
 def check(
@@ -95,7 +95,7 @@ def _show(check: Check, screen: Screen, *, named: int | None) -> None:
 
 def _show_each(found: Sequence[VideoFinding], screen: Screen, *, named: int | None) -> None:
     for finding in found[:named]:
-        # One line each, however narrow the terminal: names stay whole.
+        # One line per finding, even in a narrow terminal, so that names are not split.
         line = f"{finding.video}: {finding.message}" if finding.video else finding.message
         screen.print(f"  {printable(line)}", soft_wrap=True)
     if named is not None and len(found) > named:

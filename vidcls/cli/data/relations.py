@@ -1,4 +1,4 @@
-"""What `vidcls data audit` and `vidcls data split` share: their arguments, reading, finding relatives."""
+"""Code shared by `vidcls data audit` and `vidcls data split`: arguments, reading, finding relatives."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def read_root(
     source: Source = "auto",
     val_fraction: float | None = None,
 ) -> Manifest:
-    """The manifest of a root; problems are counted, and looked up with `vidcls data scan`.
+    """Read the manifest of a root; problems are only counted, `vidcls data scan` lists them.
 
     Raises:
-        UserError: If the root cannot be used, or holds no usable video.
+        UserError: If the root cannot be used, or has no usable video.
     """
     from vidcls.cli.output.progress import stages
     from vidcls.data.manifest import read_manifest
@@ -69,10 +69,10 @@ def read_root(
 
 
 def find_relations(manifest: Manifest, *, by: AskedBy, features: str, store_dir: Path) -> Relations:
-    """The related videos of a manifest, with progress bars.
+    """Find the related videos of a manifest, with progress bars.
 
     Raises:
-        UserError: If `by` or `features` ask for what is not there.
+        UserError: If `by` or `features` require something that is missing.
         VidclsError: If the disk is full.
     """
     from vidcls.cli.output.progress import stages

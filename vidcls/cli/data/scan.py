@@ -1,4 +1,4 @@
-"""`vidcls data`: look over a data root, make the demo data."""
+"""`vidcls data scan` and `vidcls data demo`: scan a data root, make the demo data."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _show(scan: Scan, screen: Screen) -> None:
         if listed:
             screen.print(f"{title}: {len(listed)}")
         for problem in listed:
-            # One line each, however narrow the terminal: names stay whole.
+            # One line per problem, even in a narrow terminal, so that names are not split.
             screen.print(f"  {printable(problem)}", soft_wrap=True)
     if not problems:
         screen.print("no problems")

@@ -1,4 +1,4 @@
-"""`vidcls data split`: splits that no group crosses."""
+"""`vidcls data split`: makes splits that no group crosses."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def _own_sizes(manifest: Manifest) -> Mapping[Split, float] | Mapping[Split, int
 
 
 def _refuse_unclear(sizes: Sizes, manifest: Manifest) -> None:
-    """Shares of train and val may be meant of all videos, or of those outside test."""
+    """Refuse ambiguous shares: train and val may be shares of all videos, or of those outside of test."""
     num_test, num_videos = len(manifest.split("test")), len(manifest.videos)
     if not num_test or sizes.says_test or abs(sum(sizes.numbers.values()) - 1) > _TOLERANCE:
         return
@@ -139,7 +139,7 @@ def _refuse_unclear(sizes: Sizes, manifest: Manifest) -> None:
 
 
 def _say_test(relations: Relations, made: Manifest, *, is_drawn: bool) -> None:
-    """What became of the test split of the data, on stderr."""
+    """Report on stderr how the test split of the data was treated."""
     from vidcls.leaks.resplit import num_test_related
 
     num_test = len(relations.manifest.split("test"))
@@ -157,7 +157,7 @@ def _say_test(relations: Relations, made: Manifest, *, is_drawn: bool) -> None:
 
 
 def _as_listed(manifest: Manifest) -> Manifest:
-    """A manifest without the val that was cut from its train."""
+    """Manifest in which val that was cut from train belongs to train again."""
     if not manifest.val_is_cut:
         return manifest
     videos = (replace(video, split="train") if video.split == "val" else video for video in manifest.videos)
@@ -174,12 +174,12 @@ def _write(made: Mapping[Path, Manifest]) -> None:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What --sizes says.
+    """Value of --sizes.
 
     Attributes:
         text: Text that was typed.
-        numbers: Shares or numbers of videos of the splits that shall be.
-        says_test: Whether test is among what was typed, be it with 0.
+        numbers: Shares or numbers of videos of the requested splits.
+        says_test: Whether test was given, even with 0.
     """
 
     text: str
@@ -201,7 +201,7 @@ def _sizes(text: str) -> Sizes:
     numbers = {split: match[2] for split, match in zip(places, named, strict=False) if split and match}
     says_test = "test" in numbers
     if says_test and float(numbers["test"]) == 0:
-        del numbers["test"]  # a test of no videos is none
+        del numbers["test"]  # a test split without videos is no split
     is_whole = {number.isdigit() for number in numbers.values()}
     if None in named or not (is_plain or is_named) or len(is_whole) != 1:
         raise UserError(

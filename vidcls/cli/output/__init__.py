@@ -1,1 +1,1 @@
-"""What commands show: tables and text that are safe to print, bars of progress."""
+"""Output of commands: tables and text that are safe to print, progress bars."""

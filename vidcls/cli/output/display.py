@@ -1,4 +1,4 @@
-"""Progress of training: a live bar in a terminal, plain lines elsewhere (queue logs, pipes)."""
+"""Displays of training progress: a live bar in a terminal, plain lines elsewhere (queue logs, pipes)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _clock(seconds: float) -> str:
 
 
 class _Eta:
-    """Time left, from the steps taken since this process began."""
+    """Estimates the remaining time from the steps since this process started."""
 
     def __init__(self) -> None:
         self._first: tuple[int, float] | None = None
@@ -45,7 +45,7 @@ class _Eta:
 def _step_text(loop: Loop, eta: str) -> str:
     speed = loop.speed
     waiting = speed.waiting_s / speed.total_s if speed.total_s else 0.0
-    # The loss of a step is read one step late: before that there is none.
+    # The loss of a step is read one step later, so at first there is none.
     loss = "" if loop.recent_loss is None else f"loss {loop.recent_loss:.3f}  "
     return f"{loss}{speed.clips_per_s:.0f} clips/s  data {waiting:.0%}  left {eta}"
 
@@ -62,14 +62,14 @@ def _epoch_text(loop: Loop, row: MetricValues, *, is_best: bool) -> str:
 
 @dataclass
 class _Stage:
-    """A stage as it began; that of work which goes on may begin anywhere."""
+    """Start of a stage; a stage that continues earlier work may start with finished items."""
 
     name: str = ""
     first: int = 0
     began: float = 0.0
 
     def left(self, done: int, total: int, *, now: float) -> str:
-        """Time left, in words; empty where nothing tells it."""
+        """Remaining time as text; empty if unknown."""
         taken = done - self.first
         if taken < 1 or done >= total:
             return ""
@@ -77,7 +77,7 @@ class _Stage:
 
 
 class PlainDisplay:
-    """A line for each epoch, and one every half minute in between."""
+    """Prints a line for each epoch, and one every half minute in between."""
 
     def __init__(self) -> None:
         self._shown = time.monotonic()
@@ -93,11 +93,11 @@ class PlainDisplay:
         return None
 
     def say(self, text: str) -> None:
-        """One line on stderr."""
+        """Print one line on stderr."""
         say(text)
 
     def stage(self, name: str, done: int, total: int) -> None:
-        """A line at the end of a stage and every half minute; at once where only waiting is left to do."""
+        """Print a line at the end of a stage and every half minute; at once if the stage only waits."""
         now = time.monotonic()
         is_new = name != self._stage.name
         if is_new:
@@ -109,7 +109,7 @@ class PlainDisplay:
             self.say(f"{name}: {done}/{total}{self._stage.left(done, total, now=now)}")
 
     def step(self, loop: Loop) -> None:
-        """A line every half minute."""
+        """Print a line every half minute."""
         eta = self._eta(loop)
         now = time.monotonic()
         if now - self._shown > PLAIN_EVERY_S:
@@ -118,13 +118,13 @@ class PlainDisplay:
             self.say(f"{where}  {_step_text(loop, eta)}")
 
     def epoch(self, loop: Loop, row: MetricValues, *, is_best: bool) -> None:
-        """A line."""
+        """Print a line."""
         self._shown = time.monotonic()
         self.say(f"{_epoch_text(loop, row, is_best=is_best)}  left {self._eta(loop)}")
 
 
 class LiveDisplay:
-    """A bar for the current stage or epoch, epochs listed above it."""
+    """Shows a bar for the current stage or epoch, with finished epochs above it."""
 
     def __init__(self, console: Screen) -> None:
         self._console = console
@@ -150,20 +150,20 @@ class LiveDisplay:
         self._progress.stop()
 
     def say(self, text: str) -> None:
-        """One line above the bar."""
+        """Print one line above the bar."""
         self._console.print(text)
 
     def stage(self, name: str, done: int, total: int) -> None:
-        """The bar of a stage."""
+        """Update the bar of a stage."""
         self._show(name, done, total, "")
 
     def step(self, loop: Loop) -> None:
-        """The bar of the epoch."""
+        """Update the bar of the epoch."""
         name = f"epoch {loop.position.epoch + 1}/{loop.spec.train.epochs}"
         self._show(name, loop.position.step, loop.steps_per_epoch, _step_text(loop, self._eta(loop)))
 
     def epoch(self, loop: Loop, row: MetricValues, *, is_best: bool) -> None:
-        """A line above the bar."""
+        """Print a line above the bar."""
         self.say(_epoch_text(loop, row, is_best=is_best))
 
     def _show(self, name: str, done: int, total: int, text: str) -> None:
@@ -180,6 +180,6 @@ AnyDisplay = PlainDisplay | LiveDisplay
 
 
 def open_display() -> AnyDisplay:
-    """What fits the output: a live bar in a terminal, plain lines elsewhere."""
+    """Display that fits the output: a live bar in a terminal, plain lines elsewhere."""
     console = Screen(stderr=True)
     return LiveDisplay(console) if console.is_live else PlainDisplay()

@@ -1,4 +1,4 @@
-"""A bar of progress for work of several stages: reading files, decoding, looking for relatives."""
+"""Progress bar for work in several stages: reading files, decoding, finding relatives."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def stages() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on stderr, where it is a terminal; yields what takes (stage, done, total).
+    """Progress bar on stderr, if that is a terminal; yields a callback for (stage, done, total).
 
-    A signal ends the work at its next step: exit code 1, or 75 where the queue wants the job back.
+    A signal ends the work at its next step: exit code 1, or 75 after a warning of the queue.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -39,6 +39,6 @@ def stages() -> Iterator[Callable[[str, int, int], None]]:
 
 @contextmanager
 def one_stage(what: str) -> Iterator[Callable[[int, int], None]]:
-    """`stages` with one stage; yields what takes (done, total)."""
+    """Same as `stages` with one stage; yields a callback for (done, total)."""
     with stages() as progress:
         yield partial(progress, what)

@@ -1,8 +1,8 @@
-"""What the command line shows tables and styled text with. Foreign text is shown as it is, never interpreted.
+"""Console and tables of the command line. Foreign text is shown literally, never interpreted.
 
-A name of a class or file may hold rich's markup, an emoji code, an escape sequence or bytes that are not
-UTF-8. Nothing here reads markup, and `printable` takes care of the rest. `typer.echo`, rich's own console,
-tables and text are banned elsewhere (ruff, `banned-api`): `vidcls.cli.common` has `echo`, `say`, `emit`.
+The name of a class or file may contain rich markup, an emoji code, an escape sequence or bytes that are not
+UTF-8. Nothing here reads markup, and `printable` handles the rest. `typer.echo` and rich's own console,
+tables and text are banned elsewhere (ruff, `banned-api`); use `echo`, `say`, `emit` of `vidcls.cli.common`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FILE_WIDTH = 200
 
 
 class Screen(Console):
-    """A console that takes text for text; where it is no terminal, wide enough that nothing is cut."""
+    """Console that never interprets text; if it is not a terminal, it is wide enough to cut nothing."""
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
@@ -29,16 +29,16 @@ class Screen(Console):
 
     @property
     def is_live(self) -> bool:
-        """Whether a bar can move here; under FORCE_COLOR rich takes a pipe for a terminal too."""
+        """Whether the output can show a live bar; under FORCE_COLOR rich treats a pipe as a terminal too."""
         return self.file.isatty()
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Text as rich shows it, of what `print` and cells of any table are given."""
+        """Convert a string given to `print` or a table cell to rich text, without markup."""
         return super().render_str(_shown(printable_lines(text)), **options)
 
 
 class Table(rich.table.Table):
-    """A table whose cells are one line of text each; what does not fit is folded, never cut."""
+    """Table whose cells are one line of text each; long text is folded, never cut."""
 
     def __init__(self, *headers: rich.table.Column | str, **options: Any) -> None:
         super().__init__(*headers, **options)
@@ -65,6 +65,6 @@ def _cell(content: Any) -> Any:
 
 
 def _shown(text: str) -> str:
-    """Text as the terminal's encoding has it: escapes are wider than what they stand for."""
+    """Text in the encoding of the terminal, since escapes are wider than the characters they replace."""
     encoding = sys.stdout.encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -1,1 +1,1 @@
-"""Commands that go to a queue instead of being run here, and the look before that."""
+"""Commands that are submitted to a queue instead of run here, and the preflight check before that."""

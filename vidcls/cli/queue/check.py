@@ -1,4 +1,4 @@
-"""`vidcls check`, and the same before anything is queued."""
+"""`vidcls check`: the preflight check of an experiment or a sweep."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _ask_for_sweep(file: Path, overrides: list[str], cluster: str | None) -> Pre
     from vidcls.sweep.storage.folder import SweepOptions
 
     sweep = load_sweep(file)
-    # A budget is given at the launch; here one that trims nothing stands for it.
+    # The budget is given at launch; here a budget that limits nothing replaces it.
     endless = describe(sweep).num_trials is None
     options = SweepOptions(until=time.time() + 365 * 24 * 3600) if endless else SweepOptions()
     profile = find_profile(cluster)

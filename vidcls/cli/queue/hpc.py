@@ -1,4 +1,4 @@
-"""`vidcls hpc`: the virtual environment of a cluster's jobs, and a look at it from a node."""
+"""`vidcls hpc`: builds the virtual environment of a cluster's jobs, and checks it on a node."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def hpc(
     script = build_script(profile, checkout=Path.cwd() if Path("pyproject.toml").is_file() else None)
     if dry_run:
         emit(f"{script}\n")
-    # A login shell, because that is where clusters define `module`.
+    # A login shell, because clusters define `module` there.
     elif subprocess.run(["bash", "-l", "-c", script], env=environment(), check=False).returncode != 0:
         raise VidclsError(f"{profile.venv_dir}: could not be built", hint="see above; then the same command")
     logs = Path(profile.scratch or Path.cwd()) / "logs"
@@ -40,10 +40,10 @@ def hpc(
 
 
 def build_script(profile: Profile, *, checkout: Path | None) -> str:
-    """The lines of bash that build a profile's virtual environment.
+    """Bash script that builds the virtual environment of a profile.
 
     Raises:
-        UserError: If the profile names no place for it.
+        UserError: If the profile sets no path for it.
     """
     from importlib.metadata import version
 

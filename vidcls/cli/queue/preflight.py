@@ -1,4 +1,4 @@
-"""The look before anything is queued: what would fail is refused, what a person should know is shown."""
+"""Preflight check before anything is queued: errors are refused, warnings are shown to the user."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 
 
 def require_all() -> None:
-    """Refuse to check in an environment that only queues, as `make hpc` builds one for login nodes.
+    """Refuse to check in an environment that can only queue, such as the one of `make hpc` on login nodes.
 
     Raises:
-        UserError: If something that trainings need is not installed here.
+        UserError: If a package that trainings need is not installed here.
     """
     from importlib.util import find_spec
 
@@ -39,7 +39,7 @@ def require_all() -> None:
 
 
 def look(asked: PreflightRequest) -> list[PreflightFinding]:
-    """The findings on what is asked about, with a display of what is done."""
+    """Run the preflight of a request with a progress display, and return its findings."""
     from vidcls.campaign.preflight.check import preflight
     from vidcls.cli.output.display import open_display
 
@@ -48,29 +48,29 @@ def look(asked: PreflightRequest) -> list[PreflightFinding]:
 
 
 def look_before_queueing(asked: PreflightRequest) -> None:
-    """Look at what goes to a queue.
+    """Run the preflight of a request before it is queued.
 
     Raises:
-        UserError: If something would fail.
+        UserError: If a finding is an error.
     """
     refuse_errors(look(asked))
 
 
 def refuse_without_cluster(no_check: bool) -> None:
-    """Refuse a flag that has no effect.
+    """Refuse `--no-check` without `--cluster`, where it has no effect.
 
     Raises:
-        UserError: If it is set.
+        UserError: If the flag is set.
     """
     if no_check:
         raise UserError("--no-check: nothing is queued, so nothing is checked before", hint="leave it out")
 
 
 def refuse_errors(findings: Sequence[PreflightFinding]) -> None:
-    """Show what a person should know before something is queued, on stderr.
+    """Show findings on stderr before something is queued.
 
     Raises:
-        UserError: If something would fail.
+        UserError: If a finding is an error.
     """
     for finding in findings:
         if finding.state != "ok":
@@ -85,8 +85,8 @@ def refuse_errors(findings: Sequence[PreflightFinding]) -> None:
 
 
 def print_finding(finding: PreflightFinding, *, err: bool = False) -> None:
-    """Print a finding, and below it what to do where it is not fine."""
-    # One line each, however narrow the terminal: names stay whole.
+    """Print a finding, and below it the advice if there is a problem."""
+    # One line per finding, even in a narrow terminal, so that names are not split.
     state = typer.style(f"{finding.state:<8}", fg=_COLOURS[finding.state])
     echo(f"{finding.what:<11}{finding.found}", err=err, head=state)
     if finding.todo and finding.state != "ok":

@@ -1,4 +1,4 @@
-"""A command of this program goes to a queue instead of being run here."""
+"""Submits a command of this program to a queue instead of running it here."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ Cluster = Annotated[
 
 
 class AlreadyQueuedError(UserError):
-    """A job has what was asked for; nothing was submitted."""
+    """A job for the same experiment is already queued; nothing was submitted."""
 
 
 @dataclass(frozen=True)
 class QueuedCommand:
-    """A command for a queue; it runs in this working folder.
+    """Command for a queue; it runs in the current working folder.
 
     Attributes:
-        words: What follows `vidcls`.
+        words: Arguments after `vidcls`.
         name: Name of the job.
-        log_dir: Where its log goes.
+        log_dir: Folder of its log.
         cluster: Name or file of a profile.
-        code_in: Folder for the copy of the package that the job runs; None for what is installed there.
-        experiment: What is trained; it is written down, and queued once.
+        code_in: Folder for the copy of the package that the job runs; None runs the installed package.
+        experiment: Experiment to train; it is stored, and queued only once.
     """
 
     words: Sequence[str]
@@ -50,18 +50,18 @@ class QueuedCommand:
 
 
 def as_words(options: Mapping[str, object]) -> list[str]:
-    """Options as they are typed: flags that are set, and values."""
+    """Options in command line form: flags that are set, and values."""
     given = [(option, value) for option, value in options.items() if value not in (None, False)]
     return [word for option, value in given for word in ([option] if value is True else [option, str(value)])]
 
 
 def job_for(asked: QueuedCommand, profile: Profile, *, code: Path | None = None) -> Job:
-    """A command as a job.
+    """Make the job of a command.
 
     Args:
-        asked: The command.
-        profile: Where it runs.
-        code: The copy of the package that it runs; where that would be, if None.
+        asked: Command to run.
+        profile: Profile of the job.
+        code: Copy of the package that it runs; None takes the path where the copy would be.
     """
     from vidcls.launch.frozen import package_path
     from vidcls.launch.job import Job
@@ -71,7 +71,7 @@ def job_for(asked: QueuedCommand, profile: Profile, *, code: Path | None = None)
     if asked.code_in is not None:
         path = [str((code or package_path(asked.code_in)).absolute()), os.environ.get("PYTHONPATH", "")]
         env = {"PYTHONPATH": os.pathsep.join(filter(None, path))}
-        python.append("-P")  # else a checkout that is the working folder would come first
+        python.append("-P")  # otherwise a checkout in the working folder would be imported
     return Job(
         name=asked.name,
         command=(*python, "-m", "vidcls", *asked.words),
@@ -88,17 +88,17 @@ def queue_command(
     as_json: bool,
     check: Callable[[AnyProfile, Job], None] | None = None,
 ) -> None:
-    """Queue a command, say what to type next, and return at once.
+    """Queue a command, print the next commands, and return at once.
 
     Args:
-        asked: The command.
+        asked: Command to queue.
         dry_run: Print the script instead.
         as_json: Print the job's id and log as JSON.
-        check: Looks at the job before it goes to a queue, and raises if it would fail.
+        check: Checks the job before it is submitted, and raises if it would fail.
 
     Raises:
-        UserError: If the profile is wrong, if what is asked for makes no sense in a queue or is queued
-            already, or from the check.
+        UserError: If the profile has mistakes, if the command is useless in a queue or already queued, or
+            from the check.
         VidclsError: If the queue refuses the job, or does not answer.
     """
     from vidcls.launch.frozen import frozen_package
@@ -116,7 +116,7 @@ def queue_command(
     if dry_run:
         emit(queue.script(job_for(asked, profile)))
         return
-    # On this machine a mistake shows at once anyway.
+    # On the local machine, a mistake is visible at once, so no check is needed.
     if check is not None and isinstance(profile, QueuedProfile):
         check(profile, job_for(asked, profile))
     warn_of_keys(profile)
@@ -138,11 +138,11 @@ def queue_command(
 
 
 def _submit_once(experiment: FrozenExperiment, job: Job, profile: AnyProfile) -> str:
-    """Submit what trains an experiment, unless a job has it already.
+    """Submit the job of an experiment, unless a job for it exists.
 
     Raises:
-        AlreadyQueuedError: If one has.
-        QueueSilentError: If that cannot be told.
+        AlreadyQueuedError: If a job for it exists.
+        QueueSilentError: If it is unknown whether one exists.
     """
     from vidcls.launch.answers import QueueSilentError
 
@@ -169,7 +169,7 @@ def _submit_once(experiment: FrozenExperiment, job: Job, profile: AnyProfile) ->
 
 
 def warn_of_keys(profile: Profile) -> None:
-    """Say so where jobs will not find a key: it is taken out of what a queue stores of this environment."""
+    """Warn if jobs will not find a key, since keys are removed from the environment that a queue stores."""
     from vidcls.launch.credentials import KEY_HINTS
     from vidcls.launch.profile import LocalProfile
 

@@ -1,4 +1,4 @@
-"""Trainings as jobs: of the experiment and the code as they are now. A study is one job for each training."""
+"""Trainings as jobs, with the current experiment and code. A study is one job for each training."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def queued_training(loaded: LoadedSpec, flags: list[str], *, cluster: str, look: bool) -> QueuedCommand:
-    """A training as a job that trains the experiment as it is now.
+    """Make the command of a job that trains the experiment in its current form.
 
     Args:
-        loaded: The experiment.
+        loaded: Experiment.
         flags: Further options of `vidcls train`.
         cluster: Name or file of a profile.
-        look: Look at the data, so that the job refuses to train on other data.
+        look: Read the data, so that the job refuses to train on other data.
     """
     from vidcls.launch.frozen import FrozenExperiment, queued_dir
 
@@ -43,7 +43,7 @@ def queued_training(loaded: LoadedSpec, flags: list[str], *, cluster: str, look:
 
 
 def _fingerprint(loaded: LoadedSpec) -> str | None:
-    """What the experiment is on its data now; None where that cannot be read, of which the check tells."""
+    """Fingerprint of the experiment on its current data; None if unreadable, which the preflight reports."""
     from importlib.util import find_spec
 
     from vidcls.spec.fingerprint import fingerprint
@@ -60,10 +60,10 @@ def _fingerprint(loaded: LoadedSpec) -> str | None:
 
 
 def refuse_other_data(loaded: LoadedSpec, submitted: str) -> None:
-    """Have a queued job train what was submitted, or say what it would train instead.
+    """Make sure that a queued job trains the submitted experiment on the same data.
 
     Raises:
-        UserError: If the data changed since.
+        UserError: If the data has changed since.
     """
     found = _fingerprint(loaded)
     if found not in (None, submitted):
@@ -75,10 +75,10 @@ def refuse_other_data(loaded: LoadedSpec, submitted: str) -> None:
 
 
 def refuse_beside_queue(cluster: str | None, *, dry_run: bool, out: Path | None, as_json: bool) -> None:
-    """Refuse options that have no effect where trainings are queued, or only there.
+    """Refuse options that have no effect with `--cluster`, or no effect without it.
 
     Raises:
-        UserError: Naming the option.
+        UserError: If there is such an option; the message names it.
     """
     if cluster is None and dry_run:
         raise UserError("--dry-run prints the scripts of jobs", hint="name the queue: --cluster PROFILE")
@@ -92,16 +92,16 @@ def refuse_beside_queue(cluster: str | None, *, dry_run: bool, out: Path | None,
 def queue_trainings(
     trainings: Sequence[LoadedSpec], flags: list[str], *, cluster: str, dry_run: bool
 ) -> None:
-    """Queue each training of a study that is neither finished nor in the queue; the study gathers them.
+    """Queue each training of a study that is neither finished nor queued; the study collects them later.
 
     Args:
-        trainings: The first that is queued is looked at before, as the others are like it.
+        trainings: Trainings; only the first queued one gets a preflight check, as the others are similar.
         flags: Further options of `vidcls train`.
         cluster: Name or file of a profile.
         dry_run: Print the scripts instead.
 
     Raises:
-        UserError: If the profile is wrong, or the first training would fail.
+        UserError: If the profile has mistakes, or the first training would fail.
         VidclsError: If the queue refuses a job, or does not answer.
     """
     num_queued = num_there = 0

@@ -1,4 +1,4 @@
-"""`vidcls crossval`."""
+"""`vidcls crossval`: group k-fold cross-validation of specs."""
 
 from __future__ import annotations
 

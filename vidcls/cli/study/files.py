@@ -1,4 +1,4 @@
-"""What a study found, as files: JSON for scripts, CSV for a spreadsheet, markdown for a report."""
+"""Files of a study: JSON for scripts, CSV for a spreadsheet, markdown for a report."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Out = Annotated[
 
 
 def refuse_written(out: Path | None, name: str, *, force: bool) -> None:
-    """Refuse to write over an earlier study, before the work.
+    """Refuse to overwrite an earlier study; called before the work.
 
     Raises:
-        UserError: If the folder has one and `force` is not set.
+        UserError: If the folder has a study and `force` is not set.
     """
     if out is not None and out.exists() and not out.is_dir():
         raise UserError(f"--out: {out} is no folder", hint="name a folder")
@@ -43,12 +43,12 @@ def write_study(
     """Write a study.
 
     Args:
-        out: The folder; it is made if need be.
+        out: Folder of the files, created if needed.
         name: Name of the study, and of the JSON and the markdown file.
-        content: All of it, for the JSON file.
-        tables: Rows by the name of the table and its CSV file; all rows of one have the same keys.
-        head: A line on what was done.
-        say: Told where.
+        content: Complete result, for the JSON file.
+        tables: Rows by the name of the table and its CSV file; all rows of a table have the same keys.
+        head: Line about the study.
+        say: Receives a message with the folder.
     """
     from vidcls.files import write_json, write_text
 
@@ -64,7 +64,7 @@ def write_study(
         escaped.insert(1, ["---"] * len(lines[0]))
         parts.append("\n".join(f"| {' | '.join(line)} |" for line in escaped))
     write_text(out / f"{name}.md", "\n\n".join(parts) + "\n")
-    write_json(out / f"{name}.json", content)  # the last: where it is, the others are
+    write_json(out / f"{name}.json", content)  # written last: if it exists, the others do too
     say(f"wrote {out}/")
 
 

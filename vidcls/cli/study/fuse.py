@@ -1,4 +1,4 @@
-"""`vidcls fuse`."""
+"""`vidcls fuse`: fuses the stored logits of runs."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _render(fusion: Fusion, plan: FusionPlan, *, per_class: bool) -> None:
 
 
 def _remarks(fusion: Fusion, plan: FusionPlan) -> list[str]:
-    """What the numbers are worth, in sentences."""
+    """Sentences about the meaning of the numbers."""
     lines = []
     if plan.flatters:
         others = "other groups"

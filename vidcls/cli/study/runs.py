@@ -1,4 +1,4 @@
-"""`vidcls runs`: what was trained, how far it is, how runs differ."""
+"""`vidcls runs`: lists runs, their progress, and the settings in which they differ."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _short(value: Any) -> Any:
 
 
 def _known(run: Run) -> dict[str, Any]:
-    """The settings and metrics of a run, by name."""
+    """Settings and metrics of a run, by name."""
     from vidcls.spec.fingerprint import identity
     from vidcls.spec.show import flatten
 

@@ -1,4 +1,4 @@
-"""The rows of `vidcls runs ls`: which runs, in which order, what of each."""
+"""Rows of `vidcls runs ls`: selection and order of runs, and the columns."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SIGNS: dict[str, Callable[[float, float], bool]] = {
 
 
 class RunsTable:
-    """Runs with all that is known of them, by name: what is always shown, their metrics, their settings."""
+    """Table of runs with all values by name: default columns, metrics and settings."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
@@ -37,14 +37,14 @@ class RunsTable:
         """Add a run.
 
         Args:
-            row: What is shown of it unless `--columns` says otherwise.
-            known: All else that it may be sorted and chosen by.
+            row: Values that are shown unless `--columns` selects others.
+            known: Other values for sorting and filtering.
         """
         self.rows.append(row)
         self._known.append({**known, **row})
 
     def choose(self, conditions: Sequence[str]) -> None:
-        """Keep the rows for which every condition holds, such as `state=finished` or `val_top1>0.9`."""
+        """Keep the rows for which all conditions hold, such as `state=finished` or `val_top1>0.9`."""
         for text in conditions:
             match = _CONDITION.fullmatch(text)
             if match is None:
@@ -54,12 +54,13 @@ class RunsTable:
             self._take([number for number, keep in enumerate(kept) if keep])
 
     def sort(self, key: str) -> None:
-        """Order the rows by a value, `-KEY` from the largest; rows without it come last."""
+        """Sort the rows by a value, with `-KEY` from the largest; rows without the value come last."""
         name = key.removeprefix("-")
         self._require(name, option="--sort")
         have = [number for number, of in enumerate(self._known) if of.get(name) is not None]
         rest = [number for number in range(len(self.rows)) if number not in have]
-        # Text and numbers have no order between them: settings of two kinds of model may differ so.
+        # Text and numbers cannot be compared; a setting may be text in one kind of model and a number in
+        # another.
         is_text = any(not _is_number(self._known[number][name]) for number in have)
 
         def value(number: int) -> Any:
@@ -68,7 +69,7 @@ class RunsTable:
         self._take(sorted(have, key=value, reverse=key.startswith("-")) + rest)
 
     def columns(self, names: Sequence[str]) -> list[dict[str, Any]]:
-        """Some values of every row."""
+        """Selected values of every row."""
         for name in names:
             self._require(name, option="--columns")
         return [{name: of.get(name) for name in names} for of in self._known]
@@ -106,11 +107,11 @@ def _holds(value: Any, sign: str, text: str) -> bool:
 
 
 def part_of(run: Run, folder: Path) -> str | None:
-    """What a run was trained for, where that was not named: a sweep, or the folds and arms of a study.
+    """Sweep or study to which a run belongs, unless the folder lies inside of it; None for other runs.
 
     Args:
-        run: The run, below the folder.
-        folder: Where runs are looked for; what is named is not hidden.
+        run: Run below the folder.
+        folder: Folder in which runs are listed; runs of a sweep or study given as folder are not hidden.
 
     Raises:
         VidclsError: If the run's provenance is damaged.
@@ -118,7 +119,7 @@ def part_of(run: Run, folder: Path) -> str | None:
     between = run.folder.relative_to(folder).parts[:-1]
     if "sweeps" in between:
         return "sweep"
-    # A study writes the tables of its splits among the runs.
+    # A study writes the tables of its splits into the folder of runs.
     runs_dir = run.folder.absolute().parent.parent
     is_study = Path(run.provenance()["data_root"]).is_relative_to(runs_dir)
     return "study" if is_study and between else None

@@ -1,4 +1,4 @@
-"""`vidcls sweep`: launch a search, steer it, see how it stands."""
+"""`vidcls sweep`: launch and control a sweep, and show its status."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""`vidcls sweep retry`, `pause`, `resume`, `cancel`, `extend`: from any login node, by its folder."""
+"""`vidcls sweep retry`, `pause`, `resume`, `cancel`, `extend`: work from any login node, on the folder."""
 
 from __future__ import annotations
 
@@ -119,16 +119,16 @@ def _resume(
     lines: list[str] | None = None,
     facts: dict[str, Any] | None = None,
 ) -> None:
-    """Let a sweep go on.
+    """Continue a sweep.
 
     Args:
-        sweep: The sweep.
-        cluster: Another profile.
-        workers: How many there should be.
-        no_check: Whether to let it go though this machine does not see its videos.
-        as_json: Say it for scripts.
-        lines: What is to be said before.
-        facts: The same for scripts.
+        sweep: Folder of the sweep.
+        cluster: Another profile; None keeps the profile.
+        workers: Number of workers that should exist.
+        no_check: Whether to continue although this machine does not see its videos.
+        as_json: Print JSON for scripts.
+        lines: Lines to print before.
+        facts: Values of these lines for JSON.
     """
     from vidcls.launch.profiles import find_profile
     from vidcls.sweep import actions
@@ -158,7 +158,7 @@ def _tell(sweep: SweepFolder, lines: list[str], facts: dict[str, Any], *, as_jso
 
 
 def _refuse_what_the_queue_would(folder: SweepFolder, profile: AnyProfile) -> None:
-    """The trials were looked at when the sweep was launched; the profile may be another one."""
+    """Check whether the queue accepts a worker, since the profile may differ from that of the launch."""
     from vidcls.campaign.preflight.check import check_sweep_job
     from vidcls.cli.queue.preflight import refuse_errors
     from vidcls.launch.profile import QueuedProfile

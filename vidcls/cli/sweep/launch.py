@@ -1,4 +1,4 @@
-"""`vidcls sweep`: check a search, launch it, work on it."""
+"""`vidcls sweep check`, `launch`, `work`, `ls`: check and launch sweeps, run workers, list sweeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of `vidcls sweep launch` that are frozen with a sweep."""
+"""Options of `vidcls sweep launch` that are frozen with a sweep."""
 
 from __future__ import annotations
 

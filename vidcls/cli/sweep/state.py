@@ -1,4 +1,4 @@
-"""`vidcls sweep status`, `best`, `clean`: from any login node, by nothing but the folder."""
+"""`vidcls sweep status`, `best`, `clean`: work from any login node, on the folder alone."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def status(
 
 
 def _watch(observer: SweepObserver, *, everything: bool) -> Overview:
-    """Show a sweep live until it is over; its last state."""
+    """Show a sweep live until it is over; return its last state."""
     from rich.console import Group
     from rich.live import Live
 

@@ -1,4 +1,4 @@
-"""A sweep as tables a person can act on."""
+"""Tables that show the status of a sweep."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 _MANY = 8
 _REASON = 70
 _SHOWN = {"paused": "not promoted"}
-"""Nobody paused what ASHA holds back; `vidcls glossary` says more."""
+"""Displayed names of states: a trial that ASHA has not promoted was not paused by the user."""
 
 
 def show(overview: Overview, *, everything: bool) -> None:
-    """Print the whole overview. A line is never wrapped or cut: paths in it are copied."""
+    """Print the whole overview. Lines are never wrapped or cut, so that the user can copy paths."""
     from vidcls.cli.common import console
     from vidcls.cli.output.screen import Table
 
@@ -31,7 +31,7 @@ def show(overview: Overview, *, everything: bool) -> None:
 
 
 def render(overview: Overview, *, everything: bool) -> list[RenderableType]:
-    """Lines and tables: the first few of each kind, unless everything is asked for."""
+    """Lines and tables of the overview: the first few of each kind, or all with `everything`."""
     from vidcls.cli.output.screen import styled
 
     most = None if everything else _MANY
@@ -78,7 +78,7 @@ def _trials(
 
     from vidcls.cli.output.screen import Table
 
-    # What tells trials apart stays whole in a narrow window; the point is folded.
+    # In a narrow window number and value stay whole, and the point is folded.
     first = Column(title, justify="right", no_wrap=True)
     value = Column(metric, justify="right", no_wrap=True)
     state = [Column("state", no_wrap=True)] if with_state else []
@@ -94,7 +94,7 @@ def _trials(
 
 
 def _failures(overview: Overview, *, most: int | None) -> list[RenderableType]:
-    """Two lines each: number and reason, which may be shortened, and the log, whose path may not."""
+    """Two lines per failure: number and reason, which may be shortened, and the full path of the log."""
     from vidcls.cli.output.screen import styled
 
     lines: list[RenderableType] = [styled("failed", "bold")]

@@ -1,1 +1,1 @@
-"""Decoded clips -> batches on the device: sampling windows, augmentation, prefetch."""
+"""Batches of decoded clips on the device: crop windows, augmentation, prefetch."""

@@ -1,7 +1,6 @@
-"""What is done to a clip: which window of its frames, mirrored or not, and what a mirror does to its label.
+"""Augmentation of a clip: crop window of its frames, horizontal flip, and the label of a flipped clip.
 
-The draws come from a generator keyed by the clip, so what happens to it depends neither on the batch that it
-is in nor on the order.
+The draws come from a generator keyed by the clip, so they depend neither on its batch nor on the order.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _TRIES = 10
 
 @dataclass(frozen=True)
 class View:
-    """What is done to the frames of one clip, in stored pixels.
+    """Window and flip of the frames of one clip, in stored pixels.
 
     Attributes:
         top: First row of the window.
@@ -41,7 +40,7 @@ class View:
 
 
 def eval_view(stored: tuple[int, int], clip: Clip) -> View:
-    """The view of evaluation: all of a squeezed frame, the centre of one that kept its aspect ratio.
+    """View for evaluation: the whole squeezed frame, or the centre of a frame that kept its aspect ratio.
 
     Args:
         stored: Height and width of the stored frames.
@@ -59,8 +58,8 @@ def train_view(
     Args:
         stored: Height and width of the stored frames.
         clip: Size of the window.
-        augment: What may happen.
-        rng: Random numbers of this clip alone.
+        augment: Augmentations that may be applied.
+        rng: Random generator of this clip.
     """
     flip = bool(rng.random() < augment.flip)
     match augment.crop:
@@ -78,7 +77,7 @@ def train_view(
 def _resized_window(
     stored: tuple[int, int], clip: Clip, *, augment: AugmentSection, rng: np.random.Generator
 ) -> View:
-    """A window of random area and aspect (Szegedy et al. 2015, arXiv:1409.4842; torchvision's method)."""
+    """Window of random area and aspect ratio (Szegedy et al. 2015, arXiv:1409.4842; torchvision's method)."""
     low, high = augment.scale or _SCALE
     ratios = augment.ratio or _RATIO
     aspect = clip.size[1] / clip.size[0]  # at ratio 1 the resize keeps the proportions of the frame
@@ -98,16 +97,16 @@ def _resized_window(
 def flip_map(
     augment: AugmentSection, *, flip_labels: Mapping[str, str] | None, classes: Sequence[str]
 ) -> tuple[int, ...]:
-    """What each label becomes when its clip is mirrored, by label.
+    """Label of a mirrored clip, for each label.
 
     Args:
-        augment: Probability of a mirror.
+        augment: Augment section with the probability of a flip.
         flip_labels: `data.flip_labels`.
         classes: Class names by label.
 
     Raises:
-        UserError: If a flip would change the label of a class and the data does not say to what, or if
-            `flip_labels` has no effect, names no class, or does not work both ways.
+        UserError: If a flip would change the label of a class and the data does not give the new label, or
+            if `flip_labels` has no effect, names an unknown class, or is not symmetric.
     """
     unchanged = tuple(range(len(classes)))
     if augment.flip == 0:
@@ -148,7 +147,7 @@ def _refuse_sided(classes: Sequence[str]) -> None:
 
 
 def _mirrored(name: str) -> str:
-    """A class name with the words left and right exchanged, in snake_case, kebab-case and CamelCase."""
+    """Class name with the words left and right exchanged, in snake_case, kebab-case and CamelCase."""
     other = {"left": "right", "right": "left"}
 
     def swap(match: re.Match[str]) -> str:

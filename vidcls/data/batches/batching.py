@@ -1,4 +1,4 @@
-"""Which samples make which batch of an epoch: pure functions of the seed and the epoch."""
+"""Assignment of samples to the batches of an epoch: pure functions of the seed and the epoch."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from vidcls.data.sampling import Indices, generator
 
 
 def sample_order(num_samples: int, *, seed: int, epoch: int) -> Indices:
-    """The order of an epoch: `[num_samples]`."""
+    """Order of the samples in an epoch: `[num_samples]`."""
     return generator("order", seed, epoch).permutation(num_samples)
 
 
 def drawn_views(num_videos: int, *, num_views: int, seed: int, epoch: int) -> Indices:
-    """Which of its fixed views each video shows in an epoch: `[num_videos]`, in the order of the videos."""
+    """Index of the fixed view of each video in an epoch: `[num_videos]`, in the order of the videos."""
     return generator("views", seed, epoch).integers(num_views, size=num_videos)
 
 
 def batch_bounds(num_samples: int, batch_size: int) -> list[tuple[int, int]]:
-    """First sample and the one behind the last of each batch; a lone last sample joins the batch before."""
+    """Start and end (exclusive) of each batch; a single last sample joins the batch before it."""
     starts = list(range(0, num_samples, batch_size))
     if batch_size > 1 and num_samples % batch_size == 1 and len(starts) > 1:
         starts.pop()

@@ -1,7 +1,8 @@
-"""Host memory for batches, used again once nothing refers to a batch any more.
+"""Host memory for batches, reused once no object refers to a batch any more.
 
-A batch is some ten megabytes. Fresh from the system each page of it costs a fault, several times the price of
-filling it; from the heap, where one thread takes it and another gives it back, it leaves holes that grow.
+A batch is about ten megabytes. In new memory from the system, each page costs a page fault, which takes
+several times as long as filling it. Memory from the heap, allocated and freed by different threads,
+fragments.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from torch import Tensor
 
 
 class Buffers:
-    """Lends float32 tensors; safe to use from several threads.
+    """Pool of float32 tensors; safe to use from several threads.
 
     Args:
-        num_kept: Blocks that are kept at most while nobody uses them.
+        num_kept: Maximum number of unused blocks that are kept.
     """
 
     def __init__(self, num_kept: int) -> None:
         self._free: collections.deque[NDArray[np.float32]] = collections.deque(maxlen=num_kept)
 
     def empty(self, *shape: int) -> Tensor:
-        """A contiguous tensor with any content.
+        """Contiguous tensor with undefined content.
 
-        Its memory is lent again only when the last tensor or array that shares it is gone.
+        Its memory is reused only when the last tensor or array that shares it is gone.
         """
         size = math.prod(shape)
         try:
@@ -38,7 +39,7 @@ class Buffers:
             block = np.empty(size, np.float32)
         if block.size < size:
             block = np.empty(size, np.float32)
-        # The storage of the tensor alone holds this array, and every view of the tensor holds its storage.
+        # Only the storage of the tensor refers to this array, and every view of the tensor holds the storage.
         lent = block[:size].reshape(shape)
         weakref.finalize(lent, self._free.append, block).atexit = False
         return torch.from_numpy(lent)

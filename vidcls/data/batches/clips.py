@@ -1,6 +1,6 @@
-"""Opened videos -> batches on the device, for training, evaluation and prediction.
+"""Batches of clips on the device, for training, evaluation and prediction.
 
-A batch is a pure function of (videos, seed, epoch, step): training resumes at any step, nothing to restore.
+A batch is a pure function of (videos, seed, epoch, step): training resumes at any step without saved state.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from vidcls.spec.sections import AugmentSection, Clip, DataSection, Residency
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips for a model.
+    """Batch of clips for a model.
 
     Attributes:
         clip: `[B, C, T, H, W]` float32, normalised, on the device, channels innermost in memory.
         labels: `[B]` int64 on the device.
-        ids: The B video ids.
+        ids: Ids of the B videos.
         flips: Whether each of the B clips is mirrored.
     """
 
@@ -51,7 +51,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class _Planned:
-    """A clip whose frames were asked for."""
+    """Clip whose frames were requested."""
 
     video: Video
     label: int
@@ -61,7 +61,7 @@ class _Planned:
 
 @dataclass(frozen=True)
 class _Fetched:
-    """A batch as far as it is made ahead; `finish` does the rest."""
+    """Batch as far as it is prepared in advance; `finish` completes it."""
 
     finish: Callable[[], Tensor]
     clips: list[_Planned]
@@ -71,8 +71,8 @@ class Clips:
     """Batches of the clips of a set of videos; made by `open_clips`, closed by `close` or a `with` block.
 
     Attributes:
-        residency: What `data.residency` became.
-        bad: Why a video is left out, by video id.
+        residency: Resolved value of `data.residency`.
+        bad: Reason why a video is left out, by video id.
         decoders: Decoder of each video, `decord`, `pyav`, `images` or `fields`, by video id.
     """
 
@@ -104,7 +104,7 @@ class Clips:
         self._classes = classes
         self._device = device
         self._report_bad = report_bad
-        # Those that are made ahead, the one that is waited for and the one that the model still reads.
+        # Buffers for the prefetched batches, the next batch, and the batch that the model still reads.
         self._buffers = Buffers(NUM_AHEAD + 2)
         self.close = weakref.finalize(self, close)
 
@@ -117,7 +117,7 @@ class Clips:
         self.close()
 
     def num_train_steps(self, videos: Sequence[Video], *, batch_size: int) -> int:
-        """Number of batches of an epoch over the good ones of `videos`."""
+        """Number of batches of an epoch over the good videos in `videos`."""
         return len(batch_bounds(self._num_samples(videos), batch_size))
 
     def train_batches(
@@ -130,22 +130,22 @@ class Clips:
         epoch: int,
         start_step: int = 0,
     ) -> Iterator[Batch]:
-        """The batches of one epoch from `start_step` on, in an order drawn from (seed, epoch).
+        """Batches of one epoch from `start_step` on, in an order drawn from (seed, epoch).
 
         Bad videos are left out. Under `clip.unit: frame` each of the T frames of a video is a sample, a clip
         of one frame. The last batch may be smaller, but a single clip joins the batch before it.
 
         Args:
-            videos: The training videos, among those that were opened.
-            augment: What happens to a clip.
+            videos: Training videos, among the opened ones.
+            augment: Augmentations of a clip.
             seed: Seed of the run.
-            batch_size: Clips a batch.
-            epoch: Counts from 0.
-            start_step: First batch to give.
+            batch_size: Clips per batch.
+            epoch: Epoch, counted from 0.
+            start_step: First batch to yield.
 
         Raises:
-            UserError: If a mirror would change labels in a way that `data.flip_labels` does not say.
-            VidclsError: If a clip cannot be read, naming its video.
+            UserError: If a flip would change labels in a way that `data.flip_labels` does not define.
+            VidclsError: If a clip cannot be read, with its video.
         """
         mirrored = self.mirrored_labels(augment)
         good = [video for video in videos if video.id not in self.bad]
@@ -171,17 +171,17 @@ class Clips:
     def view_batches(
         self, videos: Sequence[Video], *, augment: AugmentSection, view: int, batch_size: int
     ) -> Iterator[Batch]:
-        """One of the fixed views of `augment.num_views`: the good ones of `videos`, each once, in order.
+        """Batches of one of the fixed views of `augment.num_views`: each good video once, in order.
 
         Args:
-            videos: Among those that were opened.
-            augment: What happens to a clip; a clip of training under `num_views` is one of these.
+            videos: Videos, among the opened ones.
+            augment: Augmentations of a clip; under `num_views`, a training clip is one of these views.
             view: Number of the view, from 0.
-            batch_size: Clips a batch; the last one may be smaller.
+            batch_size: Clips per batch; the last one may be smaller.
 
         Raises:
-            UserError: As `train_batches` does.
-            VidclsError: If a clip cannot be read, naming its video.
+            UserError: As for `train_batches`.
+            VidclsError: If a clip cannot be read, with its video.
         """
         mirrored = self.mirrored_labels(augment)
         good = [video for video in videos if video.id not in self.bad]
@@ -195,7 +195,7 @@ class Clips:
         yield from self._batches(fetch, range(0, len(good), batch_size))
 
     def mirrored_labels(self, augment: AugmentSection) -> tuple[int, ...]:
-        """What each label becomes when its clip is mirrored; see `flip_map`."""
+        """Label of a mirrored clip, for each label; see `flip_map`."""
         return flip_map(augment, flip_labels=self._data.flip_labels, classes=self._classes)
 
     def _plan(
@@ -207,7 +207,7 @@ class Clips:
         rng: np.random.Generator,
         k: int,
     ) -> _Planned:
-        """A clip of training, its frames asked for; `k` is the frame under `clip.unit: frame`."""
+        """Plan a training clip and request its frames; `k` is the frame under `clip.unit: frame`."""
         moments = frame_indices(self._num_moments[video.digest], self._clip, rng=rng)
         if self._clip.unit == "frame":
             moments = moments[k : k + 1]
@@ -217,14 +217,14 @@ class Clips:
         return _Planned(video, label, view, frames)
 
     def eval_batches(self, videos: Sequence[Video], *, batch_size: int) -> Iterator[Batch]:
-        """The good ones of `videos`, each once, in order, in their deterministic view of T frames.
+        """Batches of the good videos in `videos`, each once, in order, in their deterministic T-frame view.
 
         Args:
-            videos: Among those that were opened.
-            batch_size: Clips a batch; the last one may be smaller.
+            videos: Videos, among the opened ones.
+            batch_size: Clips per batch; the last one may be smaller.
 
         Raises:
-            VidclsError: If a clip cannot be read, naming its video; under `report_bad` it moves to `bad`.
+            VidclsError: If a clip cannot be read, with its video; under `report_bad` it is added to `bad`.
         """
         good = [video for video in videos if video.id not in self.bad]
 
@@ -244,7 +244,7 @@ class Clips:
         return num_good * (self._clip.frames if self._clip.unit == "frame" else 1)
 
     def _fetch(self, planned: Sequence[_Planned]) -> _Fetched | None:
-        """The batch of the clips that can be read; None if there is none."""
+        """Batch of the readable clips; None if there is none."""
         windows: list[list[Tensor]] = []
         clips: list[_Planned] = []
         for clip in planned:
@@ -269,7 +269,7 @@ class Clips:
         return _Fetched(partial(finish, packed, flips, clip=self._clip, device=self._device), clips)
 
     def _batches(self, fetch: Callable[[int], _Fetched | None], steps: range) -> Iterator[Batch]:
-        # With the store on a device other than the CPU there is nothing to prepare.
+        # If the store is on a device other than the CPU, nothing has to be prefetched.
         on_device = self.residency == "device" and self._device.type != "cpu"
         for fetched in map(fetch, steps) if on_device else ahead(fetch, steps):
             if fetched is not None:
@@ -283,5 +283,5 @@ class Clips:
 
 
 def _of_view(video: Video, view: int, k: int) -> np.random.Generator:
-    """The draws of a fixed view: those of the content, so that features of it can be stored by content."""
+    """Random generator of a fixed view; keyed by content, so that features can be stored by content."""
     return generator("view", video.digest, view, k)

@@ -1,4 +1,4 @@
-"""The door of this room: videos -> `Clips`, which gives batches."""
+"""Opens the clips of a set of videos; the returned `Clips` gives batches."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ def open_clips(
     report_bad: bool = False,
     progress: StageProgress | None = None,
 ) -> Clips:
-    """Probe the videos, build or open their store, and choose where it lives.
+    """Probe the videos, build or open their store, and choose its residency.
 
     Args:
-        videos: Videos with content digests: all that a run may read (train and val), as they share a store.
-        data: Decoder, time limit, residency, and what to do about bad videos.
-        clip: Frames and size of a clip.
+        videos: Videos with digests: all that a run may read (train and val), as they share a store.
+        data: Data section with decoder, time limit, residency, and the rule for bad videos.
+        clip: Clip section with frames and size.
         store_dir: Folder of stores and caches.
-        device: Where batches go.
-        classes: Class names by label; needed to train, where a mirror may change the label.
-        report_bad: Bad videos, one that fails later too, are named in `Clips.bad` and raise nothing.
-        progress: Told (stage, done, total).
+        device: Device of the batches.
+        classes: Class names by label; required for training, where a flip may change the label.
+        report_bad: Collect bad videos in `Clips.bad`, also those that fail later, instead of raising.
+        progress: Called with (stage, done, total).
 
     Raises:
-        VidclsError: Naming every bad video under `bad_videos: error`, or beyond `max_bad`; or if the disk or
-            the memory is too small for what was asked.
+        VidclsError: If there are bad videos under `bad_videos: error`, or more than `max_bad` (all are
+            listed); or if the disk or the memory is too small for the request.
     """
     workers = usable_cores() if data.workers == "auto" else data.workers
     decoders = Decoders(workers=workers, timeout_s=data.timeout_s)
@@ -85,7 +85,7 @@ def open_clips(
 
 
 def _sort_out(outcomes: Mapping[str, Probe | Failure], clip: Clip) -> tuple[dict[str, Probe], dict[str, str]]:
-    """The probes of the videos that such clips can be made of, and why of the others none can, by digest."""
+    """Split outcomes into probes of usable videos and reasons why the others are unusable, by digest."""
     probes: dict[str, Probe] = {}
     reasons: dict[str, str] = {}
     for digest, outcome in outcomes.items():
@@ -107,7 +107,7 @@ def _residency(store: Store, asked: Auto | Residency, device: torch.device) -> R
 
 
 def _judge(bad: Mapping[str, str], videos: Sequence[Video], data: DataSection) -> None:
-    """Raise where there are more bad videos than `data` allows."""
+    """Raise if there are more bad videos than `data` allows."""
     allowed = data.num_bad_allowed
     if len(bad) <= allowed:
         return

@@ -1,4 +1,4 @@
-"""Work that is done in threads ahead of whoever waits for it."""
+"""Prefetching: computes results in threads before they are needed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def ahead(fetch: Callable[[int], T], steps: range) -> Iterator[T]:
-    """The result of `fetch` for each step, the next `NUM_AHEAD` being fetched in threads meanwhile."""
+    """Yield the result of `fetch` for each step, while threads fetch the next `NUM_AHEAD` steps."""
     pending: collections.deque[Future[T]] = collections.deque()
     with ThreadPoolExecutor(NUM_AHEAD, thread_name_prefix="vidcls-ahead") as threads:
         try:

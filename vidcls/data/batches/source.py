@@ -1,4 +1,4 @@
-"""What training and evaluation see of the videos: batches, whatever they are made of."""
+"""Interface by which training and evaluation read videos: batches of clips or of features."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ BatchT_co = TypeVar("BatchT_co", covariant=True)
 
 
 class BatchSource(Protocol[BatchT_co]):
-    """Batches of a set of videos: of decoded clips, or of what a frozen backbone made of them."""
+    """Batches of a set of videos: decoded clips, or stored features of a frozen backbone."""
 
     @property
     def residency(self) -> str:
-        """Where what is read lives: a `data.residency`, or `features`."""
+        """Location of the data: a value of `data.residency`, or `features`."""
 
     @property
     def bad(self) -> Mapping[str, str]:
-        """Why a video is left out, by video id."""
+        """Reason why a video is left out, by video id."""
 
     @property
     def decoders(self) -> Mapping[str, str]:
-        """Decoder of each video that is not left out, by video id."""
+        """Decoder of each good video, by video id."""
 
     def num_train_steps(self, videos: Sequence[Video], *, batch_size: int) -> int:
-        """Number of batches of an epoch over the good ones of `videos`."""
+        """Number of batches of an epoch over the good videos in `videos`."""
 
     def train_batches(
         self,
@@ -39,16 +39,16 @@ class BatchSource(Protocol[BatchT_co]):
         epoch: int,
         start_step: int = 0,
     ) -> Iterator[BatchT_co]:
-        """The batches of one epoch from `start_step` on, a pure function of (videos, seed, epoch, step).
+        """Batches of one epoch from `start_step` on, a pure function of (videos, seed, epoch, step).
 
         Args:
-            videos: The training videos.
-            augment: What happens to a clip.
+            videos: Training videos.
+            augment: Augmentations of a clip.
             seed: Seed of the run.
-            batch_size: Clips in each batch; a single last clip joins the batch before it.
-            epoch: Counts from 0.
-            start_step: First batch to give.
+            batch_size: Clips per batch; a single last clip joins the batch before it.
+            epoch: Epoch, counted from 0.
+            start_step: First batch to yield.
         """
 
     def eval_batches(self, videos: Sequence[Video], *, batch_size: int) -> Iterator[BatchT_co]:
-        """The good ones of `videos`, each once, in order, in their deterministic view."""
+        """Batches of the good videos in `videos`, each once, in order, in their deterministic view."""

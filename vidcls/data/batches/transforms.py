@@ -1,16 +1,17 @@
-"""Frames -> normalised batch: window, mirror, resize, normalise; one view a clip.
+"""Transforms from frames to a normalised batch: crop, flip, resize, normalise; one view per clip.
 
     frames of a clip  T x [h, w, C] uint8   as stored; h and w may differ between videos under fit: crop
-    cut               T x [h', w', C]       the window of the clip's view, still a view of the store
+    cut               T x [h', w', C]       the window of the clip's view, sharing the memory of the store
     host_batch        [B, C, T, H, W]       for a model on the CPU
-    pack              [B, T, h', w', C]     for one on CUDA; one tensor a clip where windows differ; pinned
-    finish            [B, C, T, H, W]       on CUDA, as uint8 travels in a quarter of the time
+    pack              [B, T, h', w', C]     for a model on CUDA; one tensor per clip if windows differ; pinned
+    finish            [B, C, T, H, W]       on CUDA, because a uint8 copy takes a quarter of the time
 
 A batch is float32, normalised, in memory order B T H W C. Frames are uint8 until they are normalised.
 
-A flow field is bytes of `vidcls.data.decoding.flow`: a mirror negates u too, and a resize scales u and v with
-the picture. A difference takes two frames, the sampled one and the next: a clip comes as 2 T frames, and
-all is done to both before one is taken from the other. RGB with motion has the channels of both, RGB first.
+A flow field is stored as bytes of `vidcls.data.decoding.flow`: a flip also negates u, and a resize scales u
+and v with the picture. A difference needs two frames, the sampled one and the next: a clip comes as 2 T
+frames, and both are transformed before they are subtracted. RGB with motion has the channels of both, RGB
+first.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from vidcls.spec.sections import Clip
 
 
 def cut(frames: Sequence[Tensor], view: View) -> list[Tensor]:
-    """The window of each frame `[h, w, C]`; shares memory with it."""
+    """Crop the window of each frame `[h, w, C]`; the result shares memory with the frames."""
     rows = slice(view.top, view.top + view.height)
     columns = slice(view.left, view.left + view.width)
     return [frame[rows, columns] for frame in frames]
@@ -42,17 +43,17 @@ def cut(frames: Sequence[Tensor], view: View) -> list[Tensor]:
 def host_batch(
     windows: Sequence[Sequence[Tensor]], flips: Sequence[bool], *, clip: Clip, buffers: Buffers
 ) -> Tensor:
-    """The normalised batch `[B, C, T, H, W]` float32 on the CPU, channels innermost in memory.
+    """Make the normalised batch `[B, C, T, H, W]` float32 on the CPU, channels innermost in memory.
 
-    Made by the calling thread alone: OpenMP would give each thread that prepares batches a team of its own,
-    and these would fight for the cores with the one that trains. Hence numpy, OpenCV and the one resize of
-    torch that starts no threads, and frame by frame, so that a frame stays in the cache.
+    It uses only the calling thread: OpenMP would start a team of threads for each thread that prepares
+    batches, and they would compete with training for the cores. So it uses numpy, OpenCV and the only resize
+    of torch that starts no threads. It works frame by frame, so that a frame stays in the CPU cache.
 
     Args:
         windows: T tensors of each clip, `[h, w, C]` uint8, or 2 T for differences; not written to.
         flips: Whether each of the B clips is mirrored.
         clip: Modality, size, mean and standard deviation.
-        buffers: Where the memory of the batch comes from.
+        buffers: Pool for the memory of the batch.
     """
     height, width = clip.size
     num_frames = len(windows[0]) // frames_each(clip)
@@ -90,11 +91,11 @@ def _gather(frames: Sequence[Tensor], *, flip: bool, clip: Clip) -> NDArray[np.u
 
 
 def pack(windows: Sequence[Sequence[Tensor]], *, pin: bool) -> list[Tensor]:
-    """Copy the windows of B clips together: one `[B, T, h, w, C]`, or B of `[1, T, h, w, C]` if sizes differ.
+    """Copy the windows of B clips into one `[B, T, h, w, C]`, or into B of `[1, T, h, w, C]` if sizes differ.
 
     Args:
         windows: T tensors of each clip, `[h, w, C]` uint8, or 2 T for differences.
-        pin: Whether windows on the host go to pinned memory.
+        pin: Whether to copy windows on the host to pinned memory.
     """
     if len({frames[0].shape for frames in windows}) > 1:
         return [packed for frames in windows for packed in pack([frames], pin=pin)]
@@ -110,13 +111,13 @@ def pack(windows: Sequence[Sequence[Tensor]], *, pin: bool) -> list[Tensor]:
 
 
 def finish(packed: Sequence[Tensor], flips: Sequence[bool], *, clip: Clip, device: torch.device) -> Tensor:
-    """The normalised batch `[B, C, T, H, W]` float32 on `device`, channels innermost in memory.
+    """Make the normalised batch `[B, C, T, H, W]` float32 on `device`, channels innermost in memory.
 
     Args:
-        packed: From `pack`; mirrored in place where it already is on `device`.
+        packed: Result of `pack`; flipped in place if it is already on `device`.
         flips: Whether each of the B clips is mirrored.
         clip: Modality, size, mean and standard deviation.
-        device: Where the batch goes.
+        device: Device of the batch.
     """
     height, width = clip.size
     num_frames = packed[0].shape[1] // frames_each(clip)
@@ -142,15 +143,15 @@ def finish(packed: Sequence[Tensor], flips: Sequence[bool], *, clip: Clip, devic
             batch[start:behind] = windows
         start = behind
     scale, shift = (torch.from_numpy(row).to(device) for row in _row_levels(clip, 1.0, 1.0))
-    # Two operations, as a fused one rounds otherwise at the end of a batch than inside it.
+    # Two operations, because a fused one rounds differently at the end of a batch than inside it.
     batch.view(-1, scale.numel()).mul_(scale).add_(shift)
     return batch.permute(0, 4, 1, 2, 3)
 
 
 def _resize_on_device(windows: Tensor, clip: Clip) -> Tensor:
-    """`[b, T, h, w, C]` uint8 -> `[b, T, H, W, C]` float32 of the same meaning.
+    """Resize `[b, T, h, w, C]` uint8 to `[b, T, H, W, C]` float32 on the same scale of values.
 
-    In float, as torch resizes uint8 on the CPU alone. The two are up to a grey level apart.
+    It computes in float, because torch resizes uint8 only on the CPU. The two differ by at most a grey level.
     """
     frames = windows.flatten(0, 1).permute(0, 3, 1, 2).to(torch.float32).contiguous()
     resized = _resize(frames, clip.size)
@@ -164,27 +165,27 @@ def _resize_on_device(windows: Tensor, clip: Clip) -> Tensor:
 
 
 def _resize(frames: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear with antialiasing, `[T, C, h, w]` -> `[T, H, W, C]`; uint8 is fast with channels innermost."""
+    """Antialiased bilinear resize, `[T, C, h, w]` to `[T, H, W, C]`; fast for channels-innermost uint8."""
     resized = F.interpolate(frames, size=size, mode="bilinear", antialias=True, align_corners=False)
     return resized.permute(0, 2, 3, 1)
 
 
 @lru_cache(maxsize=16)
 def _host_levels(clip: Clip, across: float, down: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """`_row_levels` for a whole frame: `[H * W * C]` each."""
+    """Same as `_row_levels` for a whole frame: `[H * W * C]` each."""
     scale, shift = (np.tile(row, clip.size[0]) for row in _row_levels(clip, across, down))
     return scale, shift
 
 
 def _row_levels(clip: Clip, across: float, down: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What a row of W x C bytes is multiplied by and what is then added: `[W * C]` each.
+    """Factor and offset that normalise a row of W x C bytes: `[W * C]` each.
 
-    A row, as a broadcast over the few channels alone is not vectorised.
+    A whole row is used, because a broadcast over only a few channels is not vectorised.
 
     Args:
         clip: Modality, size, mean and standard deviation.
-        across: How many times wider than its window the clip is; u grows with it.
-        down: How many times higher; v grows with it.
+        across: Ratio of the clip's width to the window's width; u scales with it.
+        down: Ratio of the heights; v scales with it.
     """
     scale, shift = (np.tile(values, clip.size[1]).astype(np.float32) for values in levels(clip, across, down))
     return scale, shift

@@ -1,1 +1,1 @@
-"""Every video decoded once, in order, and what that tells: training needs it, a person should know it."""
+"""Checks that decode every video once, in order; training uses the results and the user should know them."""

@@ -1,4 +1,4 @@
-"""What was found out about files, remembered by their content: one small JSON file each."""
+"""Cache of facts about files, keyed by their content: one small JSON file each."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ T = TypeVar("T")
 
 
 class ContentCache(Generic[T]):
-    """Values by digest under a folder; one that cannot be read counts as absent.
+    """Values by digest under a folder; an unreadable value counts as missing.
 
     Args:
-        folder: `versions` in its name keeps the findings of one release from another.
-        kind: Reads and writes a value.
+        folder: Folder of the cache; `versions` in its name separates the results of different releases.
+        kind: Type adapter that reads and writes a value.
     """
 
     def __init__(self, folder: Path, kind: TypeAdapter[T]) -> None:
@@ -27,22 +27,22 @@ class ContentCache(Generic[T]):
         self._kind = kind
 
     def get(self, digest: str) -> T | None:
-        """The value of a file, if it is known."""
+        """Value for a file, or None."""
         try:
             return self._kind.validate_json(self._file(digest).read_bytes())
         except (OSError, ValueError):
             return None
 
     def put(self, digest: str, value: T) -> None:
-        """Remember the value of a file.
+        """Store the value for a file.
 
         Raises:
             VidclsError: If the disk is full.
-            OSError: If it cannot be written for another reason.
+            OSError: If the value cannot be written for another reason.
         """
         path = self._file(digest)
         try:
-            with atomic_file(path, sync=False) as file:  # if it is lost, it is found out again
+            with atomic_file(path, sync=False) as file:  # if the file is lost, it is computed again
                 file.write(self._kind.dump_json(value))
         except OSError as error:
             if is_disk_full(error):
@@ -54,10 +54,10 @@ class ContentCache(Generic[T]):
 
 
 def versions(form: int, packages: Sequence[str]) -> str:
-    """A folder name for what `packages` find out: another release may find something else.
+    """Folder name with the versions of `packages`: another release may give different results.
 
     Args:
-        form: Raised when what is remembered, or how it is found out, changes.
+        form: Version number, increased when the stored values or their computation change.
         packages: Distributions; those that are not installed are left out.
     """
     found = releases(tuple(packages))

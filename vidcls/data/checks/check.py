@@ -1,4 +1,4 @@
-"""Every video of a root decoded once, in order, and what was found."""
+"""Checks a data root: decodes every video once, in order, and reports findings."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from vidcls.spec.sections import DataSection
 
 @dataclass(frozen=True)
 class Checked:
-    """One video.
+    """Checked video.
 
     Attributes:
         id: Readable key.
-        path: A video file or a folder of frames.
+        path: Video file or folder of frames.
         digest: Digest of its content.
-        split: The part of the data it belongs to; empty where no layout says.
+        split: Split of the video; empty if there is no layout.
     """
 
     id: str
@@ -41,14 +41,14 @@ class Checked:
 
 @dataclass(frozen=True)
 class Check:
-    """A root whose videos were all decoded.
+    """Result of decoding all videos of a root.
 
     Attributes:
-        root: What was checked.
-        layout: Name of its layout; `files` where it is none that training knows.
-        videos: Those that have content, by id.
-        outcomes: What was seen of each, by digest.
-        findings: The worst first.
+        root: Root that was checked.
+        layout: Name of its layout; `files` if it has no layout for training.
+        videos: Videos with content, by id.
+        outcomes: Inspection or failure of each video, by digest.
+        findings: Findings, most severe first.
     """
 
     root: Path
@@ -59,22 +59,22 @@ class Check:
 
     @property
     def has_errors(self) -> bool:
-        """Whether videos cannot be used."""
+        """Whether some videos cannot be used."""
         return any(finding.severity == "error" for finding in self.findings)
 
     @property
     def is_fine(self) -> bool:
-        """Whether there is nothing but notes."""
+        """Whether there are only notes."""
         return all(finding.severity == "note" for finding in self.findings)
 
     @property
     def good(self) -> list[Checked]:
-        """The videos that can be decoded."""
+        """Videos that can be decoded."""
         return [video for video in self.videos if isinstance(self.outcomes[video.digest], Inspection)]
 
     @property
     def good_files(self) -> dict[str, Path]:
-        """The video files that FFmpeg can decode, by digest; folders of frames are none."""
+        """Video files that FFmpeg can decode, by digest, without folders of frames."""
         return {
             video.digest: video.path
             for video in self.good
@@ -82,12 +82,12 @@ class Check:
         }
 
     def counts(self) -> dict[Severity, int]:
-        """How many findings there are of each severity."""
+        """Number of findings of each severity."""
         count = Counter(finding.severity for finding in self.findings)
         return {severity: count[severity] for severity in SEVERITIES}
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, in types that JSON has."""
+        """All results as plain values for JSON."""
         return {
             "root": str(self.root),
             "layout": self.layout,
@@ -103,13 +103,13 @@ class Check:
 
 
 def check(root: Path, *, store_dir: Path, decoders: Decoders, progress: StageProgress | None = None) -> Check:
-    """Decode every video of `root` in order, those that were decoded before excepted.
+    """Decode every video of `root` in order, except those with a cached result.
 
     Args:
-        root: A data root, a CSV manifest, any folder with videos, or one file.
+        root: Data root, CSV manifest, any folder with videos, or one file.
         store_dir: Folder of the caches.
-        decoders: Does the work.
-        progress: Told about the stages `read files` and `probe`.
+        decoders: Worker processes that decode.
+        progress: Called in the stages `read files` and `probe`.
 
     Raises:
         UserError: If the root is unusable as a whole.
@@ -143,7 +143,7 @@ def _files(root: Path) -> list[Path]:
 def _bare(
     root: Path, paths: Sequence[Path], *, cache_dir: Path, progress: Any
 ) -> tuple[list[Checked], list[VideoFinding]]:
-    """The videos of a root that has no layout, and what is wrong with the others."""
+    """Videos of a root without a layout, and findings about files that cannot be used."""
     digests = digest_videos([Files(path) for path in paths], cache_dir=cache_dir, progress=progress)
     videos: list[Checked] = []
     found: list[VideoFinding] = []
@@ -158,7 +158,7 @@ def _bare(
 
 
 def _of_problem(problem: Problem) -> Iterator[VideoFinding]:
-    if problem.kind == "same_content":  # told below, for any root
+    if problem.kind == "same_content":  # reported below, for any root
         return
     severity: Severity = "error" if problem.fatal else "note" if problem.note else "warning"
     kind: Any = problem.kind if problem.kind in LEFT_OUT_BY_SKIP else "data"

@@ -1,4 +1,4 @@
-"""The self-test of the installed decoders on many files, remembered by content."""
+"""Self-test of the installed decoders on many files, cached by content."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def judge_decoders(
     decoders: Decoders,
     progress: StageProgress | None = None,
 ) -> dict[str, dict[Way, Verdict]]:
-    """What each way of reading makes of each file, by digest.
+    """Verdict on each way of reading for each file, by digest.
 
     Args:
         files: Video files that PyAV reads to their end, by digest.
         store_dir: Folder of stores and caches.
-        decoders: Does the work; a decoder that hangs or dies on a file loses that file only.
-        progress: Told about the stage `compare decoders`.
+        decoders: Worker processes; a decoder that hangs or dies on a file loses only that file.
+        progress: Called in the stage `compare decoders`.
 
     Raises:
         VidclsError: If the disk is full.

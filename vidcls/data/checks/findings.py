@@ -1,4 +1,4 @@
-"""What an inspection means for a person: findings, each with a severity and what to do. Pure functions."""
+"""Findings of an inspection for the user, each with a severity and advice. Pure functions."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 FindingKind = Literal[
     "missing",
     "empty",
-    "unreadable",  # no container that FFmpeg knows, or no frame in it
-    "no_video",  # sound only
-    "corrupt",  # a decode error with data behind it
+    "unreadable",  # unknown container, or no frame in it
+    "no_video",  # only sound
+    "corrupt",  # a decode error, followed by more data
     "timeout",
     "crash",
     "data",  # about the data as a whole: its tables, classes, splits
     "truncated",
-    "damaged",  # decode errors that the codec covers up
+    "damaged",  # decode errors that the codec conceals
     "header_count",
     "header_duration",
     "black",
@@ -32,7 +32,7 @@ FindingKind = Literal[
     "no_timestamps",
     "variable_rate",
     "rotated",
-    "read_as",  # what was done to its pictures
+    "read_as",  # conversion applied to its pictures
     "odd_size",
     "one_frame",
 ]
@@ -63,19 +63,19 @@ ADVICE: dict[FindingKind, str] = {
     "one_frame": "leave it out if motion counts",
 }
 
-_DOUBTFUL_SHARE, _NOTED_SHARE = 0.5, 0.1  # of black or frozen frames
-_LIE_SHARE, _LIE_FRAMES = 0.05, 5  # a header may be a few frames off: that is how some encoders count
+_DOUBTFUL_SHARE, _NOTED_SHARE = 0.5, 0.1  # shares of black or frozen frames
+_LIE_SHARE, _LIE_FRAMES = 0.05, 5  # some encoders count a few frames too many or too few
 
 
 @dataclass(frozen=True)
 class VideoFinding:
-    """Something that a person should know.
+    """Finding that the user should know.
 
     Attributes:
-        kind: What it is.
+        kind: Kind of the finding.
         severity: `error`: the video cannot be used; `warning`: its content is doubtful; `note`: harmless.
-        video: Id of the video; empty where it is about the data as a whole.
-        message: What was seen.
+        video: Id of the video; empty if the finding concerns the data as a whole.
+        message: Description of the finding.
     """
 
     kind: FindingKind
@@ -85,12 +85,12 @@ class VideoFinding:
 
     @property
     def advice(self) -> str:
-        """What to do."""
+        """Advice on what to do."""
         return ADVICE[self.kind]
 
 
 def findings(video: str, outcome: Inspection | Failure) -> Iterator[VideoFinding]:
-    """All that the inspection of one video has shown."""
+    """All findings from the inspection of one video."""
     if isinstance(outcome, Failure):
         kind: FindingKind = "unreadable" if outcome.kind == "other" else outcome.kind
         yield VideoFinding(kind, "error", video, outcome.reason)
@@ -123,7 +123,7 @@ def _about_its_end(video: str, seen: Inspection) -> Iterator[VideoFinding]:
 
 def _about_its_pictures(video: str, seen: Inspection) -> Iterator[VideoFinding]:
     num_frames = seen.probe.num_frames
-    if seen.num_damaged and not (seen.stopped and seen.num_damaged == 1):  # the last one, cut through
+    if seen.num_damaged and not (seen.stopped and seen.num_damaged == 1):  # only the last frame, cut off
         why = f": {seen.complaint}" if seen.complaint else ""
         yield VideoFinding(
             "damaged", "warning", video, f"{seen.num_damaged} of {num_frames} frames are damaged{why}"
@@ -148,7 +148,7 @@ def _about_its_form(video: str, seen: Inspection) -> Iterator[VideoFinding]:
         b_frames = f", {seen.num_b_frames} B-frames" if seen.num_b_frames else ""
         message = f"{seen.num_bad_stamps} frames without a timestamp in order{b_frames}"
         yield VideoFinding("no_timestamps", "note", video, message)
-    if seen.has_variable_rate and seen.stopped is None:  # what is missing leaves gaps
+    if seen.has_variable_rate and seen.stopped is None:  # missing frames leave gaps
         yield VideoFinding("variable_rate", "note", video, "frames are shown for unequal times")
     orientation = Orientation(seen.rotation // 90, seen.is_mirrored)
     if orientation != Orientation():

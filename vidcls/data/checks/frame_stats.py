@@ -1,4 +1,4 @@
-"""What is counted while the frames of a file pass by, on their luma plane, as they leave the codec."""
+"""Statistics of the frames of a file in one pass, computed on the luma plane of the decoded frames."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from vidcls.data.decoding.pictures import Pixels
 from vidcls.data.decoding.readers import VideoFile
 
 Complaints = list[tuple[int, str, str]]
-"""Level, source and text of what FFmpeg logs."""
+"""Level, source and text of each line that FFmpeg logs."""
 
-_BLACK_LEVEL, _BLACK_SHARE = 32, 0.98  # those of FFmpeg's blackframe filter
-_SEEKS_SAVE = 16  # seeking is worth its proof where the longest gap is this small a part of the video
+_BLACK_LEVEL, _BLACK_SHARE = 32, 0.98  # values of FFmpeg's blackframe filter
+_SEEKS_SAVE = 16  # seeking is worth a test if the longest gap is at most 1/16 of the video
 
 
 class FrameStats:
-    """Counts what is seen of frames as they pass by."""
+    """Collects statistics of frames in one pass."""
 
     def __init__(self) -> None:
         self.size = (0, 0)
@@ -35,16 +35,16 @@ class FrameStats:
         self.complaint: str | None = None
         self.container_complaint: str | None = None
         self.sums: list[int] = []
-        """Checksum of the luma of each frame: tells frames apart at no cost."""
+        """Checksum of the luma of each frame, which distinguishes frames cheaply."""
         self.timestamps: list[int | None] = []
         self._keys: list[int] = []
         self._previous: Pixels | None = None
 
     def see(self, frame: av.VideoFrame) -> None:
-        """Look at the next frame of a file.
+        """Add the next frame of a file.
 
         Raises:
-            DecodeError: If it cannot be brought upright, see `Orientation`.
+            DecodeError: If the frame cannot be rotated upright, see `Orientation`.
         """
         matrix = matrix_of(frame)
         orientation = Orientation() if matrix is None else Orientation.of_matrix(matrix)
@@ -60,7 +60,7 @@ class FrameStats:
         self.see_luma(luma_of(frame))
 
     def hear(self, complaints: Complaints, video: VideoFile, *, is_damaged: bool) -> None:
-        """Note what FFmpeg complained of since the last frame, and forget it: a bad file has no end of it."""
+        """Record FFmpeg's complaints since the last frame and clear them, as a bad file has very many."""
         for _, source, message in complaints:
             said = message.strip()
             if source == video.container.format.name:
@@ -72,11 +72,11 @@ class FrameStats:
         complaints.clear()
 
     def see_luma(self, luma: Pixels) -> None:
-        """Look at the brightness `[H, W]` of the next frame."""
+        """Add the brightness `[H, W]` of the next frame."""
         if self.num_frames == 0:
             self.size = luma.shape[0], luma.shape[1]
         total = int(cv2.sumElems(luma)[0])
-        if total <= luma.size * _BLACK_LEVEL:  # a bright frame is told by its sum alone
+        if total <= luma.size * _BLACK_LEVEL:  # the sum alone rules out bright frames
             self.num_black += bool(np.count_nonzero(luma <= _BLACK_LEVEL) >= _BLACK_SHARE * luma.size)
         if self._previous is not None and self.sums[-1] == total:
             self.num_frozen += np.array_equal(luma, self._previous)
@@ -86,7 +86,7 @@ class FrameStats:
         self._previous = luma
 
     def has_variable_rate(self) -> bool:
-        """Whether frames are shown for unequal times, beyond what rounding to ticks explains."""
+        """Whether frames have different durations, beyond the rounding to ticks."""
         if self.num_frames < 3 or self.num_bad_stamps():
             return False
         steps = np.diff(self._stamps())
@@ -94,14 +94,14 @@ class FrameStats:
         return int(np.abs(steps - usual).max()) > (1 if usual >= 4 else 0)
 
     def num_ticks(self) -> int:
-        """From the first timestamp to behind the last frame; 0 where that cannot be told."""
+        """Ticks from the first timestamp to the end of the last frame; 0 if unknown."""
         stamps = self._stamps()
         if len(stamps) < 2 or len(stamps) < self.num_frames:
             return 0
         return int(stamps.max() - stamps.min()) * self.num_frames // (self.num_frames - 1)
 
     def num_bad_stamps(self) -> int:
-        """Frames whose timestamp is missing, or not after that of the frame before."""
+        """Number of frames whose timestamp is missing, or not after that of the frame before."""
         stamps = self._stamps()
         return self.num_frames - len(stamps) + int((np.diff(stamps) <= 0).sum())
 
@@ -109,14 +109,14 @@ class FrameStats:
         return np.array([stamp for stamp in self.timestamps if stamp is not None], dtype=np.int64)
 
     def key_points(self) -> SeekPoints:
-        """The key frames, where all frames are whole and stamped in order; else none."""
+        """Key frames, if all frames are intact and their timestamps in order; otherwise none."""
         if self._keys[:1] != [0] or self.num_bad_stamps() or self.num_damaged:
             return ()
         stamps = self._stamps()
         return tuple((key, int(stamps[key])) for key in self._keys)
 
     def seek_points(self) -> SeekPoints:
-        """The key frames, where starting at them saves enough."""
+        """Key frames, if starting at them saves enough time; otherwise none."""
         points = self.key_points()
         if not points:
             return ()
@@ -126,10 +126,10 @@ class FrameStats:
 
 @contextlib.contextmanager
 def complaints_of_ffmpeg() -> Iterator[Complaints]:
-    """What FFmpeg calls an error but carries on after; only the log tells of most damage."""
+    """Capture errors after which FFmpeg continues; most damage appears only in its log."""
     before = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
-    av.logging.set_skip_repeated(False)  # a repeated line is told with the next one, which is of another file
+    av.logging.set_skip_repeated(False)  # FFmpeg would report a repeated line later, with another file
     try:
         with av.logging.Capture() as complaints:
             yield complaints
@@ -139,13 +139,13 @@ def complaints_of_ffmpeg() -> Iterator[Complaints]:
 
 
 def first_of(complaints: Complaints) -> str | None:
-    """The text of the first complaint, if there is one; what is not on our list, our errors say better."""
+    """Text of the first complaint, or None; refused formats are left out, our errors explain them better."""
     texts = (text.strip() for *_, text in complaints)
     return next((text for text in texts if not text.startswith("Format not on whitelist")), None)
 
 
 def luma_of(frame: av.VideoFrame) -> Pixels:
-    """The brightness of a frame `[H, W]`, not turned; a view of it wherever its first plane holds that."""
+    """Brightness of a frame `[H, W]`, not rotated; a view of the frame if its first plane is the luma."""
     pixels = frame.format
     if pixels.is_rgb or not pixels.is_planar or pixels.components[0].bits != 8:
         return np.asarray(frame.to_ndarray(format="gray"), dtype=np.uint8)

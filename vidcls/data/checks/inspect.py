@@ -1,7 +1,7 @@
-"""One look at every frame of a file, in order: what training needs, and what a person should know.
+"""Inspects every frame of a file once, in order, for training and for the user.
 
-Runs in worker processes: no torch here. Frames are looked at as they leave the codec, on their luma plane;
-none is converted to RGB unless decord is asked to serve the file and must be compared.
+Runs in worker processes, so it must not import torch. Statistics use the luma plane of the decoded frames; a
+frame is converted to RGB only if decord may serve the file and must be compared.
 """
 
 from __future__ import annotations
@@ -26,38 +26,38 @@ from vidcls.data.decoding.headers import promises, riff_bytes
 from vidcls.data.decoding.pictures import FrameLoads, Pixels, read_described
 from vidcls.data.decoding.readers import VideoFile, decord_is_there, has_alpha, open_decord, read_decord
 
-_DECORD_CONTAINERS = {"mp4", "matroska", "avi"}  # told by their first bytes, in every release of FFmpeg
+_DECORD_CONTAINERS = {"mp4", "matroska", "avi"}  # recognised by their first bytes in every release of FFmpeg
 _TS_PACKET_BYTES = (188, 192, 204)  # a transport stream has no header, but packets of one size
 
 AGREE_LEVELS = 2
-"""Grey levels by which decoders may differ: all round, in another order."""
+"""Grey levels by which decoders may differ, since they round in different orders."""
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was seen when a whole file or folder of frames was decoded in order.
+    """Result of decoding a whole file or folder of frames in order.
 
     Attributes:
-        probe: What reading its frames needs.
+        probe: Probe, with all that reading its frames needs.
         codec: FFmpeg's name of the codec; `images` or `fields` for a folder of frames or of flow fields.
-        pixel_format: FFmpeg's name, such as `yuv420p`; empty for a folder.
-        rotation: Degrees anticlockwise by which frames are turned, 0 to 359.
-        is_mirrored: Whether left and right of frames change places before they are turned.
-        remarks: What else was done to its frames that a person should know.
-        header_frames: What the header promises, None where it does not say.
-        header_duration_s: Duration that the header says, in seconds; None where it does not.
-        duration_s: Seconds from the first frame to behind the last; None without timestamps.
+        pixel_format: FFmpeg's name of the pixel format, such as `yuv420p`; empty for a folder.
+        rotation: Anticlockwise rotation of frames in degrees, 0 to 359.
+        is_mirrored: Whether frames are mirrored left to right before the rotation.
+        remarks: Other conversions of its frames that the user should know.
+        header_frames: Number of frames in the header; None if the header has none.
+        header_duration_s: Duration in the header, in seconds; None if the header has none.
+        duration_s: Seconds from the start of the first frame to the end of the last; None without timestamps.
         num_bad_stamps: Frames whose presentation timestamp is missing, or not after that of the one before.
-        num_b_frames: Frames predicted from both sides.
-        has_variable_rate: Whether frames are shown for unequal times; False where timestamps are missing.
-        num_black: Frames that are black but for at most 2 % of their pixels.
-        num_frozen: Frames equal to the one before, on their luma plane.
-        num_other_size: Frames of another size than the first.
-        num_damaged: Frames that the codec flagged, or complained of, and made up in part.
-        complaint: The first thing that the codec complained of.
-        stopped: Why the file ended early, where something says that it did.
-        random_access: Whether decoding that starts at its key frames was seen to give every frame as in
-            order; None where that was not tried, because it saves nothing or timestamps are missing.
+        num_b_frames: Number of bidirectionally predicted frames.
+        has_variable_rate: Whether frames have different durations; False if timestamps are missing.
+        num_black: Number of frames that are black except for at most 2 % of their pixels.
+        num_frozen: Number of frames with the same luma plane as the frame before.
+        num_other_size: Number of frames whose size differs from the first.
+        num_damaged: Number of frames that the codec flagged or complained of, and partly made up.
+        complaint: First complaint of the codec.
+        stopped: Reason why the file ended early; None if it did not.
+        random_access: Whether decoding from its key frames was found to give every frame as in order; None
+            if not tried, because it saves nothing or timestamps are missing.
     """
 
     probe: Probe
@@ -82,14 +82,14 @@ class Inspection:
 
 
 def inspect_all(files: Files, decoder: Literal["decord", "pyav"]) -> Inspection:
-    """Look at all that is read of a video: its frames, its flow fields, or both.
+    """Inspect everything that is read for a video: its frames, its flow fields, or both.
 
     Args:
-        files: Where it is read from.
+        files: Files of the video.
         decoder: See `inspect`.
 
     Raises:
-        DecodeError: As `inspect`, or if frames and fields do not go together.
+        DecodeError: As for `inspect`, or if frames and fields do not match.
         OSError: If a file cannot be read.
     """
     if files.frames is None:
@@ -107,7 +107,7 @@ def inspect_all(files: Files, decoder: Literal["decord", "pyav"]) -> Inspection:
 
 
 def _refuse_odd_pairs(frames: Path, flows: Path) -> None:
-    """Refuse frames and flow fields of which it cannot be told which field starts at which frame."""
+    """Refuse frames and flow fields if it is unclear which field starts at which frame."""
     pictures, fields = look_into(frames).frames, look_into(flows).fields
     if len(pictures) - len(fields) not in (0, 1):
         raise DecodeError(
@@ -116,23 +116,23 @@ def _refuse_odd_pairs(frames: Path, flows: Path) -> None:
         )
     if frames == flows:
         for picture, field in zip(pictures, fields, strict=False):
-            # Of `flow_1_2.npy` the first number is that of the frame, of `flow_x_00001.jpg` the last one.
+            # In `flow_1_2.npy` the first number is the frame number, in `flow_x_00001.jpg` the last one.
             number = number_of(field[0].name)[0 if len(field) == 1 else -1]
             if number_of(picture.name)[-1:] != (number,):
                 raise DecodeError(f"{picture.name} and {field[0].name} do not go together: other numbers")
 
 
 def inspect(path: Path, decoder: Literal["decord", "pyav"]) -> Inspection:
-    """Decode a whole file or folder in order, and choose who serves it.
+    """Decode a whole file or folder in order, and choose its decoder.
 
     Args:
-        path: A video file, an animated picture, or a folder of frames.
-        decoder: `decord` serves the file if its count, first, middle and last frame agree with PyAV, and
-            nothing is in it that decord is known to read in another way.
+        path: Video file, animated picture, or folder of frames.
+        decoder: `decord` serves the file if its count, first, middle and last frame agree with PyAV, and the
+            file has no feature that decord is known to read differently.
 
     Raises:
-        DecodeError: If nothing, or not all of it, can be decoded.
-        OSError: If it cannot be read.
+        DecodeError: If the file, or a part of it, cannot be decoded.
+        OSError: If the file cannot be read.
     """
     if path.is_dir() or is_animated_file(path):
         return _inspect_pictures(path)
@@ -140,7 +140,7 @@ def inspect(path: Path, decoder: Literal["decord", "pyav"]) -> Inspection:
     if decoder == "decord" and decord_is_there() and _suits_decord(path):
         with contextlib.suppress(DecodeError):
             reader = open_decord(path)
-    # The truth first: decord can hang on frames that the header promises and the file does not hold.
+    # PyAV runs first: decord can hang on frames that are in the header but not in the file.
     claimed = len(reader) if reader is not None else 0
     marks = {0, claimed // 2, claimed - 1} if claimed else set()
     watch = FrameStats()
@@ -165,7 +165,7 @@ def inspect(path: Path, decoder: Literal["decord", "pyav"]) -> Inspection:
 def _watched(
     path: Path, watch: FrameStats, complaints: Complaints, *, marks: Collection[int]
 ) -> tuple[Inspection, dict[int, Pixels]]:
-    """Look at every frame of a file; what was seen, and the frames at `marks`."""
+    """Inspect every frame of a file; return the inspection and the frames at `marks`."""
     marked: dict[int, Pixels] = {}
     with VideoFile.open(path) as video:
         for frame in video.frames():
@@ -209,7 +209,7 @@ def _described(video: VideoFile, watch: FrameStats, path: Path) -> Inspection:
 
 
 def _remarks(video: VideoFile, watch: FrameStats) -> Iterator[str]:
-    """What was done to the frames of a file that its picture does not show."""
+    """Remarks on conversions of the frames of a file that cannot be seen in them."""
     yield from video.remarks()
     if watch.num_other_orientation:
         yield f"{watch.num_other_orientation} frames are turned or mirrored otherwise than the first"
@@ -221,7 +221,7 @@ def _remarks(video: VideoFile, watch: FrameStats) -> Iterator[str]:
 
 
 def _missing_bytes(video: VideoFile, path: Path, start: bytes) -> str | None:
-    """What the container says lies behind the end of the file."""
+    """Message about data that lies beyond the end of the file according to the container; else None."""
     size = path.stat().st_size
     if video.container.format.name == "mpegts" and all(size % unit for unit in _TS_PACKET_BYTES):
         return "its last packet is cut through"
@@ -233,7 +233,7 @@ def _missing_bytes(video: VideoFile, path: Path, start: bytes) -> str | None:
 
 
 def _suits_decord(path: Path) -> bool:
-    """Whether PyAV accepts a file, as one that every FFmpeg opens as the same container with one picture."""
+    """Whether PyAV accepts a file, in a container that every FFmpeg recognises, with one video stream."""
     try:
         with VideoFile.open(path) as video:
             is_known = not _DECORD_CONTAINERS.isdisjoint(video.container.format.name.split(","))
@@ -243,12 +243,12 @@ def _suits_decord(path: Path) -> bool:
 
 
 def _inspect_pictures(path: Path) -> Inspection:
-    """Look at every picture of a folder, or of an animated file; or at the flow fields of a folder."""
+    """Inspect every picture of a folder or of an animated file, or the flow fields of a folder."""
     if path.is_dir() and look_into(path).only_fields:
         return Inspection(probe=Probe(*probe_fields(path), None, "fields"), codec="fields")
     watch = FrameStats()
     said: Counter[str] = Counter()
-    for load in read_described(path):  # all are loaded: each may be broken
+    for load in read_described(path):  # load every picture: any may be broken
         pixels, what_was_done = load()
         said.update(what_was_done)
         watch.see_luma(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8))
@@ -265,7 +265,7 @@ def _inspect_pictures(path: Path) -> Inspection:
 
 
 def _proves(path: Path, points: SeekPoints, sums: Sequence[int]) -> bool:
-    """Whether every frame that follows a seek to each of `points` is the one that comes in order."""
+    """Whether the frames after a seek to each of `points` are the same as when decoding in order."""
     behind = [*(index for index, _ in points[1:]), len(sums)]
     try:
         with VideoFile.open(path) as video:

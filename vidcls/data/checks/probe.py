@@ -1,4 +1,4 @@
-"""Inspections of many files: in worker processes, remembered by content, so that each is looked at once."""
+"""Inspects many files in worker processes; results are cached by content, so each is inspected once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def probe_files(
     decoders: Decoders,
     progress: StageProgress | None = None,
 ) -> dict[str, Probe | Failure]:
-    """What reading each file needs, or why it is bad, by digest; see `inspect_files`."""
+    """Probe of each file, or why it is bad, by digest; see `inspect_files`."""
     outcomes = inspect_files(
         files, decoder=decoder, store_dir=store_dir, decoders=decoders, progress=progress
     )
@@ -45,16 +45,17 @@ def inspect_files(
     decoders: Decoders,
     progress: StageProgress | None = None,
 ) -> dict[str, Inspection | Failure]:
-    """The inspection of each file, or why it is bad, by digest.
+    """Inspection of each file, or why it is bad, by digest.
 
-    What lies in the file itself is remembered under `store_dir/probes`; a time limit or a dead worker is not.
+    Results that depend on the file alone are cached under `store_dir/probes`, but not a time limit or a dead
+    worker.
 
     Args:
-        files: Where each video is read from, by digest of its content.
-        decoder: Who is asked to serve them, see `inspect`.
+        files: Files of each video, by digest of its content.
+        decoder: Preferred decoder, see `inspect`.
         store_dir: Folder of stores and caches.
-        decoders: Does the work.
-        progress: Told about the stage `probe`.
+        decoders: Worker processes that decode.
+        progress: Called in the stage `probe`.
 
     Raises:
         VidclsError: If the disk is full.
@@ -82,7 +83,7 @@ def inspect_files(
 def known_probes(
     digests: Collection[str], *, decoder: Literal["decord", "pyav"], store_dir: Path
 ) -> dict[str, Probe | Failure]:
-    """What is remembered of files, by digest; nothing is looked at."""
+    """Cached probes of files, by digest; no file is read."""
     cache = _cache(store_dir, decoder)
     found = {digest: cache.get(digest) for digest in digests}
     return {
@@ -93,6 +94,6 @@ def known_probes(
 
 
 def _cache(store_dir: Path, decoder: Literal["decord", "pyav"]) -> ContentCache[Inspection | Failure]:
-    # decord2 installs under the same import name.
+    # The package decord2 installs under the same import name.
     packages = ("av", "decord", "decord2") if decoder == "decord" else ("av",)
     return ContentCache(store_dir / "probes" / versions(_VERSION, packages), _OUTCOME)

@@ -1,7 +1,8 @@
-"""The installed decoders against the truth, on a user's own files: who gives which frame. No torch here.
+"""Self-test of the installed decoders on the user's own files: which frame each returns. Imports no torch.
 
-The truth is PyAV in order. What is given for frame k may be exact (within two grey levels: decoders round
-otherwise), near (it looks most like frame k, its colours were converted otherwise), or another frame: wrong.
+The reference is PyAV in order. The result for frame k may be exact (within two grey levels, since decoders
+round differently), near (most similar to frame k, with differently converted colours), or wrong (another
+frame).
 """
 
 from __future__ import annotations
@@ -24,25 +25,25 @@ from vidcls.data.decoding.readers import VideoFile, decord_is_there, open_decord
 
 Way = Literal["pyav random", "decord in order", "decord random", "opencv in order", "opencv random"]
 Given = Iterator[tuple[int, Pixels | None]]
-"""Frame numbers with what was given for them; None where nothing was."""
+"""Frame numbers with the returned frames; None if no frame was returned."""
 
-_ASKED = 16  # frames of a video that are asked for at random
+_ASKED = 16  # frames of a video that are requested in random order
 _MAX_PHANTOMS = 8
 _THUMB_PX = 16
-_CLOSE_LEVELS = 0.5  # thumbnails this much closer to another frame's, on average, show another frame
+_CLOSE_LEVELS = 0.5  # a thumbnail that is closer to another frame by more than this shows that frame
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one decoder made of one file.
+    """Result of one decoder on one file.
 
     Attributes:
-        num_exact: Frames as they should be.
-        num_near: The right frames in slightly other colours.
-        num_wrong: Other frames than were asked for.
-        num_missing: Frames that were not given.
-        num_phantom: Frames that were given after the last one.
-        problem: Why it could not be tried, or why it stopped.
+        num_exact: Number of exact frames.
+        num_near: Number of correct frames with slightly different colours.
+        num_wrong: Number of wrong frames.
+        num_missing: Number of frames that were not returned.
+        num_phantom: Number of frames that were returned after the last one.
+        problem: Reason why the test could not run, or why it stopped.
     """
 
     num_exact: int = 0
@@ -54,25 +55,25 @@ class Verdict:
 
     @property
     def is_right(self) -> bool:
-        """Whether every frame that was asked for was the right one."""
+        """Whether every requested frame was correct."""
         return not (self.num_wrong or self.num_missing or self.num_phantom or self.problem)
 
 
 def ways() -> tuple[Way, ...]:
-    """How the installed decoders can be asked."""
+    """Ways of reading that the installed decoders offer."""
     decord: tuple[Way, ...] = ("decord in order", "decord random") if decord_is_there() else ()
     return ("pyav random", *decord, "opencv in order", "opencv random")
 
 
 def compare(path: Path, way: Way) -> Verdict:
-    """Hold one way of reading a video file against the truth.
+    """Compare one way of reading a video file with the reference.
 
     Args:
-        path: A video file that PyAV reads to its end.
-        way: Who is asked, and how: for all frames in order, or for some in no order.
+        path: Video file that PyAV reads to its end.
+        way: Decoder and access: all frames in order, or some frames in random order.
 
     Raises:
-        DecodeError: If the file is bad, so that there is no truth.
+        DecodeError: If the file is bad, so that there is no reference.
     """
     truth = _Truth(path, is_random=way.endswith("random"))
     counts = {"exact": 0, "near": 0, "wrong": 0, "phantom": 0}
@@ -95,7 +96,7 @@ def compare(path: Path, way: Way) -> Verdict:
 
 
 class _Truth:
-    """What PyAV gives in order: a thumbnail of each frame, and each frame that is asked for."""
+    """Reference frames by PyAV in order: a thumbnail of each frame, and each requested frame."""
 
     def __init__(self, path: Path, *, is_random: bool) -> None:
         self.watch = FrameStats()
@@ -113,7 +114,7 @@ class _Truth:
         self._reader = enumerate(read(path, "pyav"))
 
     def judge(self, index: int, given: Pixels) -> Literal["exact", "near", "wrong", "phantom"]:
-        """What was given for a frame; in order, the frames must be asked for in order."""
+        """Classify the frame returned for an index; for access in order, indices must ascend."""
         if index >= len(self._thumbs):
             return "phantom"
         expected = self._kept[index] if self._kept else self._next(index)

@@ -1,4 +1,4 @@
-"""Videos with fewer frames than a clip takes: these repeat, which is to be known before a training begins."""
+"""Warns about videos with fewer frames than a clip needs, whose frames repeat, before a training starts."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _WHAT = {"rgb": "frames", "flow": "flow fields", "difference": "differences"}
 
 
 def frame_counts(videos: Sequence[Video], *, data: DataSection, store_dir: Path) -> dict[str, Probe]:
-    """How long each video is, by id: as decoded, where it was looked at before, else as its header says.
+    """Length of each video, by id: from its cached inspection, otherwise from its header.
 
     Args:
-        videos: Videos of one data set; those whose headers do not say are left out.
-        data: How its files are read.
+        videos: Videos of one data set; those without a length in the header are left out.
+        data: Data section, which defines how files are read.
         store_dir: Folder of stores and caches.
     """
     known = known_probes({video.digest for video in videos}, decoder=data.decoder, store_dir=store_dir)
@@ -47,11 +47,11 @@ def _as_probe(video: Video, header: Header, num_frames: int) -> Probe:
 
 
 def repeats(counts: Mapping[str, Probe], clip: Clip) -> str | None:
-    """What to say where clips repeat what they show of short videos; None where none does.
+    """Warning if clips repeat frames of short videos; None if no clip does.
 
     Args:
-        counts: What `frame_counts` gave.
-        clip: Frames of a clip (T), and what is taken of them.
+        counts: Result of `frame_counts`.
+        clip: Clip section with the number of frames (T) and the modality.
     """
     moments = {key: num_moments(probe, clip) for key, probe in counts.items()}
     short = [key for key, num in moments.items() if 0 < num < clip.frames]

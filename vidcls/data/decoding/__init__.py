@@ -1,1 +1,1 @@
-"""Files to frames and flow: readers, decoders in worker processes."""
+"""Decoding of files to frames and flow: readers, and decoders in worker processes."""

@@ -1,7 +1,7 @@
-"""Animated GIF, WebP and PNG: one file that holds several pictures is a video, read with Pillow.
+"""Animated GIF, WebP and PNG: a file with several pictures is a video and is read with Pillow.
 
-FFmpeg decodes no animated WebP, and takes a still GIF for a video. Frames are counted, not timed: how long
-each is shown plays no part, as in all other files. Runs in worker processes: no torch here.
+FFmpeg does not decode animated WebP, and treats a still GIF as a video. Frames are counted, not timed: their
+durations are ignored, as for all other files. Runs in worker processes, so it must not import torch.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from pathlib import Path
 from PIL import Image
 
 ANIMATED_SUFFIXES = frozenset({".apng", ".gif", ".webp"})
-"""Endings of pictures that are often animated; a PNG that is says so only inside."""
+"""Suffixes of pictures that are often animated; an animated PNG is recognised only by its content."""
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)
-"""What Pillow raises for a picture that it cannot decode."""
+"""Exceptions of Pillow for a picture that it cannot decode."""
 _FORMATS = frozenset({"GIF", "PNG", "WEBP"})
 _STARTS = (b"GIF8", b"\x89PNG", b"RIFF")
 
 
 def is_animation(image: Image.Image) -> bool:
-    """Whether an opened picture has several frames in time; pages and thumbnails are none."""
+    """Whether an opened picture has several frames in time; pages and thumbnails do not count."""
     return image.format in _FORMATS and getattr(image, "n_frames", 1) > 1
 
 

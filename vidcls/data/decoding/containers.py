@@ -1,8 +1,8 @@
-"""Which files are videos: one self-contained file in a container of this list.
+"""Accepted video files: a video is one self-contained file in a container of this list.
 
-FFmpeg also opens texts that name other files (playlists, `ffconcat` scripts, manifests), patterns of pictures
-(`img%03d.png`), addresses and devices. None of them is a video here: what a file shows must lie in its bytes,
-since its digest identifies it, and a file that shows another one would pass for a new video.
+FFmpeg also opens text files that refer to other files (playlists, `ffconcat` scripts, manifests), patterns of
+pictures (`img%03d.png`), URLs and devices. They are not accepted as videos: the content must be in the file,
+since its digest identifies the video, and a file that refers to another one would count as a new video.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _VIDEO_DEMUXERS = (
 _STREAM_DEMUXERS = (
     "h261", "h263", "h264", "hevc", "vvc", "av1", "obu", "ivf", "m4v", "mpegvideo", "mjpeg", "vc1", "vc1test",
 )  # fmt: skip
-_SOUND_DEMUXERS = ("aac", "ac3", "aiff", "amr", "flac", "mp3", "wav")  # accepted to say that they are sound
+_SOUND_DEMUXERS = ("aac", "ac3", "aiff", "amr", "flac", "mp3", "wav")  # accepted to report them as sound
 _OPTIONS = {
     "format_whitelist": ",".join((*_VIDEO_DEMUXERS, *_STREAM_DEMUXERS, *_SOUND_DEMUXERS)),
     "protocol_whitelist": "file",
@@ -44,9 +44,9 @@ _STILL_BRANDS = frozenset({"avif", "mif1", "heic", "heix"})
 
 
 def why_refused(path: Path) -> str | None:
-    """Why a file is no video for vidcls, whatever its name is; None if it is one. No frame is decoded.
+    """Reason why a file is not accepted as a video, whatever its name; None if it is. No frame is decoded.
 
-    An animated picture is one, which Pillow reads.
+    An animated picture counts as a video and is read by Pillow.
 
     Raises:
         OSError: If the file cannot be read.
@@ -63,12 +63,12 @@ def why_refused(path: Path) -> str | None:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[av.container.InputContainer]:
-    """A file opened by PyAV, if it is a container of the list; it reads nothing but this file.
+    """Open a file with PyAV if its container is on the list; only this file is read.
 
     Raises:
-        DecodeError: If it is no video that can be decoded, here and while it is read.
+        DecodeError: If the file cannot be decoded as a video, now or while it is read.
         OSError: If the file cannot be read.
-        MemoryError: If there is not enough memory, which says nothing about the file.
+        MemoryError: If there is not enough memory, which is no fault of the file.
     """
     refuse_text(path)
     try:
@@ -78,22 +78,22 @@ def opened(path: Path) -> Iterator[av.container.InputContainer]:
                 raise DecodeError(f"is no video, it is a picture ({brand.upper()})", "no_video")
             yield container
     except av.error.MemoryError as error:
-        raise MemoryError(error.strerror) from None  # PyAV's own does not pass between processes
+        raise MemoryError(error.strerror) from None  # PyAV's own error cannot be pickled
     except av.error.FFmpegError as error:
         if isinstance(error, OSError) and not _is_its_content(path):
             raise
         if picture := _picture(path):
             raise DecodeError(f"is no video, it is a picture ({picture})", "no_video") from None
-        is_refused = isinstance(error, av.error.ArgumentError)  # how FFmpeg calls what is not on the list
+        is_refused = isinstance(error, av.error.ArgumentError)  # FFmpeg's error for unlisted formats
         why = f"it is none of {_ACCEPTED}" if is_refused else error.strerror
         raise DecodeError(f"is no video that can be decoded: {why}") from None
 
 
 def video_stream(container: av.container.InputContainer) -> av.VideoStream:
-    """The stream that is read: of several the one marked as default, else the best as FFmpeg ranks them.
+    """Video stream to read: of several, the one marked as default, otherwise the best by FFmpeg's ranking.
 
     Raises:
-        DecodeError: If there is none, or it is coded in a way that FFmpeg does not know.
+        DecodeError: If there is no video stream, or FFmpeg does not know its codec.
     """
     candidates = moving_streams(container)
     if not candidates:
@@ -112,16 +112,16 @@ def video_stream(container: av.container.InputContainer) -> av.VideoStream:
 
 
 def moving_streams(container: av.container.InputContainer) -> list[av.VideoStream]:
-    """The video streams that are not a cover picture or thumbnails."""
+    """Video streams other than a cover picture or thumbnails."""
     still = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
     return [stream for stream in container.streams.video if not stream.disposition & still]
 
 
 def refuse_text(path: Path) -> None:
-    """Make sure that a file is no text, nor begins like a playlist.
+    """Refuse a file that is text or begins like a playlist.
 
     Raises:
-        DecodeError: If it does, saying what it looks like.
+        DecodeError: If it is one; the message says what it looks like.
         OSError: If the file cannot be read.
     """
     with path.open("rb") as file:
@@ -144,12 +144,12 @@ def refuse_text(path: Path) -> None:
 
 
 def unlike_url(path: Path) -> str:
-    """The absolute path: FFmpeg takes one such as `run:1/a.mp4` for an address."""
+    """Absolute path, because FFmpeg reads a relative one such as `run:1/a.mp4` as a URL."""
     return str(path.absolute())
 
 
 def _picture(path: Path) -> str | None:
-    """The format of a picture; None where it is none that Pillow knows."""
+    """Format of a picture; None if Pillow does not know it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -160,7 +160,7 @@ def _picture(path: Path) -> str | None:
 
 
 def _is_its_content(path: Path) -> bool:
-    """Whether the file itself can be read: FFmpeg calls an input error what lies in the content, too."""
+    """Whether the content is at fault, because the file is readable: FFmpeg reports both as input errors."""
     try:
         with path.open("rb") as file:
             while file.read(2**20):

@@ -1,4 +1,4 @@
-"""Whether a file is a video, told by its content where its name does not say so."""
+"""Recognises videos by content if their name does not show it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vidcls.data.decoding.readers import VideoFile
 
 
 def holds_video(path: Path) -> bool:
-    """Whether a frame of video can be decoded from a file; a still picture, or a cover of music, is none."""
+    """Whether a video frame can be decoded from a file; a still picture or a music cover does not count."""
     try:
         stat = path.stat()
         return _holds_video(path, stat.st_size, stat.st_mtime_ns)
@@ -21,7 +21,7 @@ def holds_video(path: Path) -> bool:
 
 @lru_cache(maxsize=4096)
 def _holds_video(path: Path, size: int, _changed: int) -> bool:
-    # The same file is asked about by each who looks through the folder: it is opened once.
+    # Several searches of a folder ask about the same file, so the answer is cached.
     if not size or not path.is_file():
         return False
     if is_animated_file(path):

@@ -1,4 +1,4 @@
-"""A file or a folder of frames -> chosen RGB frames, scaled. Runs in worker processes: no torch here."""
+"""Decodes chosen frames of a file or folder to scaled RGB. Runs in worker processes: imports no torch."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from vidcls.data.decoding.pictures import Pixels
 from vidcls.data.decoding.readers import Decoder, VideoFile, read
 
 SeekPoints = tuple[tuple[int, int], ...]
-"""(frame index, presentation timestamp in the stream's time base) of frames that decoding may start at."""
+"""(frame index, presentation timestamp in the stream's time base) of frames at which decoding may start."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What must be known of a file to read frames from it; comes from its `Inspection`.
+    """Facts about a file that are needed to read frames from it; taken from its `Inspection`.
 
     Attributes:
-        num_frames: Decodable frames; the header's count is not trusted.
-        height: Height of the first frame in pixels, rotation applied.
-        width: Width of the first frame in pixels, rotation applied.
-        fps: Average frames a second, None where unknown.
-        decoder: Decoder that serves the file.
-        seek_points: Where decoding may start other than at the first frame; empty where that is not proven
-            to give the same frames, or saves nothing.
-        num_fields: Flow fields that are read beside the frames; None where none are. Where fields alone are
+        num_frames: Number of decodable frames; the count in the header is not trusted.
+        height: Height of the first frame in pixels, after rotation.
+        width: Width of the first frame in pixels, after rotation.
+        fps: Average frames per second; None if unknown.
+        decoder: Decoder of the file.
+        seek_points: Frames at which decoding may start besides the first; empty if that is not proven to give
+            the same frames, or saves nothing.
+        num_fields: Number of flow fields that are read besides the frames; None for none. If only fields are
             read, `num_frames` counts them.
     """
 
@@ -49,10 +49,10 @@ class Probe:
 
 @dataclass(frozen=True)
 class Form:
-    """How decoded frames are scaled before they are stored.
+    """Scaling of decoded frames before they are stored.
 
     Attributes:
-        fit: `squeeze` gives exactly `size`. `crop` keeps the aspect ratio and covers 8/7 of `size`.
+        fit: `squeeze` scales to exactly `size`. `crop` keeps the aspect ratio and covers 8/7 of `size`.
         size: Height and width in pixels.
     """
 
@@ -60,7 +60,7 @@ class Form:
     size: tuple[int, int]
 
     def scaled(self, height: int, width: int) -> tuple[int, int]:
-        """The stored height and width of a frame of `height` x `width` pixels."""
+        """Stored height and width of a frame of `height` x `width` pixels."""
         if self.fit == "squeeze":
             return self.size
         cover_height, cover_width = (-(-8 * side // 7) for side in self.size)
@@ -69,11 +69,11 @@ class Form:
 
 
 def quiet_worker() -> None:
-    """Set up a worker process: one thread, no chatter about broken files; errors come back as exceptions."""
+    """Set up a worker process: one thread, no log lines about broken files; errors are raised."""
     cv2.setNumThreads(1)
     av.logging.set_level(av.logging.PANIC)
     silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 2)  # decord's own log level leaves some messages in
+    os.dup2(silence, 2)  # decord's own log level does not hide all messages
     os.close(silence)
 
 
@@ -85,17 +85,17 @@ def decode(
     decoder: Decoder,
     seek_points: SeekPoints = (),
 ) -> Pixels:
-    """Frames of a file or folder, `[n, H, W, 3]` uint8 RGB, scaled to `size` `(H, W)`.
+    """Decode frames of a file or folder, `[n, H, W, 3]` uint8 RGB, scaled to `size` `(H, W)`.
 
     Args:
-        path: A video file, or a folder of frames.
-        frame_indices: Which frames, sorted, repeats allowed; None is all.
-        size: Height and width in pixels, as `Form.scaled` gives them.
-        decoder: Decoder that the probe of the file names.
-        seek_points: Seek points of the probe; they change how long it takes, not what is given.
+        path: Video file, or folder of frames.
+        frame_indices: Sorted frame indices, repeats allowed; None for all frames.
+        size: Height and width in pixels, as from `Form.scaled`.
+        decoder: Decoder from the probe of the file.
+        seek_points: Seek points from the probe; they affect the speed, not the result.
 
     Raises:
-        DecodeError: If a frame cannot be decoded or is not there.
+        DecodeError: If a frame is missing or cannot be decoded.
     """
     if frame_indices is None:
         with contextlib.closing(read(path, decoder)) as reader:
@@ -111,13 +111,13 @@ def decode(
 def frames_at(
     path: Path, wanted: Collection[int], *, decoder: Decoder, seek_points: SeekPoints
 ) -> Iterator[tuple[int, Pixels]]:
-    """Each of the wanted frames that is there, in order: its index, and `[h, w, 3]` uint8 RGB as decoded.
+    """Yield each existing wanted frame in order: its index, and `[h, w, 3]` uint8 RGB as decoded.
 
     Args:
-        path: A video file, or a folder of frames.
-        wanted: Indices of frames, one or more.
-        decoder: Decoder that the probe of the file names.
-        seek_points: Seek points of the probe of the file.
+        path: Video file, or folder of frames.
+        wanted: One or more frame indices.
+        decoder: Decoder from the probe of the file.
+        seek_points: Seek points from the probe of the file.
 
     Raises:
         DecodeError: If a frame cannot be decoded.
@@ -138,7 +138,7 @@ def _in_order(path: Path, wanted: Collection[int], decoder: Decoder) -> Iterator
 
 
 def _sought(path: Path, wanted: Collection[int], *, seek_points: SeekPoints) -> Iterator[tuple[int, Pixels]]:
-    """The wanted frames, each decoded from the last seek point before it."""
+    """Yield the wanted frames, each decoded from the last seek point before it."""
     firsts = [first for first, _ in seek_points]
     parts: dict[int, list[int]] = {}
     for index in sorted(wanted):
@@ -154,7 +154,7 @@ def _sought(path: Path, wanted: Collection[int], *, seek_points: SeekPoints) -> 
 
 
 def scale(frame: Pixels, size: tuple[int, int]) -> Pixels:
-    """Resize `[h, w, 3]` to `size` `(H, W)`: by area when shrinking, bilinear when enlarging."""
+    """Resize `[h, w, 3]` to `size` `(H, W)`: area interpolation to shrink, bilinear to enlarge."""
     height, width = frame.shape[:2]
     if (height, width) == size:
         return frame

@@ -1,4 +1,4 @@
-"""What can be wrong inside a video file."""
+"""Errors in the content of a video file."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Literal
 
 
 class DecodeError(Exception):
-    """What is wrong inside a file, for a person; the same each time the file is read.
+    """Error in the content of a file; it occurs each time the file is read.
 
     Attributes:
-        reason: What went wrong, for a person.
-        kind: `unreadable`: no container or no frame; `no_video`: other streams only; `corrupt`: breaks
-            midway.
+        reason: Description for the user.
+        kind: `unreadable`: no container or no frame; `no_video`: only other streams; `corrupt`: decoding
+            fails midway.
     """
 
     def __init__(

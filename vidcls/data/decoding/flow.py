@@ -1,24 +1,24 @@
-"""Two frames, or a file of vectors -> a flow field. Runs in worker processes, so it must not import torch.
+"""Optical flow from two frames or from files. Runs in worker processes, so it must not import torch.
 
-Field k of a video is its motion from frame k to frame k + 1: what frame k shows at (x, y), the next one shows
-at (x + u, y + v). It is computed on grey frames at the resolution of the file, then resized, with u and v in
-pixels of the new size. It is kept as bytes:
+Field k of a video is its motion from frame k to frame k + 1: a point at (x, y) in frame k is at (x + u, y +
+v) in the next frame. It is computed on grey frames at the resolution of the file, then resized, with u and v
+in pixels of the new size. It is stored as bytes:
 
     value = 128 + round(u / STEP_PX), from 1 to 255
 
-so that a mirror, which negates u, is exact; 0 is never used. What is faster than 15.9 px of the stored size
-saturates. On 60 videos of UCF101 at 112 px, where u and v spread by 0.3 and 0.7 px, rounding costs 0.03 px
-(RMS), and one pixel in a million saturates between neighbouring frames (99.9 % are slower than 7 px); between
-ten frames spread over a whole video, as the course took them, 0.4 % do.
+so that a flip, which negates u, is exact; 0 is never used. Motion above 15.9 px of the stored size saturates.
+On 60 videos of UCF101 at 112 px, where the standard deviations of u and v are 0.3 and 0.7 px, rounding costs
+0.03 px (RMS), and one pixel in a million saturates between neighbouring frames (99.9 % are slower than 7 px);
+between ten frames spread over a whole video, as in the course, 0.4 % do.
 
-Fields that were computed before are read from a folder:
+Precomputed fields are read from a folder:
 
     flow_1_2.npy, flow_2_3.npy, ...         the course: floats (2, H, W) in pixels
     flow_x_00001.jpg, flow_y_00001.jpg      TSN and mmaction: grey levels of u and of v
 
-The pictures are those of dense_flow, which writes the level round(255 (u + 20) / 40), cut to 0 to 255, for a
-bound of 20 px (`convertFlowToImage` in its common.cpp; TSN, arXiv:1608.00859, and mmaction call it with that
-bound, which no file records). No motion gives level 128, which TSN takes for zero, and so is done here:
+The pictures are in the format of dense_flow, which writes the level round(255 (u + 20) / 40), clipped to 0 to
+255, for a bound of 20 px (`convertFlowToImage` in its common.cpp; TSN, arXiv:1608.00859, and mmaction use
+this bound, which no file records). No motion gives level 128, which TSN reads as zero. vidcls does the same:
 u = (level - 128) 40 / 255.
 """
 
@@ -43,27 +43,27 @@ Field = NDArray[np.float32]
 
 STEP_PX = 1 / 8
 STILL = 128
-"""The byte that stands for no motion."""
+"""Byte value for no motion."""
 PICTURE_BOUND_PX = 20
-"""The motion that the highest level of a `flow_x` or `flow_y` picture stands for."""
+"""Motion in pixels at the highest level of a `flow_x` or `flow_y` picture."""
 _REACH = 127
-_SMALLEST_PX = 32  # DIS needs some pixels to make its pyramid of
+_SMALLEST_PX = 32  # DIS needs some pixels for its image pyramid
 
 
 def compute_fields(
     path: Path, indices: Sequence[int] | None, *, size: tuple[int, int], probe: Probe, method: FlowMethod
 ) -> Pixels:
-    """Flow fields of a video as bytes, `[n, H, W, 2]`.
+    """Compute flow fields of a video as bytes, `[n, H, W, 2]`.
 
     Args:
-        path: A video file, or a folder of frames.
-        indices: Which fields, repeats allowed; None is all.
-        size: Height and width to give, in pixels.
+        path: Video file, or folder of frames.
+        indices: Field indices, repeats allowed; None for all fields.
+        size: Height and width of the result, in pixels.
         probe: Probe of the file.
         method: `dis` (Kroeger et al. 2016, arXiv:1603.03590) or `farneback` (Farneback 2003).
 
     Raises:
-        DecodeError: If a frame cannot be decoded or is not there.
+        DecodeError: If a frame is missing or cannot be decoded.
     """
     chosen = range(probe.num_frames - 1) if indices is None else indices
     moments = set(chosen)
@@ -79,17 +79,18 @@ def compute_fields(
 
 
 def brightness(frame: Pixels) -> Pixels:
-    """The largest of the three channels of a frame `[H, W, 3]`: the value of HSV, `[H, W]`.
+    """Largest of the three channels of a frame `[H, W, 3]`: the value of HSV, `[H, W]`.
 
-    Strong colours stand out in it that luma, a weighted mean, hardly tells from grey; so the flow is better
-    (of motion10's things 6 degrees off, not 10), and depends less on the colour of what moves.
+    It shows strong colours clearly that luma, a weighted mean, hardly separates from grey. So the flow is
+    more accurate (error on the objects of motion10 is 6 degrees, not 10), and depends less on the object's
+    colour.
     """
     red, green, blue = cv2.split(frame)
     return np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)
 
 
 def flow(before: Pixels, after: Pixels, method: FlowMethod) -> Field:
-    """The motion from one grey frame `[H, W]` to the next, which is resized if it is of another size."""
+    """Motion from one grey frame `[H, W]` to the next, which is resized if its size differs."""
     height, width = before.shape
     factor = max(1, -(-_SMALLEST_PX // min(height, width)))
     if factor > 1 or after.shape != before.shape:
@@ -103,7 +104,7 @@ def flow(before: Pixels, after: Pixels, method: FlowMethod) -> Field:
         )  # fmt: skip
         return np.asarray(found, np.float32)
     estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    # Against noise and the blocks of compression: known warps of UCF101 frames are met to 0.36 px, not 0.43.
+    # Blur reduces noise and compression blocks: the error on known warps of UCF101 is 0.36 px, not 0.43.
     first, second = (np.asarray(cv2.GaussianBlur(frame, (0, 0), 1.0), np.uint8) for frame in (before, after))
     return np.asarray(estimator.calc(first, second, np.empty((0,), np.float32)), np.float32)
 
@@ -120,17 +121,16 @@ def resized(field: Field, size: tuple[int, int]) -> Field:
 
 
 def quantised(field: Field) -> Pixels:
-    """The bytes that stand for a field; what moves farther than they reach saturates."""
+    """Field as bytes; motion beyond their range saturates."""
     steps = np.rint(field / STEP_PX).clip(-_REACH, _REACH) + STILL
     return np.asarray(steps, np.uint8)
 
 
 def probe_fields(folder: Path) -> tuple[int, int, int]:
-    """Read all fields of a folder: their number, height and width.
+    """Read all fields of a folder; return their number, height and width.
 
     Raises:
-        DecodeError: If there is none, one is missing among the others, is no field, or differs in size from
-            the first.
+        DecodeError: If there is no field, or a field is missing, invalid, or differs in size from the first.
     """
     shape: tuple[int, ...] = ()
     num_fields = 0
@@ -144,12 +144,12 @@ def probe_fields(folder: Path) -> tuple[int, int, int]:
 
 
 def read_fields(folder: Path, indices: Sequence[int] | None, *, size: tuple[int, int]) -> Pixels:
-    """Flow fields of a folder as bytes, `[n, H, W, 2]`.
+    """Read flow fields of a folder as bytes, `[n, H, W, 2]`.
 
     Args:
-        folder: Holds `flow_1_2.npy` and so on, or `flow_x_00001.jpg` with `flow_y_00001.jpg` and so on.
-        indices: Which fields, repeats allowed; None is all.
-        size: Height and width to give, in pixels.
+        folder: Folder with `flow_1_2.npy` etc., or with `flow_x_00001.jpg`, `flow_y_00001.jpg` etc.
+        indices: Field indices, repeats allowed; None for all fields.
+        size: Height and width of the result, in pixels.
 
     Raises:
         DecodeError: If a field cannot be read.
@@ -187,7 +187,7 @@ def _load(files: tuple[Path, ...]) -> Field:
 
 
 def _component(file: Path) -> NDArray[np.float32]:
-    """A picture of u or v, `[H, W]` in pixels."""
+    """Read a picture of u or v as `[H, W]` in pixels."""
     try:
         with Image.open(file) as image:
             levels = np.asarray(image)
@@ -195,7 +195,7 @@ def _component(file: Path) -> NDArray[np.float32]:
         raise DecodeError(f"{file.name} cannot be read: {error}") from None
     if image.mode not in ("L", "RGB"):
         raise DecodeError(f"{file.name} is a picture of mode {image.mode}, not of 8-bit grey levels")
-    if levels.ndim == 3:  # some programs write grey three times
+    if levels.ndim == 3:  # some programs write three equal grey channels
         if (levels != levels[..., :1]).any():
             raise DecodeError(f"{file.name} is a colour picture, not one component of flow")
         levels = levels[..., 0]

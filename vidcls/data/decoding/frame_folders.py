@@ -1,12 +1,12 @@
-"""What a folder of pictures or flow fields holds: the frames of one video, its flow, and what is neither.
+"""Content of a folder of pictures or flow fields: frames of one video, its flow, and other pictures.
 
     frame_1.jpg, frame_2.jpg, ...                        frames, in the order of their numbers
-    flow_1_2.npy, flow_2_3.npy, ...                      the course: a field (2, H, W) of floats each
+    flow_1_2.npy, flow_2_3.npy, ...                      the course: one field (2, H, W) of floats per file
     img_00001.jpg, flow_x_00001.jpg, flow_y_00001.jpg    TSN and mmaction: a frame, u and v of its flow
 
-All frames of a folder have one pattern of names: equal but for the numbers, and of one ending. Pictures that
-do not have it are named, never taken for frames. Where it is not clear which pictures are the frames, nothing
-is read. Runs in worker processes: no torch here.
+All frames of a folder have one name pattern: equal except for the numbers, with one suffix. Pictures with
+another name are reported and never used as frames. If it is unclear which pictures are the frames, nothing is
+read. Runs in worker processes, so it must not import torch.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _NUMBER = re.compile(r"[0-9]+")
 
 
 class Files(NamedTuple):
-    """Where a video is read from.
+    """Files from which a video is read.
 
     Attributes:
-        frames: A video file or a folder of frames; None where only flow fields are read. A folder that holds
-            flow fields and no pictures stands for these.
-        flows: The folder of its flow fields; None where flow is computed, or not needed.
+        frames: Video file or folder of frames; None if only flow fields are read. A folder with flow fields
+            and no pictures means these fields.
+        flows: Folder of its flow fields; None if flow is computed, or not needed.
     """
 
     frames: Path | None
@@ -41,14 +41,14 @@ class Files(NamedTuple):
 
 @dataclass(frozen=True)
 class FrameFolder:
-    """The content of a folder, sorted by what it is.
+    """Content of a folder, sorted by kind.
 
     Attributes:
-        frames: The pictures of a video in order.
-        fields: The files of each flow field in order: one of both components, or one of u and one of v.
-        others: Names of pictures that are neither.
-        frames_problem: Why it is not clear which pictures are the frames; None if it is.
-        fields_problem: Why the flow fields cannot be used; None if they can, or if there are none.
+        frames: Pictures of a video in order.
+        fields: Files of each flow field in order: one with both components, or one for u and one for v.
+        others: Names of other pictures.
+        frames_problem: Reason why it is unclear which pictures are the frames; None if it is clear.
+        fields_problem: Reason why the flow fields cannot be used; None if they can, or if there are none.
     """
 
     frames: tuple[Path, ...]
@@ -58,7 +58,7 @@ class FrameFolder:
     fields_problem: str | None = None
 
     def problem(self, *, of_fields: bool) -> str | None:
-        """Why the frames, or the flow fields, cannot be read; None if they can."""
+        """Reason why the frames, or the flow fields, cannot be read; None if they can."""
         return self.fields_problem if of_fields or self.only_fields else self.frames_problem
 
     @property
@@ -68,29 +68,29 @@ class FrameFolder:
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Sort key under which `frame_2` comes before `frame_10`; the name itself settles ties (`01`, `1`)."""
+    """Sort key with which `frame_2` comes before `frame_10`; the name itself breaks ties (`01`, `1`)."""
     runs = (run for run in re.split(r"([0-9]+)", name) if run)
     key = tuple((0, int(run), "") if run[0] in "0123456789" else (1, 0, run) for run in runs)
     return (*key, (-1, 0, name))
 
 
 def is_image_file(name: str) -> bool:
-    """Whether a name says that the file is an image: a known ending, and not hidden."""
+    """Whether a name is that of an image: a known suffix, and not hidden."""
     return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
 def is_flow_file(name: str) -> bool:
-    """Whether a name says that the file is a flow field of the course: `flow_1_2.npy`."""
+    """Whether a name is that of a flow field of the course: `flow_1_2.npy`."""
     return _FIELD.fullmatch(name) is not None
 
 
 def is_frame_file(name: str) -> bool:
-    """Whether a name says that the file belongs to a folder of frames or flow fields."""
+    """Whether a name is that of a file in a folder of frames or flow fields."""
     return is_image_file(name) or is_flow_file(name)
 
 
 def look_into(folder: Path) -> FrameFolder:
-    """Sort the pictures and flow fields that `folder` directly holds.
+    """Sort the pictures and flow fields directly in `folder`.
 
     Raises:
         OSError: If the folder cannot be read.
@@ -122,7 +122,7 @@ def look_into(folder: Path) -> FrameFolder:
 
 
 def number_of(name: str) -> tuple[int, ...]:
-    """The numbers in the name of a frame, `img_00012.jpg` gives (12,)."""
+    """Numbers in the name of a frame; `img_00012.jpg` gives (12,)."""
     return tuple(int(run) for run in _NUMBER.findall(Path(name).stem))
 
 
@@ -132,7 +132,7 @@ def _pattern(name: str) -> str:
 
 
 def _frames(names: Sequence[str]) -> tuple[list[str], list[str], str | None]:
-    """The frames among pictures, the pictures that are none, and why it cannot be told."""
+    """Names of frames, names of other pictures, and the reason if it is unclear which are the frames."""
     by_pattern: dict[str, list[str]] = defaultdict(list)
     for name in names:
         by_pattern[_pattern(name)].append(name)
@@ -162,13 +162,13 @@ def _unclear(by_pattern: Mapping[str, Sequence[str]], series: Sequence[str]) -> 
 
 
 def _gap(stored: Sequence[str]) -> str | None:
-    """Which field of the course is missing among the others."""
+    """Message about a missing field of the course; None if there is no gap."""
     number = None
     for name in stored:
         match = _FIELD.fullmatch(name)
         assert match is not None, "is_flow_file was asked"
         first, second = int(match[1]), int(match[2])
-        expected = min(first, 1) if number is None else number  # the course counts from 1, others from 0
+        expected = min(first, 1) if number is None else number  # the course counts from 1, other data from 0
         if second != first + 1 or first != expected:
             return f"flow_{expected}_{expected + 1}.npy is missing: found {name} there"
         number = second
@@ -176,7 +176,7 @@ def _gap(stored: Sequence[str]) -> str | None:
 
 
 def _pairs(names: Sequence[str]) -> tuple[list[tuple[str, ...]], str | None]:
-    """Pictures of u and v, paired by their numbers, and what is wrong with them."""
+    """Pictures of u and v, paired by their numbers, and the problem with them, if any."""
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for name in names:
         match = _COMPONENT.fullmatch(name)
@@ -198,7 +198,7 @@ def _pairs(names: Sequence[str]) -> tuple[list[tuple[str, ...]], str | None]:
 
 
 def frame_files(folder: Path) -> tuple[Path, ...]:
-    """The frames of a folder in order, or the files of its flow fields where it holds no pictures.
+    """Frames of a folder in order, or the files of its flow fields if it has no pictures.
 
     Raises:
         OSError: If the folder cannot be read.

@@ -1,10 +1,10 @@
-"""How decoded frames are brought upright: what a display matrix, or the Exif tag of a picture, says.
+"""Orientation of decoded frames: how a display matrix, or the Exif tag of a picture, makes them upright.
 
-A display matrix maps the pixel (x, y), x to the right and y downwards, to (a x + c y, b x + d y). It is kept
-in the `tkhd` box of MP4 and MOV (ISO/IEC 14496-12, 8.3.2), in the headers of other containers, and in H.264
-and HEVC streams; FFmpeg hands out all of them as `[a, b, u, c, d, v, x, y, w]`. Eight of them move whole
-pixels: four turns, each with or without a mirror. (x, y) only says where a player puts the picture on its
-canvas, and w scales all of it: they change no pixel.
+A display matrix maps the pixel (x, y), x to the right and y downwards, to (a x + c y, b x + d y). It is
+stored in the `tkhd` box of MP4 and MOV (ISO/IEC 14496-12, 8.3.2), in the headers of other containers, and in
+H.264 and HEVC streams; FFmpeg returns all of them as `[a, b, u, c, d, v, x, y, w]`. Eight matrices map whole
+pixels to whole pixels: four rotations, each with or without a mirror. (x, y) is the position of the picture
+on the canvas of a player, and w scales everything: they change no pixel.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from vidcls.data.decoding.errors import DecodeError
 
-_TOLERANCE = math.sin(math.radians(1))  # FFmpeg's own: matrices are made of rounded sines
+_TOLERANCE = math.sin(math.radians(1))  # as in FFmpeg: matrices contain rounded sines
 _TURNS = {(1, 0, 0, 1): 0, (0, -1, 1, 0): 1, (-1, 0, 0, -1): 2, (0, 1, -1, 0): 3}
 _EXIF_IS_MIRRORED_AND_TURNS = {
     1: (False, 0), 2: (True, 0), 3: (False, 2), 4: (True, 2),
@@ -31,11 +31,11 @@ _EXIF_IS_MIRRORED_AND_TURNS = {
 
 @dataclass(frozen=True)
 class Orientation:
-    """Mirrored first, then turned.
+    """Orientation of a frame: mirrored first, then rotated.
 
     Attributes:
-        quarter_turns: Anticlockwise, 0 to 3.
-        is_mirrored: Whether left and right change places before the turn.
+        quarter_turns: Anticlockwise quarter turns, 0 to 3.
+        is_mirrored: Whether left and right are exchanged before the rotation.
     """
 
     quarter_turns: int = 0
@@ -43,12 +43,12 @@ class Orientation:
 
     @classmethod
     def of_matrix(cls, matrix: Sequence[int]) -> Orientation:
-        """What a display matrix of nine numbers says.
+        """Orientation from a display matrix of nine numbers.
 
-        A matrix of zeros says nothing: `is_void` tells of it.
+        A matrix of zeros gives no orientation; `is_void` detects it.
 
         Raises:
-            DecodeError: If it is none of the eight: it turns by another angle, or it slants.
+            DecodeError: If it is none of the eight matrices: another rotation angle, or a shear.
         """
         a, b, u, c, d, v = (int(value) for value in matrix[:6])
         if is_void(matrix):
@@ -70,27 +70,27 @@ class Orientation:
 
     @classmethod
     def of_exif(cls, value: int) -> Orientation:
-        """What the tag Orientation (0x0112) of a picture says; numbers that have no meaning say nothing."""
+        """Orientation from the tag Orientation (0x0112) of a picture; undefined numbers are ignored."""
         is_mirrored, quarter_turns = _EXIF_IS_MIRRORED_AND_TURNS.get(value, (False, 0))
         return cls(quarter_turns, is_mirrored)
 
     @classmethod
     def of_frame(cls, frame: av.VideoFrame) -> Orientation:
-        """What a frame says that was decoded by PyAV.
+        """Orientation of a frame that PyAV decoded.
 
         Raises:
-            DecodeError: As `of_matrix`.
+            DecodeError: As for `of_matrix`.
         """
         matrix = matrix_of(frame)
         return cls() if matrix is None else cls.of_matrix(matrix)
 
     @property
     def swaps_sides(self) -> bool:
-        """Whether height and width change places."""
+        """Whether height and width are exchanged."""
         return self.quarter_turns % 2 == 1
 
     def upright(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """A frame `[H, W, ...]` as it is to be seen."""
+        """Frame `[H, W, ...]` in upright orientation."""
         if self.is_mirrored:
             pixels = pixels[:, ::-1]
         return np.ascontiguousarray(np.rot90(pixels, self.quarter_turns))
@@ -102,22 +102,22 @@ class Orientation:
 
 
 def matrix_of(frame: av.VideoFrame) -> tuple[int, ...] | None:
-    """The display matrix of a frame, if it has one."""
+    """Display matrix of a frame, or None."""
     try:
         data: Any = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # PyAV knows fewer kinds of side data than its FFmpeg, and gives none where one is new
+    except ValueError:  # PyAV knows fewer kinds of side data than its FFmpeg, and fails if one is unknown
         SideDataType._missing_ = classmethod(_unnamed)  # type: ignore[assignment]
         data = frame.side_data.get("DISPLAYMATRIX")
     return None if data is None else tuple(np.frombuffer(data, np.int32).tolist())
 
 
 def _unnamed(kind: Any, value: int) -> Any:
-    """A member of an enumeration for a value that has no name."""
+    """Make an enumeration member for a value without a name."""
     member = object.__new__(kind)
     member._name_, member._value_ = f"UNNAMED_{value}", value
     return member
 
 
 def is_void(matrix: Sequence[int]) -> bool:
-    """Whether a matrix is nothing but zeros where it should turn: some programs leave it empty."""
+    """Whether the rotation part of a matrix is all zeros: some programs leave it empty."""
     return not any(int(matrix[place]) for place in (0, 1, 3, 4))

@@ -1,8 +1,8 @@
-"""Pictures -> RGB frames, by Pillow: a folder of them in the order of their numbers, or an animated one.
+"""Reads pictures as RGB frames with Pillow: a folder in the order of its numbers, or an animated picture.
 
-A picture is shown as a viewer shows it: turned as its Exif tag says, and what is transparent is black. More
-than 8 bits a channel are cut to the upper 8. Numbers whose range a file does not tell (32 bits, floats) are
-refused: they may count from 0 to 1, to 255 or to anything else.
+A picture is read as a viewer shows it: rotated by its Exif tag, with transparent parts black. More than 8
+bits per channel are cut to the upper 8. Numbers without a defined range (32 bits, floats) are refused: their
+maximum may be 1, 255 or anything else.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from vidcls.data.decoding.orientation import Orientation
 
 Pixels = NDArray[np.uint8]
 Load = Callable[[], Pixels]
-"""Gives one decoded frame `[H, W, 3]`; a frame that nobody loads is never converted to RGB."""
+"""Function that returns one decoded frame `[H, W, 3]`; a frame is converted to RGB only when called."""
 FrameLoads = Generator[Load, None, None]
-"""Frames of a file in order, decoded one after the other."""
+"""Frames of a file in order, decoded one after another."""
 
 Described = tuple[Pixels, tuple[str, ...]]
-"""A frame `[H, W, 3]`, and what was done to it that a person should know."""
+"""Frame `[H, W, 3]`, and remarks for the user on its conversion."""
 
 
 def read_pictures(path: Path) -> FrameLoads:
-    """The frames of a folder of pictures, or of one animated file, see `read_described`.
+    """Frames of a folder of pictures, or of one animated file; see `read_described`.
 
     Raises:
-        DecodeError: If one cannot be decoded, or does not tell how bright it is; its message names the file.
+        DecodeError: If a picture cannot be decoded, or its brightness range is undefined; names the file.
     """
     for load in read_described(path):
         yield lambda load=load: load()[0]  # type: ignore[misc]
 
 
 def read_described(path: Path) -> Generator[Callable[[], Described], None, None]:
-    """As `read_pictures`, each frame with what was done to it; load one before the next one is asked for.
+    """Same as `read_pictures`, each frame with remarks; load a frame before requesting the next.
 
     Raises:
-        DecodeError: If one cannot be decoded, or does not tell how bright it is; its message names the file.
+        DecodeError: If a picture cannot be decoded, or its brightness range is undefined; names the file.
     """
     if path.is_dir():
         found = look_into(path)
@@ -79,9 +79,9 @@ def _load(file: Path) -> Described:
 
 
 def on_black(rgba: Pixels) -> Pixels:
-    """A frame `[H, W, 4]` drawn on black: `[H, W, 3]`.
+    """Draw a frame `[H, W, 4]` on black: `[H, W, 3]`.
 
-    Where nothing at all is opaque, its colours are given: some programs leave the channel unused, at zero.
+    If no pixel is opaque, return the colours unchanged: some programs leave the alpha channel at zero.
     """
     rgb, alpha = rgba[..., :3], rgba[..., 3:]
     if alpha.min() == 255 or not alpha.any():
@@ -90,10 +90,10 @@ def on_black(rgba: Pixels) -> Pixels:
 
 
 def read_as(image: Image.Image, name: str) -> tuple[Orientation, int, tuple[str, ...]]:
-    """How a picture that was opened and not loaded is to be read: bits a channel, and both in words.
+    """How to read a picture that is opened but not loaded: orientation, bits per channel, and remarks.
 
     Raises:
-        DecodeError: If it does not tell how bright it is.
+        DecodeError: If its brightness range is undefined.
     """
     num_bits = max([8, *(int(found) for found in re.findall(r";(12|16)", str(getattr(image, "tile", ()))))])
     orientation = Orientation.of_exif(image.getexif().get(ExifTags.Base.Orientation, 1))
@@ -110,7 +110,7 @@ def read_as(image: Image.Image, name: str) -> tuple[Orientation, int, tuple[str,
 
 
 def _rgb(image: Image.Image, name: str) -> Described:
-    """A picture as it is to be seen, and what was done to it."""
+    """Picture as a viewer shows it, and remarks on its conversion."""
     orientation, num_bits, said = read_as(image, name)
     if image.mode.startswith("I;16"):
         pixels = _upper_bits(image, num_bits)
@@ -121,14 +121,14 @@ def _rgb(image: Image.Image, name: str) -> Described:
         pixels = on_black(rgba)
     else:
         pixels = np.asarray(image.convert("RGB"), dtype=np.uint8)
-    is_upright = image.format == "TIFF"  # Pillow turns those, and no others, when it loads them
+    is_upright = image.format == "TIFF"  # Pillow rotates only these when it loads them
     return pixels if is_upright else orientation.upright(pixels), said
 
 
 def _upper_bits(image: Image.Image, num_bits: int) -> Pixels:
-    """The upper 8 bits of a grey picture of more, in each of three channels."""
+    """Upper 8 bits of a grey picture with more bits, in each of three channels."""
     grey = (np.asarray(image) >> (num_bits - 8)).astype(np.uint8)
     tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
-    if tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0:  # white is zero
+    if tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == 0:  # zero means white
         grey = 255 - grey
     return np.repeat(grey[..., None], 3, axis=-1)

@@ -1,11 +1,11 @@
-"""Decoders -> frames of one file, in order or from a seek point. Runs in worker processes: no torch here.
+"""Reads frames of one file, in order or from a seek point. Runs in worker processes: must not import torch.
 
-The truth is PyAV in order from the first frame, upright as the file says. A folder of frames, and an animated
-picture, are read with Pillow. decord is read in order too, because its seeks return wrong frames in files
-whose header count or timestamps are off.
+The reference is PyAV in order from the first frame, with the orientation of the file applied. A folder of
+frames, or an animated picture, is read with Pillow. decord is also read in order, because its seeks return
+wrong frames in files with a wrong header count or wrong timestamps.
 
-A file that merely stops early is served up to where it stops. One that has data behind a decode error is bad:
-what follows the error cannot be trusted, and how much is missing is unknown.
+A file that only stops early is used up to its end. A file with data after a decode error is bad: the data
+after the error cannot be trusted, and it is unknown how much is missing.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ Decoder = Literal["decord", "pyav", "images", "fields"]
 """`images` reads a folder of pictures, or an animated picture, with Pillow."""
 
 _MAX_PIXELS = 2**26
-"""Most pixels of a frame, twice 8K: a damaged header must not take all memory."""
+"""Maximum number of pixels of a frame, twice 8K: a damaged header must not use all memory."""
 
-_SQUARE_TOLERANCE = 0.02  # encoders round the ratio of 320 to 240: no eye sees it
+_SQUARE_TOLERANCE = 0.02  # encoders round ratios such as 320 to 240, which is not visible
 
 
 class VideoFile:
-    """A file opened by PyAV, on one thread; a context manager made by `VideoFile.open`.
+    """File opened by PyAV with one thread; made by the context manager `VideoFile.open`.
 
     Attributes:
-        container: PyAV's.
-        stream: One of its video streams, see `video_stream`; the other streams are not read.
-        stopped: Why the container ended early, if it said so.
+        container: Container of PyAV.
+        stream: Video stream that is read, see `video_stream`; other streams are not read.
+        stopped: Reason why the container ended early; None if it did not report that.
     """
 
     def __init__(self, container: av.container.InputContainer) -> None:
@@ -67,18 +67,18 @@ class VideoFile:
         """Open a file.
 
         Raises:
-            DecodeError: If it is no video that can be decoded, here and while frames are read.
+            DecodeError: If the file cannot be decoded as a video, now or while frames are read.
             OSError: If the file cannot be read.
-            MemoryError: If there is not enough memory, which says nothing about the file.
+            MemoryError: If there is not enough memory, which is no fault of the file.
         """
         with opened(path) as container:
             yield cls(container)
 
     def frames(self) -> Generator[av.VideoFrame, None, None]:
-        """The frames that follow, in order of presentation.
+        """Yield the following frames in order of presentation.
 
         Raises:
-            DecodeError: If a frame does not decode and data follows it.
+            DecodeError: If a frame cannot be decoded and data follows it.
         """
         broken: av.error.FFmpegError | None = None
         num_frames = 0
@@ -99,18 +99,18 @@ class VideoFile:
             self.stopped = self.stopped or f"its last packet: {broken.strerror}"
 
     def frames_from(self, stamp: int) -> Generator[av.VideoFrame, None, None]:
-        """The frames in order from the one at a timestamp on, which must be that of a key frame.
+        """Yield the frames in order from a key frame on, given by its timestamp.
 
         Args:
             stamp: Timestamp in the time base of the stream.
 
         Raises:
-            DecodeError: As `frames`, or if there is no such frame.
+            DecodeError: As for `frames`, or if there is no such frame.
         """
         self.container.seek(stamp, stream=self.stream)
         is_there = False
         for frame in self.frames():
-            # Frames before the key frame may come first; what they refer to was skipped.
+            # Frames before the key frame may come first; they refer to frames that were skipped.
             if not is_there and (frame.pts is None or frame.pts < stamp):
                 continue
             if not is_there and frame.pts != stamp:
@@ -121,12 +121,12 @@ class VideoFile:
             raise DecodeError(f"a seek to timestamp {stamp} did not find its frame", "corrupt")
 
     def rgb(self, frame: av.VideoFrame) -> Pixels:
-        """A frame as `[H, W, 3]`, upright as the file says; what is transparent is black.
+        """Frame as `[H, W, 3]`, with the orientation of the file applied; transparent parts are black.
 
         Raises:
-            DecodeError: If the file says something that cannot be done, see `Orientation`.
+            DecodeError: If the orientation of the file is not supported, see `Orientation`.
         """
-        # One for all frames, which takes long to set up, and one thread: several wait for each other.
+        # One converter for all frames, as its setup is slow, with one thread, as several block each other.
         if not has_alpha(frame.format.name):
             converted = self._reformatter.reformat(frame, format="rgb24", threads=1)
             pixels: Pixels = np.asarray(converted.to_ndarray(), dtype=np.uint8)
@@ -136,7 +136,7 @@ class VideoFile:
         return Orientation.of_frame(frame).upright(pixels)
 
     def remarks(self) -> Iterator[str]:
-        """What of the file is not shown, or not as it says."""
+        """Remarks on parts of the file that are not shown, or shown differently than the file says."""
         streams = moving_streams(self.container)
         if len(streams) > 1:
             others = ", ".join(str(other.index) for other in streams if other.index != self.stream.index)
@@ -146,8 +146,8 @@ class VideoFile:
             yield f"its pixels are {ratio} times as wide as high: frames are taken as they are stored"
 
     def _packets(self) -> Iterator[av.Packet[Any] | None]:
-        """The packets of the stream, then None, which makes the codec hand out the frames it holds back."""
-        # A container that was cut off says so with an error: what came before it is whole.
+        """Packets of the stream, then None, which makes the codec return the frames that it still holds."""
+        # A truncated container ends with an error: the data before it is intact.
         try:
             for packet in self.container.demux(self.stream):
                 if packet.size:
@@ -156,23 +156,23 @@ class VideoFile:
                     yield packet
         except (av.error.InvalidDataError, av.error.EOFError) as error:
             self.stopped = error.strerror
-        except IndexError:  # PyAV's, for a stream that was not there when the file was opened
+        except IndexError:  # from PyAV, for a stream that did not exist when the file was opened
             raise DecodeError("another stream begins midway", "corrupt") from None
         yield None
 
 
 @functools.cache
 def has_alpha(pixel_format: str) -> bool:
-    """Whether frames of a pixel format, by FFmpeg's name, may be transparent."""
+    """Whether frames of a pixel format, named as in FFmpeg, may be transparent."""
     found = av.VideoFormat(pixel_format)
     return found.has_palette or any(component.is_alpha for component in found.components)
 
 
 def read(path: Path, decoder: Decoder) -> FrameLoads:
-    """All frames of a file or folder in order.
+    """Yield all frames of a file or folder in order.
 
     Raises:
-        DecodeError: If it cannot be decoded, or no further.
+        DecodeError: If the file cannot be decoded, or only in part.
     """
     match decoder:
         case "images":
@@ -197,14 +197,14 @@ def decord_is_there() -> bool:
 
 
 def open_decord(path: Path) -> Any:
-    """A `decord.VideoReader` on one thread.
+    """Open a `decord.VideoReader` with one thread.
 
     Raises:
-        DecodeError: If decord cannot open the file, or must not.
+        DecodeError: If decord cannot open the file, or must not open it.
     """
     import decord
 
-    refuse_text(path)  # its FFmpeg is an older one: it opens playlists under any name
+    refuse_text(path)  # the older FFmpeg of decord opens playlists under any name
     decord.logging.set_level(decord.logging.QUIET)
     try:
         return decord.VideoReader(unlike_url(path), ctx=decord.cpu(0), num_threads=1)
@@ -213,7 +213,7 @@ def open_decord(path: Path) -> Any:
 
 
 def read_decord(reader: Any) -> FrameLoads:
-    """As many frames in order as the header promises to a `decord.VideoReader`.
+    """Yield as many frames in order as a `decord.VideoReader` finds in the header.
 
     Raises:
         DecodeError: If decord stops.

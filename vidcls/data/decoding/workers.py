@@ -1,7 +1,7 @@
-"""Worker processes that decode: one file a task, with a time limit; a worker that dies names its video.
+"""Worker processes that decode: one file per task, with a time limit; a dead worker fails only its video.
 
-Workers come from a forkserver that has imported the decoders and opened nothing: nothing is decoded on either
-side of a fork, and torch is never loaded there.
+Workers come from a forkserver that has imported the decoders but opened no file. So nothing is decoded before
+a fork, and torch is never loaded in it.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 StageProgress = Callable[[str, int, int], None]
-"""Called with (stage, done, total), such as ("decode", 12, 400). It may raise to stop the work."""
+"""Callback with (stage, done, total), such as ("decode", 12, 400). It may raise to stop the work."""
 
 FailureKind = Literal["unreadable", "no_video", "corrupt", "timeout", "crash", "other"]
-"""`unreadable`, `no_video` and `corrupt` lie in the file, see `DecodeError`; `timeout` and `crash` are what
-it did to a worker; `other` is around the file: a disk, a permission."""
+"""`unreadable`, `no_video` and `corrupt` are faults of the file, see `DecodeError`; `timeout` and `crash`
+happened to its worker; `other` is outside of the file, such as the disk or a permission."""
 
 _HEED_S = 0.5
-"""How often who waits for a video looks whether a signal came."""
+"""Interval at which a process that waits for a video checks for signals."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a video could not be decoded.
+    """Failure to decode a video.
 
     Attributes:
-        reason: What went wrong, for a person.
-        lasting: Whether it lies in the file, so that trying again is of no use.
-        kind: See `FailureKind`.
+        reason: Description for the user.
+        lasting: Whether the file is at fault, so that a retry is useless.
+        kind: Kind of failure, see `FailureKind`.
     """
 
     reason: str
@@ -58,18 +58,18 @@ class Failure:
 
 
 def usable_cores() -> int:
-    """Cores this process may run on; a queue often allows fewer than the machine has."""
+    """Number of cores this process may use; a queue often allows fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class Decoders:
-    """A pool of decoding processes, started when the first task comes.
+    """Pool of decoding processes, started with the first task.
 
     Args:
         workers: Number of processes.
-        timeout_s: Time limit of one task; a worker that passes it is killed and replaced.
+        timeout_s: Time limit of one task; a worker that exceeds it is killed and replaced.
     """
 
     def __init__(self, *, workers: int, timeout_s: float) -> None:
@@ -91,7 +91,7 @@ class Decoders:
         return future
 
     def outcome(self, future: Future[T]) -> T | Failure:
-        """The result of a task, or why there is none; a signal that ends the work is heard while it runs."""
+        """Wait for the result of a task, or its failure; signals are handled during the wait."""
         while not future.done():
             wait([future], timeout=_HEED_S)
             heed()
@@ -111,7 +111,7 @@ class Decoders:
     def in_order(
         self, function: Callable[..., T], calls: Iterable[tuple[Any, ...]], *, ahead: int
     ) -> Iterator[T | Failure]:
-        """The outcome of each call, in order; at most `ahead` results are held in memory."""
+        """Yield the outcome of each call, in order; at most `ahead` results are held in memory."""
         pending: collections.deque[Future[T]] = collections.deque()
         try:
             for call in calls:
@@ -126,7 +126,7 @@ class Decoders:
             abandon(pending)
 
     def close(self) -> None:
-        """End the processes. Tasks that are still running are lost."""
+        """End the processes. Running tasks are lost."""
         with self._lock:
             self._is_closed = True
             if self._pool is not None:
@@ -136,7 +136,7 @@ class Decoders:
 
 
 def abandon(futures: Iterable[Future[Any]]) -> None:
-    """Drop the tasks that have not begun; the others end by themselves."""
+    """Cancel the tasks that have not started; the others end by themselves."""
     for future in futures:
         if not future.running():
             future.cancel()
@@ -144,8 +144,8 @@ def abandon(futures: Iterable[Future[Any]]) -> None:
 
 class _Popen(popen_forkserver.Popen):
     def _launch(self, process_obj: Any) -> None:
-        # A child would import the caller's script again, and with it torch; without the usual guard around
-        # its main part the script would even run again. Workers need nothing from it.
+        # A child would import the caller's script again, and with it torch; a script without the usual
+        # `__main__` guard would even run again. Workers need nothing from the script.
         with _launching:
             main = sys.modules["__main__"]
             sys.modules["__main__"] = types.ModuleType("__main__")
@@ -155,7 +155,7 @@ class _Popen(popen_forkserver.Popen):
                 sys.modules["__main__"] = main
 
     def terminate(self) -> None:
-        # Workers do not hear SIGTERM, see `_start_forkserver`.
+        # Workers ignore SIGTERM, see `_start_forkserver`.
         self.kill()
 
 
@@ -173,13 +173,13 @@ class _Context(ForkServerContext):
 
 
 def _start_forkserver(context: ForkServerContext) -> None:
-    """Start the process that workers are forked from, deaf to what a queue sends to all processes of a job.
+    """Start the forkserver with the signals blocked that a queue sends to all processes of a job.
 
-    The signals are for the parent: it saves, and may need one more batch for that.
+    The signals are meant for the parent: it saves, and may need another batch for that.
     """
     use_short_socket_paths()
     context.set_forkserver_preload(["vidcls.data.checks.inspect"])
-    resource_tracker.ensure_running()  # on its own first: it changes the signal mask
+    resource_tracker.ensure_running()  # started before, because it changes the signal mask
     with contextlib.ExitStack() as undo:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
         undo.callback(signal.pthread_sigmask, signal.SIG_SETMASK, before)

@@ -1,4 +1,4 @@
-"""Layouts are found by looking; each becomes the same `Listing`."""
+"""Detects the layout of a data root from its files and reads it as a `Listing`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from vidcls.spec.sections import Layout, Source
 from vidcls.spec.yaml import in_short
 from vidcls.suggest import did_you_mean
 
-# What each layout looks like; VIDEO is a video file or a folder of images.
+# Form of each layout; VIDEO is a video file or a folder of images.
 _LOOKS: dict[Layout, str] = {
     "csv": "a CSV file with the columns path,label[,split][,group]: data.root=FILE.csv",
     "course": "metadata/{train,val,test}.csv with videos/, frames/ or flows/",
@@ -46,10 +46,10 @@ _LOOKS: dict[Layout, str] = {
 }
 
 _LONGEST_PATH = 500
-"""Characters of a path that a message shows whole."""
+"""Maximum number of characters of a path that a message shows in full."""
 _NO_ROOT = "set data.root=FOLDER, or make the demo data: vidcls data demo data/motion10"
 
-# Layouts that have their own files of labels; a folder that holds those of two is not read unasked.
+# Layouts with their own label files; a folder with those of two layouts is not read without a choice.
 _TELLTALES: dict[Layout, Callable[[Path], bool]] = {
     "course": is_course,
     "ucf101": is_ucf101,
@@ -60,17 +60,17 @@ _TELLTALES: dict[Layout, Callable[[Path], bool]] = {
 
 
 class UnknownLayoutError(UserError):
-    """The root is there, but nothing says which classes and splits its videos have."""
+    """The root exists, but its layout with classes and splits is unknown."""
 
 
 def read_layout(
     root: Path, *, layout: Layout = "auto", source: Source = "auto", split_number: int | None = None
 ) -> Listing:
-    """Look at `root`, decide which layout it is, and list its videos.
+    """Detect the layout of `root` and list its videos.
 
     Raises:
-        UserError: If there is no data, no known layout, two that are possible, or a setting that has no
-            effect in this layout.
+        UserError: If there is no data, no known layout, more than one possible layout, or a setting that has
+            no effect in this layout.
     """
     try:
         refuse_missing_root(root)
@@ -87,10 +87,10 @@ def read_layout(
 
 
 def refuse_missing_root(root: Path) -> None:
-    """Refuse a data root that is not there, naming what is near.
+    """Refuse a missing data root, and suggest similar paths.
 
     Raises:
-        UserError: If it does not exist.
+        UserError: If the root does not exist.
     """
     if not root.exists():
         raise UserError(f"data.root: {root} does not exist{_nearby(root)}", hint=_NO_ROOT)
@@ -138,13 +138,13 @@ def _read_layout(root: Path, layout: Layout, *, source: Source, split_number: in
 
 
 def _file_layout(root: Path) -> Layout:
-    """The layout of a root that is a file: a table or a list."""
+    """Layout of a root that is a file: a table or a list."""
     if has_columns(root, COLUMNS):
         return "csv"
     if is_lists(root):
         return "lists"
     if root.suffix.lower() in (".csv", ".tsv"):
-        return "csv"  # which says what is wrong with it
+        return "csv"  # its reader reports the problem
     raise _unknown(root)
 
 
@@ -179,7 +179,7 @@ def _unknown(root: Path) -> UnknownLayoutError:
 
 
 def _refuse_absent(root: Path, layout: Layout) -> None:
-    """Refuse a layout that was asked for and is not there."""
+    """Refuse a requested layout that is not found."""
     if layout == "csv":
         fits = root.is_file()
     elif layout == "lists":
@@ -210,7 +210,7 @@ def _refuse_two_readings(root: Path, videos: list[Path], *, layout: Layout) -> N
 
 
 def _tables_beside(root: Path) -> Iterator[Problem]:
-    """A note for each table in a root whose folders were read: it may say other things."""
+    """Note for each table in a root whose folders were read, since the table may contradict them."""
     for table in _tables(root):
         yield Problem("not_read", f"{table.name} lists videos too; data.root={table} reads it")
     if (root / "classInd.txt").is_file():

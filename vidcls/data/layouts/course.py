@@ -1,12 +1,12 @@
-"""The course layout: `metadata/{train,val,test}.csv` with `videos/`, `frames/` and `flows/`, or some of them.
+"""Course layout: `metadata/{train,val,test}.csv` with `videos/`, `frames/` and `flows/`, or some of them.
 
     metadata/train.csv                       video_name,video_path,action,label
     videos/{split}/{video_path}              video_path is {action}/{video_name}.avi
     frames/{split}/{action}/{video_name}/    frame_1.jpg, frame_2.jpg, ...
     flows/{split}/{action}/{video_name}/     flow_1_2.npy, flow_2_3.npy, ...: floats (2, H, W)
 
-Label ids come from the tables: they are not in alphabetic order. A video is known by `video_path` without its
-ending.
+Label ids come from the tables: they are not in alphabetic order. The id of a video is `video_path` without
+its suffix.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vidcls.data.listing.rows import read_rows
 from vidcls.errors import UserError
 from vidcls.spec.sections import SPLITS, Source
 
-_KINDS = ("videos", "frames", "flows")  # in the order in which `auto` takes them
+_KINDS = ("videos", "frames", "flows")  # in the order of preference of `auto`
 _NO_VECTORS = "a colour wheel is made for the eye, (u, v) cannot be told from it"
 _COMPUTE = "name the root with flows/*.npy, or have the flow computed: data.source=videos clip.modality=flow"
 _COLUMNS = ("video_name", "video_path", "action", "label")
@@ -34,14 +34,14 @@ def is_course(root: Path) -> bool:
 
 
 def read_course(root: Path, *, source: Source) -> Listing:
-    """List a course root, reading `source`; `auto` takes videos where there are several.
+    """List a course root, reading `source`; `auto` takes videos if there are several sources.
 
     Raises:
-        UserError: If the folder that `source` names is not there or holds pictures in place of flow, or a
-            table cannot be read.
+        UserError: If the folder for `source` is missing or has pictures instead of flow, or a table cannot be
+            read.
     """
     kind = _source(root, source)
-    # `videos+flows`: each video is looked up in both folders.
+    # For `videos+flows`, each video is looked up in both folders.
     disks = {name: Disk(root / name) for name in kind.split("+")}
     ids = ClassIds()
     entries: list[ListedVideo] = []
@@ -70,7 +70,8 @@ def read_course(root: Path, *, source: Source) -> Listing:
                 continue
             entries.append(
                 ListedVideo(
-                    # Equal for the video, its frames and its flow; names alone may repeat in another class.
+                    # Same id for the video, its frames and its flow; a name alone may repeat in another
+                    # class.
                     id=without_video_suffix(path or written),
                     path=next(iter(paths.values())),
                     label=action,

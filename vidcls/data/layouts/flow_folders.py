@@ -1,8 +1,8 @@
-"""Flow fields that lie beside the frames, in any layout but that of the course: `data.source` asks for them.
+"""Flow fields beside the frames, in any layout except that of the course; `data.source` selects them.
 
     root/train/Lunges/video_1/img_00001.jpg flow_x_00001.jpg flow_y_00001.jpg ...
 
-A CSV manifest may name the folder of the fields in a column `flows`, where it is another one.
+A CSV manifest may give another folder of the fields in a column `flows`.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _NO_FLOW = (
 
 
 def with_flows(listing: Listing, *, root: Path, source: Source) -> Listing:
-    """The listing with what `source` asks for, and a note on how it is read.
+    """Listing with the files that `source` selects, and a note on how they are read.
 
     Raises:
-        UserError: If `source` has no effect, or asks for what is not there.
+        UserError: If `source` has no effect, or selects missing files.
     """
     found = next(filter(None, map(_flow_of, listing.entries)), None)
     if source == "auto":
-        # Where flow alone is there, it is what the folder holds: nothing was chosen.
+        # If there is only flow, it is read without a choice.
         return listing if found is None else _noted(listing, *found, source=source)
     if found is None or source == "videos":
         raise UserError(

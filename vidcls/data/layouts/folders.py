@@ -1,7 +1,7 @@
-"""Folders that speak for themselves: `split/class/video` and `class/video`.
+"""Layouts by folder names: `split/class/video` and `class/video`.
 
-Class order is that of the sorted folder names. `class/video` knows no splits: all of it is train. Folders
-called train, val and test that hold videos and no classes may be either, and are not read unasked.
+Classes are in the order of the sorted folder names. `class/video` has no splits: all videos are train.
+Folders named train, val and test with videos but no class folders are ambiguous, and need an explicit layout.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from vidcls.data.listing.labels import sorted_classes
 from vidcls.data.listing.listing import SPLIT_NAMES, ListedVideo, Listing, Problem
 
-# What names of splits hold beside the split: `videos_train`, `val_256`.
+# Words in folder names besides the split: `videos_train`, `val_256`.
 _BESIDE = frozenset({"videos", "video", "frames", "rawframes", "clips", "set", "split", "data", "images"})
 
 
@@ -29,10 +29,10 @@ def is_class_folders(videos: Sequence[Path]) -> bool:
 
 
 def folders_like_splits(videos: Sequence[Path], *, layout: str) -> list[str]:
-    """The class folders of `layout` that may be splits without classes as well: empty if it is clear.
+    """Class folders of `layout` that may also be splits without classes; empty if it is clear.
 
-    One class may be called as a split is (a train is a vehicle, too); all of them, or in `class/video` two
-    that name different splits, may not. `train/train/video` is how some archives unpack.
+    One class may have the name of a split (a train is also a vehicle). All classes, or in `class/video` two
+    classes with names of different splits, are ambiguous. Some archives unpack as `train/train/video`.
     """
     num_parts = layout.count("/") + 1
     folders = sorted({path.parts[-2] for path in videos if len(path.parts) == num_parts})

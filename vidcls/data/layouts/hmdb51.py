@@ -4,8 +4,8 @@
         April_09_brush_hair_u_nm_np1_ba_goo_0.avi 1
     brush_hair/April_09_brush_hair_u_nm_np1_ba_goo_0.avi
 
-1 is train, 2 is test, 0 is in neither. There is no val. The lists lie in the root or in a folder whose name
-holds annotation, split, list or label; the class folders anywhere below the root.
+1 is train, 2 is test, 0 is unused. There is no val. The lists are in the root or in a folder whose name
+contains annotation, split, list or label; the class folders are anywhere below the root.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _UNUSED = "0"
 
 
 def is_hmdb51(root: Path) -> bool:
-    """Whether `root` holds lists of HMDB51."""
+    """Whether `root` contains lists of HMDB51."""
     return bool(_lists(root))
 
 
@@ -33,7 +33,7 @@ def read_hmdb51(root: Path, *, split_number: int) -> Listing:
     """List the videos of the official split `split_number` (1 to 3).
 
     Raises:
-        UserError: If a list is not there or cannot be read.
+        UserError: If a list is missing or cannot be read.
     """
     lists = _lists(root)
     of_number = {name: path for (name, number), path in lists.items() if number == split_number}
@@ -71,7 +71,7 @@ def read_hmdb51(root: Path, *, split_number: int) -> Listing:
 
 
 def _lists(root: Path) -> dict[tuple[str, int], Path]:
-    """The lists by class and split number."""
+    """Lists by class and split number."""
     lists: dict[tuple[str, int], Path] = {}
     for folder in annotation_folders(root):
         for path in sorted(folder.glob("*_test_split*.txt")):

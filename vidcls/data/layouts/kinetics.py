@@ -4,7 +4,7 @@
                               air drumming,--6bJUbfpnQ,17,27,train
     train/--6bJUbfpnQ_000017_000027.mp4
 
-The tables lie in the root or in a folder whose name holds annotation, split, list or label. The clips lie
+The tables are in the root or in a folder whose name contains annotation, split, list or label. The clips are
 anywhere below the root: in one folder, in one for each split, or in class folders.
 """
 
@@ -22,12 +22,12 @@ _COLUMNS = ("youtube_id", "time_start", "time_end", "split")
 
 
 def is_kinetics(root: Path) -> bool:
-    """Whether `root` holds annotation tables of Kinetics."""
+    """Whether `root` contains annotation tables of Kinetics."""
     return any(_tables(root))
 
 
 def read_kinetics(root: Path) -> Listing:
-    """List the clips that the annotation tables of `root` name.
+    """List the clips in the annotation tables of `root`.
 
     Raises:
         UserError: If a table cannot be read.

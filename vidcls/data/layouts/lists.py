@@ -1,14 +1,14 @@
-"""Plain text lists `path label`, one video a line, as MMAction2 and many others write them.
+"""Plain text lists `path label`, one video per line, as written by MMAction2 and many others.
 
     train_list.txt       some/where/a.mp4 0
     val_list.txt         some/where/b.mp4 3
     label_map.txt        abseiling            (id 0: the first line), or `0 abseiling`, or `abseiling 0`
 
-Lists of frame folders have the number of frames between: `some/where/a 120 0`. The lists lie in the root or
-in a folder whose name holds annotation, split, list or label; a path is the end of a path below the root. A
-list is for the split that its name tells, and for the split number in it (`split_1`) if there is one. One
-list alone may be the root: its videos are all train, its folder holds them. Where labels are numbers and a
-file of classes (`classInd.txt`, `label_map.txt`, `classes.txt`) is beside them, it names the classes.
+Lists of frame folders have the number of frames in between: `some/where/a 120 0`. The lists are in the root
+or in a folder whose name contains annotation, split, list or label; a path is the end of a path below the
+root. The name of a list gives its split, and its split number (`split_1`) if there is one. A single list may
+be the root: then its folder holds the videos, and all of them are train. If labels are numbers and there is a
+file of classes (`classInd.txt`, `label_map.txt`, `classes.txt`), it gives the names of the classes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NUMBER = r"[0-9]{1,9}"
 
 @dataclass(frozen=True)
 class _Lines:
-    """The lists of one data set, by split, and its file of classes."""
+    """Lists of one data set, by split, and its file of classes."""
 
     of_split: Mapping[Split, Path]
     classes: Path | None
@@ -42,22 +42,22 @@ class _Lines:
 
 
 def is_lists(root: Path) -> bool:
-    """Whether `root` is such a list, or a folder with lists named for splits."""
+    """Whether `root` is such a list, or a folder with lists named after splits."""
     if root.is_file():
         return root.suffix.lower() in _SUFFIXES and _looks_right(root)
     return any(_named_split(path) is not None for path in _all_lists(root))
 
 
 def has_split_numbers(root: Path) -> bool:
-    """Whether the lists in the folder `root` are numbered, as those of UCF101 and HMDB51 are."""
+    """Whether the lists in the folder `root` have split numbers, as in UCF101 and HMDB51."""
     return root.is_dir() and any(_split_number(path) is not None for path in _all_lists(root))
 
 
 def read_lists(root: Path, *, split_number: int | None) -> Listing:
-    """List the videos that the lists of `root` name.
+    """List the videos in the lists of `root`.
 
     Raises:
-        UserError: If several lists are for one split, or a list alone is for val or test.
+        UserError: If several lists are for one split, or a single list is for val or test.
     """
     folder = root.parent if root.is_file() else root
     lists = _one(root) if root.is_file() else _choose(root, split_number or 1)
@@ -108,7 +108,7 @@ def _entry(
 
 
 def _parse(line: str) -> tuple[str, str] | None:
-    """Path and label of a line; a path may hold blanks where it has the ending of a video file."""
+    """Path and label of a line; a path may contain blanks if it has the suffix of a video file."""
     words = [(match.start(), match.end()) for match in re.finditer(r"[^\s,;|]+", line)]
     for (_, end), (start, _) in pairwise(words):
         if is_video_file(Path(line[:end]).name):
@@ -120,7 +120,7 @@ def _parse(line: str) -> tuple[str, str] | None:
 
 
 def _looks_right(path: Path) -> bool:
-    """Whether the first line is a path and a label, surely enough to take the file for a list."""
+    """Whether the first line is a path and a label, so that the file can be treated as a list."""
     try:
         _, line = next(_lines(path), (0, ""))
     except UserError:
@@ -224,7 +224,7 @@ def _classes_file(folders: Sequence[Path]) -> Path | None:
 
 
 def _class_ids(path: Path, problems: list[Problem]) -> ClassIds:
-    """The classes of a file `id name`, `name id`, or a name a line, of which the first has id 0."""
+    """Classes of a file with lines `id name`, `name id`, or only a name; then the first has id 0."""
     lines = list(_lines(path))
     first = [re.fullmatch(rf"({_NUMBER})[\s,:;]+(.+)", line) for _, line in lines]
     last = [re.fullmatch(rf"(.+?)[\s,:;]+({_NUMBER})", line) for _, line in lines]

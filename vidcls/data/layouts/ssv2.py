@@ -4,9 +4,9 @@
     labels/labels.json        {"Holding something next to something": "42", ...}
     20bn-something-something-v2/78687.webm
 
-The class is the template without its brackets; `labels.json`, if there, gives the ids. Names may begin with
-`something-something-v2-`. The label files lie in the root or in a folder whose name holds annotation, split,
-list or label; the clips anywhere below the root.
+The class is the template without its brackets; `labels.json`, if it exists, gives the ids. File names may
+begin with `something-something-v2-`. The label files are in the root or in a folder whose name contains
+annotation, split, list or label; the clips are anywhere below the root.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _FIRST_BYTES = 4096
 
 
 def is_ssv2(root: Path) -> bool:
-    """Whether `root` holds label files of Something-Something-v2."""
+    """Whether `root` contains label files of Something-Something-v2."""
     return bool(_label_files(root))
 
 
 def read_ssv2(root: Path) -> Listing:
-    """List the clips that the label files of `root` name.
+    """List the clips in the label files of `root`.
 
     Raises:
-        UserError: If a label file is not such JSON, or two are for one split.
+        UserError: If a label file is not valid JSON of this form, or two are for one split.
     """
     files = _label_files(root)
     problems: list[Problem] = []
@@ -100,8 +100,8 @@ def _label_files(root: Path) -> dict[Split, Path]:
 
 
 def _looks_right(path: Path) -> bool:
-    """Whether it begins as a list of objects with an id: other data sets have a `train.json` too."""
-    if not path.is_file():  # a pipe would be waited for
+    """Whether a file begins as a list of objects with an id: other data sets have a `train.json` too."""
+    if not path.is_file():  # reading a pipe would block
         return False
     with path.open("rb") as file:
         start = file.read(_FIRST_BYTES)

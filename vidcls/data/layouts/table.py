@@ -1,9 +1,9 @@
-"""A CSV manifest `path,label[,split][,group][,label_id][,flows]`. Paths are relative to the CSV.
+"""CSV manifest `path,label[,split][,group][,label_id][,flows]`. Paths are relative to the CSV.
 
-`label` is the name of the class. Without the column `split` all videos are train. `label_id` settles the
-order of the classes where that is not the sorted order of their names; `vidcls data scan --write-manifest`
-writes it so that labels survive. `flows` is the folder of the flow fields of a video, where that is not its
-path. The delimiter may be a comma, a semicolon, a tab or `|`.
+`label` is the name of the class. Without the column `split` all videos are train. `label_id` defines the
+order of the classes if it is not the sorted order of their names; `vidcls data scan --write-manifest` writes
+it so that labels are kept. `flows` is the folder of the flow fields of a video, if it differs from its path.
+The delimiter may be a comma, a semicolon, a tab or `|`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def read_table(path: Path) -> Listing:
     """List the videos of a CSV manifest.
 
     Raises:
-        UserError: If the file is no CSV or lacks a column.
+        UserError: If the file is not a CSV or lacks a column.
     """
     ids = ClassIds()
     near = NearPaths(path.parent)
@@ -83,7 +83,7 @@ def _misspelt(written: str, near: NearPaths, *, where: str) -> Problem | None:
 
 
 def _unlisted(entries: list[ListedVideo]) -> Iterator[Problem]:
-    # Only the folders that hold listed videos: the CSV may sit anywhere, beside other data too.
+    # Only folders with listed videos are searched: the CSV may lie beside other data.
     listed: dict[Path, set[str]] = defaultdict(set)
     for entry in entries:
         listed[entry.path.parent].add(entry.path.name)
@@ -96,7 +96,7 @@ def _unlisted(entries: list[ListedVideo]) -> Iterator[Problem]:
         if missing := [name for name in others if name not in names]:
             absent[folder], num_others = missing, num_others + len(others)
     if absent:
-        # One line for all folders: of a data set with a folder for each class, all of them may hold some.
+        # One message for all folders: in a data set with class folders, each may contain unlisted videos.
         folder, names_of_it = next(iter(absent.items()))
         num = sum(map(len, absent.values()))
         shown = ", ".join(names_of_it[:3]) + (", ..." if num > len(names_of_it[:3]) else "")
@@ -105,15 +105,15 @@ def _unlisted(entries: list[ListedVideo]) -> Iterator[Problem]:
 
 
 class ManifestRow(NamedTuple):
-    """A video as a manifest lists it.
+    """Row of a manifest for one video.
 
     Attributes:
-        path: A file or a folder of frames.
+        path: Video file or folder of frames.
         label: Name of its class.
-        split: The part of the data it belongs to.
-        group: The source it was cut from; empty where that is not known.
+        split: Split of the video.
+        group: Source from which the video was cut; empty if unknown.
         label_id: Label of the class.
-        flows: The folder of its flow fields; None where it has none of its own.
+        flows: Folder of its flow fields; None if it has no separate folder.
     """
 
     path: Path
@@ -125,11 +125,11 @@ class ManifestRow(NamedTuple):
 
 
 def write_table(path: Path, videos: Sequence[ManifestRow]) -> None:
-    """Write a CSV manifest, paths relative to it, and no cell so that a spreadsheet would run it.
+    """Write a CSV manifest with relative paths, and without cells that a spreadsheet would run as formulas.
 
     Raises:
         OSError: If the file cannot be written.
-        UserError: If a name is one that a CSV in UTF-8 does not give back.
+        UserError: If a name cannot be stored unchanged in a CSV in UTF-8.
     """
     _refuse_names_that_csv_changes(path, [name for video in videos if (name := _changed_by_csv(video))])
     folder = path.resolve().parent
@@ -149,7 +149,7 @@ def write_table(path: Path, videos: Sequence[ManifestRow]) -> None:
 
 
 def _changed_by_csv(video: ManifestRow) -> str | None:
-    """The first of a video's paths, class and group that a CSV file in UTF-8 would not give back."""
+    """First of a video's paths, class and group that a CSV file in UTF-8 cannot store unchanged."""
     names = map(str, (video.path, video.flows or "", video.label, video.split, video.group))
     return next((name for name in names if name != name.strip() or not is_unicode(name)), None)
 

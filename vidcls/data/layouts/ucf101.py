@@ -1,10 +1,10 @@
-"""The official UCF101 lists (Soomro et al. 2012, arXiv:1212.0402).
+"""Official UCF101 lists (Soomro et al. 2012, arXiv:1212.0402).
 
     classInd.txt         1 ApplyEyeMakeup
     trainlist01.txt      ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1
     testlist01.txt       ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi
 
-The lists lie in the root or in `ucfTrainTestlist/`, the class folders in the root, `UCF-101/` or `videos/`.
+The lists are in the root or in `ucfTrainTestlist/`, the class folders in the root, `UCF-101/` or `videos/`.
 There is no val.
 """
 
@@ -25,7 +25,7 @@ _VIDEO_FOLDERS = ("UCF-101", "UCF101", "videos")
 
 
 def is_ucf101(root: Path) -> bool:
-    """Whether `root` holds the official lists."""
+    """Whether `root` contains the official lists."""
     return _lists(root) is not None
 
 
@@ -33,7 +33,7 @@ def read_ucf101(root: Path, *, split_number: int) -> Listing:
     """List the videos of the official split `split_number` (1 to 3).
 
     Raises:
-        UserError: If a list is not there or cannot be read.
+        UserError: If a list is missing or cannot be read.
     """
     lists = _lists(root)
     assert lists is not None

@@ -1,1 +1,1 @@
-"""The pieces that layouts are made of: files of a folder, rows of a table, labels, groups."""
+"""Building blocks of layouts: files of a folder, rows of a table, labels, groups."""

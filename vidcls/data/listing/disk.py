@@ -1,4 +1,4 @@
-"""The videos below a folder, looked up by the paths that a table writes."""
+"""Looks up the videos below a folder by the paths in a table."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _MAX_SHOWN = 3
 
 
 class Disk:
-    """The videos below a folder, looked up by the paths that a table writes.
+    """Videos below a folder, looked up by the paths in a table.
 
-    A path that is not there as written is looked for without regard to case and ending: tables and files
-    disagree about the former (HandStandPushups), and files get re-encoded or cut into frames. What was found
-    under another case or the ending of another video file is said in a note.
+    A path that does not exist as written is searched without regard to case and suffix: tables and files
+    differ in case (HandStandPushups), and files are re-encoded or cut into frames. A note reports videos
+    found with another case or the suffix of another video format.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -37,26 +37,26 @@ class Disk:
         self._respelt: list[str] = []
 
     def take(self, written: str, *, where: str) -> Path:
-        """The video at `written`; where there is none, the path at which it was expected.
+        """Path of the video at `written`; if there is none, the path at which it was expected.
 
         Args:
             written: Path below the folder.
-            where: What writes it, `file:line`.
+            where: Position of the entry, `file:line`.
         """
         candidates = self._loose.get(_loose(written), [])
         name = written if written in self._found or len(candidates) != 1 else candidates[0]
         return self._take(name, written, where=where)
 
     def find(self, written: str, *, where: str, split: Split | None = None) -> Path | Problem:
-        """The one video whose path ends in `written`, anywhere below the folder.
+        """Find the only video whose path ends in `written`, anywhere below the folder.
 
         Args:
-            written: The end of a path, with or without the ending of a video file.
-            where: What writes it, `file:line`.
-            split: Chooses among several, by the folder of a split that they lie in.
+            written: End of a path, with or without the suffix of a video file.
+            where: Position of the entry, `file:line`.
+            split: Split, which selects among several videos by the name of their folder.
 
         Returns:
-            Its path; a problem where there is none, or where several are meant.
+            Path of the video; a problem if there is none, or more than one.
         """
         loose = _loose(written)
         names = [
@@ -81,7 +81,7 @@ class Disk:
         return self._take(names[0] if names else written, written, where=where)
 
     def leave(self, written: str) -> None:
-        """Note that a table names `written` as a video that is not used: it is not extra."""
+        """Record that a table lists `written` as an unused video, so that it does not count as extra."""
         stem = _loose(written).rpartition("/")[2]
         self._taken.update(self._by_stem.get(stem, ()))
 
@@ -93,11 +93,11 @@ class Disk:
         return path
 
     def problems(self, root: Path, *, tables: Collection[Path] = ()) -> Iterator[Problem]:
-        """A warning for each video that no row named, notes on other spellings and on what is no video.
+        """Warnings on videos without a row, notes on other spellings and on files that are not videos.
 
         Args:
-            root: What paths in messages are relative to.
-            tables: The files that list the videos: of them nothing is said.
+            root: Folder to which paths in messages are relative.
+            tables: Files that list the videos; they are not reported.
         """
         if self._respelt:
             shown = "; ".join(self._respelt[:_MAX_SHOWN]) + (
@@ -119,7 +119,7 @@ def _loose(name: str) -> str:
 
 
 def _same_spelling(name: str, written: str) -> bool:
-    """Whether two paths agree in case, and in the ending where both have that of a video file."""
+    """Whether two paths agree in case, and in the suffix if both have that of a video file."""
     bare_name, bare_written = without_video_suffix(name), without_video_suffix(written)
     if not f"/{bare_name}".endswith(f"/{bare_written}"):
         return False
@@ -128,23 +128,23 @@ def _same_spelling(name: str, written: str) -> bool:
 
 
 def annotation_folders(root: Path) -> list[Path]:
-    """Where data sets keep their lists: the root, and folders in it that are called for lists."""
+    """Folders that may hold the lists of a data set: the root, and folders in it with a name for lists."""
     inner = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
     return [root, *(path for path in inner if re.search("annotation|split|list|label", path.name.lower()))]
 
 
 class NearPaths:
-    """Looks for files that a table means and misspells: in case, ending or slashes."""
+    """Finds files that a table misspells in case, suffix or slashes."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._names: dict[str, tuple[str, ...]] = {}
 
     def find(self, written: str) -> tuple[str, str] | None:
-        """The one path that differs from `written` only in case, ending or slashes, and in which of them.
+        """Find the only path that differs from `written` in nothing but case, suffix or slashes.
 
         Returns:
-            The path as it should be written, and words for the difference; None if there is none.
+            Correct path, and a description of the difference; None if there is no such path.
         """
         near = self._below("", written)
         return near or (self._below("/", written) if written.startswith("/") else None)

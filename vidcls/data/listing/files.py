@@ -1,4 +1,4 @@
-"""What a video is on disk: a file, or a folder that holds images or flow fields; and what is none."""
+"""Recognises videos on disk: a file, or a folder of images or flow fields."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VIDEO_SUFFIXES = frozenset(
     | {".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".obu", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".ts"}
     | {".vob", ".webm", ".wmv", ".wtv", ".xvid", ".y4m"}
 )
-# What is never a video is not opened to find out: data sets come with thousands of such files.
+# Suffixes of files that are never videos and are not opened: data sets have thousands of such files.
 _OTHER_SUFFIXES = frozenset(
     {".csv", ".htm", ".html", ".ini", ".json", ".jsonl", ".log", ".md", ".py", ".rst", ".sh", ".srt", ".tsv"}
     | {".txt", ".vtt", ".xls", ".xlsx", ".xml", ".yaml", ".yml", ".pdf", ".db", ".ds_store", ".lnk", ".url"}
@@ -25,25 +25,25 @@ _OTHER_SUFFIXES = frozenset(
     | {".h5", ".hdf5", ".lmdb", ".mat", ".npy", ".npz", ".parquet", ".pickle", ".pkl", ".pt", ".pth"}
     | {".aac", ".flac", ".m4a", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma"}
 )
-_MAX_DEPTH = 6  # below a root; also what ends a cycle of links
+_MAX_DEPTH = 6  # below a root; also ends a cycle of links
 _NAMED = 3
 
 
 def is_video_file(name: str) -> bool:
-    """Whether a name says that the file is a video: a known ending, and not hidden."""
+    """Whether a name is that of a video: a known suffix, and not hidden."""
     return not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES
 
 
 def find_videos(folder: Path, *, depth: int = _MAX_DEPTH, others: list[Path] | None = None) -> Iterator[Path]:
-    """All videos below `folder`, sorted by name in each folder; hidden files and folders are ignored.
+    """Find all videos below `folder`, sorted by name in each folder; hidden files and folders are ignored.
 
-    A file is a video by a known ending, or else by its content. A folder counts as one when it holds images
-    or flow fields and neither videos nor folders: a stray thumbnail beside real videos does not hide them.
+    A file is a video by a known suffix, or else by its content. A folder is a video if it holds images or
+    flow fields and neither videos nor folders, so that a thumbnail beside videos does not hide them.
 
     Args:
-        folder: Where to look.
-        depth: How many folders deep.
-        others: Takes up the files that are no videos and no frames of one.
+        folder: Folder to search.
+        depth: Maximum depth of folders.
+        others: List to which files are added that are neither videos nor frames.
 
     Raises:
         OSError: If a folder cannot be read.
@@ -84,7 +84,7 @@ def _is_video_by_content(path: Path) -> bool:
 
 
 def counted(others: Sequence[Path], *, root: Path) -> str:
-    """Files that are no videos, by their endings; those that had to be opened to tell are named."""
+    """Count of files that are not videos, by suffix; files that had to be opened are named."""
     endings = Counter(path.suffix.lower() for path in others)
     opened = [path for path in others if path.suffix.lower() not in _OTHER_SUFFIXES]
     opened = [path for path in opened if not is_frame_file(path.name)]
@@ -97,6 +97,6 @@ def counted(others: Sequence[Path], *, root: Path) -> str:
 
 
 def without_video_suffix(path: str) -> str:
-    """`a/b.avi` -> `a/b`; other endings are part of the name."""
+    """Remove a video suffix: `a/b.avi` becomes `a/b`; other suffixes are part of the name."""
     suffix = Path(path).suffix
     return path.removesuffix(suffix) if suffix.lower() in VIDEO_SUFFIXES | ANIMATED_SUFFIXES else path

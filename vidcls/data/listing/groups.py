@@ -1,4 +1,4 @@
-"""Which videos were cut from one source, as far as their file names tell."""
+"""Groups of videos cut from one source, derived from their file names."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _KINETICS = r"([\w-]{11})_\d{6}_\d{6}"
 
 @dataclass(frozen=True)
 class Doubt:
-    """Groups that file names tell, and that are not believed.
+    """Group derived from file names that is not used because it is doubtful.
 
     Attributes:
-        group: Group as `group_of` tells it.
-        reason: Why it is not believed.
+        group: Group from `group_of`.
+        reason: Reason of the doubt.
     """
 
     group: str
@@ -27,12 +27,12 @@ class Doubt:
 
 
 def group_of(name: str, label: str) -> str | None:
-    """Group of a video by its file name, as data sets name what they cut from one source; else None.
+    """Group of a video from its file name, by the naming rules of known data sets; else None.
 
-    * UCF101 `v_Class_gXX_cYY` and UCF11 `v_class_XX_YY`: `label/XX`. The label stands for the class because
-      UCF101 itself spells HandstandPushups in two ways; the numbers count in each class anew.
+    * UCF101 `v_Class_gXX_cYY` and UCF11 `v_class_XX_YY`: `label/XX`. The label replaces the class because
+      UCF101 spells HandstandPushups in two ways; the numbers start again in each class.
     * HMDB51 `Title_class_f_nm_np1_fr_goo_0`: `source/Title`, a film or clip that classes may share.
-    * Kinetics `-0123456789_000010_000020`: `source/` and the video on YouTube.
+    * Kinetics `-0123456789_000010_000020`: `source/` and the id of the YouTube video.
     """
     stem = without_video_suffix(name)
     if match := re.fullmatch(r"v_.+_(g?\d+)_c?\d+", stem):
@@ -46,18 +46,18 @@ def group_of(name: str, label: str) -> str | None:
 
 
 def groups_by_name(names: Sequence[str], labels: Sequence[str]) -> tuple[list[str | None], list[Doubt]]:
-    """The groups that file names tell, where they can be believed.
+    """Groups derived from file names, if they are reliable.
 
-    A name such as `camera_left_000010_000020` has the form of Kinetics by chance. Groups are not believed
-    that hold all the videos of a class, nor are sources whose name YouTube would hardly draw: eleven
-    characters without a digit and without a capital letter are one in ten thousand there.
+    A name such as `camera_left_000010_000020` may have the form of Kinetics by chance. So a group is not used
+    if it holds all videos of a class, or if its name is an unlikely YouTube id: only one id in ten thousand
+    has eleven characters without a digit and without a capital letter.
 
     Args:
         names: File name of each video.
         labels: Class name of each video.
 
     Returns:
-        The group of each video, None where there is none to believe, and what is not believed.
+        Group of each video, None if there is no reliable group; and the doubtful groups.
     """
     told = [group_of(name, label) for name, label in zip(names, labels, strict=True)]
     of_class: dict[str, list[str | None]] = defaultdict(list)
@@ -85,7 +85,7 @@ def _is_no_youtube_id(name: str) -> bool:
 
 
 def with_groups(entries: Sequence[ListedVideo]) -> tuple[list[ListedVideo], list[Problem]]:
-    """`entries` with the groups that their file names tell, where the layout tells none; what is doubted."""
+    """`entries` with groups from file names if the layout has none, and problems with doubtful groups."""
     unknown = [entry for entry in entries if entry.group is None]
     groups, doubts = groups_by_name(
         [entry.path.name for entry in unknown], [entry.label for entry in unknown]

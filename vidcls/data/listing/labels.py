@@ -1,4 +1,4 @@
-"""Class names: their ids, their order, and names that are none or too much alike."""
+"""Class names: their ids, their order, and names that are missing or too similar."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 
 from vidcls.data.listing.listing import ListedVideo, Problem
 
-# What programs write in place of a cell without a value; `none` may well be a class.
+# Text that programs write for a missing value; `none` is not included, since it may be a class.
 _NO_LABEL = frozenset({"nan", "nat", "n/a", "#n/a", "<na>"})
 _NO_GROUP = _NO_LABEL | {"none", "null", "na"}
 
 
 def label_problem(label: str, *, where: str) -> Problem | None:
-    """A problem if `label`, as a table writes it at `where`, names no class."""
+    """Problem if `label`, written in a table at `where`, is not a class name."""
     if not label:
         return Problem("label", f"{where}: no label")
     if label.casefold() in _NO_LABEL:
@@ -28,7 +28,7 @@ def label_problem(label: str, *, where: str) -> Problem | None:
 
 
 def group_problem(group: str, *, where: str) -> Problem | None:
-    """A problem if `group` stands for a missing value: all such rows would be one group."""
+    """Problem if `group` stands for a missing value, since all such rows would form one group."""
     if group.casefold() in _NO_GROUP:
         return Problem(
             "table",
@@ -39,14 +39,14 @@ def group_problem(group: str, *, where: str) -> Problem | None:
 
 
 class ClassIds:
-    """Class names with the ids that a table gives them; the first row to name a pair is believed."""
+    """Class names with their ids from a table; the first row with a name or an id counts."""
 
     def __init__(self) -> None:
         self._id_of: dict[str, tuple[int, str]] = {}
         self._name_of: dict[int, tuple[str, str]] = {}
 
     def add(self, name: str, number: str, *, where: str) -> Problem | None:
-        """Note that `where` calls class `name` by id `number`; a problem if the row cannot be used."""
+        """Add class `name` with id `number` from the row at `where`; a problem if the row cannot be used."""
         if not name:
             return Problem("label", f"{where}: no class name")
         if (problem := label_problem(name, where=where)) is not None:
@@ -68,7 +68,7 @@ class ClassIds:
         return None
 
     def name_of(self, number: int) -> str | None:
-        """The class with this id; None if there is none."""
+        """Class with this id; None if there is none."""
         return self._name_of[number][0] if number in self._name_of else None
 
     def __contains__(self, name: str) -> bool:
@@ -80,21 +80,21 @@ class ClassIds:
         return tuple(sorted(self._name_of))
 
     def ordered(self) -> tuple[str, ...]:
-        """The class names by id. Ids need neither start at 0 nor be dense; their order counts."""
+        """Class names in the order of their ids, which need neither start at 0 nor be dense."""
         return tuple(self._name_of[number][0] for number in self.ids())
 
 
 def sorted_classes(names: Iterable[str]) -> tuple[str, ...]:
-    """Class order where no table gives one: by name, or by number where all names are numbers."""
+    """Class order without ids from a table: by name, or by number if all names are numbers."""
     distinct = set(names)
     if all(re.fullmatch(r"[0-9]+", name) for name in distinct):
-        # By the digits, as text: a name may be too long for a number of Python's.
+        # Digits are compared as text: a name may be too long for Python to convert to a number.
         return tuple(sorted(distinct, key=lambda name: (len(name.lstrip("0")), name.lstrip("0"), name)))
     return tuple(sorted(distinct))
 
 
 def alike_labels(classes: Iterable[str], entries: Iterable[ListedVideo]) -> Iterator[Problem]:
-    """A warning for class names that differ only in case, blanks or the form of Unicode."""
+    """Warnings for class names that differ only in case, blanks or Unicode form."""
     where: dict[str, str] = {}
     for entry in entries:
         where.setdefault(entry.label, entry.where)

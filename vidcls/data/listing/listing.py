@@ -1,4 +1,4 @@
-"""What every layout hands over."""
+"""Listing: the result of every layout."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from vidcls.data.listing.files import counted
 from vidcls.spec.sections import Split
 
 ProblemKind = Literal[
-    "missing",  # in the table, not on disk
+    "missing",  # in the table, but not on disk
     "empty",  # a file of 0 bytes, a folder without frames
     "unreadable",  # on disk, but it cannot be opened
     "doubly_listed",  # one video in two rows
     "label",  # no class, or names and ids that disagree
     "split",  # not train, val or test
     "table",  # a row that cannot be read
-    "two_files",  # one row that several files fit
+    "two_files",  # several files match one row
     "one_class",
     "no_train",
     "no_val",
-    "extra",  # on disk, not in the table
-    "same_content",  # two files, the same bytes
+    "extra",  # on disk, but not in the table
+    "same_content",  # two files with the same bytes
     "alike_labels",  # class names that differ only in case, blanks or Unicode form
-    "group_doubted",  # a group told by file names, which is not believed
-    "unlabelled",  # listed without a label, as test splits of challenges are
-    "spelling",  # a path in another case or ending than on disk
-    "unused",  # videos that the data set itself uses in no split
-    "not_read",  # a list beside the one that is read
-    "unlisted",  # beside the videos of a CSV, which may list what it likes
+    "group_doubted",  # a group from file names that is doubtful and not used
+    "unlabelled",  # listed without a label, as in test splits of challenges
+    "spelling",  # a path with another case or suffix than on disk
+    "unused",  # videos that belong to no split of the data set
+    "not_read",  # another list that is not read
+    "unlisted",  # beside the videos of a CSV, which may be intended
     "class_without_videos",
     "val_cut",
-    "read_as",  # what is done to the pictures of a video
-    "left_out",  # a picture beside frames that is none of them
-    "not_a_video",  # a file that is no video
+    "read_as",  # conversion of the pictures of a video
+    "left_out",  # a picture beside frames that is not a frame
+    "not_a_video",  # a file that is not a video
     "flow",  # how flow is read
 ]
 LEFT_OUT_BY_SKIP: frozenset[ProblemKind] = frozenset({"missing", "empty", "unreadable"})
@@ -58,7 +58,7 @@ _NOTES: frozenset[ProblemKind] = frozenset(
     }
 )
 
-# What data sets call their splits, in any case of letters.
+# Split names in data sets, compared without regard to case.
 SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
     "training": "train",
@@ -73,19 +73,19 @@ SPLIT_NAMES: dict[str, Split] = {
 
 @dataclass(frozen=True)
 class Problem:
-    """Something about the data that a person should know; the message names the file."""
+    """Problem with the data that the user should know; the message names the file."""
 
     kind: ProblemKind
     message: str
 
     @property
     def fatal(self) -> bool:
-        """Whether it prevents training (`bad_videos: skip` forgives some kinds)."""
+        """Whether the problem prevents training (`bad_videos: skip` allows some kinds)."""
         return self.kind not in _WARNINGS | _NOTES
 
     @property
     def note(self) -> bool:
-        """Whether nothing is wrong: it only says how the data was read."""
+        """Whether this is only a note on how the data was read."""
         return self.kind in _NOTES
 
     def __str__(self) -> str:
@@ -94,17 +94,17 @@ class Problem:
 
 @dataclass(frozen=True)
 class ListedVideo:
-    """One video as its layout lists it.
+    """Video as listed by its layout.
 
     Attributes:
         id: Readable key.
-        path: Where it should be: a file or a folder of frames. It may not be there.
+        path: Expected file or folder of frames, which may be missing.
         label: Name of its class.
-        split: The part of the data it belongs to.
-        group: The source it was cut from, if the layout itself tells it; file names are asked afterwards.
-        where: What lists it, `file:line` or its own path: for messages.
-        flows: The folder of its flow fields, where these are read.
-        has_frames: Whether `path` is read; False where flow fields alone are.
+        split: Split of the video.
+        group: Source from which it was cut, if the layout gives it; file names are evaluated later.
+        where: Position of the entry for messages: `file:line` or its own path.
+        flows: Folder of its flow fields, if they are read.
+        has_frames: Whether `path` is read; False if only flow fields are read.
     """
 
     id: str
@@ -118,13 +118,13 @@ class ListedVideo:
 
     @property
     def files(self) -> Files:
-        """Where it is read from."""
+        """Files from which the video is read."""
         return Files(self.path if self.has_frames else None, self.flows)
 
 
 @dataclass(frozen=True)
 class Listing:
-    """All that a layout says: its name, the classes in label order, the videos, what is wrong."""
+    """Result of a layout: its name, the classes in label order, the videos and the problems."""
 
     layout: str
     classes: tuple[str, ...]
@@ -133,7 +133,7 @@ class Listing:
 
 
 def with_others(listing: Listing, others: Sequence[Path], *, root: Path) -> Listing:
-    """The listing with a note on the files beside its videos that are none."""
+    """Listing with a note on the files beside its videos that are not videos."""
     if not others:
         return listing
     note = Problem("not_a_video", counted(others, root=root))

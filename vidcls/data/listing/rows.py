@@ -1,4 +1,4 @@
-"""Rows of a table with a header: CSV, or with another delimiter."""
+"""Reads rows of a table with a header: CSV, or with another delimiter."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ _DELIMITERS = ",;\t|"
 
 
 def refuse_pipe(path: Path) -> None:
-    """Refuse a list that is there and is no file: a pipe would be waited for, a device may never end.
+    """Refuse a list that is not a regular file: reading a pipe would block, a device may never end.
 
     Raises:
-        UserError: If it is none.
+        UserError: If it exists and is not a regular file.
     """
     if path.exists() and not path.is_file():
         raise UserError(f"{path}: a folder, a device or a pipe; expected a text file")
 
 
 def header_of(path: Path) -> tuple[str, ...]:
-    """The column names in the first line of a file, under the delimiter that gives most of them.
+    """Column names in the first line of a file, with the delimiter that gives most columns.
 
     Raises:
         OSError: If the file cannot be read.
-        UserError: If it is no table in UTF-8.
+        UserError: If the file is not a table in UTF-8.
     """
     return _header(path)[1]
 
 
 def has_columns(path: Path, columns: Sequence[str]) -> bool:
-    """Whether `path` is a table whose first line names `columns`."""
+    """Whether `path` is a table whose first line contains `columns`."""
     try:
         return set(columns) <= set(header_of(path))
     except (OSError, UserError):
@@ -46,17 +46,17 @@ def has_columns(path: Path, columns: Sequence[str]) -> bool:
 def read_rows(
     path: Path, columns: Sequence[str], problems: list[Problem]
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and stripped cells of each row of a table with a header; absent cells are empty text.
+    """Yield line number and stripped cells of each row of a table with a header; missing cells are empty.
 
     The delimiter is a comma, a semicolon, a tab or `|`, as in the header.
 
     Args:
-        path: The table.
-        columns: Those that it must have.
-        problems: A row with more cells than the header is named here and left out.
+        path: File of the table.
+        columns: Required columns.
+        problems: List to which rows with more cells than the header are added; these rows are left out.
 
     Raises:
-        UserError: If the file is no table in UTF-8, lacks one of `columns`, or has two of one name.
+        UserError: If the file is not a table in UTF-8, lacks one of `columns`, or repeats a column name.
     """
     delimiter, header = _header(path)
     if absent := [name for name in columns if name not in header]:

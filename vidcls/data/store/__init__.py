@@ -1,1 +1,1 @@
-"""Decode once: the store of decoded clips, its index, and where clips live while they are read."""
+"""Store of decoded clips, so that each video is decoded once: its files, its index, its residency."""

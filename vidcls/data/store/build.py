@@ -1,15 +1,15 @@
-"""The store: decoded clips on disk, flat uint8 bytes and an index, addressed by what they hold.
+"""Store of decoded clips on disk: flat uint8 bytes and an index; its key identifies the content.
 
     store_dir/clips/<key>/index.json        form, rule, releases of the decoders, checksums of the shards, and
                                             for each video (by digest): shard, offset, height, width, number
                                             and indices of the stored frames
-    store_dir/clips/<key>/shard-00000.bin   frames [n, height, width, C] of its videos, one after the other
+    store_dir/clips/<key>/shard-00000.bin   frames [n, height, width, C] of its videos, one after another
 
-A frame has three channels; a flow field two, see `vidcls.data.decoding.flow`.
+A frame has three channels, a flow field two, see `vidcls.data.decoding.flow`.
 
 The layout follows from the probes alone, before anything is decoded. A builder writes whole shards into
-`<key>.partial` and renames the folder once all are there, so a reader sees all of a store or none of it, and
-a builder that was killed goes on with the shards that it finished.
+`<key>.partial` and renames the folder once it is complete, so a reader sees a whole store or none, and after
+a kill the next builder keeps the finished shards.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ _SPARE_BYTES = 256 * 2**20
 
 
 class Store:
-    """Decoded clips of a set of videos; see the module for the files.
+    """Store of the decoded clips of a set of videos; see the module docstring for the files.
 
     Args:
         store_dir: Folder of stores and caches.
         probes: Probe of each video, by digest.
-        clip: Says which frames are needed, and their form.
+        clip: Clip section, which defines the needed frames and their form.
     """
 
     def __init__(self, store_dir: Path, *, probes: Mapping[str, Probe], clip: Clip) -> None:
@@ -64,7 +64,7 @@ class Store:
             "form": asdict(Form(clip.fit, clip.size)),
             "flow": self._flow,
             "frames": choice(clip),
-            # Another release may give other pixels.
+            # Another release may give different pixels.
             "releases": releases(DECODERS),
             "videos": [[digest, probe.decoder] for digest, probe in self._probes.items()],
         }
@@ -75,18 +75,18 @@ class Store:
 
     @property
     def num_bytes(self) -> int:
-        """Size of all shards."""
+        """Size of all shards in bytes."""
         return sum(self.shard_bytes)
 
     def shard(self, number: int) -> Path:
-        """The file of one shard."""
+        """Path of one shard."""
         return self.path / _shard_name(number)
 
     def is_published(self) -> bool:
-        """Whether the store is there, with files of the right sizes; `build` verifies their content.
+        """Whether the store exists, with files of the right sizes; `build` verifies their content.
 
         Raises:
-            VidclsError: If it is there but damaged.
+            VidclsError: If it exists but is damaged.
         """
         if not self.path.is_dir():
             return False
@@ -99,26 +99,26 @@ class Store:
         return True
 
     def fits_disk(self) -> bool:
-        """Whether what must still be written fits on the disk, with some room to spare."""
+        """Whether the data still to be written fits on the disk, with a margin."""
         missing = self._missing_bytes()
         return not missing or missing + _SPARE_BYTES <= _free_bytes(self.path)
 
     def build(
         self, files: Mapping[str, Files], *, decoders: Decoders, progress: StageProgress | None = None
     ) -> None:
-        """Decode what is missing and publish the store; of several processes one builds and the others wait.
+        """Decode missing clips and publish the store; one of several processes builds, the others wait.
 
-        What is there already is verified, once on a machine.
+        An existing store is verified once on each machine.
 
         Args:
-            files: Where each video is read from, by digest.
-            decoders: Does the work.
-            progress: Told about the stages `decode`, or `flow`, `checksums` and `wait for another
-                process that builds the store`.
+            files: Files of each video, by digest.
+            decoders: Worker processes that decode.
+            progress: Called in the stages `decode` or `flow`, `checksums` and `wait for another process that
+                builds the store`.
 
         Raises:
-            VidclsError: If the disk is full or too small, or naming every video that could not be decoded, or
-                the files of a store that is damaged.
+            VidclsError: If the disk is full or too small, if videos cannot be decoded (all are listed), or if
+                files of an existing store are damaged (listed).
         """
         is_new = not self.is_published() and build_once(
             self.path,
@@ -164,7 +164,7 @@ class Store:
         decoders: Decoders,
         progress: StageProgress | None,
     ) -> None:
-        for leftover in folder.glob(".*.tmp"):  # of a builder that was killed
+        for leftover in folder.glob(".*.tmp"):  # from a killed builder
             leftover.unlink()
         todo: dict[int, list[str]] = {}
         for digest, entry in self.entries.items():

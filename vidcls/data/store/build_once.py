@@ -1,8 +1,8 @@
-"""Folders that are computed once: whole or not at all, by one process of all that ask for them.
+"""Builds folders once: complete or not at all, by one of all processes that need them.
 
-A builder writes into `<path>.partial` and renames it once all is there, so a reader sees all or nothing, and
-a builder that was killed is followed by one that finds what it finished. The lock is the kernel's, which a
-process cannot take to its grave.
+A builder writes into `<path>.partial` and renames it once it is complete, so a reader sees all or nothing,
+and after a kill the next builder finds the finished parts. The lock belongs to the kernel, which releases it
+when the process dies.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 @dataclass(frozen=True)
 class Written:
-    """What a builder wrote into the folder.
+    """Files that a builder wrote into the folder.
 
     Attributes:
         files: Names of the files that a reader needs; `index.json` gets their checksums.
-        index: What else `index.json` says.
-        scratch: Files that only a builder needs, removed before the folder is published.
+        index: Other content of `index.json`.
+        scratch: Files that only a builder needs; they are removed before the folder is published.
     """
 
     files: Sequence[str]
@@ -52,19 +52,19 @@ def build_once(
     """Let one process write a folder and publish it with its `index.json`; the others wait for it.
 
     Args:
-        path: The folder.
-        write: Writes what is missing of it into the folder that it gets.
-        is_published: Whether it is there.
-        waiting: Stage that `progress` is told while another process builds.
-        kept: What a message about a full disk says of the work that was done.
-        progress: Told about this stage, and about `checksums`.
+        path: Folder to build.
+        write: Writes the missing content into the folder that it is given.
+        is_published: Returns whether the folder is published.
+        waiting: Name of the stage for `progress` while another process builds.
+        kept: Text about the finished work, for the message about a full disk.
+        progress: Called in this stage and in `checksums`.
 
     Returns:
-        Whether this process built it; False if it was there, perhaps because another process was faster.
+        Whether this process built the folder; False if it existed, perhaps by a faster process.
 
     Raises:
         VidclsError: If the disk is full.
-        OSError: If something cannot be written for another reason.
+        OSError: If a file cannot be written for another reason.
     """
 
     def wait() -> None:
@@ -76,7 +76,7 @@ def build_once(
         with _alone(path.with_suffix(".lock"), waiting=wait) as is_alone:
             if is_published():
                 return False
-            # Without locks each builder works for itself, and the first one publishes.
+            # Without locks, each builder works in its own folder, and the first one publishes.
             folder = partial(path) if is_alone else path.with_suffix(f".{uuid.uuid4().hex}")
             folder.mkdir(exist_ok=True)
             written = write(folder)
@@ -94,22 +94,22 @@ def build_once(
 
 
 def partial(path: Path) -> Path:
-    """Where a folder is while it is being built."""
+    """Path of a folder while it is being built."""
     return path.with_suffix(".partial")
 
 
 @contextlib.contextmanager
 def _alone(path: Path, *, waiting: Callable[[], None]) -> Iterator[bool]:
-    """Hold the lock `path` for the length of a `with` block; yields False where the file system has no locks.
+    """Hold the lock `path` for the length of a `with` block; yields False if the file system has no locks.
 
-    The file stays: taking it away while another process waits for it would let two in.
+    The file is not removed: if it were removed while another process waits, two could hold the lock.
 
     Args:
-        path: The lock file, in a folder that exists.
-        waiting: Called again and again while another process holds the lock.
+        path: Lock file, in an existing folder.
+        waiting: Called repeatedly while another process holds the lock.
 
     Raises:
-        OSError: If the file cannot be made.
+        OSError: If the file cannot be created.
     """
     with path.open("a") as file:
         is_alone = True

@@ -1,4 +1,4 @@
-"""What is known of a store before anything is decoded: whether it is there, and how large it will be."""
+"""Estimates a store before anything is decoded: whether it exists, and how large it will be."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from vidcls.spec.sections import Clip
 
 @dataclass(frozen=True)
 class Outlook:
-    """A store, as far as it can be foreseen.
+    """Estimate of a store.
 
     Attributes:
-        path: Folder of the store; another one as long as not all videos were looked at.
-        num_videos: Videos that it will hold.
-        num_bad: Known to be of no use.
-        is_built: Whether it is there and whole.
-        num_bytes: Size of the store; estimated where not all videos were looked at, 0 where none was.
+        path: Folder of the store; it changes as long as not all videos are probed.
+        num_videos: Number of videos that it will hold.
+        num_bad: Number of videos known to be unusable.
+        is_built: Whether it exists and is complete.
+        num_bytes: Size of the store; estimated if not all videos are probed, 0 if none is.
     """
 
     path: Path
@@ -36,16 +36,16 @@ class Outlook:
 def outlook(
     videos: Sequence[Video], *, known: Mapping[str, Probe | Failure], clip: Clip, store_dir: Path
 ) -> Outlook:
-    """Foresee a store from what is remembered of its videos.
+    """Estimate a store from the cached probes of its videos.
 
     Args:
         videos: Videos that share the store.
-        known: What was found where videos were looked at before, by digest; see `known_probes`.
-        clip: Says what is stored of a video.
+        known: Cached probe or failure of videos, by digest; see `known_probes`.
+        clip: Clip section, which defines the stored frames of a video.
         store_dir: Folder of stores and caches.
 
     Raises:
-        VidclsError: If the store is there but damaged.
+        VidclsError: If the store exists but is damaged.
     """
     digests = {video.digest for video in videos}
     good = {

@@ -1,4 +1,4 @@
-"""What a store holds of each video, and where in it: all of it follows from the probes and the spec alone."""
+"""Index of a store: stored frames and position of each video; it follows from the probes and the spec."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _SHARD_BYTES = 256 * 2**20
 
 @dataclass(frozen=True)
 class StoredVideo:
-    """Where the frames of one video lie.
+    """Index entry of one video.
 
     Attributes:
         shard: Number of the shard.
-        offset: First byte within it.
+        offset: Offset of the first byte in the shard.
         height: Height of each stored frame, in pixels.
         width: Width of each stored frame, in pixels.
-        num_channels: Bytes a pixel.
+        num_channels: Bytes per pixel.
         num_frames: Number of stored frames.
-        frame_indices: Which frames of the video they are, sorted; None is all.
+        frame_indices: Sorted indices of the stored frames in the video; None for all frames.
     """
 
     shard: int
@@ -51,12 +51,12 @@ class StoredVideo:
 
     @property
     def num_bytes(self) -> int:
-        """Size of the stored frames."""
+        """Size of the stored frames in bytes."""
         return self.num_frames * self.height * self.width * self.num_channels
 
 
 def choice(clip: Clip) -> str:
-    """Names the rule by which frames are stored; equal names, equal frames."""
+    """Name of the rule that selects the stored frames; equal names mean equal frames."""
     with_frames = " with their frames" if stores_frames_too(clip) else ""
     if clip.sampling != "uniform":
         return f"all{with_frames}"
@@ -65,7 +65,7 @@ def choice(clip: Clip) -> str:
 
 
 def lay_out(probes: Mapping[str, Probe], clip: Clip) -> dict[str, StoredVideo]:
-    """The entry of each video, by digest, in the order of `probes`."""
+    """Index entry of each video, by digest, in the order of `probes`."""
     form = Form(clip.fit, clip.size)
     entries: dict[str, StoredVideo] = {}
     shard, offset, num_videos = 0, 0, 0
@@ -83,7 +83,7 @@ def lay_out(probes: Mapping[str, Probe], clip: Clip) -> dict[str, StoredVideo]:
 
 
 def decode_stored(files: Files, entry: StoredVideo, probe: Probe, flow: FlowMethod | None) -> bytes:
-    """The bytes of one entry; runs in a worker process."""
+    """Decode the bytes of one entry; runs in a worker process."""
     size = (entry.height, entry.width)
     with_frames = flow is not None and entry.num_channels > _FLOW_CHANNELS
     pixels = decode_as(files, entry.frame_indices, size=size, probe=probe, flow=flow, with_frames=with_frames)
@@ -99,18 +99,18 @@ def decode_as(
     flow: FlowMethod | None,
     with_frames: bool,
 ) -> Pixels:
-    """What a store holds of a file, `[n, H, W, C]`: frames, flow fields, or both; runs in a worker process.
+    """Decode the stored form of a file, `[n, H, W, C]`: frames, flow, or both; runs in a worker process.
 
     Args:
-        files: Where the video is read from.
-        frame_indices: Which of them; None is all.
-        size: Height and width to give.
+        files: Files of the video.
+        frame_indices: Indices of frames or fields; None for all.
+        size: Height and width of the result.
         probe: Probe of the file.
-        flow: How flow is computed where no fields are read; None gives frames.
-        with_frames: Give the frame before each field: red, green, blue, u, v.
+        flow: Flow method if no fields are read; None gives frames.
+        with_frames: Include the frame before each field: red, green, blue, u, v.
 
     Raises:
-        DecodeError: If one cannot be decoded or is not there.
+        DecodeError: If a frame or field is missing or cannot be decoded.
     """
     if files.frames is None or probe.decoder == "fields":
         folder = files.flows or files.frames

@@ -1,12 +1,12 @@
-"""Where decoded clips live while a model reads them; every residency gives the same bytes.
+"""Residency: the location of decoded clips while a model reads them; every residency gives the same bytes.
 
-`device`    the store on the computing device: no copy a batch. `auto` takes it on CUDA if the store fits into
-            half of the free device memory.
-`mapped`    the store's files mapped read-only: as fast as memory once read, shared by all processes of a
-            machine, given back by the kernel when memory is short. What `auto` takes otherwise.
-`memory`    the store copied into the process. Only when asked for: worth it where the store lies on a network
-            disk and other jobs push it out of the page cache.
-`streamed`  no store: each clip is decoded again when it is needed, by worker processes. `auto` takes it where
+`device`    The store is on the computing device: no copy per batch. `auto` takes it on CUDA if the store fits
+            into half of the free device memory.
+`mapped`    The store's files are mapped read-only: as fast as memory once read, shared by all processes of a
+            machine, released by the kernel if memory is short. `auto` takes it otherwise.
+`memory`    The store is copied into the process. Only on request: useful if the store is on a network disk
+            and other jobs push it out of the page cache.
+`streamed`  There is no store: worker processes decode each clip again when it is needed. `auto` takes it if
             the store does not fit on the disk.
 """
 
@@ -35,15 +35,15 @@ from vidcls.spec.sections import Clip, Residency
 _MEMORY_SHARE = 0.5
 
 ClipFrames = Sequence[Tensor]
-"""T decoded frames `[h, w, C]` uint8, of one size, or 2 T for differences; may share memory with the store:
-never written to."""
+"""T decoded frames `[h, w, C]` uint8, of one size, or 2 T for differences; may share memory with the store,
+so they must not be written to."""
 
 
 class FrameSource(Protocol):
-    """Gives the frames of a video."""
+    """Source of the frames of a video."""
 
     def request(self, video: Video, frame_indices: Indices) -> Callable[[], ClipFrames | Failure]:
-        """Begin to fetch the frames; the function that is returned waits for them."""
+        """Start to fetch the frames; the returned function waits for them."""
         ...
 
 
@@ -51,13 +51,13 @@ class StoredFrames:
     """Reads a published store.
 
     Args:
-        store: What to read.
+        store: Store to read.
         residency: `device`, `memory` or `mapped`.
-        device: Where `device` puts it.
-        progress: Told about the stage `load`.
+        device: Device for the residency `device`.
+        progress: Called in the stage `load`.
 
     Raises:
-        VidclsError: If `memory` was asked for and there is too little.
+        VidclsError: If `memory` was requested and there is too little memory.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class StoredFrames:
                 progress("load", number + 1, len(store.shard_bytes))
 
     def request(self, video: Video, frame_indices: Indices) -> Callable[[], ClipFrames]:
-        """The frames as views of the store; there is nothing to wait for."""
+        """Return the frames as views of the store; there is no wait."""
         entry = self._entries[video.digest]
         stored = self._shards[entry.shard][entry.offset : entry.offset + entry.num_bytes]
         frames = stored.view(entry.num_frames, entry.height, entry.width, entry.num_channels)
@@ -90,8 +90,8 @@ class Streamed:
 
     Args:
         probes: Probe of each video, by digest.
-        clip: Says what is stored of a frame, and how it is scaled.
-        decoders: Does the work.
+        clip: Clip section, which defines the form and the scale of a frame.
+        decoders: Worker processes that decode.
     """
 
     def __init__(self, *, probes: Mapping[str, Probe], clip: Clip, decoders: Decoders) -> None:
@@ -102,7 +102,7 @@ class Streamed:
         self._decoders = decoders
 
     def request(self, video: Video, frame_indices: Indices) -> Callable[[], ClipFrames | Failure]:
-        """Begin to decode; the function that is returned waits for the worker."""
+        """Start to decode; the returned function waits for the worker."""
         probe = self._probes[video.digest]
         size = self._form.scaled(probe.height, probe.width)
         needed, places = np.unique(frame_indices, return_inverse=True)
@@ -127,7 +127,7 @@ class Streamed:
 
 
 def choose_stored(store: Store, device: torch.device) -> Residency:
-    """What `auto` takes for a store that fits on the disk."""
+    """Residency that `auto` takes for a store that fits on the disk."""
     if device.type == "cuda" and store.num_bytes <= torch.cuda.mem_get_info(device)[0] * _MEMORY_SHARE:
         return "device"
     return "mapped"
@@ -145,6 +145,6 @@ def _open_shard(path: Path, *, mapped: bool) -> Tensor:
     if not mapped:
         return torch.from_numpy(np.fromfile(path, dtype=np.uint8))
     with warnings.catch_warnings():
-        # torch has no read-only tensors and says so; nothing here writes to the frames.
+        # torch has no read-only tensors and warns about them; nothing writes to the frames.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(np.memmap(path, dtype=np.uint8, mode="r"))

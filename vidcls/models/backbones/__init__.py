@@ -1,7 +1,7 @@
-"""2D and 3D networks by name: `small`, and the classifiers of torchvision, timm and others, headless.
+"""2D and 3D networks by name: `small`, and the classifiers of torchvision, timm and others without head.
 
-A 2D backbone keeps its map, so that whoever uses it chooses what to pool; a 3D backbone gives a vector.
-The classifiers are taken up to their pooling. A 2D network asked for as a 3D one is inflated.
+A 2D backbone returns its feature map, so that the model chooses the pooling; a 3D backbone returns a vector.
+The classifiers are used up to their pooling. A 2D network requested as a 3D one is inflated.
 
 Axes: N images or frames, B clips, C channels in, F features, T frames, H W pixels, h w cells of a map.
 """
@@ -23,13 +23,13 @@ from vidcls.models.backbones.video3d import FIXED_CLIPS, torchvision_3d
 
 
 class Backbone(nn.Module):
-    """A network without its head.
+    """Network without its head.
 
     Attributes:
-        body: The network; its modules have the names that its library gives them.
-        in_channels: C.
-        channels_per_frame: Channels of each frame among these.
-        num_features: F.
+        body: The network; its modules have the names of its library.
+        in_channels: Number of input channels C.
+        channels_per_frame: Number of channels per frame among these.
+        num_features: Number of features F.
     """
 
     def __init__(
@@ -43,43 +43,43 @@ class Backbone(nn.Module):
 
 
 class Backbone2D(Backbone):
-    """Images `[N, C, H, W]` to a map of features `[N, F, h, w]`."""
+    """Backbone from images `[N, C, H, W]` to a feature map `[N, F, h, w]`."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """`[N, C, H, W]` to `[N, F, h, w]`."""
+        """Compute `[N, F, h, w]` from `[N, C, H, W]`."""
         features: Tensor = self.body(images)
         return features
 
 
 class Backbone3D(Backbone):
-    """Clips `[B, C, T, H, W]` to features `[B, F]`."""
+    """Backbone from clips `[B, C, T, H, W]` to features `[B, F]`."""
 
     def forward(self, clip: Tensor) -> Tensor:
-        """`[B, C, T, H, W]` to `[B, F]`."""
+        """Compute `[B, F]` from `[B, C, T, H, W]`."""
         features: Tensor = self.body(clip)
         return features
 
 
 class InflatedBackbone(Backbone):
-    """Clips `[B, C, T, H, W]` to features `[B, F]`: the mean over all positions of an inflated body's map."""
+    """Inflated backbone from clips `[B, C, T, H, W]` to features `[B, F]`: the mean over the whole map."""
 
     def forward(self, clip: Tensor) -> Tensor:
-        """`[B, C, T, H, W]` to `[B, F]`."""
+        """Compute `[B, F]` from `[B, C, T, H, W]`."""
         maps: Tensor = self.body(clip)
         return maps.mean(dim=(2, 3, 4))
 
 
 def backbone_2d(name: str, *, in_channels: int, size: tuple[int, int], num_frames: int = 1) -> Backbone2D:
-    """A 2D backbone, freshly initialised.
+    """Make a 2D backbone with random initialisation.
 
     Args:
         name: Name of the network.
-        in_channels: Channels of a frame.
-        size: H and W, for which the shape of the map is found out.
-        num_frames: Frames that it takes at once, side by side: C is so many times `in_channels`.
+        in_channels: Number of channels of a frame.
+        size: H and W, used to determine the shape of the map.
+        num_frames: Number of frames stacked along the channels: C is `num_frames` times `in_channels`.
 
     Raises:
-        UserError: If the name is unknown or of another family, or the images do not suit it.
+        UserError: If the name is unknown or of another family, or the network cannot take such images.
     """
     num_channels = in_channels * num_frames
     body = _body_2d(name, num_channels)
@@ -96,15 +96,15 @@ def backbone_2d(name: str, *, in_channels: int, size: tuple[int, int], num_frame
 
 
 def backbone_3d(name: str, *, in_channels: int, clip_shape: tuple[int, int, int]) -> Backbone:
-    """A 3D backbone, freshly initialised.
+    """Make a 3D backbone with random initialisation.
 
     Args:
-        name: Name of a 3D network, or of a 2D one, which is inflated.
-        in_channels: C.
+        name: Name of a 3D network, or of a 2D network, which is inflated.
+        in_channels: Number of input channels C.
         clip_shape: T, H and W.
 
     Raises:
-        UserError: If the name is unknown or has no 3D form, or such clips do not suit it.
+        UserError: If the name is unknown or has no 3D form, or the network cannot take such clips.
     """
     frames, height, width = clip_shape
     if not is_3d(name):

@@ -1,9 +1,9 @@
-"""Around a fault of PyTorch: bf16 gradients of 3D convolutions over two frames, on the CPU.
+"""Workaround for a bug of PyTorch: bf16 gradients of 3D convolutions over two frames, on the CPU.
 
-Where a `Conv3d` of temporal stride 1 pads a clip of exactly two frames, the gradient of its weight under
-bf16 on the CPU holds uninitialised memory (seen with torch 2.14.1: NaN, or other values in each run). One,
-three and more frames, stride 2, and float32 are right. Padding the zeros on beforehand gives the same result
-and a right gradient.
+If a `Conv3d` with temporal stride 1 pads a clip of exactly two frames, the gradient of its weight under bf16
+on the CPU contains uninitialised memory (seen with torch 2.14.1: NaN, or different values in each run). One,
+three and more frames, stride 2, and float32 are correct. Padding with zeros before the convolution gives the
+same result and a correct gradient.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vidcls.models.backbones.shapes import output_shape
 
 
 def pad_short_clips(network: nn.Module, clip_shape: tuple[int, ...]) -> None:
-    """Pad explicitly in the convolutions that see two frames when `network` takes `[B, C, T, H, W]`.
+    """Pad explicitly in the convolutions that get two frames when `network` takes `[B, C, T, H, W]`.
 
     Raises:
         TooSmallError: If the network refuses the shape.

@@ -1,12 +1,12 @@
-"""The first convolution for other inputs than the RGB image that weights were trained on.
+"""Adapts the first convolution to inputs other than the RGB image of the pretrained weights.
 
-Two rules, told apart by the channels that a frame has:
+There are two rules, selected by the number of channels of a frame:
 
 - Triples of channels are colours, of frames or of differences of frames: each keeps the RGB kernel, divided
-  by their number. So a clip of equal frames gives early fusion what the image gives the 2D network.
-- Other channels, such as u and v of optical flow, get the mean of the RGB kernel each (cross-modality
-  initialisation of TSN, Wang et al. 2016, arXiv:1608.00859), scaled so that an input that is equal in all
-  channels gives what a grey one gives the 2D network.
+  by the number of triples. So a clip of equal frames gives the same output as the image in the 2D network.
+- Each other channel, such as u and v of optical flow, gets the mean of the RGB kernel (cross-modality
+  initialisation of TSN, Wang et al. 2016, arXiv:1608.00859), scaled so that an input with equal channels
+  gives the same output as a grey image in the 2D network.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _RGB = 3
 
 
 class NoFirstLayerError(Exception):
-    """A network whose first layer cannot be made to take other channels."""
+    """The first layer of a network cannot be adapted to other channels."""
 
 
 def first_conv(body: nn.Module) -> tuple[str, nn.Conv2d | nn.Conv3d]:
-    """The convolution that sees the input, and its name.
+    """Find the convolution that takes the input, and its name.
 
     Raises:
         NoFirstLayerError: If there is none.
@@ -36,12 +36,12 @@ def first_conv(body: nn.Module) -> tuple[str, nn.Conv2d | nn.Conv3d]:
 
 
 def set_in_channels(body: nn.Module, in_channels: int) -> None:
-    """Make a network for RGB take another number of channels, its first layer freshly initialised.
+    """Make a network for RGB take another number of channels, with a newly initialised first layer.
 
-    What else there is to that layer (stride, dilation, padding, a class of its own) stays.
+    The other properties of that layer (stride, dilation, padding, its class) are kept.
 
     Raises:
-        NoFirstLayerError: If the first layer takes something else than the three channels.
+        NoFirstLayerError: If the first layer does not take three channels.
     """
     if in_channels == _RGB:
         return
@@ -57,15 +57,15 @@ def set_in_channels(body: nn.Module, in_channels: int) -> None:
 
 
 def adapt_first_layer(weight: Tensor, *, in_channels: int, channels_per_frame: int) -> Tensor:
-    """The kernel of a first convolution for other channels than it was trained on.
+    """Adapt the kernel of a first convolution to other channels than it was trained on.
 
     Args:
         weight: `[F, C, ...]`, with C = 3 unless it was adapted before.
-        in_channels: Channels that it is to take, frame by frame.
-        channels_per_frame: Channels of each frame among these; triples are taken for colours.
+        in_channels: Number of channels to take, frame by frame.
+        channels_per_frame: Number of channels per frame among these; triples are treated as colours.
 
     Returns:
-        `[F, in_channels, ...]`; the weight itself if it takes as many.
+        Kernel `[F, in_channels, ...]`; the given weight if its number of channels fits.
     """
     known = weight.shape[1]
     if known == in_channels:

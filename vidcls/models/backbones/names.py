@@ -1,4 +1,4 @@
-"""Which backbones there are, and what is said of a name that is none."""
+"""Names of the backbones, and the error for an unknown name."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ SMALL = "small"
 
 
 def names_2d() -> list[str]:
-    """The names that `backbone_2d` takes, but for those of timm."""
+    """Names that `backbone_2d` takes, except those of timm."""
     return [SMALL, LITE, *torchvision_names_2d()]
 
 
 def names_3d() -> list[str]:
-    """The names of 3D networks that `backbone_3d` takes; it inflates 2D ones too."""
+    """Names of 3D networks that `backbone_3d` takes; it also inflates 2D networks."""
     return [SMALL, *torchvision_names_3d()]
 
 
 def is_2d(name: str) -> bool:
-    """Whether a name is that of a 2D backbone; those of timm are not looked up."""
+    """Whether a name is that of a 2D backbone; names of timm are not looked up."""
     return name in (SMALL, LITE) or name.startswith(PREFIX) or name in torchvision_names_2d()
 
 
@@ -33,7 +33,7 @@ def is_3d(name: str) -> bool:
 
 
 def wrong_name(name: str, *, dims: int) -> UserError:
-    """The refusal of a name that is no backbone, or one of another family."""
+    """Error for a name that is no backbone, or a backbone of another family."""
     import torchvision
 
     hint = "vidcls model list shows the backbones"

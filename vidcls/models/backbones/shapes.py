@@ -1,4 +1,4 @@
-"""The shape that a network gives, found out without computing."""
+"""Determines the output shape of a network without computing."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import nn
 
 
 class TooSmallError(Exception):
-    """The input's shape does not suit a network."""
+    """The network cannot take an input of this shape."""
 
 
 def output_shape(module: nn.Module, input_shape: tuple[int, ...]) -> torch.Size:
-    """The shape that a module gives, found without computing and without touching its state.
+    """Output shape of a module, determined without computing and without changing its state.
 
     Raises:
         TooSmallError: If the module refuses the shape.

@@ -1,4 +1,4 @@
-"""The `small` networks: three convolutions in 2D or 3D, for small data and for tests."""
+"""Networks `small`: three convolutions in 2D or 3D, for small data and for tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CHANNELS = (32, 64, 128)
 
 
 class Small2D(nn.Sequential):
-    """Images `[N, C, H, W]` to a map `[N, 128, H/8, W/8]`: three convolutions, pooling after each."""
+    """Network from images `[N, C, H, W]` to a map `[N, 128, H/8, W/8]`: three convolutions, each pooled."""
 
     def __init__(self, in_channels: int) -> None:
         channels = (in_channels, *_CHANNELS)
@@ -20,7 +20,7 @@ class Small2D(nn.Sequential):
                 nn.Sequential(
                     nn.Conv2d(channels[i], channels[i + 1], 3, padding=1, bias=False),
                     nn.BatchNorm2d(channels[i + 1]),
-                    nn.MaxPool2d(2),  # before the ReLU: the same result, a quarter of the work
+                    nn.MaxPool2d(2),  # before the ReLU: same result, a quarter of the work
                     nn.ReLU(),
                 )
                 for i in range(len(_CHANNELS))
@@ -29,9 +29,9 @@ class Small2D(nn.Sequential):
 
 
 class Small3D(nn.Sequential):
-    """Clips `[B, C, T, H, W]` to features `[B, 128]`: three convolutions, then the mean over all positions.
+    """Network from clips `[B, C, T, H, W]` to features `[B, 128]`: three convolutions, mean over positions.
 
-    Space halves in every block by pooling, time in the second and third by stride.
+    Space is halved in every block by pooling, time in the second and third block by stride.
     """
 
     def __init__(self, in_channels: int) -> None:
@@ -42,7 +42,7 @@ class Small3D(nn.Sequential):
                 nn.Sequential(
                     nn.Conv3d(channels[i], channels[i + 1], 3, stride=stride, padding=1, bias=False),
                     nn.BatchNorm3d(channels[i + 1]),
-                    FramePool(),  # before the ReLU: the same result, a quarter of the work
+                    FramePool(),  # before the ReLU: same result, a quarter of the work
                     nn.ReLU(),
                 )
                 for i, stride in enumerate(strides)
@@ -54,17 +54,17 @@ class Small3D(nn.Sequential):
 class FramePool(nn.Module):
     """2 x 2 max pooling of each frame.
 
-    As pooling of images: unlike that of 3D pooling, its gradient on CUDA repeats bit for bit.
+    It pools images, because unlike for 3D pooling the gradient on CUDA is reproducible bit for bit.
     """
 
     def forward(self, clip: Tensor) -> Tensor:
-        """`[B, C, T, H, W]` to `[B, C, T, H/2, W/2]`."""
+        """Compute `[B, C, T, H/2, W/2]` from `[B, C, T, H, W]`."""
         return unfold_time(F.max_pool2d(fold_time(clip), 2), num_clips=len(clip)).transpose(1, 2)
 
 
 class SpaceTimeMean(nn.Module):
-    """The mean over time and space."""
+    """Mean over time and space."""
 
     def forward(self, features: Tensor) -> Tensor:
-        """`[B, F, T, H, W]` to `[B, F]`."""
+        """Compute `[B, F]` from `[B, F, T, H, W]`."""
         return features.mean(dim=(2, 3, 4))

@@ -1,4 +1,4 @@
-"""timm's image classifiers, `timm/NAME`, up to their pooling. timm is imported only when one is named."""
+"""Image classifiers of timm, `timm/NAME`, up to their pooling. timm is imported only when one is used."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ PREFIX = "timm/"
 
 
 def timm_names(pattern: str = "*") -> list[str]:
-    """The names that match a pattern, `*` for any letters, sorted; some give no map and are refused."""
+    """Sorted names that match a pattern with wildcards `*`; some have no map and are refused later."""
     import timm
 
     return [f"{PREFIX}{name}" for name in timm.list_models(pattern.removeprefix(PREFIX))]
 
 
 def timm_2d(name: str) -> nn.Module:
-    """Images `[N, 3, H, W]` to a map `[N, F, h, w]`; modules are named as timm names them.
+    """Make a network from images `[N, 3, H, W]` to a map `[N, F, h, w]`; modules have their names in timm.
 
     Args:
-        name: Name with its prefix, and with a tag or without: `timm/resnet18`, `timm/resnet18.a1_in1k`.
+        name: Name with prefix, with or without a tag: `timm/resnet18`, `timm/resnet18.a1_in1k`.
 
     Raises:
-        UserError: If there is no such network, or it pools all by itself.
+        UserError: If the network is unknown, or always pools its map.
     """
     import timm
 
@@ -40,10 +40,10 @@ def timm_2d(name: str) -> nn.Module:
 
 
 def known_timm(name: str) -> str:
-    """A name as timm knows it: without our prefix.
+    """Name in timm: without the prefix of vidcls.
 
     Raises:
-        UserError: If there is no such network, or none with that tag.
+        UserError: If the network or its tag is unknown.
     """
     import timm
 
@@ -63,7 +63,7 @@ def known_timm(name: str) -> str:
 
 
 def timm_tags(architecture: str) -> list[str]:
-    """Names of the weights that timm knows of an architecture, the default first."""
+    """Names of the weights in timm for an architecture, the default first."""
     import timm
 
     listed = [name.partition(".") for name in timm.list_pretrained(f"{architecture}*")]
@@ -74,14 +74,14 @@ def timm_tags(architecture: str) -> list[str]:
 
 
 def timm_cfg(architecture: str, tag: str) -> Any:
-    """What timm says of weights: where they are, what they expect of their input."""
+    """Configuration of weights in timm: their location, and the input that they expect."""
     import timm
 
     return timm.get_pretrained_cfg(f"{architecture.removeprefix(PREFIX)}.{tag}")
 
 
 def no_map(name: str) -> UserError:
-    """The refusal of a network that gives tokens, or nothing before its pooling."""
+    """Error for a network that gives tokens, or no map before its pooling."""
     return UserError(
         f"model.backbone: {name} gives no map [N, F, h, w] before its pooling; not supported",
         hint="name a convolutional network: vidcls model list --timm 'resnet*'",
@@ -89,6 +89,6 @@ def no_map(name: str) -> UserError:
 
 
 def is_map(network: nn.Module, shape: Sequence[int]) -> bool:
-    """Whether what a network gives of images, of that shape, is a map with its channels in front."""
+    """Whether an output of that shape is a map of the network with the channels first."""
     widths = {getattr(network, name, None) for name in ("num_features", "head_hidden_size")}
     return len(shape) == 4 and shape[1] in widths

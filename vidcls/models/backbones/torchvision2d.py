@@ -1,4 +1,4 @@
-"""torchvision's image classifiers, up to their pooling. Imported only when one of them is asked for."""
+"""Image classifiers of torchvision, up to their pooling. Imported only when one of them is asked for."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from itertools import takewhile
 
 from torch import nn
 
-# With these, hidden layers of a head (VGG's, MobileNetV3's) go too.
+# Removed modules; they include hidden layers of a head (VGG, MobileNetV3).
 _HEADS = {"avgpool", "dropout", "flatten", "classifier", "fc", "head"}
-# They read one input size, and keep no map that could be pooled.
+# These networks take one input size and have no map that could be pooled.
 NO_MAP = ("vit_", "maxvit_")
-# Their training returns extra logits of inner layers unless told not to.
+# In training, these return extra logits of inner layers unless switched off.
 _WITH_EXTRA_LOGITS = ("googlenet", "inception_v3")
 
 
 def torchvision_names_2d() -> list[str]:
-    """Those that keep a map."""
+    """Names of the networks with a map."""
     import torchvision
 
     listed = torchvision.models.list_models(module=torchvision.models)
@@ -23,7 +23,7 @@ def torchvision_names_2d() -> list[str]:
 
 
 def torchvision_2d(name: str) -> nn.Module:
-    """Images `[N, 3, H, W]` to a map `[N, F, h, w]`; modules are named as torchvision names them."""
+    """Network from images `[N, 3, H, W]` to a map `[N, F, h, w]`; modules have their torchvision names."""
     import torchvision
 
     inner = {"aux_logits": False, "init_weights": True} if name in _WITH_EXTRA_LOGITS else {}
@@ -32,5 +32,5 @@ def torchvision_2d(name: str) -> nn.Module:
     for child_name, child in takewhile(lambda child: child[0] not in _HEADS, model.named_children()):
         body.add_module(child_name, child)
     if isinstance(model, torchvision.models.DenseNet):
-        body.add_module("relu", nn.ReLU())  # a function between the parts there
+        body.add_module("relu", nn.ReLU())  # in torchvision, a function call between modules
     return body

@@ -1,1 +1,1 @@
-"""The architectures, one a file: what `model.kind` of a spec names."""
+"""Architectures, one per file, selected by `model.kind` of a spec."""

@@ -1,7 +1,7 @@
-"""What every model has in common: features of its backbones first, then logits.
+"""Base classes of all models: they compute features of their backbones, then logits.
 
-The seam between the two is where frozen backbones are cut off: what they give of a clip never changes, so it
-is computed once, stored, and only `classify` is trained.
+A frozen backbone gives the same features for a clip every time. So its features are computed once and stored,
+and only `classify` is trained.
 
 Axes: B clips, C channels, T frames, H W pixels, F features, K classes.
 """
@@ -18,15 +18,15 @@ from torch import Tensor, nn
 from vidcls.models.freezing import hold_still, is_frozen
 
 Features = Sequence[Tensor]
-"""What the backbones of a model give of B clips: a tensor `[B, ...]` each."""
+"""Features of B clips from the backbones of a model: one tensor `[B, ...]` for each backbone."""
 
 
 _FROZEN_FRAMES = 128
-"""That a frozen backbone takes at once: more cost memory, and on a CPU time, and gain nothing."""
+"""Maximum number of frames per call of a frozen backbone: more would only cost memory, and time on a CPU."""
 
 
 class VideoModel(nn.Module, ABC):
-    """Clips `[B, C, T, H, W]` to logits `[B, K]`."""
+    """Model from clips `[B, C, T, H, W]` to logits `[B, K]`."""
 
     @property
     @abstractmethod
@@ -35,22 +35,22 @@ class VideoModel(nn.Module, ABC):
 
     @abstractmethod
     def leaves(self) -> tuple[BackboneModel, ...]:
-        """The models with one backbone that this is made of, each backbone once, as `encode` orders them."""
+        """Single-backbone models in this model, each backbone once, in the order of `encode`."""
 
     @abstractmethod
     def encode(self, clip: Tensor) -> Features:
-        """`[B, C, T, H, W]` to the features of each leaf."""
+        """Compute the features of each leaf from `[B, C, T, H, W]`."""
 
     @abstractmethod
     def classify(self, features: Features) -> Tensor:
-        """The features of each leaf to logits `[B, K]`."""
+        """Compute logits `[B, K]` from the features of each leaf."""
 
     def forward(self, clip: Tensor) -> Tensor:
-        """`[B, C, T, H, W]` to `[B, K]`."""
+        """Compute `[B, K]` from `[B, C, T, H, W]`."""
         return self.classify(self.encode(clip))
 
     def train(self, mode: bool = True) -> Self:
-        """Into training, but for what is frozen: nothing of it moves. Or all into evaluation."""
+        """Set training mode, except for fully frozen modules; or set evaluation mode for all modules."""
         super().train(mode)
         if mode:
             hold_still(self)
@@ -58,18 +58,18 @@ class VideoModel(nn.Module, ABC):
 
 
 class BackboneModel(VideoModel):
-    """A model with one backbone, its own leaf.
+    """Model with one backbone; it is its own leaf.
 
-    A subclass makes its layers in its constructor, the last ones by `end_with`, and defines `extract`. Where
-    that gives more than one vector a clip, it defines `summary` too. One whose last layers are not a dropout
-    and a linear layer defines `head` and `drop_last_layers`.
+    A subclass creates its layers in the constructor, the last ones with `end_with`, and defines `extract`. If
+    `extract` gives more than one vector per clip, the subclass also defines `summary`. If its last layers are
+    not dropout and a linear layer, it defines `head` and `drop_last_layers`.
 
     Attributes:
-        backbone: The part that weights may be loaded into; everything else is the head.
-        encoding: What `extract` keeps of what the backbone gives, in words: equal words and equal backbones
-            give equal features.
-        num_features: J, of `summary`.
-        sees: Which channels it takes: `all`, or the part of the modality that a stream has.
+        backbone: Part into which weights may be loaded; everything else is the head.
+        encoding: Text about the part of the backbone's output that `extract` keeps: equal texts and equal
+            backbones give equal features.
+        num_features: Number of features J of `summary`.
+        sees: Input channels: `all`, or the part of the modality for a stream.
     """
 
     backbone: nn.Module
@@ -80,11 +80,11 @@ class BackboneModel(VideoModel):
     classifier: nn.Module
 
     def end_with(self, *, num_features: int, num_classes: int, dropout: float) -> None:
-        """Make the last layers, dropout and linear; a constructor ends with it, as it draws random numbers.
+        """Make the last layers, dropout and linear; call this last in a constructor: it draws random numbers.
 
         Args:
-            num_features: J, of `summary`.
-            num_classes: K.
+            num_features: Number of features J of `summary`.
+            num_classes: Number of classes K.
             dropout: Share of the features that training drops.
         """
         self.num_features = num_features
@@ -93,40 +93,40 @@ class BackboneModel(VideoModel):
 
     @abstractmethod
     def extract(self, clip: Tensor) -> Tensor:
-        """`[B, C, T, H, W]` to `[B, ...]`: the backbone, and the pooling that has no weights."""
+        """Compute `[B, ...]` from `[B, C, T, H, W]`: the backbone, and pooling without weights."""
 
     def summary(self, features: Tensor) -> Tensor:
-        """What `extract` gave to the input of the last layers, `[B, J]`; here it is that already."""
+        """Input of the last layers `[B, J]` from the result of `extract`; here the identity."""
         return features
 
     def head(self, features: Tensor) -> Tensor:
-        """What `extract` gave to logits `[B, K]`."""
+        """Compute logits `[B, K]` from the result of `extract`."""
         logits: Tensor = self.classifier(self.dropout(self.summary(features)))
         return logits
 
     def drop_last_layers(self) -> None:
-        """Leave out what follows `summary`, for a model that classifies several summaries together."""
+        """Remove the layers after `summary`, for a model that classifies several summaries together."""
         self.dropout, self.classifier = nn.Identity(), nn.Identity()
 
     def leaves(self) -> tuple[BackboneModel, ...]:
-        """Itself."""
+        """This model itself."""
         return (self,)
 
     def encode(self, clip: Tensor) -> Features:
-        """`[B, C, T, H, W]` to what `extract` gives.
+        """Compute the result of `extract` from `[B, C, T, H, W]`.
 
-        A frozen backbone computes in float32 whatever the precision of training, a few clips at a time, and
-        keeps nothing for a backward pass: what is stored of it is what it would give here.
+        A frozen backbone computes in float32, whatever the precision of training, a few clips at a time, and
+        without a backward pass. So its stored features are equal to those computed here.
         """
         if not is_frozen(self.backbone):
             return (self.extract(clip),)
-        # The meta device, on which shapes are followed, knows no autocast.
+        # The meta device, which is used to determine shapes, has no autocast.
         device = "cpu" if clip.is_meta else clip.device.type
         with torch.no_grad(), torch.autocast(device, enabled=False):
             parts = torch.split(clip.float(), max(1, _FROZEN_FRAMES // clip.shape[2]))
             return (torch.cat([self.extract(part) for part in parts]),)
 
     def classify(self, features: Features) -> Tensor:
-        """What `extract` gave to logits `[B, K]`."""
+        """Compute logits `[B, K]` from the result of `extract`."""
         (own,) = features
         return self.head(own)

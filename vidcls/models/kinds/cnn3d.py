@@ -1,7 +1,7 @@
-"""A 3D CNN on the stacked frames.
+"""3D CNN on the stacked frames.
 
     clip [B, C, T, H, W]
-      |  3D backbone: convolutions over time and space, mean over what is left of both
+      |  3D backbone: convolutions over time and space, mean over the remaining positions
     features [B, F]
       |  dropout, linear
     logits [B, K]
@@ -20,15 +20,15 @@ from vidcls.spec.sections import Clip
 
 
 class CNN3D(BackboneModel):
-    """Clips `[B, C, T, H, W]` to logits `[B, K]`.
+    """Model from clips `[B, C, T, H, W]` to logits `[B, K]`.
 
     Args:
-        section: Backbone and dropout.
-        num_classes: K.
-        clip: C, T, H, W.
+        section: Section with backbone and dropout.
+        num_classes: Number of classes K.
+        clip: Clip section with C, T, H, W.
 
     Raises:
-        UserError: If the backbone is unknown or the clips do not suit it.
+        UserError: If the backbone is unknown or cannot take such clips.
     """
 
     encoding = "features of the clip"
@@ -43,6 +43,6 @@ class CNN3D(BackboneModel):
         self.end_with(num_features=num_features, num_classes=num_classes, dropout=section.dropout)
 
     def extract(self, clip: Tensor) -> Tensor:
-        """`[B, C, T, H, W]` to `[B, F]`."""
+        """Compute `[B, F]` from `[B, C, T, H, W]`."""
         features: Tensor = self.backbone(clip)
         return features

@@ -1,4 +1,4 @@
-"""One 2D CNN on the frames concatenated along the channels.
+"""2D CNN on the frames concatenated along the channels.
 
     clip [B, C, T, H, W]
       |  frames side by side, channels innermost
@@ -22,12 +22,12 @@ from vidcls.spec.sections import Clip
 
 
 class EarlyFusion(BackboneModel):
-    """Clips `[B, C, T, H, W]` to logits `[B, K]`.
+    """Model from clips `[B, C, T, H, W]` to logits `[B, K]`.
 
     Args:
-        section: Backbone and dropout.
-        num_classes: K.
-        clip: C, T, H, W; T is fixed by the width of the first convolution.
+        section: Section with backbone and dropout.
+        num_classes: Number of classes K.
+        clip: Clip section with C, T, H, W; the first convolution fixes T.
 
     Raises:
         UserError: If the backbone is unknown or the frames are too small for it.
@@ -45,6 +45,6 @@ class EarlyFusion(BackboneModel):
         self.end_with(num_features=num_features, num_classes=num_classes, dropout=section.dropout)
 
     def extract(self, clip: Tensor) -> Tensor:
-        """`[B, C, T, H, W]` to `[B, F]`."""
+        """Compute `[B, F]` from `[B, C, T, H, W]`."""
         features: Tensor = self.backbone(clip.transpose(1, 2).flatten(1, 2)).mean(dim=(2, 3))
         return features

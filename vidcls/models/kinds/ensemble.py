@@ -1,4 +1,4 @@
-"""Sub-models on the same clip, trained together; their logits are joined.
+"""Ensemble of sub-models on the same clip, trained together; their logits are joined.
 
     clip [B, C, T, H, W]
       |  each member, a model of any other kind
@@ -6,7 +6,7 @@
       |  mean or max over M
     logits [B, K]
 
-Members that freeze the same pretrained backbone share it; those that keep the same of it run it once a clip.
+Members that freeze the same pretrained backbone share it; those with the same encoding run it once per clip.
 Axes: B clips, C channels, T frames, H W pixels, M members, K classes.
 """
 
@@ -22,11 +22,11 @@ from vidcls.models.kinds.base import BackboneModel, Features, VideoModel
 
 
 class Ensemble(VideoModel):
-    """Clips `[B, C, T, H, W]` to logits `[B, K]`.
+    """Model from clips `[B, C, T, H, W]` to logits `[B, K]`.
 
     Args:
-        members: Models that give the same number of logits. Equal ones differ by their random start.
-        aggregate: How their logits are joined.
+        members: Models with the same number of logits. Equal models differ in their random initialisation.
+        aggregate: How the logits are joined.
     """
 
     def __init__(self, members: Iterable[VideoModel], *, aggregate: Literal["mean", "max"]) -> None:
@@ -36,11 +36,11 @@ class Ensemble(VideoModel):
 
     @property
     def sees_order(self) -> bool:
-        """Whether one of the members does."""
+        """Whether the logits of a member depend on the order of the frames."""
         return any(member.sees_order for member in self._parts())
 
     def leaves(self) -> tuple[BackboneModel, ...]:
-        """Those of the members; of those that share a backbone and what they keep of it, the first."""
+        """Leaves of the members; of leaves with the same backbone and encoding, only the first."""
         distinct: dict[tuple[int, str], BackboneModel] = {}
         for member in self._parts():
             for leaf in member.leaves():
@@ -48,7 +48,7 @@ class Ensemble(VideoModel):
         return tuple(distinct.values())
 
     def encode(self, clip: Tensor) -> Features:
-        """`[B, C, T, H, W]` to the features of each leaf."""
+        """Compute the features of each leaf from `[B, C, T, H, W]`."""
         found: dict[tuple[int, str], Tensor] = {}
         for member in self._parts():
             keys = [_key(leaf) for leaf in member.leaves()]
@@ -57,7 +57,7 @@ class Ensemble(VideoModel):
         return tuple(found[_key(leaf)] for leaf in self.leaves())
 
     def classify(self, features: Features) -> Tensor:
-        """The features of each leaf to `[B, K]`."""
+        """Compute `[B, K]` from the features of each leaf."""
         found = dict(zip(map(_key, self.leaves()), features, strict=True))
         each = [member.classify([found[_key(leaf)] for leaf in member.leaves()]) for member in self._parts()]
         logits = torch.stack(each, dim=1)

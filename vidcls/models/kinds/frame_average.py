@@ -1,4 +1,4 @@
-"""A 2D CNN that judges each frame alone; the frames' logits are joined.
+"""2D CNN that classifies each frame alone; the logits of the frames are joined.
 
     clip [B, C, T, H, W]
       |  frames as images
@@ -8,7 +8,7 @@
       |  mean or max over T
     logits [B, K]
 
-It takes any number of frames and cannot see their order.
+It takes any number of frames and does not depend on their order.
 Axes: B clips, C channels, T frames, H W pixels, K classes.
 """
 
@@ -22,12 +22,12 @@ from vidcls.spec.sections import Clip
 
 
 class FrameAverage(FrameModel):
-    """Clips `[B, C, T, H, W]` to logits `[B, K]`.
+    """Model from clips `[B, C, T, H, W]` to logits `[B, K]`.
 
     Args:
-        section: Backbone, dropout, and how the frames' logits are joined.
-        num_classes: K.
-        clip: C, H, W.
+        section: Section with backbone, dropout, and the way in which logits are joined.
+        num_classes: Number of classes K.
+        clip: Clip section with C, H, W.
 
     Raises:
         UserError: If the backbone is unknown or the frames are too small for it.
@@ -39,10 +39,10 @@ class FrameAverage(FrameModel):
         self.end_with(num_features=self.num_features, num_classes=num_classes, dropout=section.dropout)
 
     def summary(self, features: Tensor) -> Tensor:
-        """`[B, T, F]` to `[B, F]`."""
+        """Compute `[B, F]` from `[B, T, F]`."""
         return features.mean(dim=1) if self.aggregate == "mean" else features.amax(dim=1)
 
     def head(self, features: Tensor) -> Tensor:
-        """`[B, T, F]` to `[B, K]`."""
+        """Compute `[B, K]` from `[B, T, F]`."""
         logits: Tensor = self.classifier(self.dropout(features))
         return logits.mean(dim=1) if self.aggregate == "mean" else logits.amax(dim=1)

@@ -1,4 +1,4 @@
-"""What models share that keep one vector of each frame: they read each other's stored features.
+"""Base class of models that keep one vector per frame, so that they can share stored features.
 
     clip [B, C, T, H, W]
       |  frames as images
@@ -21,11 +21,11 @@ from vidcls.spec.sections import Clip
 
 
 class FrameModel(BackboneModel):
-    """A 2D backbone on each frame; what is made of its features is up to the subclass.
+    """2D backbone on each frame; the subclass classifies its features.
 
     Args:
-        section: The backbone.
-        clip: C, H, W.
+        section: Section with the backbone.
+        clip: Clip section with C, H, W.
 
     Raises:
         UserError: If the backbone is unknown or the frames are too small for it.
@@ -40,5 +40,5 @@ class FrameModel(BackboneModel):
         self.num_features = self.backbone.num_features
 
     def extract(self, clip: Tensor) -> Tensor:
-        """`[B, C, T, H, W]` to `[B, T, F]`."""
+        """Compute `[B, T, F]` from `[B, C, T, H, W]`."""
         return unfold_time(self.backbone(fold_time(clip)).mean(dim=(2, 3)), num_clips=len(clip))

@@ -1,4 +1,4 @@
-"""A 2D CNN on each frame; how its features lie and spread over time is classified.
+"""2D CNN on each frame; the mean and the standard deviation of its features over time are classified.
 
     clip [B, C, T, H, W]
       |  frames as images
@@ -12,8 +12,8 @@
       |  dropout, linear
     logits [B, K]
 
-It takes any number of frames and cannot see their order, but how much they change. The head of few weights
-suits few videos and a frozen backbone.
+It takes any number of frames and does not depend on their order, but on how much they change. The small head
+suits small data sets and a frozen backbone.
 Axes: B clips, C channels, T frames, H W pixels, F features, K classes.
 """
 
@@ -28,12 +28,12 @@ from vidcls.spec.sections import Clip
 
 
 class FrameStatistics(FrameModel):
-    """Clips `[B, C, T, H, W]` to logits `[B, K]`.
+    """Model from clips `[B, C, T, H, W]` to logits `[B, K]`.
 
     Args:
-        section: Backbone and dropout.
-        num_classes: K.
-        clip: C, H, W.
+        section: Section with backbone and dropout.
+        num_classes: Number of classes K.
+        clip: Clip section with C, H, W.
 
     Raises:
         UserError: If the backbone is unknown or the frames are too small for it.
@@ -41,14 +41,14 @@ class FrameStatistics(FrameModel):
 
     def __init__(self, section: FrameStatisticsSection, *, num_classes: int, clip: Clip) -> None:
         super().__init__(section, clip=clip)
-        num_features = 2 * self.num_features  # mean and spread
+        num_features = 2 * self.num_features  # mean and standard deviation
         self.standardise = nn.BatchNorm1d(num_features, affine=False)
         self.end_with(num_features=num_features, num_classes=num_classes, dropout=section.dropout)
 
     def summary(self, features: Tensor) -> Tensor:
-        """`[B, T, F]` to `[B, 2 F]`."""
+        """Compute `[B, 2 F]` from `[B, T, F]`."""
         mean = features.mean(dim=1)
-        # Of T moments all that there are, so without Bessel's correction.
+        # Statistics over all T frames, so without Bessel's correction.
         spread = (features - mean[:, None]).square().mean(dim=1).clamp_min(1e-12).sqrt()
         standard: Tensor = self.standardise(torch.cat([mean, spread], dim=1))
         return standard

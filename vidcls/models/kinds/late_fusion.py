@@ -1,11 +1,11 @@
-"""One 2D CNN for all frames that keeps a small map; their features are joined over time, then classified.
+"""2D CNN on each frame that keeps a small map; the features are joined over time, then classified.
 
     clip [B, C, T, H, W]
       |  frames as images
     [B*T, C, H, W]
       |  2D backbone
     maps [B*T, F, h, w]
-      |  average to m x m cells: where things are stays known, without which no join could see motion
+      |  average to m x m cells: this keeps positions, without which no join could detect motion
     [B*T, F*m*m]
       |  linear, ReLU
     features of the frames [B, T, D]
@@ -14,7 +14,7 @@
       |  dropout, linear
     logits [B, K]
 
-`mean` and `max` cannot see the order of the frames; the other joins can.
+`mean` and `max` do not depend on the order of the frames; the other joins do.
 Axes: B clips, C channels, T frames, H W pixels, F features, h w and m m cells of a map, D = `hidden`,
 J = D (4 D for attention), K classes.
 """
@@ -34,12 +34,12 @@ _NUM_QUERIES = 4
 
 
 class LateFusion(BackboneModel):
-    """Clips `[B, C, T, H, W]` to logits `[B, K]`.
+    """Model from clips `[B, C, T, H, W]` to logits `[B, K]`.
 
     Args:
-        section: Backbone, size of the map, features a frame, join, dropout.
-        num_classes: K.
-        clip: C, T, H, W; T is fixed for `concat` and `attention`.
+        section: Section with backbone, size of the map, features per frame, join and dropout.
+        num_classes: Number of classes K.
+        clip: Clip section with C, T, H, W; T is fixed for `concat` and `attention`.
 
     Raises:
         UserError: If the backbone is unknown or the frames are too small for it.
@@ -59,23 +59,23 @@ class LateFusion(BackboneModel):
 
     @property
     def sees_order(self) -> bool:
-        """Whether the join does."""
+        """Whether the join depends on the order of the frames."""
         return not isinstance(self.join, MeanJoin | MaxJoin)
 
     def extract(self, clip: Tensor) -> Tensor:
-        """`[B, C, T, H, W]` to `[B, T, F, m, m]`."""
+        """Compute `[B, T, F, m, m]` from `[B, C, T, H, W]`."""
         return unfold_time(self.pool(self.backbone(fold_time(clip))), num_clips=len(clip))
 
     def summary(self, features: Tensor) -> Tensor:
-        """`[B, T, F, m, m]` to `[B, J]`."""
+        """Compute `[B, J]` from `[B, T, F, m, m]`."""
         joined: Tensor = self.join(self.project(features.flatten(2)))
         return joined
 
 
 class MapPool(nn.Module):
-    """Average a map to m x m cells, as adaptive average pooling does.
+    """Averages a map to m x m cells, like adaptive average pooling.
 
-    As two products with averaging matrices, whose gradient on CUDA repeats bit for bit.
+    It uses two products with averaging matrices, whose gradient on CUDA is reproducible bit for bit.
     """
 
     def __init__(self, map_size: int) -> None:
@@ -83,12 +83,12 @@ class MapPool(nn.Module):
         self.map_size = map_size
 
     def forward(self, maps: Tensor) -> Tensor:
-        """`[N, F, h, w]` to `[N, F, m, m]`."""
+        """Compute `[N, F, m, m]` from `[N, F, h, w]`."""
         rows, columns = (self._averages(length, maps) for length in maps.shape[2:])
         return torch.einsum("nfhw,ih,jw->nfij", maps, rows, columns)
 
     def _averages(self, length: int, like: Tensor) -> Tensor:
-        """`[m, length]`: cell i averages inputs floor(i * length / m) to ceil((i + 1) * length / m)."""
+        """Matrix `[m, length]`: cell i averages inputs floor(i length / m) to ceil((i + 1) length / m)."""
         cells = torch.arange(self.map_size, device=like.device)[:, None]
         positions = torch.arange(length, device=like.device)
         # An input belongs to a cell if their spans overlap, in units of 1 / (m * length).
@@ -99,33 +99,33 @@ class MapPool(nn.Module):
 
 
 class MeanJoin(nn.Module):
-    """The mean over time."""
+    """Mean over time."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
         self.num_features = hidden
 
     def forward(self, features: Tensor) -> Tensor:
-        """`[B, T, D]` to `[B, D]`."""
+        """Compute `[B, D]` from `[B, T, D]`."""
         return features.mean(dim=1)
 
 
 class MaxJoin(nn.Module):
-    """The largest over time."""
+    """Maximum over time."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
         self.num_features = hidden
 
     def forward(self, features: Tensor) -> Tensor:
-        """`[B, T, D]` to `[B, D]`."""
+        """Compute `[B, D]` from `[B, T, D]`."""
         return features.amax(dim=1)
 
 
 class ConcatJoin(nn.Module):
-    """Side by side, mixed by a linear layer and ReLU.
+    """Concatenation over time, followed by a linear layer and ReLU.
 
-    Without the ReLU the logits would be sums over frames, in which no pair of positions can matter.
+    Without the ReLU the logits would be sums over frames, which cannot depend on pairs of positions.
     """
 
     def __init__(self, hidden: int, num_frames: int) -> None:
@@ -134,13 +134,13 @@ class ConcatJoin(nn.Module):
         self.mix = nn.Sequential(nn.Linear(num_frames * hidden, hidden), nn.ReLU())
 
     def forward(self, features: Tensor) -> Tensor:
-        """`[B, T, D]` to `[B, D]`."""
+        """Compute `[B, D]` from `[B, T, D]`."""
         mixed: Tensor = self.mix(features.flatten(1))
         return mixed
 
 
 class GRUJoin(nn.Module):
-    """The last state of a gated recurrent unit (arXiv:1406.1078)."""
+    """Last state of a gated recurrent unit (arXiv:1406.1078)."""
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
@@ -148,16 +148,16 @@ class GRUJoin(nn.Module):
         self.gru = nn.GRU(hidden, hidden, batch_first=True)
 
     def forward(self, features: Tensor) -> Tensor:
-        """`[B, T, D]` to `[B, D]`."""
+        """Compute `[B, D]` from `[B, T, D]`."""
         states: Tensor = self.gru(features)[0]
         return states[:, -1]
 
 
 class AttentionJoin(nn.Module):
-    """Four learned queries, each a weighted mean over time.
+    """Attention with four learned queries, each a weighted mean over time.
 
-    The weights depend on the features and on the frame's position in time, so one query may look at the
-    beginning and another at the end; a mixing layer of their own relates them.
+    The weights depend on the features and on the position in time, so one query may attend to the beginning
+    and another one to the end; a separate mixing layer relates them.
     """
 
     def __init__(self, hidden: int, num_frames: int) -> None:
@@ -168,7 +168,7 @@ class AttentionJoin(nn.Module):
         self.mix = nn.Sequential(nn.Linear(self.num_features, self.num_features), nn.ReLU())
 
     def forward(self, features: Tensor) -> Tensor:
-        """`[B, T, D]` to `[B, 4 D]`."""
+        """Compute `[B, 4 D]` from `[B, T, D]`."""
         weights = (self.score(features) + self.place).softmax(dim=1)
         mixed: Tensor = self.mix(torch.einsum("btq,btd->bqd", weights, features).flatten(1))
         return mixed

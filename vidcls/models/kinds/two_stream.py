@@ -1,8 +1,8 @@
-"""One model of the frames and one of their motion (Simonyan and Zisserman 2014, arXiv:1406.2199).
+"""Two streams: a model of the frames and a model of their motion (Simonyan, Zisserman 2014, arXiv:1406.2199).
 
     clip [B, 3 + M, T, H, W]
       |  RGB channels                 |  motion channels (M = 2 of flow, 3 of differences)
-    RGB stream                      motion stream          models of one backbone each
+    RGB stream                      motion stream          two models with one backbone each
       |                               |
       fusion: logits     mean of their logits, weighted
       fusion: features   summaries [B, J1 + J2], dropout, linear
@@ -23,11 +23,11 @@ _RGB = 3
 
 
 class TwoStream(VideoModel):
-    """Clips `[B, 3 + M, T, H, W]` to logits `[B, K]`; see the two subclasses.
+    """Model from clips `[B, 3 + M, T, H, W]` to logits `[B, K]`; see the two subclasses.
 
     Args:
-        rgb: Takes the first three channels.
-        motion: Takes the others.
+        rgb: Model of the first three channels.
+        motion: Model of the other channels.
     """
 
     def __init__(self, rgb: BackboneModel, motion: BackboneModel) -> None:
@@ -37,24 +37,24 @@ class TwoStream(VideoModel):
 
     @property
     def sees_order(self) -> bool:
-        """Whether one of the streams does."""
+        """Whether the logits of a stream depend on the order of the frames."""
         return self.rgb.sees_order or self.motion.sees_order
 
     def leaves(self) -> tuple[BackboneModel, ...]:
-        """The streams, RGB first."""
+        """Both streams, RGB first."""
         return (self.rgb, self.motion)
 
     def encode(self, clip: Tensor) -> Features:
-        """`[B, 3 + M, T, H, W]` to the features of both streams."""
+        """Compute the features of both streams from `[B, 3 + M, T, H, W]`."""
         return (*self.rgb.encode(clip[:, :_RGB]), *self.motion.encode(clip[:, _RGB:]))
 
 
 class LogitFusion(TwoStream):
-    """The weighted mean of the streams' logits.
+    """Weighted mean of the logits of both streams.
 
     Args:
-        rgb: Takes the first three channels.
-        motion: Takes the others.
+        rgb: Model of the first three channels.
+        motion: Model of the other channels.
         rgb_share: Weight of the RGB stream, 0 to 1.
     """
 
@@ -63,19 +63,19 @@ class LogitFusion(TwoStream):
         self.rgb_share = rgb_share
 
     def classify(self, features: Features) -> Tensor:
-        """Features of both streams to `[B, K]`."""
+        """Compute `[B, K]` from the features of both streams."""
         of_rgb, of_motion = features
         return self.rgb_share * self.rgb.head(of_rgb) + (1 - self.rgb_share) * self.motion.head(of_motion)
 
 
 class FeatureFusion(TwoStream):
-    """One linear layer on the summaries of both streams, whose own last layers are left out.
+    """One linear layer on the summaries of both streams, whose own last layers are removed.
 
     Args:
-        rgb: Takes the first three channels.
-        motion: Takes the others.
-        num_classes: K.
-        dropout: Before the linear layer.
+        rgb: Model of the first three channels.
+        motion: Model of the other channels.
+        num_classes: Number of classes K.
+        dropout: Dropout before the linear layer.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class FeatureFusion(TwoStream):
         self.classifier = nn.Linear(rgb.num_features + motion.num_features, num_classes)
 
     def classify(self, features: Features) -> Tensor:
-        """Features of both streams to `[B, K]`."""
+        """Compute `[B, K]` from the features of both streams."""
         of_rgb, of_motion = features
         summaries = torch.cat([self.rgb.summary(of_rgb), self.motion.summary(of_motion)], dim=1)
         logits: Tensor = self.classifier(self.dropout(summaries))

@@ -1,1 +1,1 @@
-"""Pretrained weights: which there are, where they are, and how they get into a backbone."""
+"""Pretrained weights: catalogue, download, files, and loading into a backbone."""

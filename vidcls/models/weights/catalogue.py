@@ -1,7 +1,7 @@
-"""Which pretrained weights there are of a backbone, and what they expect of their input.
+"""Catalogue of the pretrained weights of a backbone, and of the input that they expect.
 
-Nothing is read or downloaded here: `vidcls.models.weights.download` brings weights to a machine, and
-`vidcls.models.weights.load` puts them into models.
+Nothing is read or downloaded here: `vidcls.models.weights.download` downloads weights, and
+`vidcls.models.weights.load` loads them into models.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class TrainedInput:
-    """What weights were trained on.
+    """Input on which weights were trained.
 
     Attributes:
         size: Height and width in pixels.
-        mean: Subtracted from each channel, on the scale 0 to 1.
-        std: Each channel is divided by this then.
+        mean: Mean to subtract from each channel, on the scale 0 to 1.
+        std: Standard deviation by which each channel is then divided.
     """
 
     size: tuple[int, int]
@@ -42,9 +42,9 @@ class Weights:
 
     Attributes:
         backbone: Name of the backbone, as in `model.backbone`.
-        name: Name of the weights, where `default` is replaced by what it stands for; path of a file.
-        source: A file of the user's, an installed package, or a download.
-        recipe: Recipe of these weights, for a file that of the default ones; None where there is none.
+        name: Name of the weights, with `default` resolved; path for a file.
+        source: File of the user, installed package, or download.
+        recipe: Expected input of these weights; for a file that of the default weights; None if unknown.
     """
 
     backbone: str
@@ -54,17 +54,17 @@ class Weights:
 
     @property
     def label(self) -> str:
-        """What `vidcls weights fetch` calls them; of a file, its path."""
+        """Name of the weights in `vidcls weights fetch`; for a file, its path."""
         return self.name if self.source == "file" else f"{self.backbone}:{self.name}"
 
     def file(self, weights_dir: Path) -> Path:
-        """Where they are, if they are on this machine.
+        """Path of the file if it is on this machine.
 
         Args:
-            weights_dir: Folder of what was downloaded.
+            weights_dir: Folder of downloaded weights.
 
         Raises:
-            UserError: If they come in a package that is not installed.
+            UserError: If the weights belong to a package that is not installed.
         """
         if self.source == "file":
             return Path(self.name).expanduser()
@@ -75,10 +75,10 @@ class Weights:
         return weights_dir / f"{self.backbone.replace('/', '-')}-{self.name}{SUFFIX}"
 
     def find(self, weights_dir: Path) -> Path:
-        """The file that holds them.
+        """Find the file of the weights.
 
         Raises:
-            UserError: If it is not on this machine, with what brings it here.
+            UserError: If it is not on this machine; the message has the command to download it.
         """
         file = self.file(weights_dir)
         if file.is_file():
@@ -96,23 +96,23 @@ class Weights:
 
 
 def fetch_command(weights: Weights, weights_dir: Path) -> str:
-    """What to type to download weights."""
+    """Command to download weights."""
     return f"vidcls weights fetch {weights.label} --store-dir {weights_dir.parent}"
 
 
 def weights_dir_of(store_dir: Path | str) -> Path:
-    """The folder of downloaded weights."""
+    """Folder of downloaded weights."""
     return Path(store_dir) / "weights"
 
 
 def digest_of(file: Path) -> str:
-    """SHA-256 of a file of weights, in hexadecimal."""
+    """SHA-256 of a weights file, in hexadecimal."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def resolve(backbone: str, weights: str) -> Weights:
-    """What `model.backbone` and `model.weights` ask for.
+    """Weights that `model.backbone` and `model.weights` select.
 
     Raises:
         UserError: If the backbone has no such weights, or its library is not installed.
@@ -146,10 +146,10 @@ def resolve(backbone: str, weights: str) -> Weights:
 
 
 def names_of(backbone: str) -> list[str]:
-    """The names of the weights of a backbone, the default first; none where there are none.
+    """Names of the weights of a backbone, the default first; empty if there are none.
 
     Raises:
-        UserError: If there is no such backbone.
+        UserError: If the backbone is unknown.
     """
     from vidcls.models.backbones.lite import LITE
     from vidcls.models.backbones.names import SMALL, names_2d, names_3d, wrong_name
@@ -170,7 +170,7 @@ def names_of(backbone: str) -> list[str]:
 
 
 def torchvision_weights(backbone: str) -> Any:
-    """The enum of torchvision's weights of a network."""
+    """Enum of the torchvision weights of a network."""
     import torchvision
 
     return torchvision.models.get_model_weights(backbone)
@@ -193,6 +193,6 @@ def _recipe(backbone: str, name: str) -> TrainedInput:
     transforms = torchvision_weights(backbone)[name].transforms()
     height, width = (*transforms.crop_size, *transforms.crop_size)[:2]
     if backbone in ("googlenet", "inception_v3"):
-        # Those weights go with a rescaling inside torchvision's network, before its first layer.
+        # torchvision's network rescales its input for these weights before the first layer.
         return TrainedInput((height, width), (0.5,) * 3, (0.5,) * 3)
     return TrainedInput((height, width), tuple(transforms.mean), tuple(transforms.std))

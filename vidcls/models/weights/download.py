@@ -1,7 +1,7 @@
-"""Downloading weights, where there is internet, for the machines that have none.
+"""Downloads weights on a machine with internet, for machines without it.
 
-Each library downloads its own, and checks what came; it is stored by the names of its network, without the
-head, in one file: `WEIGHTS_DIR/BACKBONE-NAME.safetensors`.
+Each library downloads its own weights and verifies them. They are stored with the names of the network,
+without the head, in one file: `WEIGHTS_DIR/BACKBONE-NAME.safetensors`.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _TIMEOUT_S = 15.0
 
 
 def fetch(weights: Weights, *, weights_dir: Path) -> Path:
-    """Download weights and store them; a file that is there is replaced only by a whole one.
+    """Download weights and store them; an existing file is replaced only by a complete one.
 
     Args:
         weights: Weights whose source is a download.
-        weights_dir: Folder to store them in.
+        weights_dir: Folder in which to store them.
 
     Raises:
-        VidclsError: If they cannot be downloaded, what came is not what was asked for, or the disk is full.
+        VidclsError: If the download fails, its content is not as expected, or the disk is full.
     """
     file = weights.file(weights_dir)
     url = url_of(weights)
@@ -57,7 +57,7 @@ def fetch(weights: Weights, *, weights_dir: Path) -> Path:
 
 
 def url_of(weights: Weights) -> str:
-    """Where weights are downloaded from."""
+    """URL from which weights are downloaded."""
     if not weights.backbone.startswith(PREFIX):
         return str(torchvision_weights(weights.backbone)[weights.name].url)
     cfg = timm_cfg(weights.backbone, weights.name)
@@ -68,7 +68,7 @@ def url_of(weights: Weights) -> str:
 
 
 def _reach(url: str) -> None:
-    """Ask for a page, so that without a network it fails at once: the hub's own client tries for a minute.
+    """Request a page, to fail at once without a network: the client of the hub retries for a minute.
 
     Raises:
         OSError: If no server answers.
@@ -77,11 +77,11 @@ def _reach(url: str) -> None:
     try:
         urllib.request.urlopen(request, timeout=_TIMEOUT_S).close()  # noqa: S310
     except urllib.error.HTTPError:
-        return  # a server that has something to say
+        return  # a server answered, so it is reachable
 
 
 def _download(weights: Weights, folder: Path) -> dict[str, Tensor]:
-    """The weights of the network without its head."""
+    """Download the weights of the network without its head."""
     is_terminal = sys.stderr.isatty()
     if weights.backbone.startswith(PREFIX):
         return _download_timm(weights, folder, progress=is_terminal)

@@ -1,4 +1,4 @@
-"""Files of weights, of whatever origin, to what the body of a backbone takes."""
+"""Reads weights files of any origin, and fits them to the body of a backbone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vidcls.errors import UserError
 
 _INSIDE = ("state_dict", "model")
 _BODY = "backbone.body."
-# Last layers, and second heads that only helped a training.
+# Last layers, and auxiliary heads that are used only in training.
 _HEADS = re.compile(r"(fc|classifier|classif|heads?|head_dist|last_linear|logits|aux\w*|AuxLogits)\d*\.")
 _OLD_DENSENET = re.compile(r"^(.*denselayer\d+\.(?:norm|conv))\.([12]\..*)$")
 _COUNTER = "num_batches_tracked"
@@ -23,13 +23,13 @@ _SHOWN = 3
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:
-    """The tensors of a file by name; nothing in it is executed.
+    """Read the tensors of a file by name; no code in the file is executed.
 
-    It may be a state dict, one under `state_dict` or `model`, or a checkpoint of vidcls, of which the part of
-    the backbone is taken.
+    The file may be a state dict, one under `state_dict` or `model`, or a checkpoint of vidcls, from which the
+    weights of the backbone are taken.
 
     Raises:
-        UserError: If the file holds no such thing.
+        UserError: If the file has none of these forms.
     """
     content = _load(file)
     is_checkpoint = isinstance(content, dict) and {"spec", "model"} <= content.keys()
@@ -58,20 +58,20 @@ def _load(file: Path) -> Any:
     try:
         if file.suffix == ".safetensors":
             return load_file(file)
-        with warnings.catch_warnings(action="ignore"):  # about pickles that it then refuses
+        with warnings.catch_warnings(action="ignore"):  # warnings about pickles that it then refuses
             return torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"model.weights: {file}: {error.strerror or error}") from error
     except (SafetensorError, RuntimeError, ValueError, EOFError, KeyError, AttributeError) as error:
         raise _unreadable(file) from error
-    except Exception as error:  # pickle has its own, for what is more than tensors
+    except Exception as error:  # pickle raises its own errors for content besides tensors
         if "pickl" not in type(error).__name__.lower():
             raise
         raise _unreadable(file) from error
 
 
 def _unreadable(file: Path) -> UserError:
-    # PyTorch's own words are about pickles, and advise to run the code in them.
+    # The message of PyTorch is about pickles, and advises to run the code in them.
     return UserError(
         f"model.weights: {file} cannot be read as weights: more than tensors, or none, or it was cut off",
         hint="a file of tensors is needed: torch.save(model.state_dict(), FILE); code in it is never run",
@@ -88,18 +88,18 @@ def _outline(content: Any) -> str:
 def fit_weights(
     state: Mapping[str, Tensor], like: Mapping[str, Tensor], *, file: Path, backbone: str
 ) -> dict[str, Tensor]:
-    """The weights that a body takes: without a head, all there, all of the right shape.
+    """Select the weights of a body: without a head, complete, with the right shapes.
 
     Args:
-        state: Weights by the names of the body, perhaps more.
-        like: Those of the body.
-        file: Where they are from, for the message.
+        state: Weights by the names of the body, possibly with others.
+        like: Weights of the body.
+        file: File of the weights, for the message.
         backbone: Name of the backbone, for the message.
 
     Raises:
-        UserError: If they are not those of the backbone.
+        UserError: If the weights do not belong to the backbone.
     """
-    # A linear layer of a head that is a 1 x 1 convolution where the map is kept.
+    # A linear layer of a head is a 1 x 1 convolution if the map is kept.
     state = {
         name: tensor.reshape(like[name].shape)
         if name in like and (*tensor.shape, 1, 1) == tuple(like[name].shape)
@@ -107,7 +107,7 @@ def fit_weights(
         for name, tensor in state.items()
     }
     unexpected = [name for name in state if name not in like and not _HEADS.match(name)]
-    # Networks saved long ago have no such counters, which nothing reads.
+    # Old files lack these counters, which are never read.
     missing = [name for name in like if name not in state and not name.endswith(_COUNTER)]
     shapes = [
         f"{name} is {list(state[name].shape)}, not {list(like[name].shape)}"
@@ -130,5 +130,5 @@ def fit_weights(
 
 
 def new_densenet_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of a DenseNet by today's names: torchvision's files have `norm.1` for `norm1`."""
+    """Rename weights of a DenseNet to current names: torchvision's files have `norm.1` for `norm1`."""
     return {_OLD_DENSENET.sub(r"\1\2", name): tensor for name, tensor in state.items()}

@@ -1,6 +1,6 @@
-"""Pretrained weights into models: read, made to fit the input and the number of axes, checked, loaded.
+"""Loads pretrained weights into models: read, adapted to the input and the number of axes, checked, loaded.
 
-For the start of a training only: a checkpoint holds all weights, and is restored without any other file.
+This is only for the start of a training: a checkpoint holds all weights and needs no other file.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from vidcls.spec.model import ModelSection
 
 @dataclass(frozen=True)
 class Loaded:
-    """Weights that a model began with.
+    """Pretrained weights that were loaded into a model.
 
     Attributes:
         backbone: Name of the backbone, as in the section.
-        weights: Name that `default` stands for; path of a file.
+        weights: Name of the weights, with `default` resolved; path for a file.
         file: File that was read.
         digest: SHA-256 of that file.
     """
@@ -39,24 +39,24 @@ class Loaded:
 
 
 def load_pretrained(model: VideoModel, section: ModelSection, *, weights_dir: Path) -> tuple[Loaded, ...]:
-    """Fill every backbone whose section names weights; what is frozen stays so.
+    """Load weights into every backbone whose section sets them; frozen parts stay frozen.
 
     Args:
-        model: Model that `build` made of the section.
+        model: Model that `build` made from the section.
         section: Section of the model.
         weights_dir: Folder of downloaded weights.
 
     Returns:
-        What was loaded, each file once for each backbone.
+        Loaded weights, each file once for each backbone.
 
     Raises:
-        UserError: If weights are unknown, not on this machine, or not those of the backbone.
+        UserError: If weights are unknown, not on this machine, or do not belong to the backbone.
     """
-    # Parts are called as in the spec.
+    # Module paths of the parts are the same as in the spec.
     parts = [(path, part) for path, part in model.named_modules() if isinstance(part, BackboneModel)]
     loaded: dict[int, Loaded] = {}
     for (path, part), single in zip(parts, section.singles(), strict=True):
-        # Members that freeze the same backbone share it.
+        # Members that freeze the same backbone share it, so it is loaded once.
         if single.weights is None or id(part.backbone) in loaded:
             continue
         assert isinstance(part.backbone, Backbone)
@@ -68,10 +68,10 @@ def load_pretrained(model: VideoModel, section: ModelSection, *, weights_dir: Pa
 
 
 def load_backbone(backbone: Backbone, weights: Weights, *, weights_dir: Path) -> Path:
-    """Fill one backbone; returns the file that was read.
+    """Load weights into one backbone; return the file that was read.
 
     Raises:
-        UserError: As `load_pretrained` does.
+        UserError: As for `load_pretrained`.
     """
     file = weights.find(weights_dir)
     backbone.body.load_state_dict(weights_for(backbone, weights, file=file), strict=False)
@@ -79,10 +79,10 @@ def load_backbone(backbone: Backbone, weights: Weights, *, weights_dir: Path) ->
 
 
 def weights_for(backbone: Backbone, weights: Weights, *, file: Path) -> dict[str, Tensor]:
-    """What a file of weights holds for the body of a backbone, its input and number of axes.
+    """Read the weights for the body of a backbone, adapted to its input and number of axes.
 
     Raises:
-        UserError: If it does not hold the weights of that backbone.
+        UserError: If the file does not contain the weights of that backbone.
     """
     like = backbone.body.state_dict()
     state = our_names(read_weights(file), weights.backbone)
@@ -99,7 +99,7 @@ def weights_for(backbone: Backbone, weights: Weights, *, file: Path) -> dict[str
 
 
 def our_names(state: Mapping[str, Tensor], backbone: str) -> dict[str, Tensor]:
-    """Weights by the names that the body of a backbone has for them."""
+    """Rename weights to the names in the body of a backbone."""
     if backbone == LITE:
         return lite_names(state)
     if backbone.startswith("densenet"):

@@ -1,4 +1,4 @@
-"""Which weights are on this machine."""
+"""Lists the weights on this machine."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Here:
     """Weights on this machine.
 
     Attributes:
-        backbone: Name of their backbone; empty for a file that does not say.
-        weights: Their name.
-        file: File that holds them.
+        backbone: Name of their backbone; empty if the file does not contain it.
+        weights: Name of the weights.
+        file: File of the weights.
         num_bytes: Size of the file.
-        origin: `package`, the address that they were downloaded from, or what is wrong with the file.
+        origin: `package`, the URL of the download, or the problem with the file.
     """
 
     backbone: str
@@ -30,7 +30,7 @@ class Here:
 
 
 def weights_here(weights_dir: Path) -> Iterator[Here]:
-    """Those of installed packages, then those that were downloaded, by name."""
+    """Yield the weights of installed packages, then the downloaded weights by name."""
     if is_installed():
         file = lite_file()
         yield Here(LITE, PACKAGE, file, file.stat().st_size, PACKAGE)

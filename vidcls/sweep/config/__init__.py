@@ -1,1 +1,1 @@
-"""A sweep file, read strictly: parameters, command, early stopping."""
+"""Strict reading of a sweep file: parameters, command, early stopping."""

@@ -1,4 +1,4 @@
-"""What a sweep file asks of the experiment: does every point load, is the metric logged, how much is it."""
+"""Checks a sweep file against its experiment: does every point load, and is the metric logged?"""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ METRICS = (
     "val/macro_f1",
     "val/mean_class_acc",
 )
-"""What a training logs each epoch; vidcls/train/loop.py."""
+"""Metrics that a training logs after each epoch; see vidcls/train/loop.py."""
 _NUM_TRIED = 100
-"""Points tried at most beside those that differ in one parameter from the first."""
+"""Maximum number of points tried in addition to those that differ from the first in one parameter."""
 _NO_RESULT = ("name", "runs_dir", "store_dir", "tracking")
 
 
 def check_against_spec(sweep: SweepFile) -> LoadedSpec:
-    """Check that every point is an experiment, and that the metric will be logged.
+    """Check that every point gives a valid experiment, and that the metric will be logged.
 
     Returns:
-        The experiment under the sweep's fixed settings, constants and, of each parameter, its first value.
+        Experiment with the fixed settings and constants of the sweep and the first value of each parameter.
 
     Raises:
-        SpecError: Naming every mistake by file, line and key.
+        SpecError: If there are mistakes; it lists each with file, line and key.
     """
     loaded, mistakes = check_points(sweep)
     mistakes += check_metric(sweep, loaded) + check_rates(sweep)
@@ -49,7 +49,7 @@ def check_against_spec(sweep: SweepFile) -> LoadedSpec:
 
 
 def check_points(sweep: SweepFile) -> tuple[LoadedSpec | None, list[Mistake]]:
-    """Load the experiment at enough points to reach every value and every end of a range."""
+    """Load the experiment at enough points to cover every value and both ends of every range."""
     if message := _not_there(sweep):
         return None, [Mistake(sweep.place("command"), "command", message)]
     mistakes = _without_effect(sweep)
@@ -61,7 +61,7 @@ def check_points(sweep: SweepFile) -> tuple[LoadedSpec | None, list[Mistake]]:
             found = [_placed(sweep, mistake, point, varied) for mistake in error.mistakes]
             mistakes += found
             if not varied and not any(m.place == COMMAND_LINE for m in error.mistakes):
-                break  # the experiment is wrong by itself
+                break  # the experiment is wrong without any point
         else:
             loaded = loaded or here
             mistakes += _retyped(sweep, here, point)
@@ -69,18 +69,18 @@ def check_points(sweep: SweepFile) -> tuple[LoadedSpec | None, list[Mistake]]:
 
 
 def points_of(sweep: SweepFile, settings: Sequence[str]) -> Iterator[tuple[Point, LoadedSpec]]:
-    """The experiment at enough points to reach every value, each with its point.
+    """Yield enough points to cover every value, each with its loaded experiment.
 
     Args:
-        sweep: A search that passed `check_points`.
-        settings: Fixed settings of every trial, beyond those in the file's command.
+        sweep: Sweep that passed `check_points`.
+        settings: Fixed settings of every trial, in addition to those in the command of the file.
     """
     for point, _ in _points(sweep):
         yield point, _load(sweep, point, settings)
 
 
 def check_metric(sweep: SweepFile, loaded: LoadedSpec | None) -> list[Mistake]:
-    """Check that the metric is logged, its goal meant, and that early stopping can stop something."""
+    """Check that the metric is logged, its goal is plausible, and early stopping can have an effect."""
     metric = sweep.metric
     if metric is None:
         return []
@@ -110,7 +110,7 @@ def check_metric(sweep: SweepFile, loaded: LoadedSpec | None) -> list[Mistake]:
 
 
 def most_epochs(sweep: SweepFile, spec: Spec) -> int:
-    """Epochs of the longest trial: what the sweep sets or searches, else those of its experiment."""
+    """Epochs of the longest trial: set or searched by the sweep, otherwise taken from its experiment."""
     searched = sweep.space.parameters.get("train.epochs")
     examples = [] if searched is None else searched.examples()
     numbers = (int(value) for value in examples if isinstance(value, int | float))
@@ -118,13 +118,13 @@ def most_epochs(sweep: SweepFile, spec: Spec) -> int:
 
 
 def check_rates(sweep: SweepFile) -> list[Mistake]:
-    """Refuse ranges of learning rates that go above 1: so far out, a bound was meant in another way."""
+    """Refuse learning rate ranges that exceed 1: such a bound is almost certainly a mistake."""
     mistakes = []
     for name in sweep.space.searched:
         distribution = sweep.space.parameters[name]
         if name.rpartition(".")[2] != "lr" or not isinstance(distribution, Real | IntUniform):
             continue
-        # Of a distribution without ends the half is looked at: its tail may go anywhere.
+        # For a distribution without ends the median is checked, since its tail may reach any value.
         has_ends = isinstance(distribution, IntUniform) or distribution.shape.ends is not None
         largest = distribution.examples()[-1] if has_ends else distribution.value(0.5)
         if largest > 1:
@@ -146,7 +146,7 @@ def _is_loss(metric: Metric) -> bool:
 
 
 def _never_reached(metric: Metric) -> str:
-    """Why no trial can reach the target; empty where one can."""
+    """Reason why no trial can reach the target; empty if one can."""
     target = metric.target
     if target is None:
         return ""
@@ -189,10 +189,10 @@ def _without_effect(sweep: SweepFile) -> list[Mistake]:
 
 
 def _points(sweep: SweepFile) -> Iterator[tuple[Point, tuple[str, ...]]]:
-    """The first point; those that differ from it in one parameter; and a number of others.
+    """Yield the first point, then points that differ from it in one parameter, then some others.
 
     Yields:
-        A point, and the parameters in which it may differ from the first.
+        A point, and the parameters in which it may differ from the first point.
     """
     space = sweep.space
     examples = {name: distribution.examples() for name, distribution in space.parameters.items()}
@@ -215,7 +215,7 @@ def _load(sweep: SweepFile, point: Point, settings: Sequence[str] = ()) -> Loade
 
 
 def _retyped(sweep: SweepFile, loaded: LoadedSpec, point: Point) -> Iterator[Mistake]:
-    """Values that are text in the file and none in the experiment, or the other way about."""
+    """Yield a mistake for each value that is text in the file but not in the experiment, or the reverse."""
     settings = flatten(plain(loaded.spec))
     for key, value in point.items():
         got = settings.get(key, value)
@@ -231,7 +231,7 @@ def _retyped(sweep: SweepFile, loaded: LoadedSpec, point: Point) -> Iterator[Mis
 
 
 def _placed(sweep: SweepFile, mistake: Mistake, point: Point, varied: tuple[str, ...]) -> Mistake:
-    """A mistake of an override, at the line of the sweep file that it comes from."""
+    """Move a mistake of an override to the line of the sweep file that caused it."""
     inside = [
         name for name in point if mistake.key == name or mistake.key.startswith((f"{name}.", f"{name}["))
     ]
@@ -252,7 +252,7 @@ def _placed(sweep: SweepFile, mistake: Mistake, point: Point, varied: tuple[str,
 
 
 def _first_of_each(mistakes: list[Mistake]) -> list[Mistake]:
-    """One mistake a place and key: further points repeat them in other words."""
+    """Keep one mistake for each place and key: later points repeat it with other values."""
     first: dict[tuple[str, str], Mistake] = {}
     for mistake in mistakes:
         first.setdefault((mistake.place, mistake.key), mistake)

@@ -1,7 +1,7 @@
-"""The `command` of a sweep file: which experiment it trains, and with what besides the parameters.
+"""The `command` of a sweep file: the experiment to train and its settings besides the parameters.
 
-W&B's agent runs the words as they are. Without a server, workers start the training themselves, so what a
-word would do to the process that W&B's agent starts is refused there.
+The W&B agent runs the words of the command unchanged. Without a server, workers start the training
+themselves, so words that only affect a process started by the W&B agent are refused.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _OTHER_ARGS = {
 
 @dataclass(frozen=True)
 class Command:
-    """What every trial of a sweep has in common."""
+    """Command settings shared by every trial of a sweep."""
 
     spec_path: Path
     overrides: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ def read_command(
     engine: Engine,
     environment: Mapping[str, str] = os.environ,
 ) -> Command | None:
-    """What a command trains; mistakes go to the reader."""
+    """Read the command of a sweep file; mistakes are added to the reader."""
     if not isinstance(node.value, list) or not all(isinstance(item.value, str) for item in node.value):
         reader.wrong(node, "command", f"expected a list of words such as {EXAMPLE}, got {shown(node)}")
         return None
@@ -76,17 +76,17 @@ def read_command(
 
 
 def unset_variables(words: Iterable[str]) -> list[str]:
-    """The environment variables that words of a command need and that were not set when it was read."""
+    """Environment variables used by words of a command that were not set when it was read."""
     return [name for word in words for name in _ENVVAR.findall(word)]
 
 
 def _expand(word: str, environment: Mapping[str, str]) -> str:
-    # Whoever needs what it stands for complains; a worker reads the file again, and does not.
+    # An unset variable stays as text. The caller that needs its value reports it; a worker does not need it.
     return _ENVVAR.sub(lambda match: environment.get(match[1], match[0]), word)
 
 
 def _after_train(words: list[str]) -> int | None:
-    """Where the arguments of `vidcls train` begin."""
+    """Index of the first argument of `vidcls train` in the words."""
     for k, word in enumerate(words[:-1]):
         if PurePath(word).name == "vidcls" and words[k + 1] == "train":
             return k + 2

@@ -1,4 +1,4 @@
-"""How much a sweep is: points, trials, hours."""
+"""Size of a sweep: points, trials, hours."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from vidcls.sweep.config.file import SweepFile
 
 @dataclass(frozen=True)
 class Description:
-    """How much a sweep is.
+    """Size of a sweep.
 
     Attributes:
-        num_points: Different points; None where the space is continuous.
-        num_configurations: Points that will be tried; None where nothing but a budget ends it.
-        num_trials: The same times the repeats, and at most `run_cap`.
-        hours: What they take one after the other, once it is known how long one takes.
-        notes: What a person might not expect.
+        num_points: Number of different points; None if the space is continuous.
+        num_configurations: Number of points that will be tried; None if only a budget ends the sweep.
+        num_trials: `num_configurations` times the repeats, at most `run_cap`.
+        hours: Hours of all trials in sequence; None until the time of one trial is known.
+        notes: Facts that the user might not expect.
     """
 
     num_points: int | None
@@ -27,7 +27,7 @@ class Description:
 
 
 def describe(sweep: SweepFile, *, repeats: int = 1, trial_s: float | None = None) -> Description:
-    """Say how much a sweep is; `trial_s` is the mean time of its trials so far."""
+    """Compute the size of a sweep; `trial_s` is the mean duration of its trials so far."""
     num_points = sweep.space.num_points
     num_trials = num_points * repeats if sweep.method == "grid" and num_points is not None else None
     if sweep.run_cap is not None:

@@ -1,7 +1,7 @@
-"""A sweep file: a W&B sweep configuration, read strictly (https://docs.wandb.ai/guides/sweeps/sweep-config-keys).
+"""Strict reading of a W&B sweep configuration (https://docs.wandb.ai/guides/sweeps/sweep-config-keys).
 
-`load_sweep` checks the file by itself, `check_against_spec` what it asks of the experiment. Together they
-refuse what would make a trial fail or a search go wrong, before anything runs.
+`load_sweep` checks the file alone, `check_against_spec` checks it against the experiment. Together they
+refuse settings that would make a trial fail or a search go wrong, before anything runs.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ _NESTED = (
 
 @dataclass(frozen=True)
 class Metric:
-    """What a sweep optimises.
+    """Metric that a sweep optimises.
 
     Attributes:
-        name: Name under which it is logged; a trial's value is its best over the epochs.
-        goal: Which way is better. `wandb` minimises where none is given.
-        target: No new trial starts once one reached it.
-        impute: What a failed trial counts as in a Bayesian search: the worst of all, or its own best or last.
-        impute_while_running: Whether a running trial counts by its value so far, and if so, what it counts as
-            before it has one.
+        name: Name under which the metric is logged; the value of a trial is its best over the epochs.
+        goal: Whether the metric is minimised or maximised. `wandb` minimises by default.
+        target: Value at which the sweep ends: no new trial starts once a trial has reached it.
+        impute: Value of a failed trial in a Bayesian search: the worst of all, or its own best or last value.
+        impute_while_running: Whether a running trial counts with its value so far, and if so, which value it
+            has before its first epoch.
     """
 
     name: str
@@ -61,23 +61,23 @@ class Metric:
 
 @dataclass(frozen=True)
 class SweepFile:
-    """A sweep, as its file asks for it.
+    """Content of a sweep file.
 
     Attributes:
-        name: Name of the sweep; the file's name without ending where none is given.
-        method: How points are chosen.
-        metric: What is optimised; None only for grid and random.
-        space: All points.
-        early_terminate: When to stop a trial early.
-        run_cap: The most trials.
-        spec_path: The experiment, relative to the working directory, as W&B's agent takes it.
+        name: Name of the sweep; by default the file name without its suffix.
+        method: Search method, which chooses the points.
+        metric: Metric to optimise; None only for grid and random search.
+        space: Search space.
+        early_terminate: Rule that stops a trial early.
+        run_cap: Maximum number of trials.
+        spec_path: Path of the experiment, relative to the working directory, as the W&B agent takes it.
         overrides: Fixed settings of every trial, `key=value`.
-        data_file: A file whose `data` section replaces the experiment's.
+        data_file: File whose `data` section replaces that of the experiment.
         project: Project on W&B.
         entity: User or team on W&B.
-        description: Text for people.
-        path: The file.
-        text: Content of the file.
+        description: Free text for the reader.
+        path: Path of the sweep file.
+        text: Text of the sweep file.
         places: `file:line` by key, such as `metric.name` or `parameters.optim.lr`.
     """
 
@@ -99,16 +99,16 @@ class SweepFile:
 
     @property
     def slug(self) -> str:
-        """The name as a folder may have it: letters, digits, `.`, `_` and `-`."""
+        """Name in a form that is safe for a folder: letters, digits, `.`, `_` and `-`."""
         return re.sub(r"[^A-Za-z0-9._-]+", "-", self.name).strip(".-")[:60] or "sweep"
 
     @property
     def objective(self) -> Metric:
-        """What trials are ranked by: the metric, or val top-1 where a grid or random search names none."""
+        """Metric that ranks the trials; val top-1 if a grid or random search names none."""
         return self.metric or Metric("val/top1", "maximize")
 
     def place(self, key: str) -> str:
-        """Where a key, or the closest section around it, stands: `file:line`."""
+        """Position of a key, or of the closest section around it, as `file:line`."""
         while key and key not in self.places:
             key = key.rpartition(".")[0]
         return self.places.get(key, str(self.path))
@@ -118,11 +118,11 @@ def load_sweep(path: Path, *, engine: Engine = "serverless") -> SweepFile:
     """Read a sweep file.
 
     Args:
-        path: The YAML file.
-        engine: Who searches: the workers by themselves, or W&B's server.
+        path: Path of the YAML file.
+        engine: Search engine: the workers themselves, or the W&B server.
 
     Raises:
-        SpecError: Naming every mistake by file, line and key.
+        SpecError: If there are mistakes; it lists each with file, line and key.
     """
     tree, mistakes = parse_file(path)
     if tree is None:
@@ -131,7 +131,7 @@ def load_sweep(path: Path, *, engine: Engine = "serverless") -> SweepFile:
     reader = Reader()
     sweep = _read(reader, tree, path, text, engine)
     misread = misread_by_wandb(text, str(path))
-    # What is read in two ways has that mistake alone, whatever it then lacks.
+    # A scalar that W&B reads in another way gets that mistake only; mistakes that follow from it are dropped.
     places = {(mistake.place, mistake.key) for mistake in misread}
     others = [mistake for mistake in reader.mistakes if (mistake.place, mistake.key) not in places]
     found = {*mistakes, *misread, *others}
@@ -141,7 +141,7 @@ def load_sweep(path: Path, *, engine: Engine = "serverless") -> SweepFile:
 
 
 def by_line(mistake: Mistake) -> tuple[str, int, str]:
-    """The order of mistakes: by file, by line as a number."""
+    """Sort key of mistakes: file, then line as a number."""
     file, _, line = mistake.place.rpartition(":")
     return (file, int(line), str(mistake)) if line.isdigit() else (mistake.place, 0, str(mistake))
 
@@ -261,7 +261,7 @@ def _read_space(
 
 
 def _places(node: Node, key: str) -> list[tuple[str, str]]:
-    """Places by key; those of nested parameters under the dotted key as well."""
+    """Positions by key; nested parameters also appear under their dotted key."""
     found = [(key, node.place)]
     if isinstance(node.value, dict):
         for name, child in node.value.items():

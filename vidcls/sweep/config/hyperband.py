@@ -2,8 +2,8 @@
 
 After Li et al. 2018, arXiv:1603.06560. The k-th iteration of a trial is its k-th logged value of the metric,
 here its k-th epoch. At certain iterations, the bands, a trial must be among the best 1/eta of all trials that
-reached the band, itself included; running, finished and failed ones count alike. A trial is judged at the
-last band that it has reached, and again after every epoch, since later trials may raise the mark.
+reached the band, itself included; running, finished and failed trials count alike. A trial is evaluated at
+the last band that it has reached, and again after every epoch, since later trials may raise the threshold.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Hyperband:
     """The section `early_terminate`.
 
     Attributes:
-        min_iter: The first band; those after it are `eta` times as far each. None where max_iter is given.
-        max_iter: `max_iter / eta` is the last band, `max_iter / eta**s` the first. None where min_iter is.
-        s: How many bands max_iter gives at most.
-        eta: The best 1/eta of the trials at a band go on.
-        strict: Judge a trial by its value at the band; otherwise by its best value so far, which stops fewer.
+        min_iter: First band; each later band is `eta` times the one before. None if max_iter is given.
+        max_iter: The last band is `max_iter / eta`, the first `max_iter / eta**s`. None if min_iter is given.
+        s: Maximum number of bands from max_iter.
+        eta: The best 1/eta of the trials at a band continue.
+        strict: Compare the value of a trial at the band; otherwise its best value so far, which stops fewer.
     """
 
     min_iter: int | None = None
@@ -41,7 +41,7 @@ class Hyperband:
 
 
 def read_hyperband(reader: Reader, node: Node) -> Hyperband | None:
-    """The section `early_terminate` of a sweep file; mistakes go to the reader."""
+    """Read the section `early_terminate` of a sweep file; mistakes are added to the reader."""
     num_before = len(reader.mistakes)
     key = "early_terminate"
     given = reader.section(node, key, ("type", "min_iter", "max_iter", "s", "eta", "strict"))
@@ -71,7 +71,7 @@ def read_hyperband(reader: Reader, node: Node) -> Hyperband | None:
 
 
 def bands(section: Hyperband) -> list[int]:
-    """The iterations at which a trial may be stopped, ascending; empty where `max_iter / eta` is below 1."""
+    """Iterations at which a trial may be stopped, ascending; empty if `max_iter / eta` is below 1."""
     found: set[int] = set()
     if section.min_iter is not None:
         found = {int(section.min_iter * section.eta**k) for k in range(_NUM_BANDS)}
@@ -90,12 +90,12 @@ def bands(section: Hyperband) -> list[int]:
 def should_stop(
     history: Sequence[float], others: Sequence[Sequence[float]], *, section: Hyperband, goal: Goal
 ) -> bool:
-    """Whether a running trial is to be stopped.
+    """Decide whether to stop a running trial.
 
     Args:
-        history: Its values, one an epoch. Here as in `others`, what is not finite counts as not logged.
-        others: Those of every other trial that logged any, whatever its state.
-        section: The rule.
+        history: Values of the trial, one per epoch. Here and in `others`, non-finite values are ignored.
+        others: Values of every other trial that logged any, in any state.
+        section: Stopping rule.
         goal: Whether the metric is minimised or maximised.
     """
     finite = [list(filter(math.isfinite, values)) for values in (history, *others)]
@@ -106,7 +106,7 @@ def should_stop(
 def should_stop_at(
     history: Sequence[float], at_band: Mapping[int, Sequence[float]], *, section: Hyperband, goal: Goal
 ) -> bool:
-    """What `should_stop` says, knowing of the others only their values at each band."""
+    """Same decision as `should_stop`, from the values of the other trials at each band only."""
     reached = [band for band in bands(section) if band <= len(history)]
     if not reached:
         return False

@@ -1,4 +1,4 @@
-"""The section `parameters` of a sweep file -> a space."""
+"""Reads the section `parameters` of a sweep file into a search space."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "beta": ("a", "b"),
     "q_beta": ("a", "b", "q"),
 }
-"""The keys of each distribution beside `distribution`; bounds, values and probabilities are required."""
+"""Keys of each distribution besides `distribution`; bounds, values and probabilities are required."""
 _ALL_KEYS = ("distribution", "parameters", *dict.fromkeys(key for keys in _KEYS.values() for key in keys))
 KeyNames = tuple[str, ...]
 
 
 def read_parameters(reader: Reader, node: Node, *, nested_reason: str = "") -> dict[str, Distribution]:
-    """The distributions by dotted key, in W&B's order.
+    """Read the distributions by dotted key, in the order of W&B.
 
     Args:
-        reader: Collects what is wrong.
-        node: The section.
-        nested_reason: Why nested parameters are refused; empty where they are not.
+        reader: Collects the mistakes.
+        node: Node of the section.
+        nested_reason: Reason to refuse nested parameters; empty if they are allowed.
     """
     leaves: dict[KeyNames, Node] = {}
     _flatten(reader, node, (), leaves, nested_reason)
@@ -241,8 +241,8 @@ class _Parameter:
         return None if self._could_be_values(kind, *pair, shape=shape) else shape
 
     def _could_be_values(self, kind: str, low: float, high: float, *, shape: LogUniform) -> bool:
-        """Refuse bounds that are exponents to W&B, and to most people the values themselves."""
-        # Exponents of 1 / x are above 0 for all x below 1, so of those only small ones are odd.
+        """Refuse bounds that W&B reads as exponents but that the user probably meant as values."""
+        # Exponents of 1 / x are above 0 for all x below 1, so there only small exponents are suspicious.
         is_odd = low >= 0 and high <= 1 if kind.startswith("inv") else low > 0 or (low == 0 and high <= 1)
         if is_odd:
             other = f"{kind.removeprefix('inv_')}_values"
@@ -294,7 +294,7 @@ class _Parameter:
 
 
 def _canonical(value: Any) -> str:
-    """One text for values that mean the same setting: 1 and 1.0, but not true."""
+    """Same text for values that mean the same setting: 1 and 1.0, but not true."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return json.dumps(value, sort_keys=True)

@@ -1,4 +1,4 @@
-"""Taking typed values out of a parsed YAML file, naming every mistake instead of stopping at the first."""
+"""Reads typed values from a parsed YAML file, and reports every mistake instead of only the first."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _EXPONENT = re.compile(r"(?P<sign>[-+]?)(?P<digits>[0-9.]+)[eE](?P<exponent>[-+]
 
 
 class Reader:
-    """Collects mistakes; each method gives the value, or None once it has noted what is wrong.
+    """Collects mistakes; each method returns the value, or None after it has recorded a mistake.
 
     Attributes:
-        mistakes: All found so far.
+        mistakes: Mistakes found so far.
     """
 
     def __init__(self) -> None:
         self.mistakes: list[Mistake] = []
 
     def wrong(self, node: Node, key: str, message: str) -> None:
-        """Note a mistake."""
+        """Record a mistake."""
         self.mistakes.append(Mistake(node.place, key, message))
 
     def section(
         self, node: Node, key: str, allowed: tuple[str, ...], *, refused: Mapping[str, str] | None = None
     ) -> dict[str, Node]:
-        """The allowed keys of a mapping; `refused` gives a reason for some of the others."""
+        """Read the allowed keys of a mapping; `refused` gives the reason why some other keys are refused."""
         if not isinstance(node.value, dict):
             self.wrong(node, key, f"expected `key: value` lines, got {shown(node)}")
             return {}
@@ -50,21 +50,21 @@ class Reader:
         return kept
 
     def text(self, node: Node, key: str) -> str | None:
-        """Text that is not empty."""
+        """Read text that is not empty."""
         if isinstance(node.value, str) and node.value:
             return node.value
         self.wrong(node, key, f"expected text, got {shown(node)}")
         return None
 
     def choice(self, node: Node, key: str, allowed: tuple[str, ...]) -> str | None:
-        """One of some texts."""
+        """Read text that must be one of the allowed values."""
         if isinstance(node.value, str) and node.value in allowed:
             return node.value
         self.wrong(node, key, unknown_value(node.plain(), allowed))
         return None
 
     def number(self, node: Node, key: str) -> float | None:
-        """A finite number; a whole one stays an int."""
+        """Read a finite number; a whole number stays an int."""
         value = node.value
         if isinstance(value, int | float) and not isinstance(value, bool):
             if value == value and abs(value) != float("inf"):
@@ -75,7 +75,7 @@ class Reader:
         return None
 
     def whole(self, node: Node, key: str, *, at_least: int) -> int | None:
-        """A whole number."""
+        """Read a whole number."""
         value = node.value
         if isinstance(value, int) and not isinstance(value, bool) and value >= at_least:
             return value
@@ -83,7 +83,7 @@ class Reader:
         return None
 
     def flag(self, node: Node, key: str) -> bool | None:
-        """True or false."""
+        """Read true or false."""
         if isinstance(node.value, bool):
             return node.value
         self.wrong(node, key, f"expected true or false, got {shown(node)}")
@@ -91,24 +91,24 @@ class Reader:
 
 
 def shown(node: Node) -> str:
-    """A value for a message."""
+    """Format a value for a message."""
     value = node.plain()
     return "nothing" if value is None else in_short(repr(value))
 
 
 def misread_by_wandb(text: str, name: str) -> list[Mistake]:
-    """Plain scalars that W&B takes for something else than this code does: it reads YAML 1.1 with PyYAML.
+    """Find plain scalars that W&B reads as another value, since it parses YAML 1.1 with PyYAML.
 
-    The best known one is `1e-3`, which is text there: a sweep over it draws words.
+    The best known case is `1e-3`, which PyYAML reads as text, so a sweep over it draws text.
     """
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
-        return []  # reported by whoever parses the file
+        return []  # reported where the file is parsed
     mistakes = []
     for path, node in _scalars(root, (), set()) if root else ():
         if is_long_number(node.value):
-            continue  # reported by whoever parses the file
+            continue  # reported where the file is parsed
         theirs, ours = _as_pyyaml(node), scalar(node.value)
         if node.style is None and repr(theirs) != repr(ours):
             what = "text" if isinstance(theirs, str) else str(theirs)

@@ -1,1 +1,1 @@
-"""Which point is tried next, and what a free worker does."""
+"""Searchers, which choose the next point, and the scheduler, which gives free workers their next trial."""

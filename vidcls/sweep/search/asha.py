@@ -1,8 +1,8 @@
 """Asynchronous successive halving (Li et al. 2020, arXiv:1810.05934, algorithm 2), as pure functions.
 
-A trial trains to the next rung and pauses. Whoever is free promotes a paused trial that is among the best
-1/eta of its rung, from the top rung down, and starts a new trial only where none is. No rung waits until it
-is full.
+A trial trains to the next rung and pauses. A free worker promotes a paused trial that is among the best 1/eta
+of its rung, from the top rung down, and starts a new trial only if no trial can be promoted. No rung waits
+until it is full.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from vidcls.sweep.config.hyperband import Goal
 
 
 def rungs(min_epochs: int, eta: int, max_epochs: int) -> list[int]:
-    """The epochs at which trials pause, ascending, the last one `max_epochs`: where a trial is finished.
+    """Epochs at which trials pause, ascending; the last is `max_epochs`, at which a trial is finished.
 
     Raises:
-        ValueError: min_epochs is not in 1..max_epochs, or eta is below 2.
+        ValueError: If min_epochs is not in 1..max_epochs, or eta is below 2.
     """
     if not 1 <= min_epochs <= max_epochs:
         raise ValueError(f"the first rung must be 1 to {max_epochs} epochs, got {min_epochs}")
@@ -38,14 +38,14 @@ def promotable(
     eta: int,
     goal: Goal,
 ) -> tuple[int, int] | None:
-    """The trial to promote next and the rung that it leaves, or None.
+    """Trial to promote next and the rung that it leaves, or None.
 
     Args:
-        at_rung: By rung, the value of each trial that paused there, by the trial's number. A trial stays at
-            the rungs that it left.
-        promoted: By rung, the trials that have left it. One that failed later still counts as promoted.
-        eta: The best 1/eta of the trials at a rung go on.
-        goal: Whether the metric is minimised or maximised. Of equal values the lower number comes first.
+        at_rung: For each rung, the value of each trial that paused there, by trial number. A trial is still
+            listed at the rungs that it has left.
+        promoted: For each rung, the trials that have left it. A trial that failed later counts as promoted.
+        eta: The best 1/eta of the trials at a rung continue.
+        goal: Whether the metric is minimised or maximised. For equal values the lower number comes first.
     """
     sign = -1.0 if goal == "maximize" else 1.0
     for rung in sorted(at_rung, reverse=True):

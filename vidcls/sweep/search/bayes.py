@@ -1,14 +1,14 @@
-"""Bayesian search by Optuna's tree-structured Parzen estimator (TPE), fed from our own results.
+"""Bayesian search by Optuna's tree-structured Parzen estimator (TPE), on the results in our own storage.
 
 After Bergstra et al. 2011 (NeurIPS). Optuna's storage is not used: it stalls or breaks when a worker is
-killed. A study in memory holds what was seen, in the order of the numbers, running configurations included:
-they count as bad (`constant_liar`), so that workers asking at the same time do not all get the same point.
-Each ask seeds the sampler from (seed, number).
+killed. A study in memory holds all observations, ordered by number. Running configurations are included and
+count as bad (`constant_liar`), so that workers that ask at the same time do not all get the same point. Each
+ask seeds the sampler from (seed, number).
 
-A distribution is searched by the `u` in [0, 1] of its draws (vidcls/sweep/distributions.py), where it is
-uniform, as W&B's own search does: so the prior is exactly the distribution of the file, be it normal, beta or
-quantised. Whole numbers and categories without probabilities use Optuna's own kinds, which know that they are
-discrete.
+A distribution is searched over the `u` in [0, 1] of its draws (vidcls/sweep/space/distributions.py), where
+it is uniform, as W&B's own search does: so the prior is exactly the distribution of the file, whether normal,
+beta or quantised. Whole numbers and categories without probabilities use Optuna's own distributions, which
+treat them as discrete.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 NUM_RANDOM = 10
-"""Configurations with a value before the first point that is not random."""
+"""Number of configurations with a value before the first point that is not random."""
 
 
 class BayesSearcher:
-    """Asks Optuna's sampler; keeps its study between asks only to be fast."""
+    """Asks Optuna's sampler; keeps its study between asks for speed only."""
 
     num_configurations: int | None = None
 
@@ -44,7 +44,7 @@ class BayesSearcher:
         self._study: _Study | None = None
 
     def ask(self, number: int, seen: Sequence[Observation]) -> Point:
-        """The point of a configuration: a random one until enough have a value, then the sampler's."""
+        """Point of a configuration: random until enough others have a value, then from the sampler."""
         if sum(one.value is not None and one.state in {"finished", "stopped"} for one in seen) < NUM_RANDOM:
             return self._space.random_point(self._seed, number)
         records = [_record(one, self._metric) for one in seen]
@@ -57,7 +57,7 @@ class BayesSearcher:
 
 
 Record = tuple[str, float | None]
-"""What a configuration counts as: running, complete (with a value), or bad: worse than all complete."""
+"""State of a configuration for the sampler: running, complete (with a value), or bad: worse than complete."""
 
 
 def _record(one: Observation, metric: Metric) -> Record:
@@ -73,12 +73,12 @@ def _record(one: Observation, metric: Metric) -> Record:
 
 
 def _derived(seed: int, number: int) -> int:
-    """A seed of 32 bits, which is what the sampler takes."""
+    """Derive a seed of 32 bits, the size that the sampler takes."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{number}".encode()).digest()[:4], "big")
 
 
 class _Study:
-    """Optuna's study of what was seen; only grows, so a result that was taken back needs a new one."""
+    """Optuna study of the observations; it can only grow, so a withdrawn result needs a new study."""
 
     def __init__(self, space: Space, metric: Metric) -> None:
         import optuna
@@ -88,7 +88,8 @@ class _Study:
         self._optuna = {name: _counterpart(dist) for name, dist in self._distributions.items()}
         self._records: list[Record] = []
         self._points: list[Point] = []
-        # Its first trial stands for the one who asks: the sampler writes to it, and leaves it out.
+        # The first trial of the study stands for the requested configuration: the sampler writes to it and
+        # does not count it as an observation.
         level = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._study: Study = optuna.create_study(direction=metric.goal)
@@ -97,7 +98,7 @@ class _Study:
         self._asking: FrozenTrial = self._study.get_trials(deepcopy=False)[0]
 
     def extend(self, seen: Sequence[Observation], records: Sequence[Record]) -> bool:
-        """Take in what is new; False where something old is no longer so."""
+        """Add new observations; False if an earlier observation has changed."""
         from optuna.trial import TrialState
 
         changed = []
@@ -122,7 +123,7 @@ class _Study:
         from optuna.trial import TrialState, create_trial
 
         kind, value = record
-        # The sampler ranks a pruned trial without a value below all complete ones.
+        # The sampler ranks a pruned trial without a value below all complete trials.
         states = {
             "running": TrialState.RUNNING,
             "complete": TrialState.COMPLETE,

@@ -1,4 +1,4 @@
-"""The searcher of a sweep file: the one place where methods and classes meet."""
+"""Builds the searcher of a sweep file: the only place that maps methods to classes."""
 
 from __future__ import annotations
 
@@ -13,43 +13,43 @@ from vidcls.sweep.space.space import Point, Space
 
 @dataclass(frozen=True)
 class GridSearcher:
-    """Every point of the grid, once."""
+    """Grid search: tries every point of the grid once."""
 
     space: Space
 
     @property
     def num_configurations(self) -> int | None:
-        """The size of the grid."""
+        """Number of points of the grid."""
         return self.space.num_points
 
     def ask(self, number: int, seen: Sequence[Observation]) -> Point:  # noqa: ARG002
-        """The point of a configuration."""
+        """Point of a configuration."""
         return self.space.grid_point(number)
 
 
 @dataclass(frozen=True)
 class RandomSearcher:
-    """Independent draws."""
+    """Random search: draws each point independently."""
 
     space: Space
     seed: int
 
     @property
     def num_configurations(self) -> int | None:
-        """None: draws do not end."""
+        """None, because random search has no end."""
         return None
 
     def ask(self, number: int, seen: Sequence[Observation]) -> Point:  # noqa: ARG002
-        """The point of a configuration."""
+        """Point of a configuration."""
         return self.space.random_point(self.seed, number)
 
 
 def open_searcher(sweep: SweepFile, *, seed: int) -> Searcher:
-    """The searcher of a sweep file.
+    """Build the searcher of a sweep file.
 
     Args:
-        sweep: The file.
-        seed: Seed of the search, 0 to 2**64 - 1; without effect on a grid.
+        sweep: Sweep file.
+        seed: Seed of the search, 0 to 2**64 - 1; it has no effect on a grid.
     """
     match sweep.method:
         case "grid":

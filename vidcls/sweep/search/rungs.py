@@ -1,6 +1,6 @@
-"""Where the trials of a sweep pause under `--asha`, and which of them goes on next.
+"""Rungs of a sweep under `--asha`: at which epochs trials pause, and which trial is promoted next.
 
-The last rung of a trial is the end of its own training: a sweep may set `train.epochs`, or search it.
+The last rung of a trial is the end of its training; a sweep may set or search `train.epochs`.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from vidcls.sweep.storage.trials import Trial
 
 FIRST_RUNG = 1
 ETA = 3
-"""What `--asha` takes where the file has no `early_terminate`."""
+"""Value of eta under `--asha` if the file has no `early_terminate`."""
 
 
 @dataclass(frozen=True)
 class Rungs:
-    """The rungs of a sweep: those of `early_terminate`, or 1, 3, 9, ... epochs.
+    """Rungs of a sweep: the bands of `early_terminate`, or 1, 3, 9, ... epochs.
 
     Attributes:
-        first: Epochs of the first one.
-        eta: Each is so many times as far as the one before, and the best 1/eta of its trials go on.
+        first: Epoch of the first rung.
+        eta: Ratio of two consecutive rungs; the best 1/eta of the trials at a rung continue.
         num_epochs: Epochs of a trial whose point does not set them.
-        goal: Where better is.
+        goal: Whether the metric is minimised or maximised.
     """
 
     first: int
@@ -37,19 +37,19 @@ class Rungs:
 
     @classmethod
     def of(cls, sweep: SweepFile, *, num_epochs: int) -> Rungs:
-        """The rungs that a sweep file asks for; `num_epochs` are those of its experiment."""
+        """Rungs that a sweep file asks for; `num_epochs` is the number of epochs of its experiment."""
         section = sweep.early_terminate
         first = section.min_iter if section and section.min_iter else FIRST_RUNG
         eta = max(2, round(section.eta)) if section else ETA
         return cls(first, eta, num_epochs, sweep.objective.goal)
 
     def of_point(self, point: Mapping[str, Any]) -> list[int]:
-        """Epochs at which a trial pauses, ascending; at the last one it is finished."""
+        """Epochs at which a trial pauses, ascending; at the last epoch it is finished."""
         num_epochs = int(point.get("train.epochs", self.num_epochs))
         return asha.rungs(min(self.first, num_epochs), self.eta, num_epochs)
 
     def next_promotion(self, trials: Sequence[Trial]) -> tuple[int, int] | None:
-        """The number of the trial to promote next and the epoch that it trains to, or None."""
+        """Number of the trial to promote next and the epoch up to which it trains, or None."""
         at_rung: dict[int, dict[int, float]] = {}
         promoted: dict[int, set[int]] = {}
         for trial in trials:

@@ -1,8 +1,8 @@
-"""What a free worker does next. There is no controller: every worker asks this of the folder by itself.
+"""Chooses the next trial of a free worker, from the folder alone: there is no controller.
 
-First what a dead worker left, then what waits, then (under ASHA) what has earned its next rung, then a new
-trial. Whatever two workers decide at once, one of them gets the trial. The other looks again after a moment
-that differs by worker: numbers have no gaps, so those who come together can only be served one by one.
+The order is: trials of a dead worker, then waiting trials, then (under ASHA) trials to promote to the next
+rung, then a new trial. If two workers choose the same trial, one of them gets it. The other one tries again
+after a random delay: trial numbers have no gaps, so workers that arrive together are served one by one.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from vidcls.sweep.storage.folder import SweepFolder, SweepOptions
 from vidcls.sweep.storage.trials import Lease, Trial
 
 _PAUSE_S, _LONGEST_PAUSE_S = 0.01, 1.0
-"""The most that a worker waits before it looks again, doubled each time that another was first."""
+"""First and largest bound of the random delay before a new attempt; it doubles after each lost attempt."""
 
 
 class Scheduler:
     """Hands out leases to one worker.
 
     Args:
-        folder: The sweep.
+        folder: Folder of the sweep.
         worker: Id of the worker.
-        is_dead: Whether another worker, by its id, is dead.
-        epoch_of: Finished epochs of a trial under another worker, as far as that worker told.
+        is_dead: Returns whether another worker, given by its id, is dead.
+        epoch_of: Returns the number of finished epochs that another worker has reported for a trial.
     """
 
     def __init__(
@@ -58,15 +58,15 @@ class Scheduler:
 
     @property
     def goal(self) -> Goal:
-        """Where better is."""
+        """Whether the metric is minimised or maximised."""
         return self.sweep.objective.goal
 
     def take(self, busy: Collection[int] = ()) -> tuple[Trial, Lease] | None:
-        """A trial for this worker beside those it is busy with, or None while there is none."""
+        """Take a trial for this worker besides those it already trains; None while there is none."""
         trials, losses = self._free_the_dead(self.trials.refresh()), 0
         while True:
             if free := [trial for trial in trials if self._is_free(trial, busy)]:
-                # Who lost the first to others does not run against the same ones for the second.
+                # After a lost attempt, choose at random, to avoid the same competitors again.
                 trial = self._random.choice(free) if losses else free[0]
                 if lease := self._claim(trial, trial.until_epoch):
                     return trial, lease
@@ -83,18 +83,18 @@ class Scheduler:
             trials = self.trials.refresh()
 
     def may_add(self, trials: Sequence[Trial]) -> bool:
-        """Whether the search has another trial."""
+        """Whether the search has another trial to add."""
         most = self.num_trials()
         return (most is None or len(trials) < most) and not self._has_reached_target(trials)
 
     def num_trials(self) -> int | None:
-        """How many trials there will be, None if only a budget ends the search."""
+        """Number of trials of the whole search; None if only a budget ends it."""
         return planned_trials(
             self.sweep, self.options, self._searcher.num_configurations, self._control.current().extra_trials
         )
 
     def _is_free(self, trial: Trial, busy: Collection[int]) -> bool:
-        # A claim whose answer the disk lost shows as a trial that runs in this worker's name.
+        # If the disk failed after a claim was written, the trial already runs under this worker's id.
         mine = trial.lease is not None and trial.lease.worker == self._worker
         return trial.state == "waiting" or (mine and trial.number not in busy)
 
@@ -135,10 +135,10 @@ class Scheduler:
         )
 
     def _repeated(self, group: Sequence[Trial]) -> Mapping[str, Any]:
-        """The point of a configuration, from its repeats so far.
+        """Point of a configuration, taken from its repeats so far.
 
         Raises:
-            VidclsError: If the files of all of them are damaged.
+            VidclsError: If the files of all repeats are damaged.
         """
         for trial in group:
             if trial.point:
@@ -149,9 +149,9 @@ class Scheduler:
 def planned_trials(
     sweep: SweepFile, options: SweepOptions, num_configurations: int | None, extra_trials: int
 ) -> int | None:
-    """How many trials a search comes to: its space or its cap, None if neither bounds it.
+    """Number of trials of a search, bounded by its space or by its cap; None if neither bounds it.
 
-    A grid ends with its last point; a cap, which counts runs, may be extended.
+    A grid ends with its last point; a cap, which counts runs, can be extended.
     """
     space = None if num_configurations is None else num_configurations * options.repeats
     cap = None if sweep.run_cap is None else sweep.run_cap + extra_trials
@@ -159,7 +159,7 @@ def planned_trials(
 
 
 class Observations:
-    """What a searcher is told of each configuration: the mean over its repeats, once all have ended."""
+    """Observations for a searcher: for each configuration the mean over its repeats, once all have ended."""
 
     def __init__(self, repeats: int) -> None:
         self._repeats = repeats
@@ -167,7 +167,7 @@ class Observations:
         self._seen: list[Observation] = []
 
     def __call__(self, trials: Sequence[Trial]) -> list[Observation]:
-        """One for each configuration; what has not changed since the last call is not worked out again."""
+        """One observation per configuration; those unchanged since the last call are not recomputed."""
         for number, first in enumerate(range(0, len(trials), self._repeats)):
             group = trials[first : first + self._repeats]
             if number == len(self._groups):
@@ -175,7 +175,7 @@ class Observations:
                 self._seen.append(_seen(group, self._repeats))
             elif group != self._groups[number]:
                 self._groups[number], self._seen[number] = group, _seen(group, self._repeats)
-        # Of a trial whose file is damaged the point is not known.
+        # The point of a trial is unknown if its file is damaged.
         return [seen for seen in self._seen if seen.point]
 
 

@@ -1,7 +1,7 @@
-"""What chooses the points of a sweep.
+"""Interface of the searchers, which choose the points of a sweep.
 
-Grid and random are pure functions of (file, seed, number); Bayesian of those and the results seen. No
-searcher keeps anything that another one, on another machine, could not work out from the same results.
+Grid and random search are pure functions of (file, seed, number); Bayesian search also depends on the results
+seen so far. A searcher on another machine can compute the same point from the same results.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from vidcls.sweep.space.space import Point
 
 @dataclass(frozen=True)
 class Observation:
-    """A configuration that was handed out.
+    """Configuration that was handed out, with its result so far.
 
     Attributes:
         number: Number of the configuration, contiguous from 0.
-        point: What it tries.
-        state: `stopped` is an early stop, which has a value like a finished one.
-        value: Best value of the metric so far; None where it has none.
-        latest: Its last value; what `impute: latest` takes for a failed one.
+        point: Point of the configuration.
+        state: State; `stopped` is an early stop, which has a value like `finished`.
+        value: Best value of the metric so far; None if there is no value.
+        latest: Last value of the metric; `impute: latest` takes it for a failed configuration.
     """
 
     number: int
@@ -33,19 +33,19 @@ class Observation:
 
 
 class Searcher(Protocol):
-    """Chooses points."""
+    """Chooses the points of a sweep."""
 
     @property
     def num_configurations(self) -> int | None:
-        """How many there are; None where they do not end."""
+        """Number of configurations; None if the search has no end."""
 
     def ask(self, number: int, seen: Sequence[Observation]) -> Point:
-        """The point of a configuration.
+        """Point of a configuration.
 
         Args:
-            number: The configuration's.
-            seen: All configurations handed out before, in the order of their numbers.
+            number: Number of the configuration.
+            seen: All configurations handed out before, ordered by number.
 
         Raises:
-            ValueError: The grid has no such point.
+            ValueError: If the grid has no such point.
         """

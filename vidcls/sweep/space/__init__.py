@@ -1,1 +1,1 @@
-"""All points that a sweep may try."""
+"""Search space: all points that a sweep may try."""

@@ -1,11 +1,11 @@
-"""What a parameter of a sweep may be drawn from: every distribution of the W&B sweep format.
+"""Distributions of sweep parameters: every distribution of the W&B sweep format.
 
 https://docs.wandb.ai/guides/sweeps/sweep-config-keys/#distribution-options-for-random-and-bayesian-search
 
 Each draws by its inverse cumulative distribution function, as W&B's own search does, so a number `u` in [0,
-1) says all about a draw. Two differences, on purpose: a quantised value is the decimal that a person would
-write (0.3, not 0.30000000000000004) and whole where the quantum is whole; and the grid of a `q_uniform`
-includes its maximum, which W&B's loses.
+1) determines a draw. Two differences are deliberate: a quantised value is the shortest decimal (0.3, not
+0.30000000000000004) and whole if the quantum is whole; and the grid of a `q_uniform` includes its maximum,
+which the grid of W&B omits.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from statistics import NormalDist
 from typing import Any, Protocol
 
 TAIL = 1e-4
-"""Share of the draws that may lie beyond `examples()` on each side, where a distribution has no ends."""
+"""Share of the draws that may lie beyond `examples()` on each side, if a distribution has no ends."""
 _SMALLEST_U = 2.0**-54
 
 
@@ -26,29 +26,29 @@ class Shape(Protocol):
     """A continuous distribution."""
 
     def quantile(self, u: float) -> float:
-        """The value that a draw stays below with probability `u`."""
+        """Value below which a draw lies with probability `u`."""
 
     def share_below(self, x: float) -> float:
-        """The probability of a draw below `x`."""
+        """Probability of a draw below `x`."""
 
     @property
     def ends(self) -> tuple[float, float] | None:
-        """The smallest and the largest value, None where there is no such thing."""
+        """Smallest and largest value; None if the distribution is unbounded."""
 
 
 @dataclass(frozen=True)
 class Uniform:
-    """Evenly from `low` to `high`."""
+    """Uniform distribution from `low` to `high`."""
 
     low: float
     high: float
 
     def quantile(self, u: float) -> float:
-        """The value that a draw stays below with probability `u`."""
+        """Value below which a draw lies with probability `u`."""
         return min(self.low + u * (self.high - self.low), self.high)
 
     def share_below(self, x: float) -> float:
-        """The probability of a draw below `x`."""
+        """Probability of a draw below `x`."""
         return _clip((x - self.low) / (self.high - self.low))
 
     @property
@@ -59,17 +59,17 @@ class Uniform:
 
 @dataclass(frozen=True)
 class LogUniform:
-    """`log x` evenly from `log low` to `log high`; `log(1 / x)` is then even too, which W&B calls inverse."""
+    """`log x` is uniform from `log low` to `log high`; so is `log(1 / x)`, which W&B calls inverse."""
 
     low: float
     high: float
 
     def quantile(self, u: float) -> float:
-        """The value that a draw stays below with probability `u`."""
+        """Value below which a draw lies with probability `u`."""
         return float(min(max(self.low * (self.high / self.low) ** u, self.low), self.high))
 
     def share_below(self, x: float) -> float:
-        """The probability of a draw below `x`."""
+        """Probability of a draw below `x`."""
         return _clip(math.log(x / self.low) / math.log(self.high / self.low)) if x > 0 else 0.0
 
     @property
@@ -80,22 +80,22 @@ class LogUniform:
 
 @dataclass(frozen=True)
 class Normal:
-    """Mean `mu`, standard deviation `sigma`."""
+    """Normal distribution with mean `mu` and standard deviation `sigma`."""
 
     mu: float
     sigma: float
 
     def quantile(self, u: float) -> float:
-        """The value that a draw stays below with probability `u`."""
+        """Value below which a draw lies with probability `u`."""
         return NormalDist(self.mu, self.sigma).inv_cdf(max(u, _SMALLEST_U))
 
     def share_below(self, x: float) -> float:
-        """The probability of a draw below `x`."""
+        """Probability of a draw below `x`."""
         return NormalDist(self.mu, self.sigma).cdf(x)
 
     @property
     def ends(self) -> tuple[float, float] | None:
-        """None: there are none."""
+        """None, because the distribution is unbounded."""
         return None
 
 
@@ -107,160 +107,160 @@ class LogNormal:
     sigma: float
 
     def quantile(self, u: float) -> float:
-        """The value that a draw stays below with probability `u`."""
+        """Value below which a draw lies with probability `u`."""
         return math.exp(NormalDist(self.mu, self.sigma).inv_cdf(max(u, _SMALLEST_U)))
 
     def share_below(self, x: float) -> float:
-        """The probability of a draw below `x`."""
+        """Probability of a draw below `x`."""
         return NormalDist(self.mu, self.sigma).cdf(math.log(x)) if x > 0 else 0.0
 
     @property
     def ends(self) -> tuple[float, float] | None:
-        """None: there is no largest value."""
+        """None, because there is no largest value."""
         return None
 
 
 @dataclass(frozen=True)
 class Beta:
-    """The beta distribution on [0, 1] with both its parameters above 0."""
+    """Beta distribution on [0, 1]; both parameters are above 0."""
 
     a: float
     b: float
 
     def quantile(self, u: float) -> float:
-        """The value that a draw stays below with probability `u`."""
+        """Value below which a draw lies with probability `u`."""
         from scipy.special import betaincinv
 
         return float(betaincinv(self.a, self.b, max(u, _SMALLEST_U)))
 
     def share_below(self, x: float) -> float:
-        """The probability of a draw below `x`."""
+        """Probability of a draw below `x`."""
         from scipy.special import betainc
 
         return float(betainc(self.a, self.b, _clip(x)))
 
     @property
     def ends(self) -> tuple[float, float] | None:
-        """None: a draw comes near 0 and 1 or does not, by `a` and `b`."""
+        """None, because it depends on `a` and `b` whether draws come close to 0 and 1."""
         return None
 
 
 @dataclass(frozen=True)
 class Constant:
-    """One JSON value, never searched."""
+    """One fixed JSON value, which is not searched."""
 
     constant: Any
 
     def value(self, u: float) -> Any:  # noqa: ARG002
-        """The constant."""
+        """The constant value."""
         return self.constant
 
     def examples(self) -> list[Any]:
-        """The constant."""
+        """The constant value."""
         return [self.constant]
 
     @property
     def num_levels(self) -> int:
-        """One."""
+        """One, because a constant has a single value."""
         return 1
 
     def level(self, k: int) -> Any:  # noqa: ARG002
-        """The constant."""
+        """The constant value."""
         return self.constant
 
 
 @dataclass(frozen=True)
 class Categorical:
-    """One of a list of JSON values, each as likely as its probability, or all alike."""
+    """One of a list of JSON values, with the given probabilities or all equally likely."""
 
     values: tuple[Any, ...]
     probabilities: tuple[float, ...] | None = None
 
     def value(self, u: float) -> Any:
-        """The draw that belongs to `u` in [0, 1)."""
+        """Draw that belongs to `u` in [0, 1)."""
         if self.probabilities is None:
             return self.values[min(int(u * len(self.values)), len(self.values) - 1)]
         reached = bisect_right(list(accumulate(self.probabilities)), u)
-        # Where the sum falls short of 1 by rounding, the last value that can be drawn at all.
+        # If the sum is below 1 by rounding, take the last value with a probability above 0.
         last = max(k for k, probability in enumerate(self.probabilities) if probability > 0)
         return self.values[min(reached, last)]
 
     def index(self, value: Any) -> int:
-        """Where a value stands in the list; to Python true equals 1, here it does not."""
+        """Index of a value in the list; unlike in Python, true does not equal 1."""
         is_bool = isinstance(value, bool)
         return next(
             k for k, own in enumerate(self.values) if own == value and isinstance(own, bool) == is_bool
         )
 
     def position(self, value: Any) -> float:
-        """The middle of the interval of `u` that draws a value."""
+        """Midpoint of the interval of `u` that draws a value."""
         at = self.index(value)
         shares = self.probabilities or (1 / len(self.values),) * len(self.values)
         return _clip(math.fsum(shares[:at]) + shares[at] / 2)
 
     def examples(self) -> list[Any]:
-        """Every value that can be drawn."""
+        """All values that can be drawn."""
         shares = self.probabilities or (1.0,) * len(self.values)
         return [value for value, share in zip(self.values, shares, strict=True) if share > 0]
 
     @property
     def num_levels(self) -> int | None:
-        """How many values a grid has; None with probabilities, which a grid could not honour."""
+        """Number of values on a grid; None if there are probabilities, which a grid cannot respect."""
         return len(self.values) if self.probabilities is None else None
 
     def level(self, k: int) -> Any:
-        """The k-th value of the grid."""
+        """k-th value of the grid."""
         return self.values[k]
 
 
 @dataclass(frozen=True)
 class IntUniform:
-    """A whole number from `low` to `high`, both included."""
+    """Whole number from `low` to `high`, both included."""
 
     low: int
     high: int
 
     def value(self, u: float) -> int:
-        """The draw that belongs to `u` in [0, 1)."""
+        """Draw that belongs to `u` in [0, 1)."""
         return min(self.low + int(u * (self.high - self.low + 1)), self.high)
 
     def position(self, value: Any) -> float:
-        """The middle of the interval of `u` that draws a value."""
+        """Midpoint of the interval of `u` that draws a value."""
         return _clip((value - self.low + 0.5) / (self.high - self.low + 1))
 
     def examples(self) -> list[Any]:
-        """Both ends."""
+        """Both bounds."""
         return [self.low, self.high]
 
     @property
     def num_levels(self) -> int:
-        """How many values a grid has."""
+        """Number of values on a grid."""
         return self.high - self.low + 1
 
     def level(self, k: int) -> int:
-        """The k-th value of the grid."""
+        """k-th value of the grid."""
         return self.low + k
 
 
 @dataclass(frozen=True)
 class Real:
-    """A number from a shape; with a quantum `q`, the nearest multiple of it, which may lie out of range."""
+    """Number drawn from a shape; with a quantum `q`, its nearest multiple, which may be out of range."""
 
     shape: Shape
     q: float | None = None
 
     def value(self, u: float) -> float:
-        """The draw that belongs to `u` in [0, 1)."""
+        """Draw that belongs to `u` in [0, 1)."""
         x = self.shape.quantile(u)
         return x if self.q is None else _decimal(round(x / self.q) * self.q, self.q)
 
     def position(self, value: Any) -> float:
-        """A `u` that draws a value: of a quantised one, the middle of all that do."""
+        """A `u` that draws a value; for a quantised value, the midpoint of all such `u`."""
         half = (self.q or 0.0) / 2
         return _clip((self.shape.share_below(value - half) + self.shape.share_below(value + half)) / 2)
 
     def examples(self) -> list[Any]:
-        """The smallest and the largest value; without such, all but a share of `TAIL` lie between these."""
+        """Smallest and largest value; if unbounded, quantiles that leave a share of `TAIL` on each side."""
         low, high = self.shape.ends or (self.shape.quantile(TAIL), self.shape.quantile(1 - TAIL))
         if self.q is None:
             return [low, high]
@@ -268,14 +268,14 @@ class Real:
 
     @property
     def num_levels(self) -> int | None:
-        """How many values a grid has; None unless this is a `q_uniform`."""
+        """Number of values on a grid; None unless this is a `q_uniform`."""
         if self.q is None or not isinstance(self.shape, Uniform):
             return None
-        # A quotient such as 0.3 / 0.1 falls short of the whole number that it means.
+        # A quotient such as 0.3 / 0.1 is slightly below the intended whole number.
         return math.floor((self.shape.high - self.shape.low) / self.q * (1 + 1e-12) + 1e-9) + 1
 
     def level(self, k: int) -> float:
-        """The k-th value of the grid: `low + k q`, as W&B counts them."""
+        """k-th value of the grid: `low + k q`, as W&B counts."""
         assert self.q is not None
         assert isinstance(self.shape, Uniform)
         x = self.shape.low + k * self.q

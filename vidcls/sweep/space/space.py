@@ -1,4 +1,4 @@
-"""All points that a sweep may try, each a pure function of its number."""
+"""Search space of a sweep; each point is a pure function of its number."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from typing import Any
 from vidcls.sweep.space.distributions import Constant, Distribution
 
 Point = dict[str, Any]
-"""Dotted key -> JSON value, constants included."""
+"""JSON value by dotted key, including constants."""
 
 
 @dataclass(frozen=True)
 class Space:
-    """The parameters of a sweep.
+    """Parameters of a sweep.
 
     Attributes:
-        parameters: A distribution by dotted key, in the order in which W&B counts through a grid: sorted by
-            the keys of each level.
+        parameters: Distribution by dotted key, in the order in which W&B counts through a grid: sorted by the
+            keys of each level.
     """
 
     parameters: Mapping[str, Distribution]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The dotted keys."""
+        """Dotted keys of the parameters."""
         return tuple(self.parameters)
 
     @property
     def searched(self) -> dict[str, Distribution]:
-        """The parameters that are no constants."""
+        """Parameters that are not constant."""
         return {name: dist for name, dist in self.parameters.items() if not isinstance(dist, Constant)}
 
     @property
     def num_points(self) -> int | None:
-        """How many points its grid has; None where a parameter has no grid."""
+        """Number of points of the grid; None if a parameter has no grid."""
         levels = [distribution.num_levels for distribution in self.parameters.values()]
         return None if None in levels else math.prod(level for level in levels if level is not None)
 
     def grid_point(self, i: int) -> Point:
-        """The i-th point of the grid; the last parameter varies fastest, as W&B counts."""
+        """i-th point of the grid; the last parameter varies fastest, as in W&B."""
         num_points = self.num_points
         if num_points is None or not 0 <= i < num_points:
             raise ValueError(f"point {i}: the grid has {num_points} points")
@@ -55,10 +55,10 @@ class Space:
         return {name: point[name] for name in self.parameters}
 
     def random_point(self, seed: int, i: int) -> Point:
-        """The i-th random point of a seed, both 0 to 2**64 - 1.
+        """i-th random point of a seed; both numbers are 0 to 2**64 - 1.
 
-        A counter-based generator keyed by both (Philox, doi:10.1145/2063384.2063405) gives
-        any point without those before it.
+        A counter-based generator keyed by seed and `i` (Philox, doi:10.1145/2063384.2063405) gives any point
+        without computing the points before it.
         """
         import numpy as np
 
@@ -67,14 +67,14 @@ class Space:
 
 
 def overrides(point: Point) -> tuple[str, ...]:
-    """A point as overrides of a spec that mean its values: `optim.lr=0.001`, `model.join=gru`."""
+    """A point as overrides of a spec, such as `optim.lr=0.001`, `model.join=gru`."""
     return tuple(f"{key}={_written(value)}" for key, value in point.items())
 
 
 def _written(value: Any) -> str:
-    """A JSON value as an override takes it: text as it is, the rest as YAML in one line."""
+    """A JSON value in the syntax of an override: text unchanged, other values as YAML on one line."""
     if isinstance(value, str):
         return value
     text = json.dumps(value, ensure_ascii=False)
-    # The escapes of YAML for rare characters are not those of JSON.
+    # YAML and JSON escape rare characters in different ways.
     return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in text)

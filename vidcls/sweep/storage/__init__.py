@@ -1,1 +1,1 @@
-"""The folder of a sweep: trials, workers, control events, jobs. Every change is one atomic file operation."""
+"""Folder of a sweep: trials, workers, control events, jobs. Every change is one atomic file operation."""

@@ -1,4 +1,4 @@
-"""What a person says to a sweep that runs: numbered events on disk, each written once."""
+"""Commands of the user to a running sweep: numbered events on disk, each written once."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _STATES: dict[str, Literal["running", "paused", "cancelled"]] = {
 
 @dataclass(frozen=True)
 class ControlState:
-    """What all events together ask for.
+    """State requested by all events together.
 
     Attributes:
-        state: What the last `pause`, `resume` or `cancel` asked for. Resuming after a cancel takes it back.
-        extra_trials: Trials beyond those that the sweep was launched with.
-        extra_gpu_hours: The same.
-        extra_hours: The same.
+        state: State requested by the last `pause`, `resume` or `cancel`. A resume also undoes a cancel.
+        extra_trials: Trials in addition to those with which the sweep was launched.
+        extra_gpu_hours: GPU hours in addition to those at launch.
+        extra_hours: Hours in addition to those at launch.
     """
 
     state: Literal["running", "paused", "cancelled"] = "running"
@@ -34,10 +34,10 @@ class ControlState:
 
 
 class Control:
-    """The events of one sweep.
+    """Control events of one sweep.
 
     Attributes:
-        damaged: Errors of events that cannot be read, by file; they ask for nothing.
+        damaged: Errors of events that cannot be read, by file; such events have no effect.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -47,7 +47,7 @@ class Control:
         self.damaged: dict[str, DamagedError] = {}
 
     def current(self) -> ControlState:
-        """What is asked for now; costs one look for a new event."""
+        """Currently requested state; costs one check for a new event file."""
         while True:
             name = _name(self._num_events + 1)
             try:
@@ -71,13 +71,13 @@ class Control:
         """Add an event.
 
         Args:
-            kind: What to do.
-            trials: How many more, for `extend`.
-            gpu_hours: How many more.
-            hours: How many more.
+            kind: Kind of the event.
+            trials: Additional trials, for `extend`.
+            gpu_hours: Additional GPU hours, for `extend`.
+            hours: Additional hours, for `extend`.
 
         Raises:
-            ValueError: For an `extend` by nothing, or amounts with another kind.
+            ValueError: If an `extend` has no amount, or another kind has one.
         """
         amounts: dict[str, Any] = {"trials": trials, "gpu_hours": gpu_hours, "hours": hours}
         amounts = {name: amount for name, amount in amounts.items() if amount}

@@ -1,14 +1,14 @@
-"""The folder of a serverless sweep: all there is to it, readable from any machine that sees the disk.
+"""Folder of a serverless sweep: it holds the whole state, readable from any machine that sees the disk.
 
 runs/sweeps/<name>-<digest>/
-    sweep.yaml   the search, as it was given          base.yaml   the experiment, with every default
-    options.json what launch was told                 code/       the package that the workers run
-    trials/  workers/  control/                       the state, see vidcls/sweep/trials.py
-    jobs/    what was submitted                       logs/       of tasks and trials
+    sweep.yaml   the sweep file, as it was given      base.yaml   the experiment, with every default
+    options.json the options of the launch            code/       the package that the workers run
+    trials/  workers/  control/                       the state, see vidcls/sweep/storage/trials.py
+    jobs/    records of submitted jobs                logs/       logs of tasks and trials
     runs/    the runs of the trials
 
-Nothing in it names the folder itself but the records of what was submitted: moved, or reached through a link,
-it is the same sweep, and a copy has nothing to do with the original.
+Only the records of submitted jobs contain the path of the folder. So a sweep can be moved or reached through
+a link, and a copy of it is independent of the original.
 """
 
 from __future__ import annotations
@@ -34,32 +34,32 @@ from vidcls.sweep.storage.trials import Trial, Trials
 from vidcls.sweep.storage.worker_heartbeat import Workers
 
 SWEEPS = "sweeps"
-"""Where the sweeps lie in a folder of runs."""
+"""Name of the folder of sweeps inside a folder of runs."""
 RUNS = "runs"
-"""Where the runs lie in a sweep's folder."""
+"""Name of the folder of runs inside a sweep's folder."""
 
 
 class SweepOptions(Section):
-    """What W&B's format has no key for, frozen when a sweep is launched."""
+    """Options without a key in the W&B format, frozen when a sweep is launched."""
 
     seed: NonNegativeInt = 0
-    """Seed of the search; random and Bayesian draws are functions of it."""
+    """Seed of the search; it determines random and Bayesian draws."""
     asha: bool = False
-    """Promote the best of each rung instead of stopping the worst."""
+    """Promote the best trials of each rung instead of stopping the worst."""
     repeats: PositiveInt = 1
-    """Seeds a configuration."""
+    """Number of seeds per configuration."""
     per_gpu: PositiveInt = 1
-    """Trials at once on one GPU, or in one task without one."""
+    """Number of simultaneous trials on one GPU, or in one task without a GPU."""
     keep: NonNegativeInt = 3
-    """Weights are kept of so many of the best configurations, of all their repeats."""
+    """Number of best configurations whose weights are kept, for all their repeats."""
     attempts: PositiveInt = 3
-    """Crashes without progress after which a trial has failed."""
+    """Number of crashes without progress after which a trial counts as failed."""
     gpu_hours: PositiveFloat | None = None
-    """What all workers may spend together."""
+    """Limit of GPU hours for all workers together."""
     lease_s: PositiveFloat = 90.0
-    """A worker without a sign of life for so long is dead; network disks show old files for up to 60 s."""
+    """Seconds without a heartbeat after which a worker is dead; network disks show old files up to 60 s."""
     until: PositiveFloat | None = None
-    """When workers end, in seconds since 1970; the clocks of two machines may differ by minutes."""
+    """Time at which workers end, in seconds since 1970; clocks of two machines may differ by minutes."""
 
 
 _OPTIONS = TypeAdapter(SweepOptions)
@@ -67,13 +67,13 @@ _OPTIONS = TypeAdapter(SweepOptions)
 
 @dataclass(frozen=True)
 class SweepFolder:
-    """A sweep on disk."""
+    """Folder of a sweep on disk."""
 
     path: Path
 
     @classmethod
     def at(cls, runs_dir: Path, slug: str, *, text: str, base: str, options: SweepOptions) -> SweepFolder:
-        """Where a search is kept: the same request finds the same folder, so a launch can be repeated."""
+        """Folder for a sweep: the same request gives the same folder, so a launch can be repeated."""
         identity = {"seed", "asha", "repeats"}
         asked = options.model_dump(include=identity)
         content = json.dumps([text, base, asked], sort_keys=True)
@@ -81,10 +81,10 @@ class SweepFolder:
 
     @classmethod
     def open(cls, path: Path) -> SweepFolder:
-        """A sweep by its folder, or the only one below a folder.
+        """Open a sweep by its folder, or the only sweep below a folder.
 
         Raises:
-            UserError: If there is none, or several.
+            UserError: If there is no sweep, or more than one.
         """
         folder = cls(path.absolute())
         if folder.options_file.is_file():
@@ -102,45 +102,45 @@ class SweepFolder:
 
     @property
     def sweep_file(self) -> Path:
-        """The search."""
+        """Path of the sweep file."""
         return self.path / "sweep.yaml"
 
     @property
     def base_file(self) -> Path:
-        """The experiment that trials vary."""
+        """Path of the experiment that the trials vary."""
         return self.path / "base.yaml"
 
     @property
     def options_file(self) -> Path:
-        """What launch was told; its presence makes a folder a sweep."""
+        """Path of the launch options; a folder with this file is a sweep."""
         return self.path / "options.json"
 
     @property
     def code_dir(self) -> Path:
-        """Holds the copy of the package."""
+        """Folder of the copied package."""
         return self.path / "code"
 
     @property
     def runs_dir(self) -> Path:
-        """Holds the runs."""
+        """Folder of the runs."""
         return self.path / RUNS
 
     @property
     def log_dir(self) -> Path:
-        """Holds the logs of tasks."""
+        """Folder of the logs of tasks."""
         return self.path / "logs"
 
     def trial_log(self, number: int) -> Path:
-        """What a trial printed, over all its attempts."""
+        """Path of the output of a trial, over all its attempts."""
         return self.path / "trials" / f"{number:05d}" / "log.txt"
 
     @property
     def storage(self) -> DiskStorage:
-        """The state."""
+        """Storage of the sweep's state."""
         return DiskStorage(self.path)
 
     def options(self) -> SweepOptions:
-        """What launch was told."""
+        """Options given at launch."""
         return read_json(
             self.options_file,
             _OPTIONS,
@@ -149,19 +149,19 @@ class SweepFolder:
 
     @property
     def runs_setting(self) -> str:
-        """The setting of a trial's experiment that puts its run into this folder, wherever that is now."""
+        """Setting of a trial's experiment that puts its run into this folder, at its current path."""
         return f"runs_dir={self.runs_dir}"
 
     def base(self, *settings: str) -> Spec:
-        """The experiment that trials vary, with further settings as `key=value`."""
+        """Experiment that the trials vary, with additional settings as `key=value`."""
         return load_spec(self.base_file, [*settings, self.runs_setting]).spec
 
     def run_name(self, folder: Path) -> str:
-        """A run of this sweep as its trials name it: by its path below the sweep's folder."""
+        """Name of a run in the trial records: its path relative to the sweep's folder."""
         return folder.relative_to(self.path).as_posix()
 
     def run_of(self, trial: Trial) -> Run | None:
-        """The run of a trial that has ended, None where it never began one.
+        """Run of a trial that has ended; None if the trial never started a run.
 
         Raises:
             VidclsError: If the trial names a run outside of the sweep.
@@ -177,29 +177,29 @@ class SweepFolder:
         return Run(self.path / name)
 
     def freeze(self, options: SweepOptions) -> None:
-        """Write the options, last of all."""
+        """Write the options; this must be the last step of a launch."""
         write_json(self.options_file, options.model_dump())
 
     def trials(self) -> Trials:
-        """The trials."""
+        """Trials of the sweep."""
         return Trials(self.storage, max_strikes=self.options().attempts)
 
     def workers(self) -> Workers:
-        """The workers, past and present."""
+        """Workers of the sweep, past and present."""
         return Workers(self.storage)
 
     def control(self) -> Control:
-        """What was said to the workers."""
+        """Control events of the sweep."""
         return Control(self.storage)
 
     def submissions(self) -> Submissions:
-        """What was submitted."""
+        """Submissions of the sweep's jobs."""
         return Submissions(self.path / "jobs")
 
 
 def find_sweeps(root: Path) -> list[SweepFolder]:
-    """All sweeps below a folder of runs, by name."""
+    """All sweeps below a folder of runs, sorted by name."""
     folders = [root, root / SWEEPS, root / "runs" / SWEEPS]
-    # A hidden folder is a sweep that is being written.
+    # A hidden folder is a sweep that is still being written.
     files = [file for folder in folders if folder.is_dir() for file in folder.glob("[!.]*/options.json")]
     return [SweepFolder(file.parent.absolute()) for file in sorted(set(files))]

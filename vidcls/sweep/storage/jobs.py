@@ -1,4 +1,4 @@
-"""The jobs of a sweep: its workers as an array, and what the queues say of them."""
+"""Jobs of a sweep: its workers as an array job, and the state of the tasks in their queues."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vidcls.sweep.storage.folder import SweepFolder
 
 
 def worker_job(folder: SweepFolder, profile: AnyProfile, *, name: str, num_workers: int) -> Job:
-    """An array of workers on a sweep that exists."""
+    """Array job with workers for an existing sweep."""
     command = [profile.python, "-m", "vidcls", "sweep", "work", str(folder.path)]
     if isinstance(profile, QueuedProfile):
         cpus, gpus = profile.cpus, profile.num_gpus
@@ -35,15 +35,15 @@ def worker_job(folder: SweepFolder, profile: AnyProfile, *, name: str, num_worke
 
 @dataclass(frozen=True)
 class SweepJobs:
-    """What the queues say of a sweep.
+    """State of the tasks of a sweep, as reported by the queues.
 
     Attributes:
-        tasks: Those that wait, run or end.
-        over: Names of those that are gone. A worker of one is dead; of a worker on another machine nothing
-            else tells that at once.
-        silent: Submissions whose queue does not answer: their tasks may live or be gone.
-        elsewhere: Submissions whose tasks live, and work on a folder that this one is a copy of.
-        damaged: Set where the file of a submission is damaged; nothing is known of any then.
+        tasks: Tasks that wait, run or end.
+        over: Names of tasks that are gone, so their workers are dead. For a worker on another machine, only
+            the queue can tell this at once.
+        silent: Submissions whose queue does not answer: their tasks may be alive or gone.
+        elsewhere: Submissions with living tasks that work on a folder of which this one is a copy.
+        damaged: Error if the file of a submission is damaged; then no task is known.
     """
 
     tasks: tuple[Task, ...]
@@ -54,7 +54,7 @@ class SweepJobs:
 
     @property
     def notes(self) -> list[str]:
-        """What a person should know: of which jobs nothing is known, and why."""
+        """Notes for the user: the jobs whose state is unknown, and why."""
         damaged = [] if self.damaged is None else [str(self.damaged)]
         silent = [
             f"{seen.label}: the queue does not answer, so nothing is known of it: {seen.silent}"
@@ -67,10 +67,10 @@ class SweepJobs:
         )
 
     def refuse_silence(self, *, undone: str) -> None:
-        """Refuse what is wrong where tasks live of which nothing is known.
+        """Refuse an action that would be wrong if unknown tasks are alive.
 
         Args:
-            undone: What was not done, such as `nothing was submitted`.
+            undone: Text about what was not done, such as `nothing was submitted`.
 
         Raises:
             QueueSilentError: If a queue does not answer.
@@ -88,7 +88,7 @@ class SweepJobs:
 
 
 def queued_of(seen: list[SubmissionState]) -> SweepJobs:
-    """What the queues said of all submissions of a sweep, together."""
+    """Combine the states that the queues reported for all submissions of a sweep."""
     tasks = [task for one in seen for task in one.tasks]
     names = {
         name
@@ -102,7 +102,7 @@ def queued_of(seen: list[SubmissionState]) -> SweepJobs:
 
 
 def ask_queues(folder: SweepFolder) -> SweepJobs:
-    """Ask the queues of all jobs of a sweep."""
+    """Ask the queues about all jobs of a sweep."""
     try:
         return queued_of(folder.submissions().look())
     except DamagedError as error:

@@ -1,4 +1,4 @@
-"""Which weights of a sweep are kept: those of the best configurations. All of them would fill a quota."""
+"""Retention of weights: a sweep keeps those of the best configurations; all of them would fill a quota."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from vidcls.sweep.storage.folder import SweepFolder
 from vidcls.sweep.storage.trials import FINAL, Trial
 
 _ENDED = (*FINAL, "failed")
-"""A failed trial may be tried again, but nobody waits for that."""
+"""Ended states; a failed trial may be retried, but retention does not wait for that."""
 
 
 def ranked(trials: Sequence[Trial], *, goal: str) -> list[Trial]:
-    """Trials with a result, the best first; of equal ones the earlier first."""
+    """Trials with a result, best first; for equal values the earlier trial comes first."""
     return _by_value([trial for trial in trials if trial.state == "finished"], goal)
 
 
 def best_so_far(trials: Sequence[Trial], *, goal: str) -> list[Trial]:
-    """What `ranked` gives; where no trial is finished, those at the highest rung, the best first."""
+    """Same as `ranked`; if no trial is finished, the trials at the highest rung, best first."""
     finished = ranked(trials, goal=goal)
     if finished:
         return finished
@@ -31,7 +31,7 @@ def best_so_far(trials: Sequence[Trial], *, goal: str) -> list[Trial]:
 
 
 def best_configurations(trials: Sequence[Trial], *, goal: str, repeats: int) -> list[list[Trial]]:
-    """The repeats of every configuration that has finished all of them, by their mean, the best first."""
+    """Repeats of each configuration with all repeats finished, sorted by their mean, best first."""
     groups: dict[int, list[Trial]] = {}
     for trial in ranked(trials, goal=goal):
         groups.setdefault(trial.configuration, []).append(trial)
@@ -45,7 +45,7 @@ def best_configurations(trials: Sequence[Trial], *, goal: str, repeats: int) -> 
 
 
 def rule(keep: int) -> str:
-    """Why weights are removed, in words."""
+    """Text of the rule by which weights are removed."""
     whose = "its best configuration" if keep == 1 else f"its best {keep} configurations"
     return f"the sweep keeps the weights of {whose} (--keep {keep})"
 
@@ -59,9 +59,9 @@ def _by_value(trials: Sequence[Trial], goal: str) -> list[Trial]:
 class Retention:
     """Removes the checkpoints of trials whose configuration can no longer be among the best.
 
-    A configuration counts once all of its repeats have ended, from when on its mean stays. What is not among
-    the best of the results seen here will not be among the best of all, so workers that see different results
-    never disagree on what may go.
+    A configuration counts once all of its repeats have ended, because its mean is then final. A configuration
+    that is not among the best of the results seen here cannot be among the best of all results, so workers
+    that see different results never disagree on what may be removed.
     """
 
     def __init__(self, folder: SweepFolder, *, keep: int, goal: str, repeats: int) -> None:
@@ -69,7 +69,7 @@ class Retention:
         self._settled: set[int] = set()
 
     def prune(self, trials: Sequence[Trial]) -> None:
-        """Look at what has ended since the last call."""
+        """Check the trials that have ended since the last call."""
         run_of = self._folder.run_of
         best = best_configurations(trials, goal=self._goal, repeats=self._repeats)[: self._keep]
         kept = {run_of(trial) for group in best for trial in group}
@@ -85,6 +85,6 @@ class Retention:
                 continue
             self._settled.add(trial.number)
             if run.checkpoint_file("best").parent.is_dir():
-                # A twin of this point may be training it just now: its worker will come here itself.
+                # A trial with the same point may be training this run now: its own worker will prune it.
                 with contextlib.suppress(VidclsError), run.hold(lambda _: None):
                     run.remove_checkpoints(why=rule(self._keep))

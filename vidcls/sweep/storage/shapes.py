@@ -1,4 +1,4 @@
-"""What each JSON file of a sweep holds, as far as others read it."""
+"""Schema of each JSON file of a sweep, for the keys that other processes read."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ _SHAPES: dict[str, Any] = {
 
 
 def shape_of(name: str) -> TypeAdapter[dict[str, Any]]:
-    """The shape of a file, by its name in the sweep's folder."""
+    """Schema of a file, by its name in the sweep's folder."""
     return _adapter(next(pattern for pattern in _PATTERNS if pattern.fullmatch(name)).pattern)
 
 

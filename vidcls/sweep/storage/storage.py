@@ -1,7 +1,7 @@
-"""The only file operations of a sweep's state; tests put a simulated network disk behind the same words.
+"""All file operations on a sweep's state; tests implement the same interface with a simulated network disk.
 
-Four operations are enough, because nothing is ever changed but a worker's own beat: a file is created whole,
-by one process only, and stays as it is. Whoever reads late reads an earlier truth, never a false one.
+Four operations are enough, because only the heartbeat of a worker is ever changed: any other file is created
+whole, by one process only, and never changed. A late reader sees an earlier state, never a wrong one.
 """
 
 from __future__ import annotations
@@ -26,51 +26,51 @@ _BEING_WRITTEN_S = 0.02
 
 
 class Storage(Protocol):
-    """Small JSON files by name, names with `/` as on disk.
+    """Small JSON files by name; names contain `/` as on disk.
 
-    Any operation may raise OSError; a `create` or `replace` that did may still have happened.
+    Any operation may raise OSError; a `create` or `replace` that raised may still have taken effect.
     """
 
     def create(self, name: str, content: Mapping[str, Any]) -> bool:
-        """Make a file, whole and on disk; False where another made it first."""
+        """Create a file, whole and on disk; False if another process created it first."""
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """A file's content; None if it is not there, as far as this machine knows."""
+        """Read the content of a file; None if it is missing, as far as this machine knows."""
 
     def names(self, folder: str) -> list[str]:
-        """What is in a folder, sorted; new files may be missing for a while."""
+        """List the names in a folder, sorted; new files may be missing for a while."""
 
     def replace(self, name: str, content: Mapping[str, Any]) -> None:
-        """Write a file that has one writer only, this process; readers see the old or the new content."""
+        """Write a file of which this process is the only writer; readers see the old or the new content."""
 
 
 class DiskStorage:
-    """The files of a folder on a local or a network disk.
+    """Files of a folder on a local or a network disk.
 
     Attributes:
-        root: The folder that names are relative to.
+        root: Folder to which names are relative.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def create(self, name: str, content: Mapping[str, Any]) -> bool:
-        """Make a file, whole and on disk; False where another made it first.
+        """Create a file, whole and on disk; False if another process created it first.
 
         Raises:
-            OSError: From the disk; the file may be there all the same.
+            OSError: If the disk fails; the file may exist all the same.
         """
         path = self.root / name
-        if path.exists():  # most of those who come late see it, and need not write
+        if path.exists():  # most late processes see the file here, and need not write
             return False
         self._make_folder(path.parent)
         return create_file(path, json.dumps({**content, _NONCE: uuid.uuid4().hex}).encode())
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """A file's content; None if it is not there, as far as this machine knows.
+        """Read the content of a file; None if it is missing, as far as this machine knows.
 
         Raises:
-            DamagedError: If the file is not of its shape, see `vidcls.sweep.storage.shapes`.
+            DamagedError: If the file does not match its schema, see `vidcls.sweep.storage.shapes`.
         """
         content = _text(f"{self.root}/{name}")
         if content is None:
@@ -80,14 +80,14 @@ class DiskStorage:
         return value
 
     def names(self, folder: str) -> list[str]:
-        """What is in a folder, sorted, without files that are still being written."""
+        """List the names in a folder, sorted, without files that are still being written."""
         try:
             return sorted(path.name for path in (self.root / folder).iterdir() if path.name[0] != ".")
         except FileNotFoundError:
             return []
 
     def replace(self, name: str, content: Mapping[str, Any]) -> None:
-        """Write a file that has one writer only, this process; readers see the old or the new content."""
+        """Write a file of which this process is the only writer; readers see the old or the new content."""
         write_json(self.root / name, content)
 
     def _make_folder(self, folder: Path) -> None:
@@ -99,23 +99,23 @@ class DiskStorage:
 
 
 def _text(path: str) -> bytes | None:
-    # Thousands of small files are read; a Path or a file object would cost as much as the read itself.
+    # Thousands of small files are read; creating a Path or a file object would take as long as the read.
     for _ in range(_TRIES):
         try:
             content = _slurp(path)
             if content:
                 return content
-            time.sleep(_BEING_WRITTEN_S)  # without links a file has its name for a moment before its content
+            time.sleep(_BEING_WRITTEN_S)  # without hard links, a file is empty for a moment
         except FileNotFoundError:
-            # A network client remembers for up to a minute that a file was not there, unless it opens the
-            # folder: that asks the server.
+            # A network client caches for up to a minute that a file is missing. Opening the folder makes it
+            # ask the server.
             if not _open_folder(path.rpartition("/")[0]):
                 return None
             with contextlib.suppress(FileNotFoundError):
                 return _slurp(path)
             return None
         except OSError as error:
-            if error.errno != errno.ESTALE:  # replaced between look-up and read
+            if error.errno != errno.ESTALE:  # replaced between lookup and read
                 raise
     return b""
 

@@ -1,7 +1,7 @@
-"""One trial as its files tell it: leases, how each ended, and the state that follows. Touches no file.
+"""Log of one trial: its leases, how each ended, and the resulting state. This module accesses no file.
 
-A log is read from its beginning in one order, so that any part of it that a process has seen was once the
-whole truth, and two processes that have seen the same part think the same of it.
+A log is read from its beginning in one order. So any part of it that a process has seen was once the whole
+log, and two processes that have seen the same part derive the same state.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ FINAL: tuple[TrialState, ...] = ("finished", "stopped")
 
 @dataclass(frozen=True)
 class Lease:
-    """The right of one worker to train a trial, until it ends it or is found dead.
+    """Right of one worker to train a trial, until the worker ends the lease or is found dead.
 
     Attributes:
         number: Number of the trial.
-        token: 1 for a trial's first lease, and so on.
-        worker: Id of the holder.
-        epoch: Epochs that the trial had finished when it was taken.
-        until_epoch: Where to pause it (a rung); None trains it to its end.
+        token: Fencing token; 1 for the first lease of a trial, and so on.
+        worker: Id of the worker that holds the lease.
+        epoch: Epochs that the trial had finished when the lease was taken.
+        until_epoch: Epoch at which to pause the trial (a rung); None trains it to its end.
     """
 
     number: int
@@ -36,25 +36,26 @@ class Lease:
 
 @dataclass(frozen=True)
 class Trial:
-    """One point of a sweep, as far as this process has seen.
+    """Trial of a sweep, as far as this process has read its files.
 
     Attributes:
-        number: Number, from 0, without gaps.
-        configuration: Number of the point; repeats share it.
-        repeat: Which repeat of it.
+        number: Number of the trial, from 0, without gaps.
+        configuration: Number of the configuration; its repeats share it.
+        repeat: Index of the repeat of the configuration.
         point: Value of each key that the sweep sets.
         seed: Seed of the training.
-        state: `failed` waits for a person's `retry`; `finished` and `stopped` are for good.
+        state: State; `failed` waits for a `retry` of the user; `finished` and `stopped` are final.
         token: Fencing token of the newest lease, 0 before the first.
-        lease: The open one.
-        until_epoch: Where the newest lease was to pause, for the next one after a release or a death.
-        end: How the newest ended lease ended: `kind`, `by`, and what `Trials.end` was given.
-        strikes: Crashes and deaths in a row without a finished epoch between them.
-        value: The last that an end told.
-        epoch: Finished epochs, as far as told.
+        lease: Open lease; None if there is none.
+        until_epoch: Epoch at which the newest lease was to pause; kept for the next lease after a release or
+            a death of the worker.
+        end: How the newest ended lease ended: `kind`, `by`, and the content given to `Trials.end`.
+        strikes: Consecutive crashes and worker deaths without a finished epoch between them.
+        value: Value reported by the newest end that has one.
+        epoch: Finished epochs, as far as reported.
         rungs: Value by epoch.
-        damage: What is wrong with its files, None for nothing. Until they are mended nobody trains it, and
-            what else is told of it may be an earlier truth.
+        damage: Error in the files of the trial; None if they are intact. Until the files are repaired no
+            worker trains the trial, and the other attributes may be out of date.
     """
 
     number: int
@@ -76,16 +77,16 @@ class Trial:
 
 @dataclass
 class Log:
-    """The beginning of a trial's log that this process has seen; it only grows.
+    """Part of a trial's log that this process has read, from the beginning; it only grows.
 
     Attributes:
         number: Number of the trial.
-        head: What is to be trained.
-        leases: Leases, in order of token.
+        head: Content of `trial.json`: point, seed and numbers of the trial.
+        leases: Leases, ordered by token.
         ends: Ends of the same leases; the last may be missing.
-        retried: Tokens of failed leases after which a person asked for another try.
+        retried: Tokens of failed leases after which the user asked for a retry.
         rungs: Value by epoch.
-        damage: What is wrong with the rest of it.
+        damage: Error in the rest of the log.
     """
 
     number: int
@@ -103,30 +104,30 @@ class Log:
 
     @property
     def open(self) -> Lease | None:
-        """The lease that has not ended."""
+        """Lease that has not ended; None if there is none."""
         return self.leases[-1] if len(self.ends) < len(self.leases) else None
 
     @property
     def size(self) -> tuple[object, ...]:
-        """Differs once anything was added, or damaged or mended."""
+        """Value that changes when something was added, damaged or repaired."""
         return len(self.leases), len(self.ends), len(self.retried), len(self.rungs), self.damage, self.head
 
     def add_end(self, end: Mapping[str, Any]) -> None:
-        """Add the end of the open lease, with the rungs that its writer knew."""
+        """Add the end of the open lease, with the rungs that the writing worker knew."""
         self.ends.append(end)
         self.rungs.update({int(epoch): value for epoch, value in end["rungs"].items()})
 
     @property
     def epoch(self) -> int:
-        """Finished epochs, as far as told."""
+        """Finished epochs, as far as reported."""
         told = [lease.epoch for lease in self.leases] + [end["epoch"] for end in self.ends]
         return max([*told, *self.rungs], default=0)
 
     @property
     def strikes(self) -> int:
-        """Crashes and deaths in a row without progress.
+        """Consecutive crashes and worker deaths without progress.
 
-        Progress is an epoch above all that were ever told: who repeats lost epochs and dies got no further.
+        Progress is an epoch above all reported before; repeating lost epochs is no progress.
         """
         strikes = highest = 0
         for index, (lease, end) in enumerate(zip(self.leases, self.ends, strict=False)):
@@ -140,7 +141,7 @@ class Log:
         return strikes
 
     def state(self, max_strikes: int) -> TrialState:
-        """What the log amounts to; all who have read as far agree on it."""
+        """State of the trial; all processes that have read the same part of the log agree on it."""
         if self.damage is not None:
             return "failed"
         if self.open is not None:
@@ -156,11 +157,11 @@ class Log:
                 return "waiting"
             case "crashed" | "expired":
                 return "failed" if self.strikes >= max_strikes else "waiting"
-            case _:  # refused: a mistake of the user's is not tried again by itself
+            case _:  # refused: a mistake of the user is not retried automatically
                 return "failed"
 
     def view(self, max_strikes: int) -> Trial:
-        """The trial as others see it."""
+        """Trial as seen by callers."""
         values = [end["value"] for end in self.ends if end.get("value") is not None]
         end = self.ends[-1] if self.ends else None
         if self.damage is not None:

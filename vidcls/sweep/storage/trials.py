@@ -1,15 +1,16 @@
-"""What happened to each trial, on disk: an append-only log of files that are written once.
+"""Trials on disk: each has an append-only log of files that are written once.
 
     trials/<number:05d>/
-        trial.json             what is to be trained
-        lease-<n:03d>.json     a worker took it; n = 1, 2, ... is the fencing token
-        end-<n:03d>.json       lease n ended, exactly once: by its holder, or `expired`, by who found it dead
-        retry-<n:03d>.json     a person wants another try after failed lease n
+        trial.json             point, seed and numbers of the trial
+        lease-<n:03d>.json     a worker took the trial; n = 1, 2, ... is the fencing token
+        end-<n:03d>.json       lease n ended, exactly once: by its worker, or as `expired` by another worker
+        retry-<n:03d>.json     the user asked for a retry after failed lease n
         rung-<epoch:04d>.json  the value after an epoch at which early stopping decides
 
-Files of a trial come in one order, so a reader asks for the next name and always holds a beginning of the
-log. A reader that is late holds a shorter one, and what it would write then has a name that is taken. A
-holder that was suspended until another had its trial finds its `end` taken, and knows that it came too late.
+Files of a trial are written in a fixed order, so a reader asks for the next name and always holds the
+beginning of the log. A late reader holds a shorter part, and the name that it would write next is already
+taken. A worker that was suspended until another worker took its trial finds its `end` file taken, and so
+knows that it is too late.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ _OURS = {"kind", "by", "rungs"}
 
 
 class Trials:
-    """The trials of one sweep; an object serves one process, which calls it from one thread.
+    """Trials of one sweep; an object serves one process, which calls it from one thread.
 
-    An OSError from any method leaves open whether it was done, and each may be given again: `end` knows its
-    own earlier try, and a claim that went through shows as a trial that runs in this worker's name.
+    After an OSError from any method it is unknown whether the operation took effect, and the call may be
+    repeated: `end` recognises its own earlier attempt, and a successful claim appears as a trial that runs
+    under this worker's id.
     """
 
     def __init__(self, storage: Storage, *, max_strikes: int) -> None:
@@ -45,9 +47,9 @@ class Trials:
         self._active: list[int] = []
 
     def refresh(self) -> list[Trial]:
-        """All trials in number order, without gaps.
+        """Read all trials, ordered by number, without gaps.
 
-        Those that are final are not looked at again; each of the others costs a look for its next file.
+        Final trials are not read again; each other trial costs one check for its next file.
         """
         while (log := self._begin(len(self._logs))) is not None:
             self._active.append(len(self._logs))
@@ -60,7 +62,7 @@ class Trials:
     def add(
         self, number: int, *, configuration: int, repeat: int, point: Mapping[str, Any], seed: int
     ) -> bool:
-        """Make trial `number`; False where another process has made it.
+        """Create trial `number`; False if another process has created it.
 
         Raises:
             ValueError: If the trial before it has not been seen: numbers have no gaps.
@@ -76,24 +78,25 @@ class Trials:
             "point": dict(point),
             "seed": seed,
         }
-        # A folder that a crash left without this file does no harm: the file is what makes the trial.
+        # A folder left without this file by a crash does no harm: a trial exists once it has this file.
         return self._storage.create(f"{_folder(number)}/trial.json", head)
 
     def claim(
         self, trial: Trial, *, worker: str, until_epoch: int | None = None, epoch: int | None = None
     ) -> Lease | None:
-        """Take a trial that waits or is paused; None where another was first.
+        """Take a lease of a trial that waits or is paused; None if another worker was first.
 
-        A trial that runs in this worker's own name is handed back: the answer to its claim was lost.
+        If the trial already runs under this worker's id, its lease is returned: an earlier claim took effect
+        although the disk reported an error.
 
         Args:
-            trial: Trial that `refresh` gave.
-            worker: Id of who takes it.
-            until_epoch: Where to pause it; None trains it to its end.
-            epoch: Epochs that its checkpoint holds, where the worker knows; what was told otherwise.
+            trial: Trial from `refresh`.
+            worker: Id of the worker that takes it.
+            until_epoch: Epoch at which to pause it; None trains it to its end.
+            epoch: Epochs in its checkpoint, if the worker knows; None takes the reported epochs.
 
         Raises:
-            ValueError: If it neither waits nor is paused.
+            ValueError: If the trial is neither waiting nor paused.
         """
         log = self._logs[trial.number]
         if log.damage is not None:
@@ -114,45 +117,45 @@ class Trials:
         return lease
 
     def end(self, lease: Lease, kind: End, *, epoch: int | None = None, **content: Any) -> bool:
-        """End a lease and publish what came of it; False where it had been ended by another.
+        """End a lease and publish the result; False if another worker had already ended it.
 
         Args:
-            lease: This worker's.
-            kind: How it ended.
-            epoch: Finished epochs; as far as told otherwise.
-            content: What else to keep: `value` is the trial's, `message` the reason of a failure.
+            lease: Lease of this worker.
+            kind: How the lease ended.
+            epoch: Finished epochs; None takes the reported epochs.
+            content: Further content: `value` is that of the trial, `message` the reason of a failure.
 
         Raises:
-            ValueError: For a content key or a kind that this log has for itself.
+            ValueError: For a content key or a kind that is reserved for this log.
         """
         if kind not in _KINDS or kind == "expired" or _OURS & set(content):
             raise ValueError(f"not an end of a holder: {kind} {sorted(content)}")
         return self._end(lease, {**content, "kind": kind, "by": lease.worker}, epoch)
 
     def expire(self, trial: Trial, *, by: str, epoch: int | None = None) -> bool:
-        """End the lease of a worker that is dead, as `Watch.is_dead` says; False if it had ended by itself.
+        """End the lease of a worker that is dead (`LivenessMonitor.is_dead`); False if it had already ended.
 
         Args:
-            trial: One that runs.
-            by: Id of who found out.
-            epoch: Epochs that its checkpoint holds, where the observer knows: progress is not a strike.
+            trial: Running trial.
+            by: Id of the worker that found the other one dead.
+            epoch: Epochs in its checkpoint, if known, since a death after progress is not a strike.
 
         Raises:
-            ValueError: If it does not run.
+            ValueError: If the trial is not running.
         """
         if trial.lease is None:
             raise ValueError(f"trial {trial.number} is {trial.state}")
         return self._end(trial.lease, {"kind": "expired", "by": by}, epoch)
 
     def is_open(self, lease: Lease) -> bool:
-        """Whether a lease still counts; a worker asks now and then whether it was given up for dead."""
+        """Whether a lease is still open; a worker checks regularly that no other one has ended its lease."""
         log = self._logs[lease.number]
         return len(log.ends) < lease.token and not self._is_there(_name("end", lease))
 
     def rung(self, lease: Lease, epoch: int, value: float) -> None:
-        """Tell a trial's value after an epoch; of a repeated epoch the first value stays.
+        """Publish a trial's value after an epoch; if an epoch is repeated, the first value stays.
 
-        A worker that was given up for dead tells nothing more: the value may be of another training by now.
+        A worker that has lost its lease publishes nothing: another worker may train the trial by now.
         """
         log = self._logs[lease.number]
         if epoch in log.rungs or not self.is_open(lease):
@@ -165,11 +168,11 @@ class Trials:
             self._show(log)
 
     def retry(self, trial: Trial) -> bool:
-        """Let a failed trial be tried again, with its strikes forgotten; False where another had asked.
+        """Allow a failed trial to be trained again, with strikes reset; False if this was already requested.
 
         Raises:
-            ValueError: If it has not failed.
-            DamagedError: If its files are what is wrong.
+            ValueError: If the trial has not failed.
+            DamagedError: If the files of the trial are damaged.
         """
         if trial.state != "failed":
             raise ValueError(f"trial {trial.number} is {trial.state}")
@@ -190,11 +193,11 @@ class Trials:
         if found is not None and log.open == lease:
             log.add_end(found)
             self._show(log)
-        # Its own earlier try, whose answer was lost, counts as done.
+        # An earlier attempt of this worker that took effect despite a disk error counts as done.
         return found is not None and all(found[key] == content[key] for key in ("kind", "by"))
 
     def _look(self, number: int) -> bool:
-        """Read on in a trial's log; False once there is nothing more to come."""
+        """Read the next files of a trial's log; False if the trial is final and no file can follow."""
         log = self._logs[number]
         log.damage = None
         try:
@@ -229,7 +232,7 @@ class Trials:
         return True
 
     def _begin(self, number: int) -> Log | None:
-        """A trial as it was made; of one whose file is damaged only the number is known."""
+        """Start the log of a trial from `trial.json`; if that file is damaged, only the number is known."""
         name = f"{_folder(number)}/trial.json"
         unknown = {"number": number, "configuration": number, "repeat": 0, "point": {}, "seed": 0}
         try:
@@ -241,7 +244,7 @@ class Trials:
         return None if head is None else Log(number, {key: head[key] for key in unknown})
 
     def _read(self, log: Log, name: str) -> dict[str, Any] | None:
-        """What another process was first to write; None also where that is damaged."""
+        """Read a file that another process may have written; None also if it is damaged."""
         try:
             return self._storage.read(name)
         except DamagedError as error:

@@ -1,11 +1,11 @@
-"""Who works on a sweep: each worker's record, its beats, its goodbye, and whether it is alive.
+"""Workers of a sweep: record, heartbeat and exit of each worker, and whether it is alive.
 
-    workers/<id>.json       who it is; written before anything else
-    workers/<id>.beat.json  a sign of life, replaced every BEAT_S seconds, with what it has spent
-    workers/<id>.gone.json  its goodbye; it holds no lease any more
+    workers/<id>.json       record of the worker; written before anything else
+    workers/<id>.beat.json  heartbeat, replaced every BEAT_S seconds, with the seconds spent
+    workers/<id>.gone.json  written when the worker exits; it holds no lease any more
 
-A worker is dead once its beat did not change for a lease on the observer's own monotonic clock. The clocks of
-two machines are never compared.
+A worker is dead once its heartbeat has not changed for the length of a lease on the observer's own monotonic
+clock. The clocks of two machines are never compared.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _FOLDER = "workers"
 
 @dataclass(frozen=True)
 class Report:
-    """What a worker last told about itself.
+    """Latest report of a worker about itself.
 
     Attributes:
         id: Id of the worker.
         host: Name of its machine.
-        pid: Number of its process there.
-        job: Task in the batch queue, None outside of one.
-        num_gpus: GPUs that it has for itself.
-        seconds: Seconds that it has lived, by its last sign of life.
-        state: What it does, in its own words.
-        trials: Those it trains, by number, and how many epochs each has finished.
-        gone: Why it said goodbye, None if it did not.
+        pid: Process id on that machine.
+        job: Task in the batch queue; None outside of a queue.
+        num_gpus: Number of GPUs that it uses exclusively.
+        seconds: Seconds since its start, at its last heartbeat.
+        state: State as reported by the worker.
+        trials: Finished epochs of each trial that it trains, by trial number.
+        gone: Reason of its exit; None if it has not exited.
     """
 
     id: str
@@ -55,11 +55,11 @@ class Report:
 
 @dataclass(frozen=True)
 class Totals:
-    """What all workers together have spent, the dead ones up to their last beat.
+    """Time spent by all workers together; a dead worker counts up to its last heartbeat.
 
     Attributes:
-        worker_s: Seconds of workers.
-        gpu_s: Seconds of GPUs.
+        worker_s: Worker seconds.
+        gpu_s: GPU seconds.
     """
 
     worker_s: float
@@ -67,10 +67,10 @@ class Totals:
 
 
 class Worker:
-    """This process as a worker.
+    """Registers this process as a worker.
 
     Attributes:
-        id: Unlike that of any other worker, before and after.
+        id: Unique id of the worker; it is never used again.
     """
 
     def __init__(
@@ -81,13 +81,13 @@ class Worker:
         job: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Write the record and the first beat.
+        """Write the record and the first heartbeat.
 
         Args:
-            storage: Files of the sweep.
-            num_gpus: GPUs that this worker has for itself.
-            job: Task in the batch queue, with the index of the array; found for plain jobs where not given.
-            clock: Seconds that it has lived are counted on it.
+            storage: Storage of the sweep.
+            num_gpus: Number of GPUs that this worker uses exclusively.
+            job: Task in the batch queue, with the array index; None detects it for plain jobs.
+            clock: Clock, in seconds, that measures the time since the start.
         """
         holder = Holder.me()
         self.id = f"{holder.host}-{holder.pid}-{holder.token[:8]}"
@@ -102,39 +102,39 @@ class Worker:
         self.beat()
 
     def tell(self, state: str, trials: Mapping[int, int]) -> None:
-        """What the next beat says this worker does: its trials, and how many epochs each has finished."""
+        """Set the content of the next heartbeat: the state, and the finished epochs of each trial."""
         self._told = {"state": state, "trials": {str(number): epoch for number, epoch in trials.items()}}
 
     def beat(self) -> None:
-        """Give a sign of life now."""
+        """Write a heartbeat now."""
         with self._turn:
             self._beats += 1
             seconds = self._clock() - self._begun
             self._storage.replace(_beat(self.id), {"beats": self._beats, "seconds": seconds, **self._told})
 
     def beating(self, every_s: float = BEAT_S) -> AbstractContextManager[None]:
-        """Give signs of life from a thread for the length of a `with` block."""
+        """Write heartbeats from a thread for the length of a `with` block."""
         return beating(self.beat, every_s=every_s, name="vidcls-beat")
 
     def leave(self, reason: str) -> None:
-        """Say goodbye; every lease has been ended before."""
+        """Record the exit of this worker; it must have ended all its leases before."""
         content = {**self._told, "reason": reason, "seconds": self._clock() - self._begun}
         self._storage.create(_gone(self.id), content)
 
 
 class LivenessMonitor:
-    """Tells dead workers from living ones, for one observer."""
+    """Decides for one observer which workers are dead."""
 
     def __init__(
         self, storage: Storage, *, lease_s: float = LEASE_S, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Begin to watch.
+        """Start to monitor.
 
         Args:
-            storage: Files of the sweep.
-            lease_s: Seconds without a sign of life; longer than a beat and than a network disk may show
-                an old one.
-            clock: Monotonic, in seconds.
+            storage: Storage of the sweep.
+            lease_s: Seconds without a heartbeat after which a worker is dead; longer than the heartbeat
+                interval and than the time for which a network disk may show an old file.
+            clock: Monotonic clock, in seconds.
         """
         self._storage = storage
         self.lease_s = lease_s
@@ -144,9 +144,9 @@ class LivenessMonitor:
         self._seen: dict[str, tuple[object, float]] = {}
 
     def is_dead(self, worker: str) -> bool:
-        """Whether a worker said goodbye, or is gone from this machine, or has been silent for a lease.
+        """Whether a worker has exited, its process on this machine has ended, or its heartbeat stopped.
 
-        The first question about a worker that is elsewhere starts its lease.
+        For a worker on another machine, the first call starts the waiting time of one lease.
         """
         if worker in self._gone or self._has_left(worker):
             self._gone.add(worker)
@@ -154,8 +154,8 @@ class LivenessMonitor:
         holder = self._holder(worker)
         if holder is not None and holder.here_and_dead():
             return True
-        # The clock is read before the beat is, and kept from after it: an observer that is suspended in
-        # between does not take its own sleep for the worker's.
+        # The age uses the time before the heartbeat is read, a new heartbeat gets the time after the read:
+        # an observer that is suspended in between does not count its own suspension as the worker's.
         now = self._clock()
         beat = _intact(self._storage, _beat(worker))
         if worker not in self._seen or self._seen[worker][0] != beat:
@@ -166,11 +166,11 @@ class LivenessMonitor:
     def _has_left(self, worker: str) -> bool:
         try:
             return self._storage.read(_gone(worker)) is not None
-        except DamagedError:  # it is there
+        except DamagedError:  # the file exists
             return True
 
     def _holder(self, worker: str) -> Holder | None:
-        """The process of a worker, None as long as its record cannot be read."""
+        """Process of a worker; None as long as its record cannot be read."""
         if worker not in self._holders and (record := _intact(self._storage, _record(worker))) is not None:
             self._holders[worker] = Holder(**{name: record[name] for name in Holder.__dataclass_fields__})
         return self._holders.get(worker)
@@ -180,7 +180,7 @@ class Workers:
     """All workers of a sweep, past and present.
 
     Attributes:
-        damaged: What cannot be read of them, by file.
+        damaged: Errors of worker files that cannot be read, by file.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -191,7 +191,7 @@ class Workers:
         self.damaged: dict[str, DamagedError] = {}
 
     def refresh(self) -> list[Report]:
-        """What each has told, in order of id; one that was seen stays, whatever a folder's listing says."""
+        """Latest report of each worker, ordered by id; a worker once seen stays, whatever a listing shows."""
         for name in self._storage.names(_FOLDER):
             worker = name.removesuffix(".json")
             if worker.endswith((".beat", ".gone")) or worker in self._records:
@@ -204,13 +204,13 @@ class Workers:
         return [self._report(worker) for worker in sorted(self._records)]
 
     def epoch_of(self, worker: str, trial: int) -> int | None:
-        """Epochs of a trial that a worker had finished by its last beat; None if it did not tell."""
+        """Finished epochs of a trial at the last heartbeat of a worker; None if not reported."""
         beat = _intact(self._storage, _beat(worker))
         epoch = beat["trials"].get(str(trial)) if beat else None
         return epoch if isinstance(epoch, int) else None
 
     def totals(self) -> Totals:
-        """What was spent until now; never less than it said before."""
+        """Time spent until now; it never decreases between calls."""
         reports = self.refresh()
         return Totals(
             worker_s=sum(report.seconds for report in reports),
@@ -258,7 +258,7 @@ def _gone(worker: str) -> str:
 def _intact(
     storage: Storage, name: str, *, damaged: dict[str, DamagedError] | None = None
 ) -> dict[str, Any] | None:
-    """A file of a worker; None also where it is damaged, which is noted: it stops no other worker."""
+    """Read a file of a worker; None also if it is damaged, which is recorded but stops no other worker."""
     try:
         content = storage.read(name)
     except DamagedError as error:

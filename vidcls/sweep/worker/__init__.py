@@ -1,1 +1,1 @@
-"""The processes that train trials: a worker in a task, one child for each trial."""
+"""Processes that train trials: one worker per task, one child process per trial."""

@@ -1,4 +1,4 @@
-"""Where a worker runs: what its task was given, and until when."""
+"""Allocation of a worker: the resources of its task, and when they end."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Allocation:
-    """Where a worker runs.
+    """Resources of a worker.
 
     Attributes:
-        job: Task in the queue, None outside of one.
-        num_gpus: GPUs that it has for itself.
-        device: Name of the device, None for the best there is.
+        job: Task in the queue; None outside of a queue.
+        num_gpus: Number of GPUs that the worker uses exclusively.
+        device: Name of the device; None for the best available.
         threads: CPU threads of each trial.
-        ends_at: When the allocation ends, on this process's monotonic clock; None if it does not.
+        ends_at: End of the allocation on this process's monotonic clock; None if it has no end.
     """
 
     job: str | None
@@ -27,7 +27,7 @@ class Allocation:
 
 
 def allocation_of(*, num_gpus: int, num_cpus: int | None, device: str | None, per_gpu: int) -> Allocation:
-    """Where this process runs, from its command and the environment that the queue's script sets."""
+    """Allocation of this process, from its command line and the environment set by the queue's script."""
     start, length = os.environ.get("VIDCLS_JOB_START"), os.environ.get("VIDCLS_JOB_TIME_S")
     ends_at = None
     if start and length:

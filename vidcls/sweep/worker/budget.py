@@ -1,4 +1,4 @@
-"""What a worker may still spend: its allocation, the sweep's GPU hours, the hour at which it all ends."""
+"""Remaining budget of a worker: its allocation, the GPU hours of the sweep, and the end time of the sweep."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from vidcls.sweep.worker.allocation import Allocation
 
 SAVING_S = 10.0
-"""What a save and the end of a process take, with some room."""
+"""Seconds to save a checkpoint and end a process, with a margin."""
 _LOOK_EVERY_S = 10.0
 
 
 class Budget:
-    """Keeps the caps of a sweep without anybody in charge: every worker adds up by itself."""
+    """Enforces the limits of a sweep without a controller: every worker computes the totals by itself."""
 
     def __init__(
         self, options: SweepOptions, control: Control, workers: Workers, allocation: Allocation, spec: Spec
@@ -31,7 +31,7 @@ class Budget:
         self._looked: float | None = None
 
     def is_over(self) -> str | None:
-        """Why every worker ends now, None while it may go on."""
+        """Reason why every worker must end now; None while work may continue."""
         said = self._control.current()
         until = self._options.until
         if until is not None and time.time() >= until + said.extra_hours * 3600:
@@ -52,7 +52,7 @@ class Budget:
         return left_s >= self._needed_s(trials) + SAVING_S
 
     def _needed_s(self, trials: Trials) -> float:
-        """From the trials that have ended; nothing before the first, which finds out."""
+        """Seconds from the start of a trial to its first checkpoint, by ended trials; 0 if there are none."""
         ends = [trial.end for trial in trials.refresh() if trial.end and trial.end.get("epoch_s")]
         if not ends:
             return 0.0

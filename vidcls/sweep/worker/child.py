@@ -1,8 +1,8 @@
-"""One trial in a process of its own: a child of a forkserver that has imported torch and computed nothing.
+"""Child process that trains one trial, from a forkserver that has imported torch but computed nothing.
 
-It trains, and tells the worker what happens through a pipe: each epoch, which the worker answers with a
-verdict, and the outcome. It owns no state of the sweep. When the worker is gone the pipe closes and the child
-ends at once, so that nobody trains a trial whose lease nobody renews.
+The child trains and reports to the worker through a pipe: each epoch, which the worker answers with a
+decision, and the outcome. It owns no state of the sweep. When the worker ends, the pipe closes and the child
+ends at once, so that no child trains a trial whose lease is no longer renewed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from multiprocessing.connection import Connection
 from typing import Any
 
-# Some are only needed later in a trial: loaded before the fork, no trial waits for them.
+# Some modules are needed only later in a trial; they are loaded before the fork, so no trial waits for them.
 import matplotlib.backends.backend_agg
 import matplotlib.figure  # noqa: F401
 import sklearn.metrics  # noqa: F401
@@ -41,7 +41,7 @@ from vidcls.train.run_training import Options, train
 
 
 class _TrialDisplay:
-    """Shows a training in the trial's log, and asks the worker after each epoch."""
+    """Writes the progress of a training to the trial's log, and asks the worker after each epoch."""
 
     def __init__(self, worker: Connection, *, patience_s: float, known_epochs: int) -> None:
         self._worker, self._patience_s, self._known_epochs = worker, patience_s, known_epochs
@@ -74,21 +74,21 @@ class _TrialDisplay:
     def __call__(self, epoch: int, history: Sequence[Row]) -> str | None:
         self._worker.send(Epoch(epoch, history))
         if not self._worker.poll(self._patience_s):
-            # A worker that is suspended for so long has lost its lease; another one wants this run.
+            # A worker that is suspended for so long has lost its lease, and another worker takes this run.
             os._exit(int(ExitCode.FAILED))
         verdict: str | None = self._worker.recv()
         return verdict
 
 
 def run_trial(request: TrialRequest, worker: Connection, alive: Connection) -> None:
-    """The child's main: train, then tell the worker how it ended.
+    """Main function of the child: train, then report the outcome to the worker.
 
     Args:
-        request: What to do.
-        worker: Takes `Epoch` and `TrialOutcome`, gives verdicts.
-        alive: Never written to; it closes when the worker is gone.
+        request: Trial to train, with its settings.
+        worker: Pipe to the worker: sends `Epoch` and `TrialOutcome`, receives decisions.
+        alive: Pipe that is never written to; it closes when the worker ends.
     """
-    # What the forkserver imported stays for good: a collection would copy all of its pages to look at them.
+    # What the forkserver imported is never freed: a garbage collection would only copy its memory pages.
     gc.freeze()
     threading.Thread(target=_end_with, args=(alive,), name="vidcls-worker", daemon=True).start()
     with (
@@ -96,7 +96,7 @@ def run_trial(request: TrialRequest, worker: Connection, alive: Connection) -> N
         redirect_stdout(log),
         redirect_stderr(log),
     ):
-        # Whatever writes past Python, a decoder or the driver, goes to the log too.
+        # Output that bypasses Python, from a decoder or the driver, goes to the log too.
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
         outcome = _train(
@@ -112,14 +112,14 @@ def run_trial(request: TrialRequest, worker: Connection, alive: Connection) -> N
 def _end_with(alive: Connection) -> None:
     try:
         alive.recv()
-    finally:  # whatever comes instead of a word: nobody renews the lease any more
+    finally:  # for any exception: the worker has ended and no longer renews the lease
         os._exit(int(ExitCode.FAILED))
 
 
 def _train(request: TrialRequest, trial: _TrialDisplay) -> TrialOutcome:
     try:
         loaded = load_spec(request.spec_file, request.overrides)
-        # The code is a copy, but packages of the environment may have been updated: the log says so.
+        # The code is a copy, but packages of the environment may have been updated, which the log reports.
         options = Options(
             device=request.device, threads=request.threads, wait=True, stop_rule=trial, accept_code=True
         )

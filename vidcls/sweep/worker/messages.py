@@ -1,4 +1,4 @@
-"""What a worker and the child that trains for it tell each other. Torch-free: the worker never loads it."""
+"""Messages between a worker and its child processes. Imports no torch, because the worker never does."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from vidcls.tracking.jsonl import Row
 
 @dataclass(frozen=True)
 class TrialRequest:
-    """What a child is asked to do.
+    """Request to a child to train one trial.
 
     Attributes:
-        spec_file: The sweep's resolved experiment.
+        spec_file: Path of the sweep's resolved experiment.
         overrides: Settings of this trial, as `key=value`.
-        known_epochs: Epochs that the sweep knows to be finished; the run's checkpoint should hold as many.
-        device: Name of the device, None for the best there is.
-        threads: CPU threads that `auto` becomes.
-        log_file: Where its words go.
-        patience_s: How long it waits for a verdict: a worker that is silent for longer has lost its lease.
+        known_epochs: Finished epochs known to the sweep; the checkpoint of the run should hold as many.
+        device: Name of the device; None for the best available.
+        threads: Number of CPU threads for the setting `auto`.
+        log_file: File for the output of the child.
+        patience_s: Seconds to wait for a decision; a worker that is silent for longer has lost its lease.
     """
 
     spec_file: Path
@@ -36,11 +36,11 @@ class TrialRequest:
 
 @dataclass(frozen=True)
 class Epoch:
-    """Told after each epoch.
+    """Message of the child after each epoch.
 
     Attributes:
-        number: Finished epochs.
-        history: The rows of all of them.
+        number: Number of finished epochs.
+        history: Metric rows of all finished epochs.
     """
 
     number: int
@@ -49,14 +49,14 @@ class Epoch:
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """How a child ended.
+    """Outcome of a child.
 
     Attributes:
-        kind: `finished`, `stopped` (the worker said so), `released` (saved on a signal), `refused` (the same
-            would come of it again), `disk full` or `crashed`.
-        message: Why, in one line; empty for a finished one.
-        facts: What came of it, of plain values: `run`, `history`, `epoch`, `metrics`, `startup_s`,
-            `memory_bytes`, `gpu_memory_bytes`.
+        kind: `finished`, `stopped` (decided by the worker), `released` (saved on a signal), `refused` (a
+            retry would fail in the same way), `disk full` or `crashed`.
+        message: Reason in one line; empty for `finished`.
+        facts: Results as plain values: `run`, `history`, `epoch`, `metrics`, `startup_s`, `memory_bytes`,
+            `gpu_memory_bytes`.
     """
 
     kind: str
@@ -65,7 +65,7 @@ class TrialOutcome:
 
 
 def enter(request: TrialRequest, worker: Connection, alive: Connection) -> None:
-    """The child's first function; by reference, so that naming it loads nothing in the worker."""
+    """First function of the child; it imports `run_trial` late, so that the worker loads nothing."""
     from vidcls.sweep.worker.child import run_trial
 
     run_trial(request, worker, alive)

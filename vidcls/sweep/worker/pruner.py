@@ -1,4 +1,4 @@
-"""Whether a trial goes on after an epoch: hyperband's bands, ASHA's rungs."""
+"""Decides whether a trial continues after an epoch: Hyperband bands, ASHA rungs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vidcls.sweep.storage.trials import Lease, Trial
 
 
 class Pruner:
-    """Judges the trials of one worker."""
+    """Decides on the trials of one worker."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
@@ -21,16 +21,16 @@ class Pruner:
     def verdict(
         self, trial: Trial, lease: Lease, *, epoch: int, values: Sequence[float]
     ) -> tuple[str, str] | None:
-        """Judge a trial after an epoch.
+        """Decide on a trial after an epoch.
 
         Args:
-            trial: What is trained.
-            lease: The worker's.
-            epoch: Finished epochs.
-            values: The metric after each of them that logged one, the latest last.
+            trial: Trial that is trained.
+            lease: Lease of the worker.
+            epoch: Number of finished epochs.
+            values: Metric after each epoch that logged a value, latest last.
 
         Returns:
-            The kind of end and its reason, None to go on.
+            Kind of end and its reason; None to continue.
         """
         trials = self._scheduler.trials
         if self._scheduler.rungs is not None:
@@ -55,11 +55,11 @@ class Pruner:
 
 
 def best(values: Sequence[float], *, goal: str) -> float:
-    """The best of some values; W&B's own search takes the extremum over a run's history too."""
+    """Best of some values; W&B's own search also takes the extremum over the history of a run."""
     return max(values) if goal == "maximize" else min(values)
 
 
 def metric_values(history: Sequence[Mapping[str, object]], name: str) -> list[float]:
-    """The finite values of a metric, in the order in which they were logged."""
+    """Finite values of a metric, in the order in which they were logged."""
     found = [row.get(name) for row in history]
     return [float(v) for v in found if isinstance(v, int | float) and math.isfinite(v)]

@@ -1,4 +1,4 @@
-"""One child of a worker, which trains one trial, and what starts it."""
+"""Child process of a worker, which trains one trial, and the launcher that starts it."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from vidcls.sweep.storage.trials import Lease, Trial
 from vidcls.sweep.worker.messages import Epoch, TrialOutcome, TrialRequest, enter
 
 _LEAVING_S = 10.0
-"""A child that has said its last word has so long to end by itself."""
+"""Seconds for a child to end by itself after it has reported its outcome."""
 ChildMain = Callable[[TrialRequest, Connection, Connection], None]
-"""First function of a child; it gets what to do, a pipe to the worker, and one that closes with it."""
+"""First function of a child; it gets the request, a pipe to the worker, and a pipe that closes with it."""
 
 
 @dataclass
 class TrialProcess:
-    """A child and what the worker knows of it.
+    """A child process and the worker's knowledge of it.
 
     Attributes:
-        trial: What it trains.
-        lease: The right to.
-        process: The child.
-        pipe: Messages of the child, and the way back for verdicts.
-        alive: Held open for as long as this worker lives.
-        epoch: Finished epochs.
-        values: The metric after each of them.
+        trial: Trial that the child trains.
+        lease: Lease of the trial.
+        process: Child process.
+        pipe: Pipe for messages of the child and decisions of the worker.
+        alive: Pipe held open as long as this worker lives.
+        epoch: Number of finished epochs.
+        values: Metric after each finished epoch.
         epoch_s: Seconds of the longest epoch so far.
-        ending: What the worker told it to end as, with the reason.
-        heard: What it said and the worker has not dealt with.
+        ending: Kind of end that the worker has requested, with the reason.
+        heard: Message of the child that the worker has not handled yet.
     """
 
     trial: Trial
@@ -56,26 +56,26 @@ class TrialProcess:
     _last: float = field(default_factory=time.monotonic)
 
     def count_epoch(self, number: int, values: list[float]) -> None:
-        """Note an epoch that the child finished."""
+        """Record an epoch that the child finished."""
         now = time.monotonic()
-        # The first interval holds the start of the process and of the data too, so a later one replaces it.
+        # The first interval includes the start of the process and of the data, so the next one replaces it.
         self.epoch_s = now - self._last if self._num_counted < 2 else max(self.epoch_s, now - self._last)
         self._num_counted += 1
         self.epoch, self.values, self._last = number, values, now
 
     def ask_to_save(self) -> None:
-        """Ask the child to save and end, as a batch queue would."""
+        """Ask the child to save and exit, by the signal of a batch queue."""
         if self.process.is_alive() and self.process.pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.process.pid, signal.SIGUSR1)
 
     def kill(self, why: str) -> None:
-        """End the child at once; that is the last that is heard of it."""
+        """Kill the child at once; its messages are ignored from then on."""
         self.process.kill()
         self.heard = TrialOutcome("crashed", why, {})
 
     def close(self) -> None:
-        """Let go of a child that has said its last word."""
+        """Close the pipes and wait for a child that has reported its outcome."""
         self.process.join(_LEAVING_S)
         if self.process.is_alive():
             self.process.kill()
@@ -84,9 +84,9 @@ class TrialProcess:
         self.alive.close()
 
     def listen(self) -> Epoch | TrialOutcome | None:
-        """What the child said, None if nothing; it stays `heard` until the worker has dealt with it."""
+        """Next message of the child, None if there is none; it stays in `heard` until it is handled."""
         if self.heard is None:
-            # Asked first: what a child said before it died is in the pipe by then.
+            # `is_alive` is called first: then all messages from before a death are already in the pipe.
             alive = self.process.is_alive()
             with contextlib.suppress(EOFError, OSError):
                 if self.pipe.poll():
@@ -96,18 +96,18 @@ class TrialProcess:
         return self.heard
 
     def answer(self, verdict: str | None) -> None:
-        """Let the child go on, or end it with a reason."""
+        """Let the child continue, or end it with a reason."""
         self.heard = None
-        with contextlib.suppress(OSError):  # it died since; its sentinel says so
+        with contextlib.suppress(OSError):  # the child has died since; its sentinel reports that
             self.pipe.send(verdict)
 
 
 class TrialLauncher:
-    """Starts children: of one forkserver, which has imported torch and computed nothing.
+    """Starts child processes from one forkserver, which has imported torch but computed nothing.
 
     Args:
-        main: First function of a child. Tests of the rules of a search bring one that follows a script.
-        preload: What the forkserver imports besides.
+        main: First function of a child. Tests of the search rules pass one that follows a script.
+        preload: Additional modules that the forkserver imports.
     """
 
     def __init__(self, main: ChildMain = enter, *, preload: Sequence[str] = ()) -> None:
@@ -117,15 +117,15 @@ class TrialLauncher:
         self._context.set_forkserver_preload(["vidcls.sweep.worker.child", *preload])
 
     def start(self, trial: Trial, lease: Lease, request: TrialRequest) -> TrialProcess:
-        """Train a trial in a new child."""
+        """Start a new child that trains a trial."""
         pipe, theirs = self._context.Pipe()
         alive_theirs, alive = self._context.Pipe(duplex=False)
         process = self._context.Process(target=self._main, args=(request, theirs, alive_theirs))
-        # A queue signals all processes of a job. The forkserver, which the first child starts, never hears;
-        # its children inherit that, and what comes before they listen waits for them.
+        # A queue signals all processes of a job. The forkserver, started with the first child, blocks these
+        # signals. Its children inherit the mask, so a signal is pending until they listen.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
         try:
-            resource_tracker.ensure_running()  # on its own first: it changes the mask
+            resource_tracker.ensure_running()  # started before, because it changes the mask
             signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
             process.start()
         finally:

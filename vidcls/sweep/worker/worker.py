@@ -1,8 +1,8 @@
-"""A worker: one process of one allocation that trains trial after trial, each in a child of its own.
+"""Worker: one process of one allocation that trains one trial after another, each in its own child process.
 
-It loads no torch and computes nothing, so a crash or an out-of-memory kill takes one trial, never the worker.
-It may die at any moment itself: its children end with it, its leases expire, and others go on from the
-checkpoints.
+The worker loads no torch and computes nothing, so a crash or an out-of-memory kill ends one trial, never the
+worker. The worker may die at any moment: its children end with it, its leases expire, and other workers
+resume from the checkpoints.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from vidcls.sweep.worker.pruner import Pruner, best, metric_values
 from vidcls.sweep.worker.trial_process import TrialLauncher, TrialProcess
 
 POLL_S = 1.0
-"""How often a busy worker looks for a word from the person, and an idle one for a trial."""
+"""Interval at which a busy worker checks for control events, and an idle worker for a trial."""
 LAST_S = 5.0
-"""So long before the end of its allocation it gives up children that do not save."""
+"""Time before the end of the allocation at which children that have not saved are given up."""
 CHECK_S = 10.0
-"""How often it makes sure that its leases still count, or twice a lease if that is shorter."""
+"""Interval between two checks that the leases are still open; half a lease if that is shorter."""
 
 
 @dataclass(frozen=True)
 class WorkerExit:
-    """Why a worker ends, in words and as an exit code."""
+    """Reason why a worker ends, as text and as an exit code."""
 
     reason: str
     exit_code: ExitCode
 
 
 class SweepWorker:
-    """Trains trials until there are none, or until it has to go."""
+    """Trains trials until there are none left, or until it must exit."""
 
     def __init__(
         self, folder: SweepFolder, allocation: Allocation, *, launcher: TrialLauncher | None = None
@@ -76,14 +76,14 @@ class SweepWorker:
         self._exit: WorkerExit | None = None
 
     def run(self) -> WorkerExit:
-        """Work.
+        """Train trials until the worker must exit.
 
         Returns:
-            Why it ended: exit code 75 where the queue should start it again.
+            Reason of the exit; exit code 75 if the queue should start the worker again.
 
         Raises:
-            OSError: If the disk failed for a lease; others take this worker for dead by then.
-            EOFError: If no child could be started for so long.
+            OSError: If the disk failed for the length of a lease; others consider this worker dead by then.
+            EOFError: If no child could be started for the length of a lease.
         """
         with Signals() as signals, self._me.beating(self._lease_s / 6):
             while (worker_exit := self._patiently(lambda: self._work(signals))) is None:
@@ -96,7 +96,7 @@ class SweepWorker:
         return worker_exit
 
     def _patiently(self, step: Callable[[], WorkerExit | None]) -> WorkerExit | None:
-        """Take a step; one that the disk refused, or a dying forkserver, is taken again as it was."""
+        """Run a step; if the disk or a dying forkserver made it fail, repeat the same step."""
         try:
             worker_exit = step()
         except (OSError, EOFError):
@@ -132,9 +132,9 @@ class SweepWorker:
         return self._exit
 
     def _fill(self) -> bool:
-        """Give every free child a trial; False where there was none."""
+        """Start a child for every free slot; False if there was no trial."""
         while len(self._children) < self._max_children:
-            # What is started first is started however short the time: the next allocation has no more.
+            # The first trials start even if time is short: the next allocation would not be longer.
             if self._num_started >= self._max_children and not self._budget.can_start(self._scheduler.trials):
                 if not self._children:
                     self._exit = WorkerExit("too little time is left for a checkpoint", ExitCode.REQUEUE)
@@ -148,7 +148,7 @@ class SweepWorker:
     def _start(self, trial: Trial, lease: Lease) -> None:
         at_rung = trial.rungs.get(lease.until_epoch) if lease.until_epoch is not None else None
         if at_rung is not None:
-            # It got as far as its rung before; only the end of its lease is missing.
+            # The trial had already reached its rung; only the end of its lease is missing.
             self._scheduler.trials.end(lease, "paused", epoch=lease.until_epoch, value=at_rung)
             return
         log_file = self._folder.trial_log(trial.number)
@@ -165,17 +165,17 @@ class SweepWorker:
         self._num_started += 1
 
     def _stands_by(self) -> bool:
-        """Whether an idle worker stays: one does, to take over should the last busy ones die."""
+        """Whether this idle worker stays: one idle worker does, to take over if the last busy workers die."""
         trials = self._scheduler.trials.refresh()
         if not any(trial.state in ("running", "waiting") for trial in trials):
             return False
         if self._scheduler.rungs is not None:
-            return True  # whatever reaches a rung now may be promoted
+            return True  # a trial that reaches a rung now may be promoted
         idle = sorted(r.id for r in self._workers.refresh() if r.state == "waiting" and r.id != self._me.id)
         return not any(other < self._me.id for other in idle if not self._liveness.is_dead(other))
 
     def _listen(self, timeout_s: float) -> None:
-        """Answer children until nothing is to be said, waiting for the first word at most so long."""
+        """Answer children until no message is left; wait for the first message at most `timeout_s`."""
         if not self._children:
             time.sleep(timeout_s)
         elif all(child.heard is None for child in self._children):
@@ -198,7 +198,7 @@ class SweepWorker:
         self._tell("training")
 
     def _conclude(self, child: TrialProcess, outcome: TrialOutcome) -> None:
-        """End the lease of a child that has ended, and publish what came of it."""
+        """End the lease of a child that has ended, and publish the result."""
         child.close()
         facts = dict(outcome.facts)
         values = self._values(facts.pop("history", [])) or child.values
@@ -218,7 +218,7 @@ class SweepWorker:
             content["run"] = self._folder.run_name(Path(facts["run"]))
         epoch = content.pop("epoch", child.epoch)
         if kind == "disk full":
-            # Every other trial would meet the same disk: this one is not to blame.
+            # Every other trial would meet the same full disk: this one is released, not failed.
             self._exit = WorkerExit(message, ExitCode.FAILED)
             kind = "released"
         published = self._scheduler.trials.end(child.lease, kind, epoch=epoch, **content)  # type: ignore[arg-type]
@@ -239,11 +239,11 @@ class SweepWorker:
         self._checked = time.monotonic()
         for child in self._children:
             if not self._scheduler.trials.is_open(child.lease):
-                # This worker was given up for dead: another one trains the trial, nothing here counts.
+                # Other workers consider this one dead and train the trial: discard this child.
                 child.kill("its lease was lost")
 
     def _wind_down(self) -> None:
-        """Hear the children save, and give their leases back."""
+        """Wait until the children have saved, and release their leases."""
         self._tell("saving")
         if self._allocation.ends_at is not None and time.monotonic() > self._allocation.ends_at - LAST_S:
             for child in self._children:
