@@ -1,4 +1,4 @@
-"""The example of CONTRIBUTING.md is followed to the letter in a copy of the tree."""
+"""The examples of CONTRIBUTING.md are followed to the letter in a copy of the tree."""
 
 from __future__ import annotations
 
@@ -45,14 +45,17 @@ def run(tree: Path, *command: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def test_a_new_model_touches_the_files_that_are_named_and_no_others(changed: Path) -> None:
+def test_a_model_and_an_augmentation_touch_the_files_that_are_named_and_no_others(changed: Path) -> None:
     touched = {
         path.relative_to(changed).as_posix()
         for path in changed.glob("vidcls/**/*.py")
         if not (ROOT / path.relative_to(changed)).exists()
         or path.read_text() != (ROOT / path.relative_to(changed)).read_text()
     }
-    assert touched == {"vidcls/models/kinds/last_frame.py", "vidcls/spec/model.py", "vidcls/models/build.py"}
+    model = {"models/kinds/last_frame.py", "spec/model.py", "models/build.py"}
+    augmentation = {"upside_down.py", "__init__.py"}
+    expected = model | {f"data/batches/augment/{name}" for name in augmentation} | {"spec/sections.py"}
+    assert touched == {f"vidcls/{name}" for name in expected}
 
 
 def test_a_new_model_is_a_model_like_the_others(changed: Path) -> None:
@@ -63,9 +66,23 @@ def test_a_new_model_is_a_model_like_the_others(changed: Path) -> None:
     assert "vidcls" not in shown.stderr
 
 
-def test_the_code_of_the_example_is_linted_like_the_rest(changed: Path) -> None:
-    run(changed, "-m", "ruff", "check", "vidcls", "tests/models")
-    run(changed, "-m", "ruff", "format", "--check", "vidcls", "tests/models")
+def test_a_new_augmentation_is_one_like_the_others(changed: Path) -> None:
+    run(
+        changed,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/data/batches/test_augment_conformance.py",
+    )
+    spec = ("spec", "show", "experiments/cnn3d.yaml", "augment.upside_down=0.5")
+    assert "upside_down: 0.5" in run(changed, "-m", "vidcls", *spec).stdout
+
+
+def test_the_code_of_the_examples_is_linted_like_the_rest(changed: Path) -> None:
+    run(changed, "-m", "ruff", "check", "vidcls", "tests/models", "tests/data/batches")
+    run(changed, "-m", "ruff", "format", "--check", "vidcls", "tests/models", "tests/data/batches")
 
 
 def test_the_files_that_are_named_exist() -> None:

@@ -12,7 +12,7 @@ import torch
 
 from vidcls.campaign.memory import footprint
 from vidcls.checkpoints import CheckpointIdentity, checkpoint_content, read_checkpoint, write_checkpoint
-from vidcls.data.batches.augment import flip_map
+from vidcls.data.batches.augment.flip import flip_map
 from vidcls.data.batches.open_clips import open_clips
 from vidcls.data.checks.short_videos import frame_counts, repeats
 from vidcls.data.decoding.workers import usable_cores

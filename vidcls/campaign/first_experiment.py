@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import yaml
 
-from vidcls.data.batches.augment import flip_map
+from vidcls.data.batches.augment.flip import flip_map
 from vidcls.data.decoding.frame_folders import look_into
 from vidcls.data.scan import Scan
 from vidcls.errors import UserError

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 import torch
 
-from vidcls.data.batches.augment import flip_map
+from vidcls.data.batches.augment.flip import flip_map
 from vidcls.data.batches.open_clips import Clips
 from vidcls.data.decoding.workers import StageProgress
 from vidcls.data.manifest import Video

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from vidcls.checkpoints import CheckpointIdentity
-from vidcls.data.batches.augment import flip_map
+from vidcls.data.batches.augment.flip import flip_map
 from vidcls.data.batches.source import BatchSource
 from vidcls.data.decoding.workers import usable_cores
 from vidcls.data.manifest import Manifest, load_manifest

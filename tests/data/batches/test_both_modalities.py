@@ -12,7 +12,7 @@ import torch
 from tests.support.training import Experiment, train_here
 from tests.support.video import moving_square, write_clip
 from tests.support.videos import open_cpu, video
-from vidcls.data.batches.augment import View
+from tests.support.views import seen
 from vidcls.data.batches.buffers import Buffers
 from vidcls.data.batches.open_clips import Batch
 from vidcls.data.batches.transforms import cut, finish, host_batch, pack
@@ -86,10 +86,10 @@ def test_the_way_of_cuda_gives_the_same(both: str, motion: str, flip: bool) -> N
     clip = Clip(modality=both, frames=2, size=(20, 24))  # type: ignore[arg-type]
     num, channels = (4, 3) if motion == "difference" else (2, 5)
     values = np.random.default_rng(0).integers(1, 256, (num, 20, 24, channels), dtype=np.uint8)
-    view = View(0, 0, 20, 24, flip)
+    view = seen(0, 0, 20, 24, flip=flip)
     windows = [cut(list(torch.from_numpy(values)), view)]
-    host = host_batch(windows, [flip], clip=clip, buffers=Buffers(1))
-    device = finish(pack(windows, pin=False), [flip], clip=clip, device=torch.device("cpu"))
+    host = host_batch(windows, [view], clip=clip, buffers=Buffers(1))
+    device = finish(pack(windows, pin=False), [view], clip=clip, device=torch.device("cpu"))
     torch.testing.assert_close(host, device, atol=1e-5, rtol=1e-5)
 
 

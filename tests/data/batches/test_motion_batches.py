@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tests.support.video import moving_square, write_clip, write_frames
 from tests.support.videos import open_cpu, video
-from vidcls.data.batches.augment import View
+from tests.support.views import seen
+from vidcls.data.batches.augment.view import View
 from vidcls.data.batches.buffers import Buffers
 from vidcls.data.batches.transforms import cut, finish, host_batch, pack
 from vidcls.data.decoding.decode import Probe, decode
@@ -32,13 +33,13 @@ Way = Callable[[list[Frames], list[View], Clip], torch.Tensor]
 
 def on_the_host(clips: list[Frames], views: list[View], clip: Clip) -> torch.Tensor:
     windows = [cut(frames, view) for frames, view in zip(clips, views, strict=True)]
-    return host_batch(windows, [view.flip for view in views], clip=clip, buffers=Buffers(1))
+    return host_batch(windows, views, clip=clip, buffers=Buffers(1))
 
 
 def on_the_device(clips: list[Frames], views: list[View], clip: Clip) -> torch.Tensor:
     """What CUDA does, on the CPU."""
     packed = pack([cut(frames, view) for frames, view in zip(clips, views, strict=True)], pin=False)
-    return finish(packed, [view.flip for view in views], clip=clip, device=torch.device("cpu"))
+    return finish(packed, views, clip=clip, device=torch.device("cpu"))
 
 
 @pytest.fixture(params=[on_the_host, on_the_device])
@@ -60,12 +61,12 @@ def in_pixels(fields: Frames) -> torch.Tensor:
 def test_flow_is_given_in_pixels_of_the_clip(batch: Way) -> None:
     clip = Clip(modality="flow", frames=3, size=(20, 24), mean=(0.5, -0.25), std=(2.0, 0.5))
     fields = random_bytes(3, 20, 24, 2)
-    made = batch([fields], [View(0, 0, 20, 24)], clip)
+    made = batch([fields], [seen(0, 0, 20, 24)], clip)
     assert made.shape == (1, 2, 3, 20, 24)
     assert made.permute(0, 2, 3, 4, 1).is_contiguous()
     mean, std = (torch.tensor(values).view(2, 1, 1, 1) for values in (clip.mean, clip.std))
     torch.testing.assert_close(made[0], (in_pixels(fields) - mean) / std, rtol=1e-6, atol=1e-5)
-    still = batch([[torch.full((20, 24, 2), STILL, dtype=torch.uint8)] * 3], [View(0, 0, 20, 24)],
+    still = batch([[torch.full((20, 24, 2), STILL, dtype=torch.uint8)] * 3], [seen(0, 0, 20, 24)],
                   Clip(modality="flow", frames=3, size=(20, 24)))  # fmt: skip
     assert not still.any()
 
@@ -73,8 +74,8 @@ def test_flow_is_given_in_pixels_of_the_clip(batch: Way) -> None:
 def test_a_mirror_of_flow_reverses_columns_and_negates_u(batch: Way) -> None:
     clip = Clip(modality="flow", frames=3, size=(20, 24))
     fields = random_bytes(3, 20, 24, 2)
-    plain = batch([fields], [View(0, 0, 20, 24)], clip)
-    mirrored = batch([fields], [View(0, 0, 20, 24, flip=True)], clip)
+    plain = batch([fields], [seen(0, 0, 20, 24)], clip)
+    mirrored = batch([fields], [seen(0, 0, 20, 24, flip=True)], clip)
     assert torch.equal(mirrored, plain.flip(4) * torch.tensor([-1, 1]).view(1, 2, 1, 1, 1))
     assert torch.equal(torch.stack(fields), torch.stack(random_bytes(3, 20, 24, 2)))
 
@@ -95,7 +96,7 @@ def test_a_resize_of_flow_scales_it_as_it_does_the_picture(
     )
     expected = torch.tensor([(-u if flip else u) * size[1] / window[1], v * size[0] / window[0]])
     for way in (on_the_host, on_the_device):
-        made = way([[field]], [View(1, 2, *window, flip=flip)], clip)
+        made = way([[field]], [seen(1, 2, *window, flip=flip)], clip)
         torch.testing.assert_close(made, expected.view(1, 2, 1, 1, 1).expand_as(made), rtol=1e-4, atol=1e-4)
 
 
@@ -111,7 +112,7 @@ def test_host_and_device_agree_to_a_step(
     clip = Clip(modality=modality, frames=2, size=size)
     num = 4 if modality == "difference" else 2
     clips = [random_bytes(num, window[0] + 1, window[1] + 2, clip.num_channels, seed=i) for i in range(2)]
-    views = [View(1, 2, *window, flip=flip), View(0, 0, *window)]
+    views = [seen(1, 2, *window, flip=flip), seen(0, 0, *window)]
     ours, theirs = on_the_host(clips, views, clip), on_the_device(clips, views, clip)
     assert ours.shape == theirs.shape == (2, clip.num_channels, 2, *size)
     assert ours.stride() == theirs.stride()
@@ -128,7 +129,7 @@ def test_host_and_device_agree_to_a_step(
 def test_a_difference_is_the_next_frame_less_the_sampled_one(batch: Way) -> None:
     clip = Clip(modality="difference", frames=2, size=(20, 24), mean=(0, 0.1, 0), std=(0.5, 1, 2))
     frames = random_bytes(4, 20, 24, 3)
-    made = batch([frames], [View(0, 0, 20, 24, flip=True)], clip)[0]
+    made = batch([frames], [seen(0, 0, 20, 24, flip=True)], clip)[0]
     stack = torch.stack(frames).permute(3, 0, 1, 2).flip(3).double() / 255
     mean, std = (torch.tensor(values).view(3, 1, 1, 1) for values in (clip.mean, clip.std))
     expected = (stack[:, 1::2] - stack[:, ::2] - mean) / std

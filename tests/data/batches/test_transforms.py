@@ -9,7 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vidcls.data.batches.augment import View, eval_view, flip_map, train_view
+from tests.support.views import seen
+from vidcls.data.batches.augment import eval_view, train_view
+from vidcls.data.batches.augment.flip import flip_map
+from vidcls.data.batches.augment.view import View
 from vidcls.data.batches.buffers import Buffers
 from vidcls.data.batches.transforms import cut, finish, host_batch, pack
 from vidcls.data.sampling import generator
@@ -28,13 +31,13 @@ def frames(seed: int, num_frames: int = 3, height: int = 20, width: int = 24) ->
 
 def on_the_host(clips: list[list[torch.Tensor]], views: list[View], clip: Clip) -> torch.Tensor:
     windows = [cut(f, v) for f, v in zip(clips, views, strict=True)]
-    return host_batch(windows, [v.flip for v in views], clip=clip, buffers=Buffers(1))
+    return host_batch(windows, views, clip=clip, buffers=Buffers(1))
 
 
 def on_the_device(clips: list[list[torch.Tensor]], views: list[View], clip: Clip) -> torch.Tensor:
     """What CUDA does, on the CPU."""
     packed = pack([cut(f, v) for f, v in zip(clips, views, strict=True)], pin=False)
-    return finish(packed, [v.flip for v in views], clip=clip, device=CPU)
+    return finish(packed, views, clip=clip, device=CPU)
 
 
 Way = Callable[[list[list[torch.Tensor]], list[View], Clip], torch.Tensor]
@@ -80,7 +83,7 @@ def test_a_clip_does_not_depend_on_its_batch(
         train_view((20, c[0].shape[1]), clip, augment=augment, rng=generator("clip", 0, 0, str(i), 0))
         for i, c in enumerate(clips)
     ]
-    assert {view.flip for view in views} == {True, False}
+    assert {view.is_mirrored for view in views} == {True, False}
     together = batch(clips, views, clip)
     for i in range(len(clips)):
         assert torch.equal(batch([clips[i]], [views[i]], clip)[0], together[i])
@@ -99,14 +102,14 @@ def test_one_draw_serves_all_frames_of_a_clip(batch: Way) -> None:
 
 def test_a_mirror_reverses_columns_only(batch: Way) -> None:
     clip = Clip(frames=3, size=(20, 24))
-    plain = batch([frames(0)], [View(0, 0, 20, 24)], clip)
-    assert torch.equal(batch([frames(0)], [View(0, 0, 20, 24, flip=True)], clip), plain.flip(4))
+    plain = batch([frames(0)], [seen(0, 0, 20, 24)], clip)
+    assert torch.equal(batch([frames(0)], [seen(0, 0, 20, 24, flip=True)], clip), plain.flip(4))
 
 
 def test_what_was_given_is_not_changed(batch: Way) -> None:
     clip = Clip(frames=3, size=(20, 24))
     given_frames = frames(0)
-    batch([given_frames], [View(0, 0, 20, 24, flip=True)], clip)
+    batch([given_frames], [seen(0, 0, 20, 24, flip=True)], clip)
     assert all(torch.equal(a, b) for a, b in zip(given_frames, frames(0), strict=True))
 
 
@@ -122,7 +125,7 @@ def test_host_and_device_agree_to_a_grey_level(
 ) -> None:
     clip = Clip.model_construct(size=size, mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
     clips = [frames(seed, num_frames=num_frames, height=height + 3, width=width + 5) for seed in range(2)]
-    views = [View(1, 2, height, width, flip), View(0, 0, height, width)]
+    views = [seen(1, 2, height, width, flip=flip), seen(0, 0, height, width)]
     ours, theirs = on_the_host(clips, views, clip), on_the_device(clips, views, clip)
     assert ours.shape == theirs.shape == (2, 3, num_frames, *size)
     assert ours.stride() == theirs.stride()
@@ -137,20 +140,20 @@ def test_windows_lie_within_the_frame(height: int, width: int, key: int) -> None
     clip = Clip(size=(16, 16), fit="crop")
     for crop in ("random", "random_resized"):
         view = train_view((height, width), clip, augment=AugmentSection(crop=crop), rng=generator(key))
-        assert view.top >= 0
-        assert view.left >= 0
-        assert 0 < view.height <= height - view.top
-        assert 0 < view.width <= width - view.left
+        assert view.window.top >= 0
+        assert view.window.left >= 0
+        assert 0 < view.window.height <= height - view.window.top
+        assert 0 < view.window.width <= width - view.window.left
         if crop == "random":
-            assert (view.height, view.width) == clip.size
+            assert (view.window.height, view.window.width) == clip.size
 
 
 def test_random_resized_covers_the_asked_area_and_ratio() -> None:
     clip = Clip(size=(100, 100), fit="crop")
     augment = AugmentSection(crop="random_resized", scale=(0.2, 0.6), ratio=(0.5, 2.0))
     views = [train_view((200, 200), clip, augment=augment, rng=generator(i)) for i in range(500)]
-    areas = np.array([v.height * v.width / 200**2 for v in views])
-    ratios = np.array([v.width / v.height for v in views])
+    areas = np.array([v.window.height * v.window.width / 200**2 for v in views])
+    ratios = np.array([v.window.width / v.window.height for v in views])
     assert 0.19 < areas.min() < 0.22
     assert 0.55 < areas.max() < 0.61
     assert 0.49 < ratios.min() < 0.55

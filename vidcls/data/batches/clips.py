@@ -16,7 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidcls.data.batches.augment import View, eval_view, flip_map, train_view
+from vidcls.data.batches.augment import eval_view, train_view
+from vidcls.data.batches.augment.flip import flip_map
+from vidcls.data.batches.augment.view import View
 from vidcls.data.batches.batching import batch_bounds, drawn_views, sample_order
 from vidcls.data.batches.buffers import Buffers
 from vidcls.data.batches.prefetch import NUM_AHEAD, ahead
@@ -212,7 +214,7 @@ class Clips:
         if self._clip.unit == "frame":
             moments = moments[k : k + 1]
         view = train_view(self._stored[video.digest], self._clip, augment=augment, rng=rng)
-        label = mirrored[video.label] if view.flip else video.label
+        label = mirrored[video.label] if view.is_mirrored else video.label
         frames = self._source.request(video, needed_frames(moments, self._clip))
         return _Planned(video, label, view, frames)
 
@@ -261,12 +263,12 @@ class Clips:
                 )
         if not clips:
             return None
-        flips = [clip.view.flip for clip in clips]
+        views = [clip.view for clip in clips]
         if self._device.type == "cpu":
-            batch = host_batch(windows, flips, clip=self._clip, buffers=self._buffers)
+            batch = host_batch(windows, views, clip=self._clip, buffers=self._buffers)
             return _Fetched(lambda: batch, clips)
         packed = pack(windows, pin=self._device.type == "cuda")
-        return _Fetched(partial(finish, packed, flips, clip=self._clip, device=self._device), clips)
+        return _Fetched(partial(finish, packed, views, clip=self._clip, device=self._device), clips)
 
     def _batches(self, fetch: Callable[[int], _Fetched | None], steps: range) -> Iterator[Batch]:
         # If the store is on a device other than the CPU, nothing has to be prefetched.
@@ -278,7 +280,7 @@ class Clips:
                     clip=fetched.finish(),
                     labels=labels.to(self._device),
                     ids=tuple(clip.video.id for clip in fetched.clips),
-                    flips=tuple(clip.view.flip for clip in fetched.clips),
+                    flips=tuple(clip.view.is_mirrored for clip in fetched.clips),
                 )
 
 

@@ -19,14 +19,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidcls.data.batches.augment import View
+from vidcls.data.batches.augment.view import View
 from vidcls.data.batches.buffers import Buffers
 from vidcls.data.decoding.flow import STILL
 from vidcls.data.modality import U, frames_each, growth, has_difference, has_flow, levels
@@ -34,14 +33,13 @@ from vidcls.spec.sections import Clip
 
 
 def cut(frames: Sequence[Tensor], view: View) -> list[Tensor]:
-    """Crop the window of each frame `[h, w, C]`; the result shares memory with the frames."""
-    rows = slice(view.top, view.top + view.height)
-    columns = slice(view.left, view.left + view.width)
-    return [frame[rows, columns] for frame in frames]
+    """Window of each frame `[h, w, C]`, as a view of the same memory."""
+    top, left, height, width = view.window
+    return [frame[top : top + height, left : left + width] for frame in frames]
 
 
 def host_batch(
-    windows: Sequence[Sequence[Tensor]], flips: Sequence[bool], *, clip: Clip, buffers: Buffers
+    windows: Sequence[Sequence[Tensor]], views: Sequence[View], *, clip: Clip, buffers: Buffers
 ) -> Tensor:
     """Make the normalised batch `[B, C, T, H, W]` float32 on the CPU, channels innermost in memory.
 
@@ -51,7 +49,7 @@ def host_batch(
 
     Args:
         windows: T tensors of each clip, `[h, w, C]` uint8, or 2 T for differences; not written to.
-        flips: Whether each of the B clips is mirrored.
+        views: View of each of the B clips; its window was cut already.
         clip: Modality, size, mean and standard deviation.
         buffers: Pool for the memory of the batch.
     """
@@ -59,8 +57,10 @@ def host_batch(
     num_frames = len(windows[0]) // frames_each(clip)
     batch = buffers.empty(len(windows), num_frames, height, width, clip.num_channels)
     made = batch.numpy().reshape(len(windows), num_frames, -1)
-    for target, frames, flip in zip(made, windows, flips, strict=True):
-        gathered = _gather(frames, flip=flip, clip=clip)
+    for target, frames, view in zip(made, windows, views, strict=True):
+        gathered = _gather(frames)
+        for operation in view.operations:
+            operation.on_host(gathered, clip)
         scale, shift = _host_levels(clip, *growth(clip, gathered.shape[1:3]))
         if gathered.shape[1:3] != clip.size:
             gathered = _resize(torch.from_numpy(gathered).permute(0, 3, 1, 2), clip.size).numpy()
@@ -77,16 +77,10 @@ def host_batch(
     return batch.permute(0, 4, 1, 2, 3)
 
 
-def _gather(frames: Sequence[Tensor], *, flip: bool, clip: Clip) -> NDArray[np.uint8]:
+def _gather(frames: Sequence[Tensor]) -> NDArray[np.uint8]:
     gathered = np.empty((len(frames), *frames[0].shape), np.uint8)
     for target, frame in zip(gathered, frames, strict=True):
-        if flip:
-            cv2.flip(frame.numpy(), 1, dst=target)  # ten times as fast as in numpy
-        else:
-            target[:] = frame.numpy()
-    if flip and has_flow(clip):
-        u = gathered[..., U]
-        np.negative(u, out=u)  # 128 + n becomes 128 - n, modulo 256
+        target[:] = frame.numpy()
     return gathered
 
 
@@ -110,29 +104,27 @@ def pack(windows: Sequence[Sequence[Tensor]], *, pin: bool) -> list[Tensor]:
     return [packed.view(len(windows), -1, *first.shape)]
 
 
-def finish(packed: Sequence[Tensor], flips: Sequence[bool], *, clip: Clip, device: torch.device) -> Tensor:
+def finish(packed: Sequence[Tensor], views: Sequence[View], *, clip: Clip, device: torch.device) -> Tensor:
     """Make the normalised batch `[B, C, T, H, W]` float32 on `device`, channels innermost in memory.
 
     Args:
-        packed: Result of `pack`; flipped in place if it is already on `device`.
-        flips: Whether each of the B clips is mirrored.
+        packed: Result of `pack`; changed in place if it is already on `device`.
+        views: View of each of the B clips; its window was cut already.
         clip: Modality, size, mean and standard deviation.
         device: Device of the batch.
     """
     height, width = clip.size
     num_frames = packed[0].shape[1] // frames_each(clip)
     batch = torch.empty(
-        (len(flips), num_frames, height, width, clip.num_channels), dtype=torch.float32, device=device
+        (len(views), num_frames, height, width, clip.num_channels), dtype=torch.float32, device=device
     )
     start = 0
     for windows in packed:
         windows = windows.to(device, non_blocking=True)
         behind = start + len(windows)
-        for window, flip in zip(windows, flips[start:behind], strict=True):
-            if flip:
-                window.copy_(window.flip(2))
-                if has_flow(clip):
-                    window[..., U].neg_()
+        for window, view in zip(windows, views[start:behind], strict=True):
+            for operation in view.operations:
+                operation.on_device(window, clip)
         if windows.shape[2:4] != clip.size:
             windows = _resize_on_device(windows, clip)
         if has_difference(clip):

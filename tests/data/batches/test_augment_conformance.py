@@ -1,0 +1,70 @@
+"""What every operation of augmentation must do: a new one is added to `OPERATIONS`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from vidcls.data.batches import augment
+from vidcls.data.batches.augment.flip import Flip
+from vidcls.data.batches.augment.view import Operation
+from vidcls.data.sampling import generator
+from vidcls.spec.sections import AugmentSection, Clip, Modality
+
+OPERATIONS: tuple[Operation, ...] = (Flip(),)
+MODALITIES: tuple[Modality, ...] = ("rgb", "flow", "difference", "rgb+flow")
+
+each = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: type(operation).__name__)
+each_modality = pytest.mark.parametrize("modality", MODALITIES)
+
+
+def pixels(modality: Modality, shape: Sequence[int] = (4, 18, 22)) -> np.ndarray:
+    channels = {"rgb": 3, "difference": 3, "flow": 2, "rgb+flow": 5}[modality]
+    return np.random.default_rng(0).integers(0, 256, (*shape, channels), dtype=np.uint8)
+
+
+@each
+@each_modality
+def test_host_and_device_give_the_same_bytes(operation: Operation, modality: Modality) -> None:
+    clip, host = Clip(modality=modality), pixels(modality)
+    device = torch.from_numpy(host.copy())
+    operation.on_host(host, clip)
+    operation.on_device(device, clip)
+    assert np.array_equal(host, device.numpy())
+    assert not np.array_equal(host, pixels(modality)), "it does something"
+
+
+@each
+@each_modality
+def test_all_frames_of_a_clip_are_changed_alike(operation: Operation, modality: Modality) -> None:
+    frames = np.repeat(pixels(modality)[:1], 4, axis=0)
+    operation.on_host(frames, Clip(modality=modality))
+    assert all(np.array_equal(frame, frames[0]) for frame in frames)
+
+
+@each
+def test_a_part_of_a_larger_array_is_changed_alone(operation: Operation) -> None:
+    """A device keeps the clips of a batch in one tensor."""
+    batch = torch.from_numpy(np.stack([pixels("rgb")] * 3))
+    operation.on_device(batch[1], Clip())
+    assert torch.equal(batch[0], batch[2])
+    assert not torch.equal(batch[0], batch[1])
+
+
+@each
+def test_whether_it_mirrors_is_declared(operation: Operation) -> None:
+    frames = pixels("rgb")
+    operation.on_host(frames, Clip())
+    assert operation.mirrors == np.array_equal(frames, pixels("rgb")[:, :, ::-1])
+
+
+def test_what_is_switched_off_draws_no_random_numbers() -> None:
+    """So an operation that is added changes no clip of a run that does not ask for it; the flip always drew one."""
+    rng, other = generator("a"), generator("a")
+    view = augment.train_view((20, 24), Clip(size=(20, 24)), augment=AugmentSection(), rng=rng)
+    assert view.operations == ()
+    other.random()
+    assert rng.random() == other.random()

@@ -1,0 +1,41 @@
+"""Augmentation of clips: one file for each operation; here they are put together, in their order.
+
+The draws come from a generator keyed by the clip, so they depend neither on its batch nor on the order.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vidcls.data.batches.augment.crop import draw_window, eval_window
+from vidcls.data.batches.augment.flip import draw_flip
+from vidcls.data.batches.augment.view import Operation, View
+from vidcls.spec.sections import AugmentSection, Clip
+
+
+def eval_view(stored: tuple[int, int], clip: Clip) -> View:
+    """View for evaluation, which augments nothing.
+
+    Args:
+        stored: Height and width of the stored frames.
+        clip: Size of the window.
+    """
+    return View(eval_window(stored, clip))
+
+
+def train_view(
+    stored: tuple[int, int], clip: Clip, *, augment: AugmentSection, rng: np.random.Generator
+) -> View:
+    """Draw the view of one clip in training.
+
+    Args:
+        stored: Height and width of the stored frames.
+        clip: Size of the window.
+        augment: Augmentations that may be applied.
+        rng: Random generator of this clip.
+    """
+    # In this order, which the random numbers are drawn in too. One that is switched off must draw none,
+    # so that what a clip looked like before there was such an operation stays as it was.
+    operations: list[Operation | None] = [draw_flip(augment, rng)]
+    window = draw_window(stored, clip, augment=augment, rng=rng)
+    return View(window, tuple(operation for operation in operations if operation is not None))
