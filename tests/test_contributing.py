@@ -58,26 +58,14 @@ def test_a_model_and_an_augmentation_touch_the_files_that_are_named_and_no_other
     assert touched == {f"vidcls/{name}" for name in expected}
 
 
-def test_a_new_model_is_a_model_like_the_others(changed: Path) -> None:
-    tests = "tests/models/kinds/test_conformance.py"
-    run(changed, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, "-k", "last_frame or every_kind")
-    assert "last_frame" in run(changed, "-m", "vidcls", "model", "list").stdout
-    shown = run(changed, "-m", "vidcls", "model", "show", "experiments/cnn3d.yaml", "model.kind=last_frame")
-    assert "vidcls" not in shown.stderr
-
-
-def test_a_new_augmentation_is_one_like_the_others(changed: Path) -> None:
-    run(
-        changed,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "tests/data/batches/test_augment_conformance.py",
-    )
-    spec = ("spec", "show", "experiments/cnn3d.yaml", "augment.upside_down=0.5")
-    assert "upside_down: 0.5" in run(changed, "-m", "vidcls", *spec).stdout
+def test_what_is_new_passes_its_suite_like_the_others(changed: Path) -> None:
+    suites = ("tests/models/kinds/test_conformance.py", "tests/data/batches/test_augment_conformance.py")
+    new = "last_frame or every_kind or UpsideDown or random_numbers"
+    run(changed, "-m", "pytest", "-q", "-p", "no:cacheprovider", *suites, "-k", new)
+    spec = ("spec", "show", "experiments/cnn3d.yaml", "model.kind=last_frame", "augment.upside_down=0.5")
+    shown = run(changed, "-m", "vidcls", *spec).stdout
+    assert "kind: last_frame" in shown
+    assert "upside_down: 0.5" in shown
 
 
 def test_the_code_of_the_examples_is_linted_like_the_rest(changed: Path) -> None:
