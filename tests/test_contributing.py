@@ -29,10 +29,7 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (tree / name).write_text(code)
     for change in re.findall(r"```diff\n(.*?)```", TEXT, re.DOTALL):
         # Lines may have moved; what is changed must be as it is written.
-        subprocess.run(
-            ["patch", "--strip=1", "--fuzz=0", "--no-backup-if-mismatch"],
-            input=change, text=True, cwd=tree, check=True, stdout=subprocess.PIPE,
-        )  # fmt: skip
+        subprocess.run(["git", "apply"], input=change, text=True, cwd=tree, check=True)
     return tree
 
 

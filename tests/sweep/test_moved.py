@@ -246,6 +246,17 @@ def test_videos_that_are_not_where_they_were_are_said_before_anything_is_submitt
     assert folder.submissions().all() == []
 
 
+def test_what_cannot_go_on_is_not_extended_first(search: Search) -> None:
+    """So that the same command, given again once the videos are back, adds its trials once."""
+    folder = search.frozen(search.file())
+    folder.base_file.write_text(folder.base_file.read_text().replace(folder.base().data.root, "/nowhere"))
+    extend = ["sweep", "extend", "5", str(folder.path), "--workers", "1", "--cluster", "local"]
+    done = CliRunner().invoke(app, extend)
+    assert done.exit_code == ExitCode.USER_MISTAKE
+    assert "the sweep's videos are not there" in " ".join(done.stderr.split())
+    assert folder.control().current().extra_trials == 0
+
+
 def test_a_launch_on_videos_that_are_not_there_leaves_nothing(
     search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:

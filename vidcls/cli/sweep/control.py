@@ -38,14 +38,14 @@ def retry(
     from vidcls.sweep.find import find_sweep
 
     sweep = find_sweep(name)
+    if not no_check:
+        actions.refuse_missing_videos(sweep)
     numbers = actions.retry(sweep, trials or [])
     lines = [f"tried again: {', '.join(map(str, numbers))}" if numbers else "no trial has failed"]
     if not numbers:
         _tell(sweep, lines, {"trials": numbers, "job": None}, as_json=as_json)
         return
-    _resume(
-        sweep, cluster, workers, no_check=no_check, lines=lines, facts={"trials": numbers}, as_json=as_json
-    )
+    _resume(sweep, cluster, workers, lines=lines, facts={"trials": numbers}, as_json=as_json)
 
 
 def pause(name: Sweep = RUNS, wait: Wait = 120.0, as_json: AsJson = False) -> None:
@@ -81,9 +81,13 @@ def resume(
     as_json: AsJson = False,
 ) -> None:
     """Let a sweep go on, with as many workers as before."""
+    from vidcls.sweep import actions
     from vidcls.sweep.find import find_sweep
 
-    _resume(find_sweep(name), cluster, workers, no_check=no_check, as_json=as_json)
+    sweep = find_sweep(name)
+    if not no_check and actions.has_work(sweep):
+        actions.refuse_missing_videos(sweep)
+    _resume(sweep, cluster, workers, as_json=as_json)
 
 
 def extend(
@@ -104,9 +108,11 @@ def extend(
     if not (number or hours or gpu_hours):
         raise UserError("extend by nothing", hint="vidcls sweep extend 50")
     sweep = find_sweep(name)
+    if not no_check:
+        actions.refuse_missing_videos(sweep)
     lines = actions.extend(sweep, trials=number, hours=hours, gpu_hours=gpu_hours)
     facts = {"notes": list(lines)}
-    _resume(sweep, cluster, workers, no_check=no_check, lines=lines, facts=facts, as_json=as_json)
+    _resume(sweep, cluster, workers, lines=lines, facts=facts, as_json=as_json)
 
 
 def _resume(
@@ -114,7 +120,6 @@ def _resume(
     cluster: str | None,
     workers: int | None,
     *,
-    no_check: bool,
     as_json: bool,
     lines: list[str] | None = None,
     facts: dict[str, Any] | None = None,
@@ -125,7 +130,6 @@ def _resume(
         sweep: Folder of the sweep.
         cluster: Another profile; None keeps the profile.
         workers: Number of workers that should exist.
-        no_check: Whether to continue although this machine does not see its videos.
         as_json: Print JSON for scripts.
         lines: Lines to print before.
         facts: Values of these lines for JSON.
@@ -138,8 +142,6 @@ def _resume(
         done = f"nothing is left to do; next: vidcls sweep best {shown(sweep.path)}"
         _tell(sweep, [*before, done], {**known, "job": None}, as_json=as_json)
         return
-    if not no_check:
-        actions.refuse_missing_videos(sweep)
     profile = find_profile(cluster) if cluster else None
     if profile is not None:
         _refuse_what_the_queue_would(sweep, profile)
