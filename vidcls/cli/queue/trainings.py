@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from vidcls.cli.common import echo
 from vidcls.cli.queue.preflight import NEEDED, look_before_queueing, require_all
@@ -16,6 +18,12 @@ if TYPE_CHECKING:
     from vidcls.launch.job import Job
     from vidcls.launch.profile import AnyProfile
     from vidcls.spec.load import LoadedSpec
+
+Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")]
+AcceptCode = Annotated[
+    bool, typer.Option("--accept-code", help="Go on although the code, or a package that computes, changed.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="With --cluster: print the scripts.")]
 
 
 def queued_training(loaded: LoadedSpec, flags: list[str], *, cluster: str, look: bool) -> QueuedCommand:

@@ -10,7 +10,7 @@ import typer
 
 from vidcls.cli.common import AsJson, Force, console, print_json, refuse_missing_data, say, split_args
 from vidcls.cli.queue.queued import Cluster, as_words
-from vidcls.cli.queue.trainings import queue_trainings, refuse_beside_queue
+from vidcls.cli.queue.trainings import AcceptCode, Device, DryRun, queue_trainings, refuse_beside_queue
 from vidcls.cli.study.files import Out, refuse_written, write_study
 from vidcls.errors import UserError
 
@@ -31,13 +31,10 @@ def crossval(
     fold_seeds: Annotated[
         str, typer.Option(help="Each draws folds of its own, and all of them are trained.")
     ] = "0",
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
-    accept_code: Annotated[
-        bool,
-        typer.Option("--accept-code", help="Go on although the code, or a package that computes, changed."),
-    ] = False,
+    device: Device = None,
+    accept_code: AcceptCode = False,
     cluster: Cluster = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --cluster: print the scripts.")] = False,
+    dry_run: DryRun = False,
     out: Out = None,
     force: Force = False,
     as_json: AsJson = False,

@@ -19,7 +19,7 @@ from vidcls.cli.common import (
     split_args,
 )
 from vidcls.cli.queue.queued import Cluster, as_words
-from vidcls.cli.queue.trainings import queue_trainings, refuse_beside_queue
+from vidcls.cli.queue.trainings import AcceptCode, Device, DryRun, queue_trainings, refuse_beside_queue
 from vidcls.cli.study.files import Out, refuse_written, write_study
 from vidcls.errors import UserError
 
@@ -33,14 +33,11 @@ def leak(
     args: SpecArgs,
     seeds: Annotated[int, typer.Option(min=2, max=100, help="Pairs of trainings, one for each seed.")] = 5,
     data_file: DataFile = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+    device: Device = None,
     restart: Annotated[bool, typer.Option("--restart", help="Train all of it anew.")] = False,
-    accept_code: Annotated[
-        bool,
-        typer.Option("--accept-code", help="Go on although the code, or a package that computes, changed."),
-    ] = False,
+    accept_code: AcceptCode = False,
     cluster: Cluster = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --cluster: print the scripts.")] = False,
+    dry_run: DryRun = False,
     out: Out = None,
     force: Force = False,
     as_json: AsJson = False,
