@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from vidcls.data.batches.open_clips import Clips, open_clips
+from vidcls.data.batches.clips import Clips
+from vidcls.data.batches.open_clips import open_clips
 from vidcls.data.decoding.frame_folders import Files
 from vidcls.data.manifest import Video
 from vidcls.spec.sections import Clip, DataSection

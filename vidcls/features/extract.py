@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from vidcls.data.batches.augment.flip import flip_map
-from vidcls.data.batches.open_clips import Clips
+from vidcls.data.batches.clips import Clips
 from vidcls.data.decoding.workers import StageProgress
 from vidcls.data.manifest import Video
 from vidcls.features.clips import FeatureClips

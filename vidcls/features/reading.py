@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from vidcls.data.batches.open_clips import Clips, open_clips
+from vidcls.data.batches.clips import Clips
+from vidcls.data.batches.open_clips import open_clips
 from vidcls.data.decoding.workers import StageProgress
 from vidcls.data.manifest import Manifest, Video
 from vidcls.models.kinds.base import VideoModel

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from vidcls.data.batches.open_clips import Clips
+from vidcls.data.batches.clips import Clips
 from vidcls.data.manifest import Video
 from vidcls.evaluate.predictions import Predictions
 from vidcls.spec.sections import Clip

@@ -14,7 +14,7 @@ from tests.support.video import moving_square, write_clip
 from tests.support.videos import open_cpu, video
 from tests.support.views import seen
 from vidcls.data.batches.buffers import Buffers
-from vidcls.data.batches.open_clips import Batch
+from vidcls.data.batches.clips import Batch
 from vidcls.data.batches.transforms import cut, finish, host_batch, pack
 from vidcls.data.manifest import Video
 from vidcls.spec.load import SpecError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from vidcls.data.batches.clips import Batch, Clips
+from vidcls.data.batches.clips import Clips
 from vidcls.data.checks.probe import probe_files
 from vidcls.data.decoding.decode import Probe
 from vidcls.data.decoding.workers import Decoders, Failure, StageProgress, usable_cores
@@ -18,8 +18,6 @@ from vidcls.data.store.build import Store
 from vidcls.data.store.residency import FrameSource, StoredFrames, Streamed, choose_stored
 from vidcls.errors import VidclsError
 from vidcls.spec.sections import Auto, Clip, DataSection, Residency
-
-__all__ = ["Batch", "Clips", "open_clips"]
 
 
 def open_clips(
