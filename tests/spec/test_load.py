@@ -243,3 +243,9 @@ def test_members_of_an_ensemble_are_checked_and_overridden_one_by_one(load, mist
     assert mistakes(text, "model.members.0.join=gru") == [
         "command line: model.members[0].join: has no effect for kind: cnn3d; it belongs to kind: late_fusion"
     ]
+
+
+def test_what_is_missing_is_said_once_beside_other_mistakes(mistakes) -> None:
+    found = mistakes("model: {kind: cnn3d}\ntitle: x\ntype: y\n")
+    assert [line for line in found if "name: required" in line] == ["x.yaml:1: name: required, and not set"]
+    assert len(found) == 3

@@ -79,7 +79,9 @@ def validate(tree: Node) -> tuple[Spec | None, list[Mistake]]:
                 at = path
             elif row["type"] == "union_tag_invalid":
                 at = (*path, "kind")
-            mistakes.append(Mistake(place_of(at, tree), dotted(at), message))
+            mistake = Mistake(place_of(at, tree), dotted(at), message)
+            if mistake not in mistakes:  # what is missing is found missing each time
+                mistakes.append(mistake)
             removed |= _remove(plain, path)
             if len(mistakes) > _MOST:
                 return None, mistakes
