@@ -32,7 +32,7 @@ test: $(READY)  ## Set up and run the tests (minutes)
 	@# Most tests wait for other processes: three workers fill two cores.
 	$(BIN)/pytest -q -n 3 --dist worksteal -m "not slow"
 
-test-fast: $(READY)  ## Two minutes for whoever changes one thing: no queue, no W&B server, no long trainings
+test-fast: $(READY)  ## For whoever changes one thing: a third of the time, no queue, no W&B server, no long trainings
 	$(BIN)/pytest -q -n 3 --dist worksteal -m "not slow and not long"
 
 lint: $(READY)  ## Format, lint, types, direction of imports, and whether the schema of specs is that of the code
