@@ -14,7 +14,7 @@ from benchmarks.common import Result, finish, ratio_text
 
 TARGET = 3.0
 ROUNDS = 11
-HEAVY = ("torch", "torchvision", "wandb", "decord", "optuna", "matplotlib")
+HEAVY = ("torch", "torchvision", "wandb", "decord", "optuna", "matplotlib", "pydantic")
 HELP = [str(Path(sys.executable).with_name("vidcls")), "--help"]
 BARE = [sys.executable, "-c", "import typer, pydantic, yaml, rich"]
 _LOADED = """

@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 
 from tests.support.training import Experiment
 from vidcls.campaign.leak import arms_of, interval, leaking_share
+from vidcls.choices import Split
 from vidcls.cli import app
 from vidcls.data.manifest import Manifest, Video
 from vidcls.errors import UserError
 from vidcls.runs import find_runs
-from vidcls.spec.sections import Split
 
 pytestmark = pytest.mark.long
 

@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.roots import CLASSES, Clip, build, put
+from vidcls.choices import Split
 from vidcls.data.decoding.frame_folders import frame_files
 from vidcls.data.manifest import Manifest, load_manifest, read_manifest
 from vidcls.data.val_split import cut_val
 from vidcls.errors import ExitCode, UserError
-from vidcls.spec.sections import DataSection, Split
+from vidcls.spec.sections import DataSection
 
 Clips = tuple[Clip, ...]
 

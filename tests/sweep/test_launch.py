@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -118,3 +119,13 @@ def test_a_queue_that_does_not_answer_is_not_an_empty_one(
     subprocess.run(["scancel", job], check=True)
     assert "nobody works on them: vidcls sweep resume" in run("status", folder).stdout
     assert run("clean", folder, "--all", "--yes").exit_code == 0
+
+
+def test_checkpoints_must_fit_on_the_disk(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    launch = ("launch", search.file(run_cap=2), "--keep", 999, "--dry-run")
+    free = {"bytes": 100_000_000}
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=free["bytes"]))
+    assert run(*launch).exit_code == 0  # at most two runs there are, whatever --keep allows
+    free["bytes"] = 1000
+    refused = run(*launch)
+    assert (refused.exit_code, "the best 2 runs take about" in refused.stderr) == (1, True), refused.stderr

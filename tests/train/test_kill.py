@@ -11,7 +11,7 @@ from zlib import crc32
 import pytest
 
 from tests.support.training import STRATEGIES, Experiment, assert_same, start_child, train_child
-from vidcls.spec.sections import Residency
+from vidcls.choices import Residency
 
 pytestmark = pytest.mark.long
 

@@ -7,8 +7,9 @@ import pytest
 
 from tests.support.video import moving_square, write_frames
 from tests.support.videos import open_cpu, video
+from vidcls.choices import Modality
 from vidcls.evaluate.predictions import Predictions
-from vidcls.spec.sections import Clip, Modality
+from vidcls.spec.sections import Clip
 from vidcls.train.previews import make_previews
 
 

@@ -12,6 +12,7 @@ import torch
 
 from vidcls.campaign.memory import footprint
 from vidcls.checkpoints import CheckpointIdentity, checkpoint_content, read_checkpoint, write_checkpoint
+from vidcls.choices import Precision
 from vidcls.data.batches.augment.flip import flip_map
 from vidcls.data.batches.open_clips import open_clips
 from vidcls.data.checks.short_videos import frame_counts, repeats
@@ -23,7 +24,6 @@ from vidcls.models.device import pick_device, pin
 from vidcls.models.inputs import input_clip
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import LoadedSpec
-from vidcls.spec.sections import Precision
 from vidcls.train.loop import Data, Loop
 from vidcls.train.precision import resolve_precision
 from vidcls.train.random_state import seed_everything

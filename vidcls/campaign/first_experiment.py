@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import yaml
 
+from vidcls.choices import SPLITS
 from vidcls.data.batches.augment.flip import flip_map
 from vidcls.data.decoding.frame_folders import look_into
 from vidcls.data.scan import Scan
@@ -21,7 +22,6 @@ from vidcls.leaks.state import LeakState
 from vidcls.models.weights.catalogue import resolve, weights_dir_of
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import load_spec
-from vidcls.spec.sections import SPLITS
 
 RecipeName = Literal["few_videos", "few_videos_finetune"]
 _MAX_SHORT = 0.05

@@ -20,13 +20,13 @@ from pathlib import Path
 from scipy import stats
 
 from vidcls.campaign.folds import refuse_unknown_groups
+from vidcls.choices import Split
 from vidcls.data.manifest import Manifest, Video, load_manifest
 from vidcls.errors import UserError, VidclsError
 from vidcls.leaks.split import group_split
 from vidcls.runs import Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import LoadedSpec, load_spec
-from vidcls.spec.sections import Split
 from vidcls.train.run_training import Options, train
 from vidcls.train.session import Display
 

@@ -11,12 +11,12 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from vidcls.choices import Precision
 from vidcls.models.build import build
 from vidcls.models.freezing import is_frozen
 from vidcls.models.inputs import input_clip
 from vidcls.spec.experiment import Spec
 from vidcls.spec.optim import AdamWSection
-from vidcls.spec.sections import Precision
 
 _FLOAT_BYTES = 4
 _PASSES = 3

@@ -16,13 +16,13 @@ from vidcls.errors import ExitCode, UserError
 from vidcls.signals import Signals
 
 if TYPE_CHECKING:
+    from vidcls.choices import Split
     from vidcls.evaluate.compare import Comparison
     from vidcls.evaluate.metrics import Metrics
     from vidcls.evaluate.stored import AskedCheckpoints, Scoring
     from vidcls.launch.job import Job
     from vidcls.launch.profile import AnyProfile
     from vidcls.runs import Checkpoint, Run
-    from vidcls.spec.sections import Split
 
     Scored = tuple[Scoring, Metrics]
 

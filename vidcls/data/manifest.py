@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from vidcls.choices import SPLITS, Split
 from vidcls.data.decoding.frame_folders import Files
 from vidcls.data.digests import Progress, digest_videos, pictures_left_out
 from vidcls.data.layouts import read_layout
@@ -17,7 +18,7 @@ from vidcls.data.layouts.table import ManifestRow, write_table
 from vidcls.data.listing.listing import LEFT_OUT_BY_SKIP, ListedVideo, Listing, Problem
 from vidcls.data.val_split import cut_val
 from vidcls.errors import UserError
-from vidcls.spec.sections import DEFAULT_MAX_BAD, SPLITS, DataSection, Split
+from vidcls.spec.sections import DEFAULT_MAX_BAD, DataSection
 
 __all__ = ["Manifest", "Problem", "Video", "load_manifest", "read_manifest"]
 

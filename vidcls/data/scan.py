@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from vidcls.choices import SPLITS, Split
 from vidcls.data.decoding.animation import is_animated_file
 from vidcls.data.decoding.errors import DecodeError
 from vidcls.data.decoding.frame_folders import Files, look_into
@@ -23,7 +24,7 @@ from vidcls.data.decoding.readers import VideoFile
 from vidcls.data.digests import Progress
 from vidcls.data.manifest import Manifest, Problem, Video, read_manifest
 from vidcls.data.sharing import shares_by
-from vidcls.spec.sections import SPLITS, DataSection, Split
+from vidcls.spec.sections import DataSection
 
 
 @dataclass(frozen=True)

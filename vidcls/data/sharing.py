@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from vidcls.choices import Split
 from vidcls.data.manifest import Manifest, Video
-from vidcls.spec.sections import Split
 
 HELD_OUT: tuple[Split, ...] = ("val", "test")
 

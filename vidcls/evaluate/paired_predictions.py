@@ -9,11 +9,11 @@ from typing import Literal
 
 import numpy as np
 
+from vidcls.choices import Split
 from vidcls.data.manifest import load_manifest
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.predictions import Predictions, load_predictions
 from vidcls.runs import Checkpoint, Run
-from vidcls.spec.sections import Split
 
 Unit = Literal["groups", "videos"]
 _SAME_DATA = "name runs of the same videos and splits; vidcls runs show RUN tells them"

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vidcls.choices import Source
 from vidcls.data.batches.open_clips import open_clips
 from vidcls.data.decoding.frame_folders import Files, look_into
 from vidcls.data.decoding.workers import StageProgress
@@ -21,7 +22,6 @@ from vidcls.evaluate.score import score
 from vidcls.models.device import pick_device, pin
 from vidcls.models.kinds.base import VideoModel
 from vidcls.runs import Checkpoint, Run
-from vidcls.spec.sections import Source
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 
+from vidcls.choices import Split
 from vidcls.data.batches.source import BatchSource
 from vidcls.data.decoding.workers import StageProgress
 from vidcls.data.manifest import Manifest
@@ -23,7 +24,6 @@ from vidcls.features.sources import open_scored, open_sealed
 from vidcls.leaks.run_state import leaks_of
 from vidcls.models.device import pin
 from vidcls.runs import Checkpoint, Run
-from vidcls.spec.sections import Split
 
 
 def evaluate(

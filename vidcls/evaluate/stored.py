@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from vidcls.choices import Split
 from vidcls.data.checksums import file_digest
 from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.drawing import Say
@@ -21,7 +22,6 @@ from vidcls.leaks.run_state import leaks_of
 from vidcls.runs import CHECKPOINTS, Checkpoint, Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import identity
-from vidcls.spec.sections import Split
 from vidcls.spec.show import flatten
 
 AskedCheckpoints = Literal["best", "last", "all"]

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from vidcls.choices import SPLITS, Split
 from vidcls.data.manifest import Manifest, Video
 from vidcls.errors import UserError
 from vidcls.leaks.audit import Relations
 from vidcls.leaks.relatives import components, key_links
 from vidcls.leaks.split import group_folds, group_split
-from vidcls.spec.sections import SPLITS, Split
 
 
 def resplit(

@@ -17,9 +17,9 @@ from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint
 
 from vidcls.arrays import Floats, Ints
+from vidcls.choices import SPLITS, Split
 from vidcls.errors import UserError
 from vidcls.leaks.milp import side_by_side, solve
-from vidcls.spec.sections import SPLITS, Split
 
 # Costs of an assignment: each missing or excess video of a class in a split, each such video beyond the
 # first, and each class without a video in a split.

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from vidcls.choices import Auto, FlowMethod, Layout, Modality, Precision, Residency, Source
 from vidcls.spec.base import (
     NonNegativeInt,
     PathText,
@@ -19,25 +20,6 @@ from vidcls.spec.base import (
 )
 from vidcls.spec.wandb_names import Entity, Project, Tag
 
-Auto = Literal["auto"]
-Split = Literal["train", "val", "test"]
-Residency = Literal["device", "memory", "mapped", "streamed"]
-Precision = Literal["fp32", "bf16", "fp16"]
-Source = Literal["auto", "videos", "frames", "flows", "videos+flows", "frames+flows"]
-Layout = Literal[
-    "auto",
-    "course",
-    "csv",
-    "ucf101",
-    "hmdb51",
-    "kinetics",
-    "ssv2",
-    "lists",
-    "split/class/video",
-    "class/video",
-]
-FlowMethod = Literal["dis", "farneback"]
-Modality = Literal["rgb", "flow", "difference", "rgb+flow", "rgb+difference"]
 Side = Annotated[PositiveInt, Field(ge=8)]
 
 
@@ -65,7 +47,6 @@ Size = Annotated[
     tuple[Side, Side], BeforeValidator(_pair, json_schema_input_type=Side | str | tuple[Side, Side])
 ]
 DEFAULT_MAX_BAD = 10
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 # Number of channels, mean and standard deviation of each part.
 _PARTS: dict[str, tuple[int, float, float]] = {
     "rgb": (3, 0.45, 0.225),

@@ -263,13 +263,20 @@ def copies_at_once(options: SweepOptions, num_workers: int, num_trials: int | No
     return num_workers * options.per_gpu + paused
 
 
+def runs_kept(options: SweepOptions, num_trials: int | None) -> int:
+    """Maximum number of ended runs whose best checkpoint stays: those of the best `keep` configurations."""
+    kept = options.keep * options.repeats
+    return kept if num_trials is None else min(kept, num_trials)
+
+
 def _check_disk(
     folder: SweepFolder, base: Spec, options: SweepOptions, num_workers: int, num_trials: int | None
 ) -> None:
     disk = nearest_folder(folder.path)
     free = shutil.disk_usage(disk).free
     at_once = copies_at_once(options, num_workers, num_trials)
-    copies = _ADAMW_COPIES * at_once + options.keep * options.repeats
+    num_kept = runs_kept(options, num_trials)
+    copies = _ADAMW_COPIES * at_once + num_kept
     if free >= copies * _LARGEST_BYTES:
         return  # enough for any model, so the model need not be built, which would load torch
     from vidcls.models.describe import describe
@@ -279,6 +286,6 @@ def _check_disk(
     if free < needed:
         raise VidclsError(
             f"{disk}: {free / 1e9:.1f} GB free; the checkpoints of {at_once} trials and of the best"
-            f" {options.keep} configurations take about {needed / 1e9:.1f} GB",
+            f" {num_kept} runs take about {needed / 1e9:.1f} GB",
             hint="put runs_dir on a larger disk, or give fewer --workers or --keep",
         )

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from vidcls.choices import Precision
 from vidcls.data.batches.source import BatchSource
 from vidcls.data.manifest import Video
 from vidcls.evaluate.score import Scores, forward, score
@@ -19,7 +20,6 @@ from vidcls.features.clips import AnyBatch
 from vidcls.models.device import to_channels_last
 from vidcls.models.kinds.base import VideoModel
 from vidcls.spec.experiment import Spec
-from vidcls.spec.sections import Precision
 from vidcls.train.divergence import diverged
 from vidcls.train.optim import build_optimizer, learning_rate, set_learning_rate
 from vidcls.train.precision import Amp

@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager
 import torch
 from torch import nn
 
-from vidcls.spec.sections import Precision, TrainSection
+from vidcls.choices import Precision
+from vidcls.spec.sections import TrainSection
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from vidcls.checkpoints import CheckpointIdentity
+from vidcls.choices import Precision
 from vidcls.data.batches.augment.flip import flip_map
 from vidcls.data.batches.source import BatchSource
 from vidcls.data.decoding.workers import usable_cores
@@ -32,7 +33,7 @@ from vidcls.signals import Signals, under_agent
 from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import fingerprint
 from vidcls.spec.load import LoadedSpec
-from vidcls.spec.sections import Clip, Precision
+from vidcls.spec.sections import Clip
 from vidcls.train.conclusion import conclude, replay, tracker_of
 from vidcls.train.failure import failure_kept
 from vidcls.train.loop import Data, Loop

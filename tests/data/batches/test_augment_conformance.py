@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from vidcls.choices import Modality
 from vidcls.data.batches import augment
 from vidcls.data.batches.augment.flip import Flip
 from vidcls.data.batches.augment.view import Operation
 from vidcls.data.sampling import generator
-from vidcls.spec.sections import AugmentSection, Clip, Modality
+from vidcls.spec.sections import AugmentSection, Clip
 
 OPERATIONS: tuple[Operation, ...] = (Flip(),)
 MODALITIES: tuple[Modality, ...] = ("rgb", "flow", "difference", "rgb+flow")

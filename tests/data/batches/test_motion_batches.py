@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.support.video import moving_square, write_clip, write_frames
 from tests.support.videos import open_cpu, video
 from tests.support.views import seen
+from vidcls.choices import Modality
 from vidcls.data.batches.augment.view import View
 from vidcls.data.batches.buffers import Buffers
 from vidcls.data.batches.transforms import cut, finish, host_batch, pack
@@ -25,7 +26,7 @@ from vidcls.data.sampling import frame_indices, generator, reachable_frames
 from vidcls.errors import VidclsError
 from vidcls.models.build import build
 from vidcls.spec.model import EarlyFusionSection
-from vidcls.spec.sections import AugmentSection, Clip, Modality
+from vidcls.spec.sections import AugmentSection, Clip
 
 Frames = list[torch.Tensor]
 Way = Callable[[list[Frames], list[View], Clip], torch.Tensor]

@@ -20,12 +20,12 @@ from vidcls.campaign.preflight.finding import Candidate, PreflightFinding, Prefl
 from vidcls.campaign.preflight.queue import check_features, check_memory, check_queue, check_time
 from vidcls.campaign.preflight.trials import check_metric, try_trials
 from vidcls.campaign.preflight.weights import check_weights
+from vidcls.choices import Split
 from vidcls.errors import UserError, VidclsError
 from vidcls.launch.job import Job
 from vidcls.launch.profile import AnyProfile
 from vidcls.runs import Run
 from vidcls.spec.load import LoadedSpec
-from vidcls.spec.sections import Split
 from vidcls.sweep.config.check import check_against_spec, points_of
 from vidcls.sweep.config.description import describe
 from vidcls.sweep.config.file import SweepFile, load_sweep

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from vidcls.choices import Layout, Source
 from vidcls.cli.common import say
 from vidcls.errors import UserError
-from vidcls.spec.sections import Layout, Source
 
 if TYPE_CHECKING:
     from vidcls.data.manifest import Manifest

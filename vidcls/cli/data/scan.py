@@ -97,8 +97,8 @@ def _show(scan: Scan, screen: Screen) -> None:
 
 
 def _class_table(scan: Scan) -> Table:
+    from vidcls.choices import SPLITS
     from vidcls.cli.output.screen import Table
-    from vidcls.spec.sections import SPLITS
 
     table = Table("label", "class", *(f"{split}" for split in SPLITS), show_footer=True)
     counts = scan.counts()

@@ -24,9 +24,9 @@ from vidcls.cli.data.relations import (
 from vidcls.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
+    from vidcls.choices import Split
     from vidcls.data.manifest import Manifest
     from vidcls.leaks.audit import Relations
-    from vidcls.spec.sections import Split
 
 _TOLERANCE = 1e-6
 
@@ -188,7 +188,7 @@ class Sizes:
 
 
 def _sizes(text: str) -> Sizes:
-    from vidcls.spec.sections import SPLITS
+    from vidcls.choices import SPLITS
 
     parts = [part.strip() for part in text.split(",")]
     named = [

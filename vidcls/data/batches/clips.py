@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vidcls.choices import Residency
 from vidcls.data.batches.augment import eval_view, train_view
 from vidcls.data.batches.augment.flip import flip_map
 from vidcls.data.batches.augment.view import View
@@ -31,7 +32,7 @@ from vidcls.data.modality import needed_frames, num_moments
 from vidcls.data.sampling import frame_indices, generator
 from vidcls.data.store.residency import ClipFrames, FrameSource
 from vidcls.errors import VidclsError
-from vidcls.spec.sections import AugmentSection, Clip, DataSection, Residency
+from vidcls.spec.sections import AugmentSection, Clip, DataSection
 
 
 @dataclass(frozen=True)

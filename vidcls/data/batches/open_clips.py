@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from vidcls.choices import Auto, Residency
 from vidcls.data.batches.clips import Clips
 from vidcls.data.checks.probe import probe_files
 from vidcls.data.decoding.decode import Probe
@@ -17,7 +18,7 @@ from vidcls.data.modality import unfit
 from vidcls.data.store.build import Store
 from vidcls.data.store.residency import FrameSource, StoredFrames, Streamed, choose_stored
 from vidcls.errors import VidclsError
-from vidcls.spec.sections import Auto, Clip, DataSection, Residency
+from vidcls.spec.sections import Clip, DataSection
 
 
 def open_clips(

@@ -32,11 +32,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from vidcls.choices import FlowMethod
 from vidcls.data.decoding.decode import Probe, frames_at
 from vidcls.data.decoding.errors import DecodeError
 from vidcls.data.decoding.frame_folders import look_into
 from vidcls.data.decoding.pictures import Pixels
-from vidcls.spec.sections import FlowMethod
 
 Field = NDArray[np.float32]
 """`[H, W, 2]`: u to the right and v downwards, in pixels."""

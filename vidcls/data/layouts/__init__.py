@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from vidcls.choices import Layout, Source
 from vidcls.data.layouts.course import is_course, read_course
 from vidcls.data.layouts.flow_folders import with_flows
 from vidcls.data.layouts.folders import (
@@ -28,7 +29,6 @@ from vidcls.data.listing.labels import alike_labels
 from vidcls.data.listing.listing import Listing, Problem, with_others
 from vidcls.data.listing.rows import has_columns
 from vidcls.errors import UserError
-from vidcls.spec.sections import Layout, Source
 from vidcls.spec.yaml import in_short
 from vidcls.suggest import did_you_mean
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vidcls.choices import SPLITS, Source
 from vidcls.data.decoding.frame_folders import look_into
 from vidcls.data.listing.disk import Disk
 from vidcls.data.listing.files import without_video_suffix
@@ -20,7 +21,6 @@ from vidcls.data.listing.labels import ClassIds
 from vidcls.data.listing.listing import ListedVideo, Listing, Problem
 from vidcls.data.listing.rows import read_rows
 from vidcls.errors import UserError
-from vidcls.spec.sections import SPLITS, Source
 
 _KINDS = ("videos", "frames", "flows")  # in the order of preference of `auto`
 _NO_VECTORS = "a colour wheel is made for the eye, (u, v) cannot be told from it"

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from vidcls.choices import Source
 from vidcls.data.decoding.flow import PICTURE_BOUND_PX
 from vidcls.data.decoding.frame_folders import FrameFolder, look_into
 from vidcls.data.listing.listing import ListedVideo, Listing, Problem
 from vidcls.errors import UserError
-from vidcls.spec.sections import Source
 
 _NO_FLOW = (
     "no video comes with flow fields (flow_x_00001.jpg and flow_y_00001.jpg, or flow_1_2.npy, in its folder)"

@@ -13,12 +13,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from vidcls.choices import Split
 from vidcls.data.listing.disk import Disk, annotation_folders
 from vidcls.data.listing.labels import sorted_classes
 from vidcls.data.listing.listing import ListedVideo, Listing, Problem
 from vidcls.data.listing.rows import refuse_pipe
 from vidcls.errors import UserError
-from vidcls.spec.sections import Split
 
 _SPLITS: dict[str, Split] = {"1": "train", "2": "test"}
 _UNUSED = "0"

@@ -20,13 +20,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from vidcls.choices import SPLITS, Split
 from vidcls.data.listing.disk import Disk, annotation_folders
 from vidcls.data.listing.files import is_video_file
 from vidcls.data.listing.labels import ClassIds, label_problem, sorted_classes
 from vidcls.data.listing.listing import SPLIT_NAMES, ListedVideo, Listing, Problem
 from vidcls.data.listing.rows import refuse_pipe
 from vidcls.errors import UserError
-from vidcls.spec.sections import SPLITS, Split
 
 _SUFFIXES = (".txt", ".csv", ".lst", ".list")
 _NUMBER = r"[0-9]{1,9}"

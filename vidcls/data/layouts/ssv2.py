@@ -16,11 +16,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from vidcls.choices import Split
 from vidcls.data.listing.disk import Disk, annotation_folders
 from vidcls.data.listing.labels import ClassIds, label_problem, sorted_classes
 from vidcls.data.listing.listing import SPLIT_NAMES, ListedVideo, Listing, Problem
 from vidcls.errors import UserError
-from vidcls.spec.sections import Split
 
 _PREFIX = r"(?:something-something-v2-)?"
 _FIRST_BYTES = 4096

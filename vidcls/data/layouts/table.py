@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from vidcls.choices import Split
 from vidcls.data.listing.disk import NearPaths
 from vidcls.data.listing.files import find_videos
 from vidcls.data.listing.labels import ClassIds, group_problem, label_problem, sorted_classes
@@ -23,7 +24,6 @@ from vidcls.data.listing.listing import SPLIT_NAMES, ListedVideo, Listing, Probl
 from vidcls.data.listing.rows import read_rows
 from vidcls.errors import UserError
 from vidcls.files import write_text
-from vidcls.spec.sections import Split
 from vidcls.text import csv_path, from_spreadsheet_cell, is_unicode, printable, spreadsheet_cell
 
 COLUMNS = ("path", "label")

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from vidcls.choices import Split
 from vidcls.data.listing.disk import Disk
 from vidcls.data.listing.labels import ClassIds
 from vidcls.data.listing.listing import ListedVideo, Listing, Problem
 from vidcls.data.listing.rows import refuse_pipe
 from vidcls.errors import UserError
-from vidcls.spec.sections import Split
 
 _LIST_FOLDERS = (".", "ucfTrainTestlist")
 _VIDEO_FOLDERS = ("UCF-101", "UCF101", "videos")

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 
+from vidcls.choices import Split
 from vidcls.data.listing.files import counted, find_videos, without_video_suffix
 from vidcls.data.listing.listing import SPLIT_NAMES, Problem
-from vidcls.spec.sections import Split
 
 _MAX_SHOWN = 3
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from vidcls.choices import Split
 from vidcls.data.decoding.frame_folders import Files
 from vidcls.data.listing.files import counted
-from vidcls.spec.sections import Split
 
 ProblemKind = Literal[
     "missing",  # in the table, but not on disk

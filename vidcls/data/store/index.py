@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vidcls.choices import FlowMethod
 from vidcls.data.decoding.decode import Form, Probe, decode
 from vidcls.data.decoding.flow import compute_fields, read_fields
 from vidcls.data.decoding.frame_folders import Files
@@ -20,7 +21,7 @@ from vidcls.data.modality import (
     stores_frames_too,
 )
 from vidcls.data.sampling import reachable_frames
-from vidcls.spec.sections import Clip, FlowMethod
+from vidcls.spec.sections import Clip
 
 _FLOW_CHANNELS = 2
 _SHARD_VIDEOS = 64

@@ -22,6 +22,7 @@ import psutil
 import torch
 from torch import Tensor
 
+from vidcls.choices import Residency
 from vidcls.data.decoding.decode import Form, Probe
 from vidcls.data.decoding.workers import Decoders, Failure, StageProgress
 from vidcls.data.manifest import Video
@@ -30,7 +31,7 @@ from vidcls.data.sampling import Indices
 from vidcls.data.store.build import Store
 from vidcls.data.store.index import StoredVideo, decode_as
 from vidcls.errors import VidclsError
-from vidcls.spec.sections import Clip, Residency
+from vidcls.spec.sections import Clip
 
 _MEMORY_SHARE = 0.5
 
