@@ -19,7 +19,9 @@ from vidcls.campaign.preflight.finding import PreflightFinding, PreflightRequest
 from vidcls.cli import app
 from vidcls.data.manifest import read_manifest
 from vidcls.launch.job import Job
-from vidcls.launch.profile import AnyProfile, LocalProfile, SlurmProfile
+from vidcls.launch.local import LocalProfile
+from vidcls.launch.queue import AnyProfile
+from vidcls.launch.slurm import SlurmProfile
 from vidcls.spec.load import load_spec
 from vidcls.spec.sections import DataSection
 

@@ -12,7 +12,8 @@ import pytest
 from tests.support.lsf.fixture import Lsf
 from tests.support.slurm import Slurm
 from vidcls.launch.job import Job
-from vidcls.launch.profile import LocalProfile, Profile
+from vidcls.launch.local import LocalProfile
+from vidcls.launch.profile import Profile
 from vidcls.launch.queue import Queue, open_queue
 
 # Writes down each start. Warned: saves, exits 75. Told to end: says so, exits 1. Ends well when it starts again.
@@ -64,7 +65,10 @@ class Desk:
         return {path.stem for path in self.folder.glob(f"*.{word}")}
 
 
-@pytest.fixture(params=["slurm", "lsf", "local"])
+KINDS = ("slurm", "lsf", "local")
+
+
+@pytest.fixture(params=KINDS)
 def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
     """Each of the three queues in turn."""
     folder = tmp_path / "work"

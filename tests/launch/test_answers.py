@@ -15,8 +15,9 @@ from tests.support.slurm import Slurm
 from vidcls.errors import VidclsError
 from vidcls.launch.answers import QueueSilentError
 from vidcls.launch.job import Job
-from vidcls.launch.profile import AnyProfile, LsfProfile, SlurmProfile
-from vidcls.launch.queue import Queue, open_queue
+from vidcls.launch.lsf import LsfProfile
+from vidcls.launch.queue import AnyProfile, Queue, open_queue
+from vidcls.launch.slurm import SlurmProfile
 from vidcls.launch.submissions import Submissions
 
 _PROFILES: dict[str, AnyProfile] = {

@@ -11,15 +11,14 @@ import pytest
 from tests.launch.conftest import PROGRAM, Desk
 from tests.support.waiting import wait_for
 from vidcls.errors import UserError, VidclsError
-from vidcls.launch.local import LocalQueue
-from vidcls.launch.profile import LocalProfile
+from vidcls.launch.local import LocalProfile, LocalQueue
 
 _SUBMIT = """
 import sys
 from pathlib import Path
 from vidcls.launch.job import Job
 from vidcls.launch.local import LocalQueue
-from vidcls.launch.profile import LocalProfile
+from vidcls.launch.local import LocalProfile
 
 folder = Path(sys.argv[1])
 job = Job("x", (sys.executable, "-c", sys.argv[2]), folder, folder / "logs", 2)

@@ -10,8 +10,10 @@ import pytest
 from tests.support.lsf.fixture import Lsf
 from tests.support.slurm import Slurm
 from vidcls.errors import UserError
-from vidcls.launch.profile import LocalProfile, LsfProfile, SlurmProfile
+from vidcls.launch.local import LocalProfile
+from vidcls.launch.lsf import LsfProfile
 from vidcls.launch.profiles import find_profile, load_profile, profile_of
+from vidcls.launch.slurm import SlurmProfile
 
 _SHIPPED = sorted((Path(__file__).parents[2] / "slurm").glob("*.yaml"))
 

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from vidcls.errors import UserError
 from vidcls.launch.job import Job
-from vidcls.launch.profile import AnyProfile, LocalProfile, LsfProfile, SlurmProfile
+from vidcls.launch.local import LocalProfile
+from vidcls.launch.lsf import LsfProfile
 from vidcls.launch.profiles import load_profile
-from vidcls.launch.queue import open_queue
+from vidcls.launch.queue import AnyProfile, open_queue
+from vidcls.launch.slurm import SlurmProfile
 
 _SHIPPED = Path(__file__).parents[2] / "slurm"
 _GOLDEN = Path(__file__).parent / "golden"

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from tests.support.waiting import wait_for
-from vidcls.launch.profile import AnyProfile
+from vidcls.launch.queue import AnyProfile
 from vidcls.spec.show import plain
 from vidcls.sweep.storage.folder import SweepFolder
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from vidcls.launch.profile import SlurmProfile
+from vidcls.launch.slurm import SlurmProfile
 
 _SCRIPTS = Path(__file__).parents[2] / "slurm" / "single"
 

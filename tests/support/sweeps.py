@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 
 from tests.support.training import Experiment, started_warm, train_here
-from vidcls.launch.profile import AnyProfile, LocalProfile
+from vidcls.launch.local import LocalProfile
+from vidcls.launch.queue import AnyProfile
 from vidcls.runs import Run
 from vidcls.sweep.config.file import load_sweep
 from vidcls.sweep.launch import freeze

@@ -162,11 +162,15 @@ def _sockets() -> Diagnosis:
 
 
 def _queues() -> Iterator[Diagnosis]:
-    found = [name for name, command in (("SLURM", "sbatch"), ("LSF", "bsub")) if shutil.which(command)]
+    from vidcls.batch_systems import BATCH_SYSTEMS
+
+    systems = BATCH_SYSTEMS.values()
+    found = [system.name for system in systems if shutil.which(system.submit)]
     if found:
         yield Diagnosis("queue", "ok", ", ".join(found))
     else:
-        yield Diagnosis("queue", "note", "neither sbatch nor bsub", "trainings run on this machine only")
+        neither = f"neither {' nor '.join(system.submit for system in systems)}"
+        yield Diagnosis("queue", "note", neither, "trainings run on this machine only")
 
 
 def _try_training(as_json: bool) -> None:

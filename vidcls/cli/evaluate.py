@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vidcls.evaluate.metrics import Metrics
     from vidcls.evaluate.stored import AskedCheckpoints, Scoring
     from vidcls.launch.job import Job
-    from vidcls.launch.profile import AnyProfile
+    from vidcls.launch.queue import AnyProfile
     from vidcls.runs import Checkpoint, Run
 
     Scored = tuple[Scoring, Metrics]

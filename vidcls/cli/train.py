@@ -14,7 +14,7 @@ from vidcls.cli.queue.trainings import queued_training, refuse_other_data
 
 if TYPE_CHECKING:
     from vidcls.launch.job import Job
-    from vidcls.launch.profile import AnyProfile
+    from vidcls.launch.queue import AnyProfile
     from vidcls.spec.load import LoadedSpec
     from vidcls.train.run_training import TrainingOutcome
 

@@ -16,7 +16,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, assert_never
 
 import numpy as np
 
@@ -220,6 +220,8 @@ def _weights(plan: FusionPlan, on_val: Sequence[Predictions]) -> list[float]:
             return _normalised(plan.given)
         case "tuned on val":
             return [float(weight) for weight in tuned_weights(_logits(on_val), on_val[0].labels)]
+        case _:
+            assert_never(plan.how)
 
 
 def _cross_fitted(predictions: Predictions, logits: Floats, *, groups: Sequence[str]) -> Predictions:

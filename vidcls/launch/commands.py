@@ -6,22 +6,13 @@ import os
 import subprocess
 from pathlib import Path
 
+from vidcls.batch_systems import BATCH_SYSTEMS
 from vidcls.launch.answers import NoCommandError, QueueSilentError
 from vidcls.launch.credentials import KEY_HINTS
 
 _TIMEOUT_S = 60.0
-_OF_A_JOB = ("SLURM_", "LSB_", "VIDCLS_JOB")
-"""Prefixes of the variables of a surrounding job."""
-_HABITS = ("SQUEUE_", "SBATCH_", "SCANCEL_", "SINFO_")
-"""Prefixes of user preferences (filters, formats), which could hide jobs or override lines of a script."""
-_KEPT = {
-    "SLURM_CONF",
-    "SLURM_CLUSTERS",
-    "SBATCH_ACCOUNT",
-    "SBATCH_PARTITION",
-    "SBATCH_QOS",
-    "SBATCH_RESERVATION",
-}
+_OWN_PREFIX = "VIDCLS_JOB"
+"""Prefix of the variables that a job script of ours sets."""
 
 
 def run(
@@ -62,8 +53,12 @@ def run(
 
 def environment() -> dict[str, str]:
     """Environment that a queue may copy: without keys and without the variables of a surrounding job."""
+    systems = BATCH_SYSTEMS.values()
+    dropped = (_OWN_PREFIX, *(prefix for system in systems for prefix in system.job_prefixes))
+    dropped += tuple(prefix for system in systems for prefix in system.preference_prefixes)
+    kept = frozenset().union(*(system.kept for system in systems))
     return {
         name: value
         for name, value in os.environ.items()
-        if name not in KEY_HINTS and (name in _KEPT or not name.startswith((*_OF_A_JOB, *_HABITS)))
+        if name not in KEY_HINTS and (name in kept or not name.startswith(dropped))
     }

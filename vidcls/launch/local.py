@@ -10,6 +10,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import psutil
 
@@ -18,7 +19,7 @@ from vidcls.files import write_text
 from vidcls.launch.commands import run
 from vidcls.launch.credentials import refuse_values
 from vidcls.launch.job import Job, Task
-from vidcls.launch.profile import LocalProfile
+from vidcls.launch.profile import Profile
 from vidcls.launch.script import job_name, preparation, quote, quote_command, safe_name
 from vidcls.locking.holder import process_start
 
@@ -55,6 +56,12 @@ class _LaunchedProcess:
             )
         except psutil.NoSuchProcess:
             return False
+
+
+class LocalProfile(Profile):
+    """Profile for processes on this machine."""
+
+    queue: Literal["local"] = "local"
 
 
 @dataclass(frozen=True)

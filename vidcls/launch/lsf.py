@@ -7,15 +7,18 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
-from vidcls.errors import VidclsError
+from pydantic import model_validator
+
+from vidcls.errors import UserError, VidclsError
 from vidcls.launch.answers import arrival, lines, not_understood, words
 from vidcls.launch.commands import run
 from vidcls.launch.credentials import refuse_values
 from vidcls.launch.job import Job, Task
-from vidcls.launch.profile import LsfProfile
+from vidcls.launch.profile import QueuedProfile
 from vidcls.launch.script import job_name, log_pattern, preparation, quote_command
+from vidcls.launch.values import Word
 
 _STATES: dict[str, Literal["pending", "running", "ending"]] = {
     "PEND": "pending",
@@ -35,11 +38,51 @@ _COLUMNS = "jobid jobindex stat exec_host pend_reason"
 _REST = r"([0-9]+)\|([A-Z]+)\|([^|]*)\|(.*)"
 
 
+class LsfProfile(QueuedProfile):
+    """Profile of LSF: https://www.ibm.com/docs/en/spectrum-lsf."""
+
+    absent: ClassVar[dict[str, str]] = {
+        "partition": "partitions are SLURM's; write queue_name",
+        "qos": "a quality of service is SLURM's; LSF has queues, write queue_name",
+    }
+
+    queue: Literal["lsf"]
+    queue_name: Word | None = None
+    app: Word | None = None
+    """Application profile; some sites use it to select a MIG slice."""
+    gpu_mode: Literal["exclusive", "shared"] | None = None
+    """Whether several processes may use a GPU; exclusive unless several trials share one GPU."""
+
+    @model_validator(mode="after")
+    def _check_lsf(self) -> Self:
+        if self.gpus.mig and not re.fullmatch(r"[1-9](/[1-9])?", self.gpus.mig):
+            raise ValueError("gpus.mig: LSF counts slices, such as 2 or 2/1; named ones are chosen by app")
+        if self.gpu_mode and self.gpus.count == 0:
+            raise ValueError("gpu_mode: has no effect without GPUs; set gpus.count")
+        if self.notify and "fail" in self.notify.on:
+            raise ValueError("notify.on: LSF mails at the end, however a job ended; write end")
+        return self
+
+    def packed(self, per_gpu: int) -> Self:
+        """Profile with GPUs that several processes may use."""
+        if per_gpu > 1 and self.gpu_mode == "exclusive":
+            raise UserError(
+                f"{per_gpu} trials per GPU cannot run under gpu_mode: exclusive",
+                hint="remove gpu_mode from the profile, or write gpu_mode: shared",
+            )
+        return super().packed(per_gpu).model_copy(update={"gpu_mode": "shared"} if per_gpu > 1 else {})
+
+
 @dataclass(frozen=True)
 class LsfQueue:
     """Jobs of one profile under LSF."""
 
     profile: LsfProfile
+
+    @staticmethod
+    def is_here() -> bool:
+        """Whether this machine can submit jobs to LSF."""
+        return shutil.which("bsub") is not None
 
     def script(self, job: Job) -> str:
         """Batch script of a job."""

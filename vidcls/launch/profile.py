@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
@@ -131,71 +130,3 @@ class QueuedProfile(Profile):
     def num_gpus(self) -> int:
         """Number of GPUs of a job."""
         return self.gpus.count
-
-
-class SlurmProfile(QueuedProfile):
-    """Profile of SLURM: https://slurm.schedmd.com/sbatch.html."""
-
-    absent: ClassVar[dict[str, str]] = {
-        "queue_name": "SLURM has partitions; write partition",
-        "app": "application profiles are LSF's; ask for a slice by gpus.mig",
-        "gpu_mode": "under SLURM all processes of a job share its GPUs",
-    }
-
-    queue: Literal["slurm"]
-    partition: Word | None = None
-    qos: Word | None = None
-
-
-class LsfProfile(QueuedProfile):
-    """Profile of LSF: https://www.ibm.com/docs/en/spectrum-lsf."""
-
-    absent: ClassVar[dict[str, str]] = {
-        "partition": "partitions are SLURM's; write queue_name",
-        "qos": "a quality of service is SLURM's; LSF has queues, write queue_name",
-    }
-
-    queue: Literal["lsf"]
-    queue_name: Word | None = None
-    app: Word | None = None
-    """Application profile; some sites use it to select a MIG slice."""
-    gpu_mode: Literal["exclusive", "shared"] | None = None
-    """Whether several processes may use a GPU; exclusive unless several trials share one GPU."""
-
-    @model_validator(mode="after")
-    def _check_lsf(self) -> Self:
-        if self.gpus.mig and not re.fullmatch(r"[1-9](/[1-9])?", self.gpus.mig):
-            raise ValueError("gpus.mig: LSF counts slices, such as 2 or 2/1; named ones are chosen by app")
-        if self.gpu_mode and self.gpus.count == 0:
-            raise ValueError("gpu_mode: has no effect without GPUs; set gpus.count")
-        if self.notify and "fail" in self.notify.on:
-            raise ValueError("notify.on: LSF mails at the end, however a job ended; write end")
-        return self
-
-    def packed(self, per_gpu: int) -> Self:
-        """Profile with GPUs that several processes may use."""
-        if per_gpu > 1 and self.gpu_mode == "exclusive":
-            raise UserError(
-                f"{per_gpu} trials per GPU cannot run under gpu_mode: exclusive",
-                hint="remove gpu_mode from the profile, or write gpu_mode: shared",
-            )
-        return super().packed(per_gpu).model_copy(update={"gpu_mode": "shared"} if per_gpu > 1 else {})
-
-
-_NO_QUEUE = "this machine has no queue that could be asked for it"
-
-
-class LocalProfile(Profile):
-    """Profile for processes on this machine."""
-
-    absent: ClassVar[dict[str, str]] = {
-        key: _NO_QUEUE
-        for section in (SlurmProfile, LsfProfile)
-        for key in section.model_fields
-        if key not in Profile.model_fields
-    }
-
-    queue: Literal["local"] = "local"
-
-
-AnyProfile = SlurmProfile | LsfProfile | LocalProfile

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from vidcls.errors import UserError, VidclsError, reason_of
-from vidcls.launch import slurm
-from vidcls.launch.profile import AnyProfile, Gpus, LocalProfile, LsfProfile, Notify, Profile, SlurmProfile
+from vidcls.batch_systems import BATCH_SYSTEMS
+from vidcls.errors import UserError, VidclsError, did_you_mean, reason_of
+from vidcls.launch.local import LocalProfile
+from vidcls.launch.profile import Gpus, Notify, Profile
+from vidcls.launch.queue import AnyProfile, queue_here
 from vidcls.spec.explain import SpecError, explain, place_of, shown, split_key
 from vidcls.spec.yaml import Mistake, Node, dotted, parse_file
-from vidcls.suggest import did_you_mean
 
-_QUEUES: dict[str, type[AnyProfile]] = {
-    "slurm": SlurmProfile,
-    "lsf": LsfProfile,
-    "local": LocalProfile,
+_SECTIONS: dict[str, type[AnyProfile]] = {
+    get_args(section.model_fields["queue"].annotation)[0]: section for section in get_args(AnyProfile)
 }
-
-
-_SUBMIT = {"slurm": "sbatch", "lsf": "bsub"}
+"""Sections by the value of `queue` that selects them."""
+_NO_QUEUE = "this machine has no queue that could be asked for it"
 
 
 def find_profile(name: str | None = None) -> AnyProfile:
@@ -45,16 +42,15 @@ def find_profile(name: str | None = None) -> AnyProfile:
         raise UserError(
             f"no profile {name}", hint=f"{meant and f'{meant} '}there are {', '.join(known)}, or name a file"
         )
-    queue = next((kind for kind, command in _SUBMIT.items() if shutil.which(command)), None)
-    if queue == "slurm" and not slurm.is_here():
-        queue = "lsf" if shutil.which("bsub") else None
+    queue = queue_here()
     if queue is None:
         return LocalProfile()
     fitting = [name for name, path in known.items() if _queue_of(path) == queue]
     if len(fitting) != 1:
         what = f"profiles {', '.join(fitting)}" if fitting else "no profile"
         hint = f"name one, such as --cluster {fitting[0] if fitting else 'slurm/mine.yaml'}"
-        raise UserError(f"this machine has {_SUBMIT[queue]}, and slurm/ has {what} for it", hint=hint)
+        submit = BATCH_SYSTEMS[queue].submit
+        raise UserError(f"this machine has {submit}, and slurm/ has {what} for it", hint=hint)
     return load_profile(known[fitting[0]])
 
 
@@ -86,11 +82,11 @@ def load_profile(path: Path) -> AnyProfile:
     if tree is None:
         raise SpecError(mistakes)
     named = tree.child("queue")
-    section = _QUEUES.get(str(named.value)) if named else None
+    section = _SECTIONS.get(str(named.value)) if named else None
     if section is None:
         got = f"unknown queue {shown(named.plain())}" if named else "required, and not set"
         place = named.place if named else tree.place
-        raise SpecError([*mistakes, Mistake(place, "queue", f"{got}; allowed: {', '.join(_QUEUES)}")])
+        raise SpecError([*mistakes, Mistake(place, "queue", f"{got}; allowed: {', '.join(_SECTIONS)}")])
     try:
         profile = section.model_validate_json(json.dumps(tree.plain()))
     except ValidationError as error:
@@ -108,7 +104,7 @@ def profile_of(record: Mapping[str, Any]) -> AnyProfile:
         VidclsError: If the values are not a valid profile.
     """
     try:
-        return _QUEUES[record["queue"]].model_validate_json(json.dumps(record))
+        return _SECTIONS[record["queue"]].model_validate_json(json.dumps(record))
     except (KeyError, TypeError, ValidationError) as error:
         raise VidclsError(
             f"the profile of a job, as it was stored, is damaged: {reason_of(error)}"
@@ -127,6 +123,10 @@ def _unknown(path: tuple[str | int, ...], section: type[Profile]) -> str:
     *parents, leaf = map(str, path)
     if not parents and leaf in section.absent:
         return f"has no effect here: {section.absent[leaf]}"
+    owners = [kind for kind, other in _SECTIONS.items() if leaf in other.model_fields]
+    if not parents and owners:
+        reason = _NO_QUEUE if section is LocalProfile else f"it belongs to queue: {' or '.join(owners)}"
+        return f"has no effect here: {reason}"
     inner: dict[str, type[BaseModel]] = {"gpus": Gpus, "notify": Notify}
     fields = (inner[parents[0]] if parents else section).model_fields
     meant = did_you_mean(leaf, fields) or f"allowed: {', '.join(fields)}"

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from vidcls.launch.job import Job, Task
-from vidcls.launch.local import LocalQueue
-from vidcls.launch.lsf import LsfQueue
-from vidcls.launch.profile import LocalProfile, LsfProfile, Profile, SlurmProfile
-from vidcls.launch.slurm import SlurmQueue
+from vidcls.launch.local import LocalProfile, LocalQueue
+from vidcls.launch.lsf import LsfProfile, LsfQueue
+from vidcls.launch.profile import Profile
+from vidcls.launch.slurm import SlurmProfile, SlurmQueue
+
+# A further queue is one more name in the union, in the dictionary and in the `match` below.
+AnyProfile = SlurmProfile | LsfProfile | LocalProfile
+_BATCH_QUEUES: dict[str, type[SlurmQueue | LsfQueue]] = {"slurm": SlurmQueue, "lsf": LsfQueue}
 
 
 class Queue(Protocol):
@@ -91,7 +95,7 @@ class Queue(Protocol):
         """Maximum number of tasks of one array; None if it is unlimited or unknown."""
 
 
-def open_queue(profile: Profile) -> Queue:
+def open_queue(profile: AnyProfile) -> Queue:
     """Open the queue of a profile."""
     match profile:
         case SlurmProfile():
@@ -101,4 +105,13 @@ def open_queue(profile: Profile) -> Queue:
         case LocalProfile():
             return LocalQueue(profile)
         case _:
-            raise AssertionError(profile)
+            assert_never(profile)
+
+
+def queue_here() -> str | None:
+    """`queue` of the profiles that fit the batch system of this machine; None without one.
+
+    Raises:
+        VidclsError: If there is a batch system, but it does not answer.
+    """
+    return next((kind for kind, queue in _BATCH_QUEUES.items() if queue.is_here()), None)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 import secrets
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from vidcls.errors import VidclsError
 from vidcls.launch.answers import arrival, lines, not_understood, words
 from vidcls.launch.commands import run
 from vidcls.launch.credentials import refuse_values
 from vidcls.launch.job import Job, Task
-from vidcls.launch.profile import SlurmProfile
+from vidcls.launch.profile import QueuedProfile
 from vidcls.launch.script import job_name, log_pattern, preparation, quote_command
+from vidcls.launch.values import Word
 
 _MAIL = {"begin": "BEGIN", "end": "END", "fail": "FAIL"}
 _ENDING = {"COMPLETING", "SIGNALING", "STAGE_OUT"}
@@ -44,11 +46,40 @@ _REQUEUE = """
 if [ "$code" -eq 75 ]; then child=; scontrol requeue "$SLURM_JOB_ID"; fi"""
 
 
+class SlurmProfile(QueuedProfile):
+    """Profile of SLURM: https://slurm.schedmd.com/sbatch.html."""
+
+    absent: ClassVar[dict[str, str]] = {
+        "queue_name": "SLURM has partitions; write partition",
+        "app": "application profiles are LSF's; ask for a slice by gpus.mig",
+        "gpu_mode": "under SLURM all processes of a job share its GPUs",
+    }
+
+    queue: Literal["slurm"]
+    partition: Word | None = None
+    qos: Word | None = None
+
+
 @dataclass(frozen=True)
 class SlurmQueue:
     """Jobs of one profile under SLURM."""
 
     profile: SlurmProfile
+
+    @staticmethod
+    def is_here() -> bool:
+        """Whether this machine belongs to a SLURM cluster; the SLURM commands alone are not enough.
+
+        Raises:
+            VidclsError: If it does, but the queue does not answer.
+        """
+        if shutil.which("sbatch") is None:
+            return False
+        answer = run("sinfo", "--noheader")
+        if answer.returncode != 0 and "configuration source" not in answer.stderr:
+            hint = "try later; --cluster local takes this machine alone"
+            raise VidclsError(f"sinfo: {words(answer)}", hint=hint)
+        return answer.returncode == 0
 
     def script(self, job: Job) -> str:
         """Batch script of a job."""
@@ -218,19 +249,6 @@ def _ask(*filters: str, columns: _Columns) -> list[dict[str, str]]:
     if None in found:
         raise not_understood("squeue", answer)
     return [match.groupdict() for match in found if match]
-
-
-def is_here() -> bool:
-    """Whether this machine belongs to a SLURM cluster; the SLURM commands alone are not enough.
-
-    Raises:
-        VidclsError: If it does, but the queue does not answer.
-    """
-    answer = run("sinfo", "--noheader")
-    if answer.returncode != 0 and "configuration source" not in answer.stderr:
-        hint = "try later; --cluster local takes this machine alone"
-        raise VidclsError(f"sinfo: {words(answer)}", hint=hint)
-    return answer.returncode == 0
 
 
 def _time(time_s: int) -> str:

@@ -27,9 +27,8 @@ from vidcls.files import create_file
 from vidcls.json_files import Count, DamagedError, JsonPath, JsonText, read_json
 from vidcls.launch.answers import NoCommandError, QueueSilentError, ask_patiently
 from vidcls.launch.job import Job, Task
-from vidcls.launch.profile import AnyProfile
 from vidcls.launch.profiles import profile_of
-from vidcls.launch.queue import Queue, open_queue
+from vidcls.launch.queue import AnyProfile, Queue, open_queue
 from vidcls.launch.script import job_name
 from vidcls.locking import lock
 from vidcls.spec.show import plain

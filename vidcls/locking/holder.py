@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-_JOB_VARIABLES = ("SLURM_JOB_ID", "LSB_JOBID")
+from vidcls.batch_systems import BATCH_SYSTEMS
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class Holder:
     @classmethod
     def me(cls) -> Holder:
         """Holder for this process."""
-        job = next((os.environ[name] for name in _JOB_VARIABLES if name in os.environ), None)
+        names = [system.job_variable for system in BATCH_SYSTEMS.values()]
+        job = next((os.environ[name] for name in names if name in os.environ), None)
         start = process_start(os.getpid())
         assert start is not None
         return cls(socket.gethostname(), process_space(), os.getpid(), start, job, uuid.uuid4().hex)
@@ -87,6 +88,7 @@ def how_to_end(holder: Holder | None) -> str:
         return "wait for it, or stop it there"
     if holder.job is None:
         return f"wait for it, or stop it: kill {holder.pid}"
-    commands = [f"{command} {holder.job}" for command in ("scancel", "bkill")]
+    cancels = [system.cancel for system in BATCH_SYSTEMS.values()]
+    commands = [f"{command} {holder.job}" for command in cancels]
     here = [command for command in commands if shutil.which(command.split()[0])]
     return f"wait for it, or stop it: {' or '.join(here or commands)}"

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from vidcls.errors import UserError
-from vidcls.suggest import did_you_mean
+from vidcls.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from vidcls.spec.model import SingleModelSection

@@ -8,11 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vidcls.errors import UserError
+from vidcls.errors import UserError, did_you_mean
 from vidcls.spec.experiment import Spec
 from vidcls.spec.keys import explain_unknown, kind_of, sections_at
 from vidcls.spec.yaml import Mistake, Node, dotted, in_short
-from vidcls.suggest import did_you_mean
 
 Loc = tuple[str | int, ...]
 _MOST = 50  # maximum number of mistakes shown at once

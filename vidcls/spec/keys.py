@@ -8,9 +8,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from vidcls.errors import did_you_mean
 from vidcls.spec.experiment import Spec
 from vidcls.spec.yaml import Node, dotted
-from vidcls.suggest import did_you_mean
 
 
 def sections_in(annotation: Any) -> list[type[BaseModel]]:

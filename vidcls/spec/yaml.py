@@ -17,8 +17,8 @@ from typing import Any
 
 import yaml
 
+from vidcls.errors import did_you_mean
 from vidcls.spec.scalars import Scalar, has_surrogate, is_long_number, scalar
-from vidcls.suggest import did_you_mean
 
 COMMAND_LINE = "command line"
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map")}

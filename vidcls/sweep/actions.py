@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 from vidcls.errors import UserError, VidclsError
-from vidcls.launch.profile import AnyProfile
+from vidcls.launch.queue import AnyProfile
 from vidcls.launch.submissions import SubmissionState
 from vidcls.spec.experiment import Spec
 from vidcls.sweep.config.file import load_sweep

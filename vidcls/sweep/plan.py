@@ -13,9 +13,9 @@ from statistics import fmean
 
 from vidcls.errors import UserError, VidclsError
 from vidcls.files import nearest_folder
-from vidcls.launch.local import num_gpus
-from vidcls.launch.profile import AnyProfile, LocalProfile, QueuedProfile
-from vidcls.launch.queue import Queue, open_queue
+from vidcls.launch.local import LocalProfile, num_gpus
+from vidcls.launch.profile import QueuedProfile
+from vidcls.launch.queue import AnyProfile, Queue, open_queue
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import load_spec
 from vidcls.spec.show import to_yaml

@@ -9,8 +9,8 @@ from pathlib import Path
 from vidcls.errors import UserError
 from vidcls.launch.frozen import frozen_package, package_path
 from vidcls.launch.job import Job
-from vidcls.launch.profile import AnyProfile, LocalProfile
-from vidcls.launch.queue import open_queue
+from vidcls.launch.local import LocalProfile
+from vidcls.launch.queue import AnyProfile, open_queue
 from vidcls.sweep.config.check import check_against_spec
 from vidcls.sweep.config.file import SweepFile, load_sweep
 from vidcls.sweep.plan import DEFAULT_TASKS

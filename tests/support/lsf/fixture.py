@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from vidcls.launch.profile import LsfProfile
+from vidcls.launch.lsf import LsfProfile
 
 _COMMANDS = ("bsub", "bjobs", "bkill", "bqueues", "lsid")
 _MODULE = "tests.support.lsf.commands"

@@ -23,7 +23,7 @@ from vidcls.campaign.preflight.weights import check_weights
 from vidcls.choices import Split
 from vidcls.errors import UserError, VidclsError
 from vidcls.launch.job import Job
-from vidcls.launch.profile import AnyProfile
+from vidcls.launch.queue import AnyProfile
 from vidcls.runs import Run
 from vidcls.spec.load import LoadedSpec
 from vidcls.sweep.config.check import check_against_spec, points_of

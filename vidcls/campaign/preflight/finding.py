@@ -8,8 +8,9 @@ from typing import Literal
 
 from vidcls.errors import VidclsError
 from vidcls.launch.job import Job
-from vidcls.launch.local import num_gpus
-from vidcls.launch.profile import AnyProfile, LocalProfile, QueuedProfile
+from vidcls.launch.local import LocalProfile, num_gpus
+from vidcls.launch.profile import QueuedProfile
+from vidcls.launch.queue import AnyProfile
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import LoadedSpec
 from vidcls.sweep.plan import LaunchPlan

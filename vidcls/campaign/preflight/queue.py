@@ -13,7 +13,8 @@ from vidcls.campaign.preflight.finding import PreflightFinding, PreflightRequest
 from vidcls.campaign.preflight.trials import Tried
 from vidcls.data.store.estimate import Outlook
 from vidcls.errors import VidclsError
-from vidcls.launch.profile import LsfProfile, QueuedProfile
+from vidcls.launch.lsf import LsfProfile
+from vidcls.launch.profile import QueuedProfile
 from vidcls.launch.queue import open_queue
 from vidcls.runs import find_runs
 from vidcls.sweep.plan import seconds_of_trial

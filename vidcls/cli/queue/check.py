@@ -65,7 +65,7 @@ def _ask_for_spec(args: list[str], data_file: Path | None, cluster: str | None) 
     from vidcls.campaign.preflight.check import ask_for_spec
     from vidcls.cli.queue.queued import job_for
     from vidcls.cli.queue.trainings import queued_training
-    from vidcls.launch.profile import LocalProfile
+    from vidcls.launch.local import LocalProfile
     from vidcls.launch.profiles import find_profile
 
     loaded = load_one(args, data_file)

@@ -16,7 +16,8 @@ from vidcls.errors import UserError
 if TYPE_CHECKING:
     from vidcls.launch.frozen import FrozenExperiment
     from vidcls.launch.job import Job
-    from vidcls.launch.profile import AnyProfile, Profile
+    from vidcls.launch.profile import Profile
+    from vidcls.launch.queue import AnyProfile
 
 Cluster = Annotated[
     str | None,
@@ -171,7 +172,7 @@ def _submit_once(experiment: FrozenExperiment, job: Job, profile: AnyProfile) ->
 def warn_of_keys(profile: Profile) -> None:
     """Warn if jobs will not find a key, since keys are removed from the environment that a queue stores."""
     from vidcls.launch.credentials import KEY_HINTS
-    from vidcls.launch.profile import LocalProfile
+    from vidcls.launch.local import LocalProfile
 
     if isinstance(profile, LocalProfile):
         return

@@ -16,7 +16,7 @@ from vidcls.errors import UserError, VidclsError
 
 if TYPE_CHECKING:
     from vidcls.launch.job import Job
-    from vidcls.launch.profile import AnyProfile
+    from vidcls.launch.queue import AnyProfile
     from vidcls.spec.load import LoadedSpec
 
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")]

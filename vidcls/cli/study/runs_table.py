@@ -9,8 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidcls.errors import UserError
-from vidcls.suggest import did_you_mean
+from vidcls.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from vidcls.runs import Run

@@ -11,7 +11,7 @@ from vidcls.cli.queue.preflight import NoCheck
 from vidcls.cli.sweep.state import RUNS, Sweep
 
 if TYPE_CHECKING:
-    from vidcls.launch.profile import AnyProfile
+    from vidcls.launch.queue import AnyProfile
     from vidcls.sweep.storage.folder import SweepFolder
 
 OtherCluster = Annotated[

@@ -24,7 +24,7 @@ from vidcls.cli.sweep.options import (
 )
 
 if TYPE_CHECKING:
-    from vidcls.launch.profile import AnyProfile
+    from vidcls.launch.queue import AnyProfile
     from vidcls.sweep.plan import LaunchPlan
     from vidcls.sweep.storage.folder import SweepOptions
 

@@ -15,7 +15,7 @@ import functools
 import importlib.util
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import av
 import numpy as np
@@ -183,6 +183,8 @@ def read(path: Path, decoder: Decoder) -> FrameLoads:
             return read_decord(open_decord(path))
         case "fields":
             raise DecodeError("holds flow fields, not frames")
+        case _:
+            assert_never(decoder)
 
 
 def _pyav(path: Path) -> FrameLoads:

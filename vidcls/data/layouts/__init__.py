@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import assert_never
 
 from vidcls.choices import Layout, Source
 from vidcls.data.layouts.course import is_course, read_course
@@ -28,9 +29,8 @@ from vidcls.data.listing.groups import with_groups
 from vidcls.data.listing.labels import alike_labels
 from vidcls.data.listing.listing import Listing, Problem, with_others
 from vidcls.data.listing.rows import has_columns
-from vidcls.errors import UserError
+from vidcls.errors import UserError, did_you_mean
 from vidcls.spec.yaml import in_short
-from vidcls.suggest import did_you_mean
 
 # Form of each layout; VIDEO is a video file or a folder of images.
 _LOOKS: dict[Layout, str] = {
@@ -130,9 +130,19 @@ def _read_layout(root: Path, layout: Layout, *, source: Source, split_number: in
             return read_lists(root, split_number=split_number)
         case "csv":
             return read_table(root)
+        case "split/class/video":
+            return _read_folders(root, read_split_folders)
+        case "class/video":
+            return _read_folders(root, read_class_folders)
+        case "auto":
+            raise AssertionError(kind)
+        case _:
+            assert_never(kind)
+
+
+def _read_folders(root: Path, read: Callable[[Path, Sequence[Path]], Listing]) -> Listing:
     others: list[Path] = []
-    videos = _videos(root, others)
-    listing = (read_split_folders if kind == "split/class/video" else read_class_folders)(root, videos)
+    listing = read(root, _videos(root, others))
     listing = with_others(listing, others, root=root)
     return replace(listing, problems=(*listing.problems, *_tables_beside(root)))
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from vidcls.errors import UserError
+from vidcls.errors import UserError, did_you_mean
 from vidcls.models.backbones.lite import LITE
 from vidcls.models.backbones.timm2d import PREFIX
 from vidcls.models.backbones.torchvision2d import NO_MAP, torchvision_names_2d
 from vidcls.models.backbones.video3d import torchvision_names_3d
-from vidcls.suggest import did_you_mean
 
 SMALL = "small"
 

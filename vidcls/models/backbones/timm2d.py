@@ -7,8 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from vidcls.errors import UserError
-from vidcls.suggest import did_you_mean
+from vidcls.errors import UserError, did_you_mean
 
 PREFIX = "timm/"
 

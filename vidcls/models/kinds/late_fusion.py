@@ -21,6 +21,8 @@ J = D (4 D for attention), K classes.
 
 from __future__ import annotations
 
+from typing import assert_never
+
 import torch
 from torch import Tensor, nn
 
@@ -189,3 +191,5 @@ def _build_join(section: LateFusionSection, num_frames: int) -> Join:
             return GRUJoin(section.hidden)
         case "attention":
             return AttentionJoin(section.hidden, num_frames)
+        case _:
+            assert_never(section.join)

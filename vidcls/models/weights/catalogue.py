@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from vidcls.errors import UserError
+from vidcls.errors import UserError, did_you_mean
 from vidcls.spec.model import is_weights_file
-from vidcls.suggest import did_you_mean
 
 SUFFIX = ".safetensors"
 DEFAULT = "default"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
+from vidcls.errors import did_you_mean
 from vidcls.spec.experiment import Spec
 from vidcls.spec.explain import SpecError
 from vidcls.spec.load import LoadedSpec, load_spec
 from vidcls.spec.show import flatten, plain
 from vidcls.spec.yaml import COMMAND_LINE, Mistake, in_short
-from vidcls.suggest import did_you_mean
 from vidcls.sweep.config.command import unset_variables
 from vidcls.sweep.config.file import Metric, SweepFile, by_line
 from vidcls.sweep.config.hyperband import bands

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from vidcls.spec.explain import SpecError
 from vidcls.spec.wandb_names import entity_mistake, project_mistake
@@ -24,7 +24,7 @@ from vidcls.sweep.space.space import Space
 
 Method = Literal["grid", "random", "bayes"]
 Impute = Literal["worst", "best", "latest"]
-METHODS = ("grid", "random", "bayes")
+METHODS: tuple[Method, ...] = get_args(Method)
 _IMPUTE: dict[str, Impute] = {"worst": "worst", "best": "best", "latest": "latest"}
 _TEXTS = ("name", "description", "project", "entity")
 _KEYS = (*_TEXTS, "method", "metric", "parameters", "early_terminate", "run_cap", "command", "program")
@@ -202,13 +202,7 @@ def _read_method(reader: Reader, tree: Node, given: dict[str, Node]) -> Method |
     elif node.value == "custom":
         reader.wrong(node, "method", f"custom {_FOR_LAUNCH}; write grid, random or bayes")
     else:
-        match reader.choice(node, "method", METHODS):
-            case "grid":
-                return "grid"
-            case "random":
-                return "random"
-            case "bayes":
-                return "bayes"
+        return reader.choice(node, "method", METHODS)
     return None
 
 

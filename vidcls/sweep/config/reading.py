@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
+from vidcls.errors import did_you_mean
 from vidcls.spec.explain import unknown_value
 from vidcls.spec.scalars import is_long_number, scalar
 from vidcls.spec.yaml import KeyPath, Mistake, Node, dotted, in_short
-from vidcls.suggest import did_you_mean
 
+Choice = TypeVar("Choice", bound=str)
 _EXPONENT = re.compile(r"(?P<sign>[-+]?)(?P<digits>[0-9.]+)[eE](?P<exponent>[-+]?[0-9]+)")
 
 
@@ -56,10 +57,11 @@ class Reader:
         self.wrong(node, key, f"expected text, got {shown(node)}")
         return None
 
-    def choice(self, node: Node, key: str, allowed: tuple[str, ...]) -> str | None:
+    def choice(self, node: Node, key: str, allowed: tuple[Choice, ...]) -> Choice | None:
         """Read text that must be one of the allowed values."""
-        if isinstance(node.value, str) and node.value in allowed:
-            return node.value
+        for value in allowed:
+            if node.value == value:
+                return value
         self.wrong(node, key, unknown_value(node.plain(), allowed))
         return None
 

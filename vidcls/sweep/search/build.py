@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 from vidcls.sweep.config.file import SweepFile
 from vidcls.sweep.search.bayes import BayesSearcher
@@ -59,3 +60,5 @@ def open_searcher(sweep: SweepFile, *, seed: int) -> Searcher:
         case "bayes":
             assert sweep.metric is not None
             return BayesSearcher(sweep.space, sweep.metric, seed=seed)
+        case _:
+            assert_never(sweep.method)

@@ -9,7 +9,8 @@ from vidcls.json_files import DamagedError
 from vidcls.launch.answers import QueueSilentError
 from vidcls.launch.job import Job, Task
 from vidcls.launch.local import num_gpus
-from vidcls.launch.profile import AnyProfile, QueuedProfile
+from vidcls.launch.profile import QueuedProfile
+from vidcls.launch.queue import AnyProfile
 from vidcls.launch.submissions import SubmissionState
 from vidcls.sweep.storage.folder import SweepFolder
 

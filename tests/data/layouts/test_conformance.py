@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -23,6 +24,7 @@ from tests.support.roots import (
     write_course_table,
     write_csv,
 )
+from vidcls.choices import Layout
 from vidcls.data.decoding.frame_folders import frame_files, natural_key
 from vidcls.data.listing.files import find_videos
 from vidcls.data.manifest import Manifest, read_manifest
@@ -39,6 +41,12 @@ def read(root: Path, **settings: object) -> Manifest:
 
 def stem(path: Path) -> str:
     return path.stem if path.suffix == ".avi" else path.name
+
+
+def test_no_layout_is_left_out() -> None:
+    folders = {"split": "split/class/video", "class": "class/video"}
+    families = {layout.partition("-")[0] for layout in LAYOUTS}
+    assert {folders.get(family, family) for family in families} == set(get_args(Layout)) - {"auto"}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

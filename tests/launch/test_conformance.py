@@ -5,19 +5,27 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from tests.launch.conftest import Desk
+from tests.launch.conftest import KINDS, Desk
 from tests.support.lsf.fixture import Lsf
 from tests.support.slurm import Slurm
 from tests.support.waiting import wait_for
+from vidcls.batch_systems import BATCH_SYSTEMS
 from vidcls.errors import UserError, VidclsError
-from vidcls.launch.queue import open_queue
+from vidcls.launch.queue import AnyProfile, open_queue
 
 _DUMP = (
     "import json, os, sys; json.dump([sys.argv[1:], dict(os.environ), os.getcwd()], open(sys.argv[1], 'w'))"
 )
+
+
+def test_no_queue_is_left_out() -> None:
+    sections = [section.model_fields["queue"] for section in get_args(AnyProfile)]
+    assert sorted(KINDS) == sorted(get_args(field.annotation)[0] for field in sections)
+    assert set(BATCH_SYSTEMS) == set(KINDS) - {"local"}
 
 
 def test_tasks_run_are_listed_warned_and_gone(desk: Desk) -> None:
