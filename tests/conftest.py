@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import defaultdict
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -32,12 +34,30 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 _SERVICES = {"slurm", "lsf", "desk", "wandb_server"}
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what needs a service."""
+    if _SERVICES & set(getattr(item, "fixturenames", ())):
+        item.add_marker("long")
+
+
+@pytest.hookimpl(trylast=True)  # once those that are not wanted are gone
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a service; the longest tests first, so that at the end no worker is left alone with one."""
+    """Each worker begins with its share of the long tests, so that none of them is left for the end.
+
+    At first xdist gives each worker as many tests that follow one another; who is done takes of another's last.
+    """
+    num_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    by_file: dict[Path, list[pytest.Item]] = defaultdict(list)
     for item in items:
-        if _SERVICES & set(getattr(item, "fixturenames", ())):
-            item.add_marker("long")
-    items.sort(key=lambda item: ("test_docs" not in item.nodeid, item.get_closest_marker("long") is None))
+        if item.get_closest_marker("long"):
+            by_file[item.path].append(item)
+    short = iter([item for item in items if not item.get_closest_marker("long")])
+    files = sorted(by_file.values(), key=len, reverse=True)
+    ordered: list[pytest.Item] = []
+    for number in range(num_workers):
+        share = [item for file in files[number::num_workers] for item in file]
+        ordered += [*share, *islice(short, max(0, len(items) // num_workers - len(share)))]
+    items[:] = [*ordered, *short]
 
 
 @pytest.fixture(autouse=True)

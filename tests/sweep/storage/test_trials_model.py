@@ -203,7 +203,7 @@ class TrialFolders(RuleBasedStateMachine):
 
 
 TrialFolders.TestCase.settings = settings(
-    max_examples=150,
+    max_examples=80,
     stateful_step_count=20,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
