@@ -8,7 +8,7 @@ DEMO := data/motion10
 EXPERIMENT ?= experiments/late_fusion.yaml
 SWEEP ?= sweeps/lr_grid.yaml
 
-.PHONY: help train sweep hpc test test-fast lint schema bench robust chaos clean
+.PHONY: help train sweep hpc test test-fast lint schema bench robust chaos mutate clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -55,6 +55,11 @@ robust: $(READY)  ## The tests under other processors, precisions, threads and l
 
 chaos: $(READY)  ## The long form of the kill tests, and ten thousand wrong files
 	$(BIN)/pytest -q -n 2 --dist worksteal -m slow
+
+mutate: $(READY)  ## Mutation testing of the numerics: the share of the mutants that some test notices, and the others
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[mutate]'
+	$(BIN)/mutmut run > mutants.log
+	$(BIN)/mutmut results
 
 clean:  ## Remove the venv and what tools cached; runs, stores and data stay
 	rm -rf $(VENV) $(LOGIN) .mypy_cache .pytest_cache .ruff_cache .hypothesis

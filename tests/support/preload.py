@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import matplotlib.figure
-import sklearn.metrics
 import torch._dynamo
 import torchvision
 
@@ -11,4 +10,4 @@ import tests.support.training
 import vidcls.sweep.worker.child
 import vidcls.train.run_training
 
-__all__ = ["matplotlib", "sklearn", "tests", "torch", "torchvision", "vidcls"]
+__all__ = ["matplotlib", "tests", "torch", "torchvision", "vidcls"]

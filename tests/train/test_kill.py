@@ -89,7 +89,11 @@ def test_every_precision_resumes_to_the_bit(experiment: Experiment, precision: s
 @pytest.mark.parametrize(
     "settings",
     [
-        {"augment": {"crop": "random_resized"}, "clip__fit": "crop", "clip__sampling": "segment"},
+        {
+            "augment": {"crop": "random_resized", "mixup": 0.4},
+            "clip__fit": "crop",
+            "clip__sampling": "segment",
+        },
         {"clip__unit": "frame", "model": STRATEGIES["frame_average"]},
         {"optim": {"kind": "sgd"}, "train__channels_last": False, "train__label_smoothing": 0.1},
     ],

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from vidcls.data.batches.clips import Batch
 from vidcls.data.manifest import Video
+from vidcls.data.sampling import generator
 from vidcls.models.build import build
 from vidcls.models.kinds.base import VideoModel
 from vidcls.spec.experiment import Spec
@@ -303,6 +304,20 @@ def test_a_step_that_overflows_in_half_precision_is_left_out() -> None:
 def test_what_a_step_computes_in(precision: Any, dtype: torch.dtype) -> None:
     with Amp(precision, torch.device("cpu")).autocast():
         assert nn.Linear(2, 2)(torch.ones(1, 2)).dtype == dtype
+
+
+def test_mixup_trains_on_blends_of_clips_and_of_labels() -> None:
+    """The loss of the first step is the share of the own label's plus that of the other one's (arXiv:1710.09412)."""
+    spec = spec_of(MODELS["cnn3d"], ADAMW)
+    spec = spec.model_copy(update={"augment": AugmentSection(mixup=0.4)})
+    _, losses, clips = trained(spec)
+    batch = next(clips.train_batches([], augment=spec.augment, seed=spec.seed, batch_size=BATCH, epoch=0))
+    share = generator("mix", spec.seed, 0, 0).beta(0.4, 0.4)
+    logits = model_of(spec).train()(share * batch.clip + (1 - share) * batch.clip[[3, 2, 1, 0]])
+    own, other = (smoothed(logits, labels) for labels in (batch.labels, batch.labels[[3, 2, 1, 0]]))
+    assert losses.steps[0] == pytest.approx((share * own + (1 - share) * other).item(), rel=1e-4)
+    plain = trained(spec_of(MODELS["cnn3d"], ADAMW))[1]
+    assert losses.steps[0] != pytest.approx(plain.steps[0], rel=1e-3)
 
 
 def test_golden_losses_cover_every_kind() -> None:

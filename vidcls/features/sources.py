@@ -111,6 +111,8 @@ def _obstacle(reading: Reading) -> str | None:
         return "data.residency: streamed keeps nothing on disk"
     if reading.clip.unit == "frame":
         return "clip.unit: frame trains on frames alone"
+    if spec.augment.mixup:
+        return "augment.mixup mixes clips anew in each step"
     if not spec.has_fixed_views:
         return "each epoch draws new views; augment.num_views fixes their number"
     return None

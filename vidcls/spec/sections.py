@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from vidcls.choices import Auto, FlowMethod, Layout, Modality, Precision, Residency, Source
 from vidcls.spec.base import (
+    NonNegativeFloat,
     NonNegativeInt,
     PathText,
     PositiveFloat,
@@ -216,6 +217,9 @@ class AugmentSection(Section):
     """Area of a random-resized crop as a share of the frame, `[low, high]`; [0.5, 1] if unset."""
     ratio: tuple[PositiveFloat, PositiveFloat] | None = None
     """Aspect ratio of a random-resized crop relative to that of `clip.size`; [0.75, 1.333] if unset."""
+    mixup: NonNegativeFloat = 0.0
+    """Blend each clip, and its label, with another one of its batch (arXiv:1710.09412), in a share drawn from
+    the distribution Beta(mixup, mixup) for each batch; 0 for never, 0.2 to 0.8 are usual."""
     num_views: PositiveInt | None = None
     """Draw from so many fixed views of each video, the same for every seed, instead of anew in each epoch.
     Then the features of a frozen backbone are computed once a view and stored."""
@@ -223,10 +227,15 @@ class AugmentSection(Section):
     @property
     def is_active(self) -> bool:
         """Whether any augmentation is enabled."""
-        return self.flip > 0 or self.crop != "none"
+        return self.flip > 0 or self.crop != "none" or self.mixup > 0
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.mixup and self.num_views:
+            raise ValueError(
+                "num_views: fixed views are for stored features, but mixup mixes clips anew in each step;"
+                " leave one of the two out"
+            )
         for name, pair in (("scale", self.scale), ("ratio", self.ratio)):
             if pair is None:
                 continue

@@ -13,8 +13,11 @@ import torch
 from torch.nn import functional as F
 
 from vidcls.choices import Precision
+from vidcls.data.batches.augment import draw_mix
+from vidcls.data.batches.clips import Batch
 from vidcls.data.batches.source import BatchSource
 from vidcls.data.manifest import Video
+from vidcls.data.sampling import generator
 from vidcls.evaluate.score import Scores, forward, score
 from vidcls.features.clips import AnyBatch
 from vidcls.models.device import to_channels_last
@@ -179,15 +182,22 @@ class Loop:
             num_epochs=self.spec.train.epochs,
         )
         set_learning_rate(self._optimizer, lr)
+        step = (self.spec.seed, self.position.epoch, self.position.step)
+        mix = draw_mix(self.spec.augment, generator("mix", *step))
+        if mix is not None:
+            assert isinstance(batch, Batch), "the spec allows no stored features then"
+            mix.on_clips(batch.clip)
         with self._amp.autocast():
             logits = forward(self.model, batch, channels_last=self.spec.train.channels_last)
-            loss = F.cross_entropy(logits, batch.labels, label_smoothing=self.spec.train.label_smoothing)
+            targets = batch.labels if mix is None else mix.targets(batch.labels, logits.shape[1])
+            loss = F.cross_entropy(logits, targets, label_smoothing=self.spec.train.label_smoothing)
         norm = self._amp.step(loss, self._optimizer, model=self.model, clip_norm=self.spec.optim.clip_norm)
         self.check_finite()
         self._remember(loss.detach(), norm, lr, batch.ids)
         size = len(batch.ids)
         self._sums.loss += loss.detach().double() * size
-        self._sums.correct += (logits.detach().argmax(1) == batch.labels).sum()
+        likeliest = batch.labels if mix is None else targets.argmax(1)
+        self._sums.correct += (logits.detach().argmax(1) == likeliest).sum()
         self._sums.seen += size
         self.speed.clips += size
         self.position.step += 1

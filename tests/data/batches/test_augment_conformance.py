@@ -11,14 +11,17 @@ import torch
 from vidcls.choices import Modality
 from vidcls.data.batches import augment
 from vidcls.data.batches.augment.flip import Flip
-from vidcls.data.batches.augment.view import Operation
+from vidcls.data.batches.augment.mixup import Mixup
+from vidcls.data.batches.augment.view import BatchOperation, Operation
 from vidcls.data.sampling import generator
 from vidcls.spec.sections import AugmentSection, Clip
 
 OPERATIONS: tuple[Operation, ...] = (Flip(),)
+MIXES: tuple[BatchOperation, ...] = (Mixup(0.3), Mixup(0.8))
 MODALITIES: tuple[Modality, ...] = ("rgb", "flow", "difference", "rgb+flow")
 
 each = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: type(operation).__name__)
+each_mix = pytest.mark.parametrize("mix", MIXES, ids=repr)
 each_modality = pytest.mark.parametrize("modality", MODALITIES)
 
 
@@ -62,9 +65,33 @@ def test_whether_it_mirrors_is_declared(operation: Operation) -> None:
     assert operation.mirrors == np.array_equal(frames, pixels("rgb")[:, :, ::-1])
 
 
+@each_mix
+def test_a_mix_of_clips_has_targets_of_the_same_shares(mix: BatchOperation) -> None:
+    """A clip that is its own one-hot label is mixed to its target, whatever its place in the batch."""
+    labels = torch.tensor([0, 2, 2, 1, 3])
+    clip = torch.eye(5)[labels][:, :, None, None, None].expand(-1, -1, 2, 4, 4).contiguous()
+    mix.on_clips(clip)
+    targets = mix.targets(labels, 5)
+    assert torch.allclose(clip.mean(dim=(2, 3, 4)), targets, atol=1e-6)
+    assert torch.allclose(targets.sum(1), torch.ones(5), atol=1e-6)
+    assert not torch.equal(targets, torch.eye(5)[labels]), "it does something"
+    assert labels.tolist() == [0, 2, 2, 1, 3]
+
+
+@each_mix
+def test_a_mix_keeps_the_layout_in_memory(mix: BatchOperation) -> None:
+    clip = torch.rand((4, 3, 2, 8, 8)).contiguous(memory_format=torch.channels_last_3d)
+    plain = clip.clone(memory_format=torch.contiguous_format)
+    mix.on_clips(clip)
+    mix.on_clips(plain)
+    assert clip.is_contiguous(memory_format=torch.channels_last_3d)
+    assert torch.equal(clip, plain)
+
+
 def test_what_is_switched_off_draws_no_random_numbers() -> None:
     """So an operation that is added changes no clip of a run that does not ask for it; the flip always drew one."""
     rng, other = generator("a"), generator("a")
+    assert augment.draw_mix(AugmentSection(), rng) is None
     view = augment.train_view((20, 24), Clip(size=(20, 24)), augment=AugmentSection(), rng=rng)
     assert view.operations == ()
     other.random()

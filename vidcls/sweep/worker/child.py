@@ -22,7 +22,6 @@ from typing import Any
 # Some modules are needed only later in a trial; they are loaded before the fork, so no trial waits for them.
 import matplotlib.backends.backend_agg
 import matplotlib.figure  # noqa: F401
-import sklearn.metrics  # noqa: F401
 import torch
 import torch._dynamo  # the first step of an optimiser imports it
 import torchvision  # noqa: F401

@@ -1,6 +1,7 @@
 """Augmentation of clips: one file for each operation; here they are put together, in their order.
 
-The draws come from a generator keyed by the clip, so they depend neither on its batch nor on the order.
+The draws come from a generator keyed by the clip, so they depend neither on its batch nor on the order; those
+that mix a batch come from one keyed by the step.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ import numpy as np
 
 from vidcls.data.batches.augment.crop import draw_window, eval_window
 from vidcls.data.batches.augment.flip import draw_flip
-from vidcls.data.batches.augment.view import Operation, View
+from vidcls.data.batches.augment.mixup import draw_mixup
+from vidcls.data.batches.augment.view import BatchOperation, Operation, View
 from vidcls.spec.sections import AugmentSection, Clip
 
 
@@ -39,3 +41,13 @@ def train_view(
     operations: list[Operation | None] = [draw_flip(augment, rng)]
     window = draw_window(stored, clip, augment=augment, rng=rng)
     return View(window, tuple(operation for operation in operations if operation is not None))
+
+
+def draw_mix(augment: AugmentSection, rng: np.random.Generator) -> BatchOperation | None:
+    """Draw how the clips of one training batch are mixed with one another; None if they are not.
+
+    Args:
+        augment: Augmentations that may be applied.
+        rng: Random generator of this step.
+    """
+    return draw_mixup(augment, rng)

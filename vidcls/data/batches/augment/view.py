@@ -32,6 +32,16 @@ class Operation(Protocol):
         """Change `[n, h, w, C]` uint8 in place, on the device; to the same values as `on_host`."""
 
 
+class BatchOperation(Protocol):
+    """One draw of an augmentation that mixes the clips of a training batch with one another."""
+
+    def on_clips(self, clip: Tensor) -> None:
+        """Mix `[B, C, T, H, W]` float32, normalised, in place, on its device."""
+
+    def targets(self, labels: Tensor, num_classes: int) -> Tensor:
+        """Probabilities `[B, K]` float32 of the mixed clips, from labels `[B]` of the clips as they were."""
+
+
 class Window(NamedTuple):
     """Part of the stored frames, in pixels."""
 
