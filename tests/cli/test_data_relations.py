@@ -218,7 +218,7 @@ def test_no_file_is_overwritten_unasked(
     (tmp_path / file).write_text("mine")
     refused = run(*words)
     assert refused.exit_code == 2
-    assert f"{file} is there already" in refused.stderr
+    assert f"{file} exists already" in refused.stderr
     assert "--force" in refused.stderr
     assert (tmp_path / file).read_text() == "mine"
     run(*words, "--force")

@@ -140,7 +140,7 @@ def test_nothing_is_overwritten_unasked(clips: tuple[Clip, ...], tmp_path: Path)
     file.write_text("mine")
     again = run("init", tmp_path / "mine", "--data", data)
     assert (again.exit_code, file.read_text()) == (2, "mine")
-    assert f"{file} is there already" in again.stderr
+    assert f"{file} exists already" in again.stderr
     init(tmp_path / "mine", data, "--force")
     assert file.read_text() == written
     beside = run("init", tmp_path / "mine", "--data", data, "--examples", "--force")

@@ -35,13 +35,14 @@ def doctor(
     gpu: Annotated[
         bool,
         typer.Option(
-            "--gpu", help="Train all five strategies for 20 steps; kill, resume, compare (minutes)."
+            "--gpu",
+            help="Train every kind of model for 20 steps, kill it, resume it and compare (takes minutes).",
         ),
     ] = False,
-    folder: Annotated[Path, typer.Option(help="Where runs and stores would be written.")] = Path(),
+    folder: Annotated[Path, typer.Option(help="Folder for runs and stores, whose disk is checked.")] = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Say what is there (versions, decoders, GPU, W&B, disk, queue) and what each missing thing costs."""
+    """Report what this machine has (versions, decoders, GPU, W&B, disk, queue) and what is missing."""
     if gpu:
         _try_training(as_json)
         return

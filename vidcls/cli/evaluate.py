@@ -35,21 +35,28 @@ def evaluate(
         list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that hold runs.")
     ],
     split: Annotated[
-        Literal["train", "val", "test"], typer.Option(help="Each evaluation on test is written down.")
+        Literal["train", "val", "test"],
+        typer.Option(help="Split to score. Every evaluation on test is recorded in a ledger."),
     ] = "val",
-    checkpoint: Annotated[Literal["best", "last", "all"], typer.Option(help="Which weights.")] = "best",
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+    checkpoint: Annotated[
+        Literal["best", "last", "all"], typer.Option(help="Checkpoint whose weights are used.")
+    ] = "best",
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or cuda:N; default: a GPU if there is one.")
+    ] = None,
     cluster: Cluster = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --cluster: print the script.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --cluster: only print the script of the job.")
+    ] = False,
     no_check: NoCheck = False,
-    anew: Annotated[bool, typer.Option("--anew", help="Score again what is stored.")] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Score again even if results are stored.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Score a split: logits, metrics, per-class table, confusion matrix; several runs are compared.
+    """Score runs on a split (logits, metrics, per-class table, confusion matrix) and compare them.
 
-    Logits of unchanged weights and data are shown as they are stored; on test that is a repeated look.
+    If weights and data have not changed, stored results are shown; on test, this counts as a repeated look.
 
-    Exit code 3 where some videos could not be scored; they are named.
+    Exit code 3 if some videos could not be scored; they are named.
     """
     if cluster is not None:
         words = ["evaluate", *map(str, runs), "--split", split, "--checkpoint", checkpoint]

@@ -43,10 +43,10 @@ WORDS = {
 
 
 def glossary(
-    word: Annotated[str | None, typer.Argument(metavar="WORD", help="One word; all if unset.")] = None,
+    word: Annotated[str | None, typer.Argument(metavar="WORD", help="Word to explain; default: all.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what the words mean that messages and help texts use."""
+    """Explain the terms that messages and help texts use."""
     from difflib import get_close_matches
 
     from vidcls.cli.output.screen import Table

@@ -20,27 +20,29 @@ _SCHEMA = "schema.json"
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where; made if it does not exist.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the project; created if missing.")],
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="VIDEOS", help="Write one experiment for these: a folder or a CSV."),
+        typer.Option(
+            "--data", metavar="VIDEOS", help="Folder or CSV with your videos: write an experiment for them."
+        ),
     ] = None,
     recipe: Annotated[
         Literal["auto", "few_videos", "few_videos_finetune"],
         typer.Option(
-            help="What the experiment for --data begins with: frozen networks, or fine-tuning, for a GPU; "
-            "auto looks for a GPU here."
+            help="Experiment for --data. few_videos: frozen networks; few_videos_finetune: fine-tuning, "
+            "needs a GPU; auto: fine-tuning if this machine has a GPU."
         ),
     ] = "auto",
     examples: Annotated[
-        bool, typer.Option("--examples", help="With --data: the examples beside the experiment.")
+        bool, typer.Option("--examples", help="With --data: also write the examples.")
     ] = False,
     force: Force = False,
 ) -> None:
-    """Write a project: an experiment for your videos, or examples of experiments, sweeps and clusters.
+    """Write a project folder: an experiment for your videos, or examples of experiments, sweeps and clusters.
 
-    With --data the videos are looked at, and one experiment that suits them is written, which runs as it is.
-    Without --data, or with --examples: all that vidcls ships, and a Makefile.
+    With --data: inspects the videos and writes one experiment that suits them and needs no changes.
+    Without --data, or with --examples: writes all examples of vidcls and a Makefile.
     """
     if data is None:
         for option, is_given in (

@@ -131,7 +131,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Words such as leak state, rung or sealed: vidcls glossary",
+    epilog="`vidcls glossary` explains terms such as leak state, rung or sealed.",
     help="Train, evaluate and compare video classifiers. One YAML file describes one experiment.",
 )
 
@@ -146,7 +146,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _main(
-    _: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+    _: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
 ) -> None:
     # OpenMP threads spin at each barrier. By default they spin so long that on a busy node they block each
     # other's cores, and training is several times slower. The variable is read when torch is loaded.

@@ -11,20 +11,18 @@ from vidcls.cli.common import AsJson, DataFile, SpecArgs, console, load_one, pri
 if TYPE_CHECKING:
     from vidcls.models.describe import FlowStep, ModelSummary
 
-app = typer.Typer(no_args_is_help=True, help="List backbones; show what a model is made of.")
+app = typer.Typer(no_args_is_help=True, help="List backbones; show the layers and sizes of a model.")
 
 
 @app.command("list")
 def list_backbones(
     timm: Annotated[
         str | None,
-        typer.Option(
-            metavar="PATTERN", help="List those of timm that match, such as 'resnet*', instead of the others."
-        ),
+        typer.Option(metavar="PATTERN", help="Only list timm backbones that match, such as 'resnet*'."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the backbones that model.backbone takes, by the kinds of model that take them."""
+    """List the allowed values of model.backbone for each kind of model."""
     from vidcls.cli.output.screen import styled
     from vidcls.models.backbones.names import names_2d, names_3d
     from vidcls.models.backbones.timm2d import timm_names
@@ -59,11 +57,11 @@ def show(
     args: SpecArgs,
     data_file: DataFile = None,
     classes: Annotated[
-        int, typer.Option(min=1, help="Number of classes; the data decides in training.")
+        int, typer.Option(min=1, help="Number of classes; in training it comes from the data.")
     ] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Show the tensor flow of a spec's model for one clip, its parameters and GFLOPs."""
+    """Show the layers of a spec's model with output shapes for one clip, parameters and GFLOPs."""
     loaded = load_one(args, data_file)
 
     from dataclasses import asdict

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from vidcls.models.weights.catalogue import Weights
 
 app = typer.Typer(
-    no_args_is_help=True, help="Bring pretrained weights to machines without internet; list them."
+    no_args_is_help=True, help="Download pretrained weights for machines without internet; list them."
 )
 
 StoreDir = Annotated[
-    Path, typer.Option(metavar="DIR", help="The store_dir of the specs; weights lie in its folder weights.")
+    Path, typer.Option(metavar="DIR", help="The store_dir of the specs; weights are in its folder weights/.")
 ]
 _DEFAULT_STORE = Path("store")
 
@@ -34,11 +34,11 @@ def fetch(
     ],
     *,
     store_dir: StoreDir = _DEFAULT_STORE,
-    again: Annotated[bool, typer.Option("--again", help="Download what is there already too.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Download again what is here already.")] = False,
 ) -> None:
-    """Download weights where there is internet (a login node), for jobs that have none.
+    """Download weights on a machine with internet (a login node), for jobs without internet.
 
-    Exit codes: 0 done, 2 if a name is unknown, 3 if only some could be downloaded, 1 if none could.
+    Exit codes: 0 done, 1 if no weights could be downloaded, 2 if a name is unknown, 3 if only some could.
     """
     from vidcls.models.weights.catalogue import weights_dir_of
     from vidcls.models.weights.download import fetch as download
@@ -73,7 +73,7 @@ def fetch(
 @app.command("ls")
 def list_weights(
     backbone: Annotated[
-        str | None, typer.Argument(metavar="[BACKBONE]", help="Show instead which weights this one has.")
+        str | None, typer.Argument(metavar="[BACKBONE]", help="Show which weights this backbone has instead.")
     ] = None,
     *,
     store_dir: StoreDir = _DEFAULT_STORE,

@@ -29,24 +29,30 @@ def check(
     *,
     as_json: AsJson = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 for warnings too.")] = False,
-    show_all: Annotated[bool, typer.Option("--all", help="Name every video of every note.")] = False,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="List all videos with a note or warning, not only the first few.")
+    ] = False,
     judge: Annotated[
         bool,
-        typer.Option("--decoders", help="Hold the installed decoders against each other, frame by frame."),
+        typer.Option("--decoders", help="Compare the frames that the installed decoders give, one by one."),
     ] = False,
     timeout_s: Annotated[
         float, typer.Option(min=0.1, max=10**6, help="Time limit for one file, in seconds.")
     ] = 120.0,
     workers: Annotated[
-        int | None, typer.Option(min=1, max=1000, help="Processes that decode; the usable cores if unset.")
+        int | None,
+        typer.Option(
+            min=1, max=1000, help="Number of decoding processes; default: one for each usable core."
+        ),
     ] = None,
     store_dir: Annotated[
-        Path, typer.Option(help="Folder of the caches; training with the same one decodes nothing twice.")
+        Path,
+        typer.Option(help="Folder for caches. A training with the same folder reuses what was decoded here."),
     ] = Path("store"),
 ) -> None:
-    """Decode every video once, in order, and say which are broken, cut off, black, frozen or doubled.
+    """Decode every video once, in order, and report which are broken, cut off, black, frozen or copies.
 
-    What was seen is kept under the store folder: a second check, and training, look at new files only.
+    The findings are stored in the store folder: another check, or a training, decodes only new files.
     Exit code 3 if videos cannot be used (with --strict also for warnings), 2 if ROOT cannot be used, else 0.
     """
     from vidcls.cli.output.progress import stages

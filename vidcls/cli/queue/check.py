@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 def check(
     args: Annotated[
         list[str],
-        typer.Argument(metavar="SPEC|SWEEP [KEY=VALUE]...", help="An experiment or a sweep, and overrides."),
+        typer.Argument(metavar="SPEC|SWEEP [KEY=VALUE]...", help="Spec or sweep file, and overrides."),
     ],
     data_file: DataFile = None,
     cluster: Cluster = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look at all that would make a job fail, before it waits in a queue: data, model, disk, queue.
+    """Check everything that could make a job fail before it waits in a queue: data, model, disk, queue.
 
-    Exit codes: 0 done, warnings or not; 2 where something would fail.
+    Exit codes: 0 no errors, perhaps warnings; 2 if the job would fail.
     """
     require_all()
     files, overrides = split_args(args)

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def hpc(
-    cluster: Annotated[str, typer.Argument(metavar="PROFILE", help="slurm/PROFILE.yaml, or a file.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print both scripts; do nothing.")] = False,
+    cluster: Annotated[str, typer.Argument(metavar="PROFILE", help="Name of slurm/PROFILE.yaml, or a file.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print both scripts.")] = False,
 ) -> None:
-    """Build the profile's virtual environment with its modules, here; then queue `vidcls doctor` in it.
+    """Build the virtual environment for the jobs of a profile, and test it with a queued `vidcls doctor`.
 
-    Run it in a checkout to install that, anywhere else to install this version.
+    In a checkout of vidcls, it installs that checkout; in any other folder, it installs this version.
     """
     import subprocess
 

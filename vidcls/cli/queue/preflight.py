@@ -13,7 +13,7 @@ from vidcls.errors import UserError
 if TYPE_CHECKING:
     from vidcls.campaign.preflight.finding import PreflightFinding, PreflightRequest
 
-NoCheck = Annotated[bool, typer.Option("--no-check", help="Queue it without the look of `vidcls check`.")]
+NoCheck = Annotated[bool, typer.Option("--no-check", help="Queue it without running `vidcls check` first.")]
 
 
 NEEDED = ("torch", "torchvision", "av", "cv2", "numpy")

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 Cluster = Annotated[
     str | None,
-    typer.Option("--cluster", metavar="PROFILE", help="Queue it, as slurm/PROFILE.yaml or a file says."),
+    typer.Option(
+        "--cluster",
+        metavar="PROFILE",
+        help="Queue it as a job; PROFILE is the name of slurm/PROFILE.yaml, or a file.",
+    ),
 ]
 
 

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from vidcls.launch.profile import AnyProfile
     from vidcls.spec.load import LoadedSpec
 
-Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; default: a GPU if there is one.")]
 AcceptCode = Annotated[
-    bool, typer.Option("--accept-code", help="Go on although the code, or a package that computes, changed.")
+    bool,
+    typer.Option("--accept-code", help="Resume although the code, or a package used for computing, changed."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="With --cluster: print the scripts.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="With --cluster: only print the scripts.")]
 
 
 def queued_training(loaded: LoadedSpec, flags: list[str], *, cluster: str, look: bool) -> QueuedCommand:

@@ -24,12 +24,15 @@ def crossval(
     args: Annotated[
         list[str],
         typer.Argument(
-            metavar="SPEC... [KEY=VALUE]...", help="YAML files, all pairs compared; overrides for all."
+            metavar="SPEC... [KEY=VALUE]...", help="Spec files to compare, and overrides for all of them."
         ),
     ],
-    folds: Annotated[int, typer.Option(min=2, max=100, help="Folds; no group is in two of them.")] = 5,
+    folds: Annotated[
+        int, typer.Option(min=2, max=100, help="Number of folds; all videos of a group are in one fold.")
+    ] = 5,
     fold_seeds: Annotated[
-        str, typer.Option(help="Each draws folds of its own, and all of them are trained.")
+        str,
+        typer.Option(help="Seeds such as 0,1,2. Each seed draws its own folds, and all folds are trained."),
     ] = "0",
     device: Device = None,
     accept_code: AcceptCode = False,
@@ -39,10 +42,11 @@ def crossval(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Group k-fold cross-validation of specs over train and val: accuracy and paired differences.
+    """Compare specs by group k-fold cross-validation on train and val: accuracies and paired differences.
 
-    Each video is scored once a fold seed, at the last epoch, by a model that saw nothing of its group. The
-    same command goes on, and gathers the folds that --cluster made jobs of.
+    For each fold seed, each video is scored once, after the last epoch, by a model that was not trained on
+    any video of its group. Give the same command again to continue, or to collect the results of --cluster
+    jobs.
     """
     files, overrides = split_args(args)
     if not files:

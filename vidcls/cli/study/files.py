@@ -16,7 +16,7 @@ from vidcls.text import printable, spreadsheet_cell
 
 Out = Annotated[
     Path | None,
-    typer.Option("--out", metavar="DIR", help="Write what was found as JSON, CSV and markdown."),
+    typer.Option("--out", metavar="DIR", help="Folder for the results as JSON, CSV and markdown."),
 ]
 
 

@@ -21,25 +21,32 @@ def fuse(
         list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that hold runs.")
     ],
     tune: Annotated[
-        Literal["val"] | None, typer.Option(help="Choose the weights with the smallest loss on val.")
+        Literal["val"] | None, typer.Option(help="Choose the fusion weights with the smallest loss on val.")
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(metavar="W,W...", help="One for each run, such as 0.6,0.4; equal if unset.")
+        str | None,
+        typer.Option(metavar="W,W...", help="Weight of each run, such as 0.6,0.4; default: equal weights."),
     ] = None,
     split: Annotated[
-        Literal["val", "test"], typer.Option(help="Each evaluation on test is written down.")
+        Literal["val", "test"],
+        typer.Option(help="Split to score. Every evaluation on test is recorded in a ledger."),
     ] = "val",
-    checkpoint: Annotated[Literal["best", "last"], typer.Option(help="Whose logits.")] = "best",
+    checkpoint: Annotated[
+        Literal["best", "last"], typer.Option(help="Checkpoint whose stored logits are fused.")
+    ] = "best",
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where to store the result; fused/ beside the runs.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder of the result; default: a folder in fused/ beside the runs."
+        ),
     ] = None,
     per_class: Annotated[bool, typer.Option("--per-class", help="Show the recall of each class.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fuse runs that exist: the weighted mean of their stored logits, at no training cost.
+    """Fuse existing runs by the weighted mean of their stored logits, without training.
 
-    Predictions and report are stored as those of a run. Under --tune val each val video is scored with
-    weights tuned on videos of other groups. Exit code 3 where some videos have no logits; they are named.
+    Predictions and report are stored like those of a run. With --tune val, each val video is scored with
+    weights tuned on videos of other groups. Exit code 3 if some videos have no logits; they are named.
     """
     from vidcls.runs import open_runs
 

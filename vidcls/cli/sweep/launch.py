@@ -30,11 +30,15 @@ if TYPE_CHECKING:
 
 FileArgs = Annotated[
     list[str],
-    typer.Argument(metavar="FILE [KEY=VALUE]...", help="A sweep file, and fixed settings of every trial."),
+    typer.Argument(metavar="FILE [KEY=VALUE]...", help="Sweep file, and overrides for all trials."),
 ]
 LaunchCluster = Annotated[
     str | None,
-    typer.Option("--cluster", metavar="PROFILE", help="slurm/PROFILE.yaml; looked for if unset."),
+    typer.Option(
+        "--cluster",
+        metavar="PROFILE",
+        help="Name of slurm/PROFILE.yaml, or a file; default: the profile for this machine's queue.",
+    ),
 ]
 
 
@@ -53,7 +57,7 @@ def check(
     repeats: Repeats = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Say how many trials a sweep file comes to, and once a trial has run, how many hours."""
+    """Check a sweep file; show its number of trials and, once a trial has finished, the hours it needs."""
     from vidcls.sweep.config.check import check_against_spec
     from vidcls.sweep.config.description import describe
     from vidcls.sweep.config.file import load_sweep
@@ -82,9 +86,11 @@ def launch(
     args: FileArgs,
     cluster: LaunchCluster = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, max=10_000, help="Tasks; as many as are of use if unset.")
+        int | None, typer.Option(min=1, max=10_000, help="Number of workers; default: as many as are useful.")
     ] = None,
-    engine: Annotated[str, typer.Option(help="serverless, or wandb: its server searches.")] = "serverless",
+    engine: Annotated[
+        str, typer.Option(help="serverless: the workers search; wandb: W&B's server does.")
+    ] = "serverless",
     seed: Seed = 0,
     asha: Asha = False,
     repeats: Repeats = 1,
@@ -95,13 +101,13 @@ def launch(
     until: Until = None,
     gpu_hours: GpuHours = None,
     lease: LeaseS = 90.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the script; nothing is written.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the script of the job.")] = False,
     no_check: NoCheck = False,
     as_json: AsJson = False,
 ) -> None:
-    """Launch a search and return at once; the same command again adds what is missing.
+    """Launch a sweep and return at once. Given again, the command starts the workers that are missing.
 
-    Without a cluster the workers are processes of this machine that survive the shell.
+    On a machine without a queue, the workers are processes that keep running after you log out.
     """
     from vidcls.launch.profiles import find_profile
     from vidcls.sweep.config.file import load_sweep
@@ -228,11 +234,11 @@ def _launch_wandb(
 
 def work(
     folder: Annotated[Path, typer.Argument(help="Folder of the sweep.")],
-    gpus: Annotated[int, typer.Option(min=0)] = 0,
+    gpus: Annotated[int, typer.Option(min=0, help="Number of GPUs of the job.")] = 0,
     cpus: Annotated[int | None, typer.Option(min=1)] = None,
     device: Annotated[str | None, typer.Option()] = None,
 ) -> None:
-    """Be a worker of a sweep: what the tasks of its job run."""
+    """Run one worker of a sweep. Jobs of `vidcls sweep launch` call this command."""
     from vidcls.sweep.storage.folder import SweepFolder
     from vidcls.sweep.worker.allocation import allocation_of
     from vidcls.sweep.worker.worker import SweepWorker
