@@ -174,4 +174,4 @@ def test_refuses_specs_of_other_data(experiment: Experiment, tmp_path: Path) -> 
     for seeds in ("a", "²", "0,0", "1,01"):
         result = CliRunner().invoke(app, ["crossval", str(a), "--fold-seeds", seeds])
         assert result.exit_code == 2
-        assert "--fold-seeds: expected whole numbers below 2**32, each once" in result.stderr
+        assert "--fold-seeds: expected whole numbers below 2**32, all different" in result.stderr

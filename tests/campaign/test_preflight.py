@@ -275,7 +275,7 @@ def test_nothing_is_queued_on_an_error(here: Experiment, profile: Path) -> None:
     assert done.exit_code == 2
     assert "--no-check" in done.stderr
     assert not Path("runs").exists()
-    assert "nothing is queued" in vidcls("train", here.spec(), "--no-check").stderr
+    assert "--no-check: has no effect without --cluster" in vidcls("train", here.spec(), "--no-check").stderr
 
 
 def test_an_environment_that_only_queues_says_that_it_cannot_check(

@@ -218,9 +218,9 @@ def test_the_test_split_is_written_down_each_time(trained: Experiment, folder: P
     for count in (1, 2):
         result = run("evaluate", folder, "--split", "test")
         assert result.exit_code == 0, result.output
-        assert f"opened {times(count)} so far" in result.stdout
-        assert ("a repeated look at a stored result" in result.stdout) == (count == 2)
-        assert ("shown as stored" in result.stderr) == (count == 2)
+        assert f"was evaluated {times(count)} so far" in result.stdout
+        assert ("in 1 of these, a stored result was shown again" in result.stdout) == (count == 2)
+        assert ("results were stored already" in result.stderr) == (count == 2)
     assert load_predictions(Run(folder).predictions_file("test", "best")).split == "test"
 
 

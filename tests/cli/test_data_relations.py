@@ -171,7 +171,7 @@ def test_a_test_with_relatives_is_drawn_anew_and_as_large(tmp_path: Path, demo: 
     for words in (["--out", tmp_path / "new.csv"], ["--out", tmp_path / "f.csv", "--folds", "2"]):
         done = run("data", "split", leaky, *words, "--store-dir", tmp_path)
         assert done.exit_code == 0, done.output
-        assert "test is drawn anew: 1 of its 21 videos had a relative" in done.stderr
+        assert "a new test split is drawn: 1 of 21 test videos had a relative" in done.stderr
     for made in (tmp_path / "new.csv", tmp_path / "f-fold1.csv", tmp_path / "f-fold2.csv"):
         splits = splits_of(made)
         assert set(splits.values()) == set(ALL)

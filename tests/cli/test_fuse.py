@@ -68,7 +68,7 @@ def test_json_is_what_is_stored(folder: Path, tmp_path: Path) -> None:
         (["--weights", "1,-1"], "none below zero"),
         (["--weights", "0,0"], "not all of them zero"),
         (["--weights", "1,nan"], "expected 2 numbers"),
-        (["--weights", "1,1", "--tune", "val"], "no effect under --tune"),
+        (["--weights", "1,1", "--tune", "val"], "no effect with --tune"),
         (["--split", "test"], "--split test --checkpoint best"),
         (["--checkpoint", "last"], "no val logits"),
     ],

@@ -176,7 +176,7 @@ def test_mistakes_are_told(clips: tuple[Clip, ...], tmp_path: Path) -> None:
     for words, says in (
         ([tmp_path / "x", "--data", tmp_path / "nowhere"], "does not exist"),
         ([tmp_path / "x", "--data", data], "empty.avi"),
-        ([data / "mine", "--data", data], "is in the folder of the videos"),
+        ([data / "mine", "--data", data], "is inside the folder of the videos"),
         ([tmp_path / "x", "--examples"], "--examples has no effect without --data"),
         ([tmp_path / "x", "--force"], "--force has no effect without --data"),
         ([tmp_path / "x", "--recipe", "few_videos"], "--recipe has no effect without --data"),

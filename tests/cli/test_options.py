@@ -59,7 +59,7 @@ def test_a_user_who_is_not_known_is_a_mistake(home: Path) -> None:
 def test_seeds_of_folds_are_numbers_that_a_seed_can_be(home: Path, seeds: str) -> None:
     done = run("crossval", "x.yaml", f"--fold-seeds={seeds}")
     assert done.exit_code == 2
-    assert "--fold-seeds: expected whole numbers below 2**32, each once, got " in done.stderr
+    assert "--fold-seeds: expected whole numbers below 2**32, all different, got " in done.stderr
     assert len(done.stderr) < 300
 
 

@@ -72,7 +72,7 @@ def test_a_search_from_its_file_to_the_winning_experiment(search: Search) -> Non
     assert load_spec(best).spec == spec
     assert "4/4 trials finished" in run("ls").stdout
     assert "hours one after the other" in run("check", file, "--repeats", "2").stdout
-    assert "nothing is left to do" in run("resume", folder).stdout
+    assert "no trials are left" in run("resume", folder).stdout
     # A worker that stood by says goodbye a moment after the last trial has ended.
     wait_for(lambda: run("clean", folder, "--keep", "0").exit_code == 0, what="the workers to leave")
     assert not list(folder.rglob("*.pt"))
@@ -187,7 +187,7 @@ def test_failed_trials_are_shown_with_their_reason_and_tried_again(search: Searc
     assert "log.txt" in status.stdout
     assert run("retry", folder.path, "--trial", "1").exit_code == 2
     again = run("retry", folder.path, "--cluster", "local", "--workers", "1")
-    assert "tried again: 0" in again.stdout
+    assert "trials that run again: 0" in again.stdout
     wait_for(lambda: said_state(folder) == "finished, some failed", what="the second failure")
 
 

@@ -59,7 +59,10 @@ def test_of_six_launches_at_one_moment_exactly_one_submits(
     assert package_path(folder, folder / "code" / "vidcls") == package_path(folder)
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
     again = run(*words[1:-1])
-    assert "was launched already: 4 trials; its workers are there, and nothing was submitted" in again.stdout
+    assert (
+        "was launched already: 4 trials; its workers are running or queued, and nothing was submitted"
+        in again.stdout
+    )
 
 
 @pytest.mark.parametrize("dies", ["before", "after"])
@@ -112,7 +115,7 @@ def test_a_queue_that_does_not_answer_is_not_an_empty_one(
         assert f"job {job}: the queue does not answer" in (status := run("status", folder).stdout)
         assert "it was submitted to single, and this is other" in status
     assert slurm.jobs() == [job]
-    assert run("resume", folder).stdout.startswith("enough workers are there")
+    assert run("resume", folder).stdout.startswith("enough workers are running or queued")
     more = json.loads(run("extend", 1, folder, "--json").stdout)
     assert more == {"folder": str(folder), "notes": [], "job": None}
     assert run("clean", folder).exit_code == 2, "tasks wait that need the checkpoints"

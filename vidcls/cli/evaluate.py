@@ -68,7 +68,7 @@ def evaluate(
         return
     refuse_without_cluster(no_check)
     if dry_run:
-        raise UserError("--dry-run prints the script of a job", hint="name the queue: --cluster PROFILE")
+        raise UserError("--dry-run: has no effect without --cluster", hint="add --cluster PROFILE")
 
     from vidcls.evaluate.compare import compare
     from vidcls.evaluate.figures import draw_comparison
@@ -118,8 +118,8 @@ def _queue(
     elif as_json:
         print_json({"job": None, "log": None})
     else:
-        echo("all of it is stored: nothing is queued; --anew scores it again")
-        echo("next: the same command without --cluster shows it")
+        echo("all results are stored already, nothing is queued; --anew scores again")
+        echo("next: the same command without --cluster shows them")
 
 
 def _check(runs: list[Run], split: Split, profile: AnyProfile, job: Job) -> None:
@@ -173,7 +173,7 @@ def _score(plan: list[Scoring], split: Split, *, device: str | None) -> list[Sco
             )
             computed |= {(run, which): metrics for which, metrics in results.items()}
         if num_stored := sum(scoring.stored is not None for scoring in plan):
-            display.say(f"{num_stored} of {len(plan)} shown as stored; --anew scores them again")
+            display.say(f"{num_stored} of {len(plan)} results were stored already; --anew scores them again")
         return [
             (s, show_again(s, split, say=display.say) if s.stored is not None else computed[s.run, s.which])
             for s in plan
@@ -258,7 +258,7 @@ def _render(rows: list[Scored], split: str, *, comparison: Comparison, figure: P
     for scoring, _ in rows[:_MAX_FOLDERS]:
         echo(f"{scoring.run.report_dir(split, scoring.which)}/")
     if len(rows) > _MAX_FOLDERS:
-        echo(f"and {len(rows) - _MAX_FOLDERS} more; --json names all")
+        echo(f"and {len(rows) - _MAX_FOLDERS} more; --json lists all")
     if figure is not None:
         echo(str(figure))
     if split == "test":

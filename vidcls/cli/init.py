@@ -57,8 +57,8 @@ def init(
         return
     if folder.resolve().is_relative_to(data.resolve()):
         raise UserError(
-            f"{folder}: is in the folder of the videos, where runs would be taken for videos",
-            hint="name a folder outside",
+            f"{folder}: is inside the folder of the videos, so runs would be mistaken for videos",
+            hint="name a folder outside of it",
         )
     name = _name(data)
     file = folder / "experiments" / f"{name}.yaml"
@@ -82,7 +82,7 @@ def _sources(folder: Path) -> dict[str, Path]:
     present = [name for name in sources if (folder / name).exists()]
     if present:
         raise UserError(
-            f"{folder}: has {', '.join(present)} already", hint="name a new folder, or move them away"
+            f"{folder}: already contains {', '.join(present)}", hint="name a new folder, or move these away"
         )
     return sources
 
@@ -126,7 +126,7 @@ def _make(data: Path, *, folder: Path, name: str, recipe: Literal["auto"] | Reci
     if recipe == "auto":
         has_gpu = pick_device().type == "cuda"
         recipe = "few_videos_finetune" if has_gpu else "few_videos"
-        say(f"recipe {recipe}, as there is {'a' if has_gpu else 'no'} GPU here; --recipe takes another")
+        say(f"recipe {recipe}, because there is {'a' if has_gpu else 'no'} GPU here; --recipe takes another")
     return first_experiment(
         scan,
         name=name,

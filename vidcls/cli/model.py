@@ -42,13 +42,18 @@ def list_backbones(
             note = f"  takes clip.frames={fixed[0]} clip.size=[{fixed[1]},{fixed[2]}] only" if fixed else ""
             out.print(f"  {name}{note}", soft_wrap=True)
     if timm is not None and not families["2d"]:
-        out.print("none; * stands for any letters, as in 'resnet*'")
+        out.print("no backbone matches; * stands for any letters, as in 'resnet*'")
     if timm is None:
-        out.print("timm/NAME takes those of timm that keep a map: vidcls model list --timm PATTERN")
-    out.print("model.kind: cnn3d takes 2d ones too, inflated to 3D where all their layers have a 3D form")
-    out.print("model.kind: ensemble joins several models of these kinds; give them as model.members")
+        out.print(
+            "timm/NAME takes a timm backbone that gives a spatial map: vidcls model list --timm PATTERN"
+        )
     out.print(
-        "model.kind: two_stream joins a model of the frames and one of their motion: model.rgb, model.motion"
+        "model.kind: cnn3d also takes 2D backbones and inflates them to 3D, if all layers have a 3D form"
+    )
+    out.print("model.kind: ensemble combines several models of these kinds: model.members")
+    out.print(
+        "model.kind: two_stream combines a model of the frames and one of their motion: model.rgb, "
+        "model.motion"
     )
 
 

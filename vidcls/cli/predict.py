@@ -38,7 +38,7 @@ def predict(
 ) -> None:
     """Predict the classes of videos. Videos that cannot be read are named and skipped (exit code 3)."""
     if as_json and as_csv:
-        raise UserError("--json and --csv exclude each other")
+        raise UserError("--json and --csv cannot be given together")
 
     from vidcls.runs import Run
 

@@ -89,7 +89,7 @@ def _show(outcome: TrainingOutcome, *, leak_state: str, as_json: bool) -> None:
         print_json({**said, "leak_state": leak_state})
         return
     if outcome.already_finished:
-        echo(f"{run.folder}: finished already; --restart trains it anew")
+        echo(f"{run.folder}: finished already; --restart trains it again from the beginning")
     top1 = status.metrics["val/top1"]
     at = f"at epoch {status.best_epoch}/{status.num_epochs}"
     echo(f"best val top-1 {top1:.1%} (leak state: {leak_state}) {at}  {run.folder}")

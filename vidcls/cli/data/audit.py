@@ -131,10 +131,11 @@ def _show(result: Audit, *, reading: Sequence[str]) -> None:
         if len(best) > _MAX_ROWS:
             screen.print(f"and {len(best) - _MAX_ROWS} more; --json gives all")
     for name, reason in result.relations.not_read.items():
-        screen.print(f"not looked at: {name}: {reason}", soft_wrap=True)
+        screen.print(f"could not be compared: {name}: {reason}", soft_wrap=True)
     if result.relations.num_unknown and not result.relations.not_read:
         screen.print(
-            f"{result.relations.num_unknown} videos say nothing of where they come from; --by content"
+            f"it is not known where {result.relations.num_unknown} videos come from; --by content compares "
+            "what they look like"
         )
     for split, (num, total) in result.state.shares.items():
         num_pairs = sum(pair.held_out.split == split for pair in result.pairs)

@@ -105,7 +105,7 @@ def _show_each(found: Sequence[VideoFinding], screen: Screen, *, named: int | No
         line = f"{finding.video}: {finding.message}" if finding.video else finding.message
         screen.print(f"  {printable(line)}", soft_wrap=True)
     if named is not None and len(found) > named:
-        screen.print(f"  and {len(found) - named} more; --all names them")
+        screen.print(f"  and {len(found) - named} more; --all lists them")
 
 
 def _by_way(check: Check, verdicts: Mapping[str, Mapping[Way, Verdict]]) -> dict[Way, dict[str, Verdict]]:
@@ -129,7 +129,7 @@ def _show_verdicts(by_way: Mapping[Way, Mapping[str, Verdict]], screen: Screen) 
         sums = [sum(getattr(verdict, f"num_{what}") for verdict in verdicts.values()) for what in counted]
         num_right = len(verdicts) - len(wrong[way]) - len(cannot)
         table.add_row(way, *map(str, (num_right, len(wrong[way]), len(cannot), *sums)))
-    screen.print("decoders against the truth, which is PyAV in order:")
+    screen.print("decoders compared with PyAV in order, whose frames are always right:")
     screen.print(table)
     for way, names in wrong.items():
         if names:

@@ -84,7 +84,10 @@ def find_relations(manifest: Manifest, *, by: AskedBy, features: str, store_dir:
     from vidcls.leaks.audit import needs_looks, relate
 
     if features != "auto" and not needs_looks(manifest, by):
-        raise UserError(f"--features {features}: nothing is looked at here", hint="--by content looks")
+        raise UserError(
+            f"--features {features}: has no effect without a comparison of the content",
+            hint="--by content compares what videos look like",
+        )
     network = _network(features) if needs_looks(manifest, by) else None
     decoders = Decoders(workers=usable_cores(), timeout_s=TIMEOUT_S)
     try:

@@ -99,8 +99,8 @@ def split(
 
 def _say_unknown(relations: Relations, by: Literal["group", "content"]) -> None:
     if relations.num_unknown:
-        what = "have no group" if by == "group" else "could not be read"
-        say(f"{relations.num_unknown} videos {what}: each is taken for a group of its own")
+        what = "have no known group" if by == "group" else "could not be read"
+        say(f"{relations.num_unknown} videos {what}: each becomes a group of its own")
 
 
 def _draw(
@@ -136,7 +136,7 @@ def _refuse_unclear(sizes: Sizes, manifest: Manifest) -> None:
     part = round(num_test / num_videos, 2)
     shares = [f"{share * (1 - part):.3g}" for share in sizes.numbers.values()]
     raise UserError(
-        f"--sizes: {sizes.text} says nothing of the {num_test} test videos of {manifest.root}",
+        f"--sizes: {sizes.text} has no size for the {num_test} test videos of {manifest.root}",
         hint=f"--sizes {sizes.text},0 gives them to train and val; --sizes {','.join(shares)},{part:g} draws "
         "a new test; without --sizes each split keeps its size",
     )
@@ -151,11 +151,11 @@ def _say_test(relations: Relations, made: Manifest, *, is_drawn: bool) -> None:
         return
     related = num_test_related(relations)
     if not made.split("test"):
-        say(f"the {num_test} test videos go to train and val here: keep another test aside")
+        say(f"the {num_test} test videos go to train and val here; use other videos for the final test")
     elif is_drawn:
-        say("test is drawn anew, as --sizes or --keep say")
+        say("a new test split is drawn, as --sizes or --keep say")
     elif related:
-        say(f"test is drawn anew: {related} of its {num_test} videos had a relative in train or val")
+        say(f"a new test split is drawn: {related} of {num_test} test videos had a relative in train or val")
     else:
         say(f"test stays as it is: none of its {num_test} videos has a relative in train or val")
 

@@ -35,7 +35,10 @@ def check(
     files, overrides = split_args(args)
     is_sweep = len(files) == 1 and _is_sweep(files[0])
     if is_sweep and data_file is not None:
-        raise UserError("--data: a sweep names its data in `command`", hint="write it there: --data FILE")
+        raise UserError(
+            "--data: the data file of a sweep belongs in its `command`",
+            hint="write --data FILE into `command`",
+        )
     if is_sweep:
         asked = _ask_for_sweep(files[0], overrides, cluster)
     else:

@@ -34,7 +34,10 @@ def hpc(
         emit(f"{script}\n")
     # A login shell, because clusters define `module` there.
     elif subprocess.run(["bash", "-l", "-c", script], env=environment(), check=False).returncode != 0:
-        raise VidclsError(f"{profile.venv_dir}: could not be built", hint="see above; then the same command")
+        raise VidclsError(
+            f"{profile.venv_dir}: could not be built",
+            hint="the reason is above; correct it, then give the same command again",
+        )
     logs = Path(profile.scratch or Path.cwd()) / "logs"
     queue_command(QueuedCommand(["doctor"], "vidcls doctor", logs, cluster), dry_run=dry_run, as_json=False)
 
@@ -50,7 +53,9 @@ def build_script(profile: Profile, *, checkout: Path | None) -> str:
     from vidcls.launch.script import quote
 
     if profile.venv_dir is None:
-        raise UserError("the profile has no place for a virtual environment", hint="set scratch, or venv")
+        raise UserError(
+            "the profile has no folder for a virtual environment", hint="set scratch or venv in the profile"
+        )
     venv = quote(str(profile.venv_dir))
     what = f"vidcls=={version('vidcls')}"
     if checkout is not None:

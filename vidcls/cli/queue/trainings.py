@@ -77,9 +77,9 @@ def refuse_other_data(loaded: LoadedSpec, submitted: str) -> None:
     found = _fingerprint(loaded)
     if found not in (None, submitted):
         raise UserError(
-            f"{loaded.spec.data.root}: the data changed since this was queued: {submitted} was submitted, and"
-            f" what is there now would train {found}",
-            hint="put the data back, or queue it again",
+            f"{loaded.spec.data.root}: the data changed since this job was queued: the fingerprint was "
+            f"{submitted}, and is {found} now",
+            hint="restore the data, or queue the training again",
         )
 
 
@@ -90,11 +90,12 @@ def refuse_beside_queue(cluster: str | None, *, dry_run: bool, out: Path | None,
         UserError: If there is such an option; the message names it.
     """
     if cluster is None and dry_run:
-        raise UserError("--dry-run prints the scripts of jobs", hint="name the queue: --cluster PROFILE")
+        raise UserError("--dry-run: has no effect without --cluster", hint="add --cluster PROFILE")
     if cluster is not None and (out is not None or as_json):
         raise UserError(
-            f"{'--json' if as_json else '--out'}: with --cluster nothing is found yet",
-            hint="give it without --cluster once the jobs have ended",
+            f"{'--json' if as_json else '--out'}: has no effect with --cluster, because there are no "
+            "results yet",
+            hint="give it without --cluster after the jobs have ended",
         )
 
 
@@ -128,7 +129,7 @@ def queue_trainings(
         there = f"{num_there} in the queue already, " if num_there else ""
         num_finished = len(trainings) - len(unfinished)
         echo(f"{num_queued} trainings queued, {there}{num_finished} finished already")
-        echo("next: the same command without --cluster, once they have ended")
+        echo("next: the same command without --cluster, after they have ended")
 
 
 def _is_finished(loaded: LoadedSpec) -> bool:

@@ -96,7 +96,7 @@ def _seeds(text: str) -> list[int]:
         from vidcls.spec.yaml import in_short
 
         raise UserError(
-            f"--fold-seeds: expected whole numbers below 2**32, each once, got {in_short(text)}",
+            f"--fold-seeds: expected whole numbers below 2**32, all different, got {in_short(text)}",
             hint="for example 0,1,2",
         )
     return seeds

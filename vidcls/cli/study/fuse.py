@@ -52,14 +52,17 @@ def fuse(
 
     found = tuple(open_runs(runs))
     if len(found) < 2:
-        raise UserError(f"{found[0].folder}: one run alone has nothing to be fused with", hint="name another")
+        raise UserError(f"{found[0].folder}: a fusion needs two runs or more", hint="name another run too")
 
     from vidcls.evaluate.fuse import FusionPlan, as_dict
     from vidcls.evaluate.fuse import fuse as fuse_runs
 
     given = _parsed(weights, names=[str(run.folder) for run in found]) if weights is not None else ()
     if given and tune:
-        raise UserError("--weights has no effect under --tune, which chooses them", hint="give one of them")
+        raise UserError(
+            "--weights has no effect with --tune, which chooses the weights",
+            hint="give only one of these options",
+        )
     how: How = "tuned on val" if tune else "given" if given else "equal"
     plan = FusionPlan(runs=found, checkpoint=checkpoint, split=split, how=how, given=given)
     fusion = fuse_runs(plan, folder=out, say=say)
@@ -81,8 +84,9 @@ def _parsed(text: str, *, names: list[str]) -> tuple[float, ...]:
     is_usable = all(0 <= value < float("inf") for value in values) and 0 < sum(values) < float("inf")
     if len(values) != len(names) or not is_usable:
         raise UserError(
-            f"--weights {text}: expected {len(names)} numbers, none below zero, not all of them zero, for\n"
-            + "\n".join(f"  {name}" for name in names),
+            f"--weights {text}: expected {len(names)} numbers, none below zero, not all of them zero, for "
+            "the "
+            "runs\n" + "\n".join(f"  {name}" for name in names),
             hint=f"for example --weights {','.join(['1'] * len(names))}",
         )
     return values

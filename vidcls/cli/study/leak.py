@@ -57,7 +57,8 @@ def leak(
     refuse_beside_queue(cluster, dry_run=dry_run, out=out, as_json=as_json)
     if cluster is not None and restart:
         raise UserError(
-            "--restart begins anew each time a job is queued again", hint="move the old runs away"
+            "--restart would start from the beginning each time a job is queued again",
+            hint="move the old runs away",
         )
     refuse_missing_data(loaded)
 

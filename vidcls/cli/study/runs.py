@@ -72,7 +72,7 @@ def ls(
     if as_json:
         print_json(table.rows if chosen is None else chosen)
         return
-    nothing = f"none of {len(readable)} runs fits" if readable else f"no runs below {folder}"
+    nothing = f"none of {len(readable)} runs matches --filter" if readable else f"no runs below {folder}"
     console().print(_rendered(table.rows, chosen) if table.rows else nothing)
     if hidden:
         kinds = {"sweep": "trials of sweeps", "study": "runs of studies"}

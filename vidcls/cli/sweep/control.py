@@ -43,7 +43,7 @@ def retry(
     if not no_check:
         actions.refuse_missing_videos(sweep)
     numbers = actions.retry(sweep, trials or [])
-    lines = [f"tried again: {', '.join(map(str, numbers))}" if numbers else "no trial has failed"]
+    lines = [f"trials that run again: {', '.join(map(str, numbers))}" if numbers else "no trial has failed"]
     if not numbers:
         _tell(sweep, lines, {"trials": numbers, "job": None}, as_json=as_json)
         return
@@ -148,14 +148,14 @@ def _resume(
 
     before, known = lines or [], facts or {}
     if not actions.has_work(sweep):
-        done = f"nothing is left to do; next: vidcls sweep best {shown(sweep.path)}"
+        done = f"no trials are left; next: vidcls sweep best {shown(sweep.path)}"
         _tell(sweep, [*before, done], {**known, "job": None}, as_json=as_json)
         return
     profile = find_profile(cluster) if cluster else None
     if profile is not None:
         _refuse_what_the_queue_would(sweep, profile)
     job = actions.resume(sweep, profile=profile, num_workers=workers, say=say)
-    now = f"job {job}" if job else "enough workers are there"
+    now = f"job {job}" if job else "enough workers are running or queued"
     then = f"next: vidcls sweep status {shown(sweep.path)} --watch"
     _tell(sweep, [*before, now, then], {**known, "job": job}, as_json=as_json)
 

@@ -74,7 +74,7 @@ def check(
         print_json(vars(found) | {"notes": list(found.notes), "folder": str(folder.path)})
         return
     points = "a continuous space" if found.num_points is None else f"{found.num_points} points"
-    trials = "no end but a budget" if found.num_trials is None else f"{found.num_trials} trials"
+    trials = "trials until a budget ends them" if found.num_trials is None else f"{found.num_trials} trials"
     hours = f", {found.hours:.2f} hours one after the other" if found.hours is not None else ""
     echo(f"{file}: {sweep.method} over {', '.join(sweep.space.searched)}: {points}, {trials}{hours}")
     for note in found.notes:
@@ -169,7 +169,7 @@ def _launch(
     warn_of_keys(plan.profile)
     is_new = freeze(plan)
     if plan.folder.options() != plan.options:
-        say("options stay as they were at the first launch; vidcls sweep extend raises its caps")
+        say("options stay as they were at the first launch; vidcls sweep extend raises the limits")
     has_more = actions.has_work(plan.folder)
     job = None
     if has_more:
@@ -179,10 +179,10 @@ def _launch(
         return
     trials = "trials until a budget ends them" if plan.num_trials is None else f"{plan.num_trials} trials"
     if job:
-        verb = "launched" if is_new else "was launched already and goes on"
+        verb = "launched" if is_new else "was launched already and continues"
         echo(f"{plan.sweep.name} {verb}: {trials}, {plan.num_workers} workers, job {job}")
     else:
-        state = "its workers are there" if has_more else "nothing is left to do"
+        state = "its workers are running or queued" if has_more else "no trials are left"
         echo(f"{plan.sweep.name} was launched already: {trials}; {state}, and nothing was submitted")
     echo(f"  {plan.folder.path}")
     echo(f"next: vidcls sweep status {shown(plan.folder.path)}{' --watch' if has_more else ''}")
@@ -212,7 +212,7 @@ def _launch_wandb(
     from vidcls.sweep.wandb_launch import launch_wandb
 
     if engine != "wandb":
-        raise UserError(f"--engine {engine}: unknown", hint="serverless or wandb")
+        raise UserError(f"--engine {engine}: unknown engine", hint="allowed: serverless or wandb")
     if not (dry_run or no_check) and isinstance(profile, QueuedProfile):
         require_all()
         from vidcls.campaign.preflight.check import ask_for_agents

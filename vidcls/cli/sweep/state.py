@@ -110,7 +110,8 @@ def best(
     echo(f"{path}: {metric} {winner.value:.4f}, mean of {len(winner.trials)} seed(s), {leaks}")
     if winner.paused_at is not None:
         echo(
-            f"  no trial is finished: trial {first.number} is the best that waits, {told.removeprefix(', ')}"
+            f"  no trial is finished: trial {first.number} is the best of the waiting trials, "
+            f"{told.removeprefix(', ')}"
         )
     for path_of_run in runs:
         echo(f"  trained as {shown(Path(path_of_run))}")
@@ -138,7 +139,10 @@ def clean(
     sweep = find_sweep(name)
     if everything:
         if as_json and not yes:
-            raise UserError("--all --json: a script is not asked", hint="add --yes")
+            raise UserError(
+                "--all --json: a script cannot answer the question before the sweep is removed",
+                hint="add --yes",
+            )
         if not yes:
             typer.confirm(f"remove {printable(sweep.path.resolve())} with all its runs?", abort=True)
         remove_sweep(sweep, say=say)
