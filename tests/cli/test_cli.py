@@ -116,8 +116,8 @@ def test_overrides_stand_anywhere_with_or_without_dashes(tmp_path: Path, args: l
          "command line: model.motion.weights: x.pt is no file"),
         (["train", "members.yaml", "data.root=DEMO", "model.members.1.freeze=[bakbone]"],
          "command line: model.members.1.freeze: the model has no part called bakbone"),
-        (["evaluate", "nowhere"], "vidcls runs ls shows the runs there are"),
-        (["predict", "nowhere", "x.mp4"], "vidcls runs ls shows the runs there are"),
+        (["evaluate", "nowhere"], "vidcls runs ls lists all runs"),
+        (["predict", "nowhere", "x.mp4"], "vidcls runs ls lists all runs"),
         (["data", "scan", "nowhere"], "nowhere"),
         (["runs", "ls", "nowhere"], "nowhere: no such folder"),
         (["train", "SPEC", "data.root=DEMO", "--device", "tpu"], "unknown; allowed: cpu, cuda, cuda:N"),
@@ -144,7 +144,7 @@ def test_spec_check_names_the_mistakes_of_all_files(tmp_path: Path) -> None:
     result = run("spec", "check", *sorted(tmp_path.glob("*.yaml")))
     assert result.exit_code == 2
     assert result.stdout == f"{tmp_path}/good.yaml: ok\n"
-    assert f"{tmp_path}/bad.yaml:1: model: required, and not set" in result.stderr
+    assert f"{tmp_path}/bad.yaml:1: model: required, but not set" in result.stderr
     assert f"{tmp_path}/worse.yaml: empty file" in result.stderr
 
 
@@ -162,7 +162,7 @@ def test_spec_diff_takes_runs_as_evaluate_does(trained: Experiment, folder: Path
     assert json.loads(result.stdout) == [{"key": "seed", "a": 0, "b": 1}]
     several = run("spec", "diff", trained.folder / "runs", other)
     assert several.exit_code == 2
-    assert "holds 2 runs; name one" in several.stderr
+    assert "contains 2 runs; name one of them" in several.stderr
 
 
 def test_dry_run_tries_everything_and_leaves_no_run(experiment: Experiment) -> None:

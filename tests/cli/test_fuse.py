@@ -50,7 +50,7 @@ def test_a_run_of_another_version_is_named(folder: Path) -> None:
     file.write_text(json.dumps({"manifest": {"hash": "abc"}}))
     result = run(folder)
     assert result.exit_code == 1
-    assert f"{file}: of another version of vidcls: no code, data_root" in result.stderr
+    assert f"{file}: written by another version of vidcls: it has no code, data_root" in result.stderr
 
 
 def test_json_is_what_is_stored(folder: Path, tmp_path: Path) -> None:

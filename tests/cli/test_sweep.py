@@ -114,7 +114,7 @@ def test_a_dry_run_prints_the_script_and_writes_nothing(search: Search) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--gpu-hours", "2"], "asks for no GPU"),
+        (["--gpu-hours", "2"], "requests no GPU"),
         (["--until", "2020-01-01T00:00"], "that time is over"),
         (["--until", "noon"], "no time"),
         (["--engine", "optuna"], "serverless or wandb"),

@@ -271,9 +271,9 @@ def test_what_is_asked_for_in_vain_is_refused(root: Path, experiment: Experiment
     with pytest.raises(UserError, match=r"flows has no effect here: no video comes with flow fields"):
         read(root, "flows")
     for source, modality, words in (
-        ("flows", "rgb+flow", "set frames+flows (a folder of frames) or videos+flows (a video file)"),
+        ("flows", "rgb+flow", "set frames+flows for folders of frames, or videos+flows for video files"),
         ("flows", "rgb", "set clip.modality: flow"),
-        ("frames+flows", "flow", "is for clip.modality: rgb+flow"),
+        ("frames+flows", "flow", "needs clip.modality: rgb+flow"),
     ):
         with pytest.raises(SpecError) as caught:
             train_here(experiment.spec(data__source=source, clip__modality=modality))

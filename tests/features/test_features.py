@@ -134,9 +134,9 @@ def test_other_heads_read_what_is_there_and_other_clips_do_not(experiment: Exper
 @pytest.mark.parametrize(
     ("chosen", "why"),
     [
-        ({"augment__crop": "random_resized"}, "augment.num_views fixes their number"),
-        ({"clip__sampling": "segment"}, "augment.num_views fixes their number"),
-        ({"clip__unit": "frame"}, "trains on frames alone"),
+        ({"augment__crop": "random_resized"}, "set augment.num_views for a fixed number of views"),
+        ({"clip__sampling": "segment"}, "set augment.num_views for a fixed number of views"),
+        ({"clip__unit": "frame"}, "trains on single frames"),
     ],
 )
 def test_says_why_features_are_not_stored(experiment: Experiment, chosen: dict[str, Any], why: str) -> None:
@@ -189,7 +189,7 @@ def test_refuses_before_anything_is_decoded(experiment: Experiment) -> None:
     chosen = settings("frame_statistics")
     with pytest.raises(UserError, match="layer_decay: has no effect"):
         train_here(experiment.spec(optim__layer_decay=0.5, **chosen))
-    with pytest.raises(UserError, match="a single training video"):
+    with pytest.raises(UserError, match="only one training video"):
         train_here(experiment.spec(data={"root": str(table)}, **chosen))
     assert not find_runs(experiment.folder / "runs")
 

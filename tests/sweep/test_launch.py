@@ -113,7 +113,7 @@ def test_a_queue_that_does_not_answer_is_not_an_empty_one(
         wrapped("squeue", 'echo "slurm_load_jobs error: Invalid job id specified" >&2; exit 1', other, patch)
         wrapped("scontrol", '"$real" "$@" | sed "/^ClusterName/s/single/other/"', other, patch)
         assert f"job {job}: the queue does not answer" in (status := run("status", folder).stdout)
-        assert "it was submitted to single, and this is other" in status
+        assert "it was submitted on single, but this machine belongs to other" in status
     assert slurm.jobs() == [job]
     assert run("resume", folder).stdout.startswith("enough workers are running or queued")
     more = json.loads(run("extend", 1, folder, "--json").stdout)

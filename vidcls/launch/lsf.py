@@ -110,7 +110,7 @@ class LsfQueue:
         states = {row[0]: row[2] for row in rows if len(row) > 2 and row[2].startswith(known)}
         if named and not states.get(named[0], "").startswith("Open"):
             raise VidclsError(
-                f"bqueues: {named[0]} takes no jobs: {words(answer)}", hint="`bqueues` lists others"
+                f"bqueues: {named[0]} takes no jobs: {words(answer)}", hint="`bqueues` lists other queues"
             )
         return ", ".join(f"{name} is {state}" for name, state in states.items())
 

@@ -41,13 +41,13 @@ class Profile(Section):
     """Keys of other queues that have no effect in this one, each with the reason."""
 
     setup: tuple[SetUp, ...] = ()
-    """Lines of shell before the command, such as `module load`; the only text that is not quoted."""
+    """Lines of shell before the command, such as `module load`; they are copied without quoting."""
     venv: FullPath | None = None
     """Virtual environment to activate; if only `scratch` is set, `venv` below it."""
     env: Environment = Field(default_factory=dict)
     """Environment variables of the command."""
     scratch: FullPath | None = None
-    """Folder with space for large files; jobs find it as SCRATCH, `vidcls hpc` builds the venv there."""
+    """Folder for large files. Jobs get its path as SCRATCH, and `vidcls hpc` builds the venv there."""
 
     @property
     def venv_dir(self) -> Path | None:
@@ -83,7 +83,9 @@ class Profile(Section):
             UserError: If the profile requests no GPU, or one in exclusive mode.
         """
         if per_gpu > 1 and self.num_gpus == 0:
-            raise UserError(f"{per_gpu} trials per GPU: the profile asks for no GPU", hint="set gpus.count")
+            raise UserError(
+                f"{per_gpu} trials per GPU: the profile requests no GPU", hint="set gpus.count in the profile"
+            )
         return self
 
 
@@ -112,9 +114,9 @@ class QueuedProfile(Profile):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.warn_s >= seconds(self.time):
-            raise ValueError(f"warn_s: {self.warn_s} s is not before the time limit of {self.time}")
+            raise ValueError(f"warn_s: {self.warn_s} s is longer than the time limit of {self.time}")
         if self.gpus.count == 0 and (self.gpus.type or self.gpus.mig):
-            raise ValueError("gpus.count: 0 GPUs have no type and no slices")
+            raise ValueError("gpus.count: with 0 GPUs, type and mig have no effect")
         return self
 
     @property
@@ -137,9 +139,9 @@ class SlurmProfile(QueuedProfile):
     """Profile of SLURM: https://slurm.schedmd.com/sbatch.html."""
 
     absent: ClassVar[dict[str, str]] = {
-        "queue_name": "SLURM has partitions; write partition",
-        "app": "application profiles are LSF's; ask for a slice by gpus.mig",
-        "gpu_mode": "under SLURM all processes of a job share its GPUs",
+        "queue_name": "SLURM has partitions; set partition",
+        "app": "application profiles are for LSF; set gpus.mig for a slice of a GPU",
+        "gpu_mode": "with SLURM, all processes of a job share its GPUs",
     }
 
     queue: Literal["slurm"]
@@ -151,8 +153,8 @@ class LsfProfile(QueuedProfile):
     """Profile of LSF: https://www.ibm.com/docs/en/spectrum-lsf."""
 
     absent: ClassVar[dict[str, str]] = {
-        "partition": "partitions are SLURM's; write queue_name",
-        "qos": "a quality of service is SLURM's; LSF has queues, write queue_name",
+        "partition": "partitions are for SLURM; set queue_name",
+        "qos": "a quality of service is for SLURM; LSF has queues, set queue_name",
     }
 
     queue: Literal["lsf"]
@@ -165,24 +167,27 @@ class LsfProfile(QueuedProfile):
     @model_validator(mode="after")
     def _check_lsf(self) -> Self:
         if self.gpus.mig and not re.fullmatch(r"[1-9](/[1-9])?", self.gpus.mig):
-            raise ValueError("gpus.mig: LSF counts slices, such as 2 or 2/1; named ones are chosen by app")
+            raise ValueError(
+                "gpus.mig: with LSF, write a number of slices, such as 2 or 2/1; named slices are selected "
+                "by app"
+            )
         if self.gpu_mode and self.gpus.count == 0:
             raise ValueError("gpu_mode: has no effect without GPUs; set gpus.count")
         if self.notify and "fail" in self.notify.on:
-            raise ValueError("notify.on: LSF mails at the end, however a job ended; write end")
+            raise ValueError("notify.on: LSF cannot send mails only for failed jobs; write end")
         return self
 
     def packed(self, per_gpu: int) -> Self:
         """Profile with GPUs that several processes may use."""
         if per_gpu > 1 and self.gpu_mode == "exclusive":
             raise UserError(
-                f"{per_gpu} trials per GPU cannot run under gpu_mode: exclusive",
+                f"{per_gpu} trials per GPU cannot run with gpu_mode: exclusive",
                 hint="remove gpu_mode from the profile, or write gpu_mode: shared",
             )
         return super().packed(per_gpu).model_copy(update={"gpu_mode": "shared"} if per_gpu > 1 else {})
 
 
-_NO_QUEUE = "this machine has no queue that could be asked for it"
+_NO_QUEUE = "this machine has no queue"
 
 
 class LocalProfile(Profile):

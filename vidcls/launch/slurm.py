@@ -228,7 +228,7 @@ def is_here() -> bool:
     """
     answer = run("sinfo", "--noheader")
     if answer.returncode != 0 and "configuration source" not in answer.stderr:
-        hint = "try later; --cluster local takes this machine alone"
+        hint = "try later; --cluster local uses only this machine"
         raise VidclsError(f"sinfo: {words(answer)}", hint=hint)
     return answer.returncode == 0
 

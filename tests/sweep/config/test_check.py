@@ -29,8 +29,8 @@ SPEC_MISTAKES = [
     ("model.join: {values: [gru, gruu]}", "8: model.join: unknown value 'gruu'"),
     ("model.kind: {values: [late_fusion, cnn3d]}\n  model.join: {values: [gru, mean]}",
      "9: model.join: has no effect for kind: cnn3d; it belongs to kind: late_fusion (with model.kind=cnn3d)"),
-    ("clip.frames: {values: [4, 1]}", "8: clip.frames: model.kind: late_fusion joins frames; give it 2 or more"),
-    ("optim.warmup_epochs: {values: [1, 40]}", "8: optim.warmup_epochs: must end before train.epochs"),
+    ("clip.frames: {values: [4, 1]}", "8: clip.frames: model.kind: late_fusion combines several frames; set 2 or more"),
+    ("optim.warmup_epochs: {values: [1, 40]}", "8: optim.warmup_epochs: must be smaller than train.epochs"),
     ("tracking.group: {values: [a, b]}", "8: tracking.group: cannot change a result"),
     ("model: {values: [{kind: cnn3d}, {kind: late}]}", "8: model.kind: unknown kind 'late'"),
 ]  # fmt: skip
@@ -44,7 +44,7 @@ def test_a_point_that_is_no_experiment_is_refused(text: str, message: str) -> No
 def test_a_clash_with_a_line_of_the_experiment_names_both() -> None:
     text = parameter("train.epochs: {values: [30, 5]}")
     Path("spec.yaml").write_text(SPEC + "optim: {warmup_epochs: 10}\n")
-    line = "8: optim.warmup_epochs: must end before train.epochs (with train.epochs=5), see spec.yaml:4"
+    line = "8: optim.warmup_epochs: must be smaller than train.epochs (with train.epochs=5), see spec.yaml:4"
     assert line in said(text)
 
 

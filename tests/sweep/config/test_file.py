@@ -117,7 +117,7 @@ FILE_MISTAKES = {
         ("{type: hyperband, max_iter: 2, s: 1}", "stops nothing: max_iter / eta is 2 / 3, below 1"),
     ],
     'command: ["${env}", vidcls, train, spec.yaml, data.workers=1, "${args}"]': [
-        ("", '1: command: required, and not set; write ["${env}", vidcls, train,'),
+        ("", '1: command: required, but not set; write ["${env}", vidcls, train,'),
         (
             "command: vidcls train spec.yaml",
             '11: command: expected a list of words such as ["${env}", vidcls',
@@ -160,7 +160,7 @@ PARAMETER_MISTAKES = [
     ("optim.lr: {mu: 0.1}", "8: parameters.optim.lr: needs distribution: normal"),
     ("optim.lr: {minimum: 0.1, max: 0.2}", "parameters.optim.lr.minimum: unknown key; did you mean min?"),
     ("optim.lr: {distribution: log_unifrm_values, min: 1, max: 2}", "did you mean log_uniform_values?"),
-    ("optim.lr: {distribution: normal, min: 1}", "optim.lr.min: has no effect under normal; it belongs to"),
+    ("optim.lr: {distribution: normal, min: 1}", "optim.lr.min: has no effect with normal; it belongs to"),
     ("optim.lr: {distribution: uniform, min: 1}", "8: parameters.optim.lr: uniform needs max"),
     ("optim.lr: {min: 0.2, max: 0.1}", "parameters.optim.lr.min: must be below max, got 0.2 and 0.1"),
     ("optim.lr: {min: 1, max: 1}", "must be below max, got 1 and 1; for one value write value:"),
@@ -197,7 +197,7 @@ def test_settings_without_effect_are_refused() -> None:
     text = changed("goal: maximize}", "goal: maximize, impute: best}").replace(
         "method: bayes", "method: random"
     )
-    assert "4: metric.impute: has no effect under method: random" in said(text)
+    assert "4: metric.impute: has no effect with method: random" in said(text)
 
 
 def test_all_mistakes_are_named_at_once_by_line() -> None:
@@ -209,7 +209,7 @@ def test_all_mistakes_are_named_at_once_by_line() -> None:
 
 def test_files_that_are_no_sweeps() -> None:
     assert "expected `key: value` lines" in said("- 1\n")
-    assert "required, and not set" in said("name: a\n")
+    assert "required, but not set" in said("name: a\n")
     with pytest.raises(SpecError, match=r"no such file; did you mean sweep\.yaml"):
         load_sweep(Path("sweeps.yaml"))
 

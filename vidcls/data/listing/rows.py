@@ -82,7 +82,9 @@ def read_rows(
                 if not cells:
                     continue
                 if any("\0" in cell for cell in cells):
-                    raise UserError(f"{path}:{reader.line_num}: holds a NUL character, which no path has")
+                    raise UserError(
+                        f"{path}:{reader.line_num}: contains a NUL character, which is not allowed in paths"
+                    )
                 stripped = [cell.strip() for cell in cells]
                 if any(stripped[len(header) :]):
                     problems.append(_too_long(path, reader.line_num, header, stripped))

@@ -169,7 +169,7 @@ def _read(reader: Reader, tree: Node, path: Path, text: str, engine: Engine) -> 
     if "command" in given:
         command = read_command(reader, given["command"], program=given.get("program"), engine=engine)
     else:
-        reader.wrong(tree, "command", f"required, and not set; write {EXAMPLE}")
+        reader.wrong(tree, "command", f"required, but not set; write {EXAMPLE}")
     if command is not None:
         for key in (override.partition("=")[0] for override in command.overrides):
             if key in parameters:
@@ -198,7 +198,7 @@ def _read(reader: Reader, tree: Node, path: Path, text: str, engine: Engine) -> 
 def _read_method(reader: Reader, tree: Node, given: dict[str, Node]) -> Method | None:
     node = given.get("method")
     if node is None:
-        reader.wrong(tree, "method", f"required, and not set; one of {', '.join(METHODS)}")
+        reader.wrong(tree, "method", f"required, but not set; one of {', '.join(METHODS)}")
     elif node.value == "custom":
         reader.wrong(node, "method", f"custom {_FOR_LAUNCH}; write grid, random or bayes")
     else:
@@ -217,14 +217,14 @@ def _read_metric(reader: Reader, node: Node, method: Method | None) -> Metric | 
     given = reader.section(node, "metric", keys)
     name = reader.text(given["name"], "metric.name") if "name" in given else None
     if "name" not in given and isinstance(node.value, dict):
-        reader.wrong(node, "metric.name", "required, and not set")
+        reader.wrong(node, "metric.name", "required, but not set")
     goal, impute, running = None, None, None
     if "goal" in given:
         goal = reader.choice(given["goal"], "metric.goal", ("minimize", "maximize"))
     target = reader.number(given["target"], "metric.target") if "target" in given else None
     for key in ("impute", "impute_while_running"):
         if key in given and method in {"grid", "random"}:
-            reader.wrong(given[key], f"metric.{key}", f"has no effect under method: {method}")
+            reader.wrong(given[key], f"metric.{key}", f"has no effect with method: {method}")
     if "impute" in given:
         impute = reader.choice(given["impute"], "metric.impute", tuple(_IMPUTE))
     if "impute_while_running" in given:
@@ -244,7 +244,7 @@ def _read_space(
 ) -> dict[str, Distribution]:
     node = given.get("parameters")
     if node is None:
-        reader.wrong(tree, "parameters", "required, and not set")
+        reader.wrong(tree, "parameters", "required, but not set")
         return {}
     num_before = len(reader.mistakes)
     found = read_parameters(reader, node, nested_reason=_NESTED if engine == "wandb" else "")

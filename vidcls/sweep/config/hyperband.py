@@ -48,7 +48,7 @@ def read_hyperband(reader: Reader, node: Node) -> Hyperband | None:
     if "type" in given:
         reader.choice(given["type"], f"{key}.type", ("hyperband",))
     elif isinstance(node.value, dict):
-        reader.wrong(node, f"{key}.type", "required, and not set: hyperband")
+        reader.wrong(node, f"{key}.type", "required, but not set: hyperband")
     counts = {
         name: reader.whole(given[name], f"{key}.{name}", at_least=1) for name in given if name in _COUNTS
     }

@@ -123,7 +123,7 @@ class _Parameter:
         for name in given:
             if name not in {"distribution", *_KEYS[kind]}:
                 others = [other for other, keys in _KEYS.items() if name in keys]
-                what = f"has no effect under {kind}; it belongs to {', '.join(others[:4])}"
+                what = f"has no effect with {kind}; it belongs to {', '.join(others[:4])}"
                 self._wrong(name, what)
         for name in _KEYS[kind]:
             if name not in given and name in {"value", "values", "probabilities", *_BOUNDS}:

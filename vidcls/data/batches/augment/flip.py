@@ -61,7 +61,7 @@ def flip_map(
     if augment.flip == 0:
         if flip_labels is not None:
             raise UserError(
-                "data.flip_labels: has no effect under augment.flip: 0",
+                "data.flip_labels: has no effect with augment.flip: 0",
                 hint="set augment.flip=0.5, or leave data.flip_labels out",
             )
         return unchanged
