@@ -260,7 +260,7 @@ def test_the_command_prints_findings_and_its_code_says_whether_one_is_an_error(h
     file = search.file({"optim.lr": {"min": 0.1, "max": 0.2}}, method="random")
     done = vidcls("check", file, "--cluster", "local")
     assert done.exit_code == 0, done.output
-    assert "without run_cap it goes on" in done.stdout
+    assert "without run_cap, the sweep continues" in done.stdout
     assert f"next: vidcls sweep launch {file}" in done.stdout
 
 

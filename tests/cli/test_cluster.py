@@ -157,4 +157,4 @@ def test_hpc_builds_the_environment_where_the_profile_says(
     assert lines[2].endswith(f"--upgrade --constraint {tmp_path}/constraints.txt {tmp_path}")
     wait_for(lambda: "-m vidcls doctor" in (tmp_path / "asked").read_text(), what="doctor")
     profile.write_text("queue: local\n")
-    assert "set scratch, or venv" in run("hpc", profile).stderr
+    assert "set scratch or venv" in run("hpc", profile).stderr

@@ -95,7 +95,7 @@ def test_folds_are_each_val_once(tmp_path: Path, demo: Path) -> None:
         (["split", "ROOT", "--out", "x.csv", "--sizes", "0.8,0.1"], "add up to 0.9"),
         (["split", "ROOT", "--out", "x.csv", "--sizes", "train=1,train=2"], "cannot be read"),
         (["split", "ROOT", "--out", "x.csv", "--folds", "3", "--sizes", "0.8,0.2"], "no effect"),
-        (["split", "ROOT", "--out", "x.csv", "--sizes", "0.8,0.2"], "nothing of the 20 test videos"),
+        (["split", "ROOT", "--out", "x.csv", "--sizes", "0.8,0.2"], "no size for the 20 test videos"),
         (["audit", "ROOT", "--force"], "--force has no effect without --sheet"),
         (["scan", "ROOT", "--force"], "--force has no effect without --write-manifest"),
     ],

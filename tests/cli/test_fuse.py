@@ -82,4 +82,4 @@ def test_a_mistake_is_a_message_and_exit_code_2(folder: Path, args: list[str], m
 def test_one_run_is_no_fusion(folder: Path) -> None:
     result = run(folder / "a")
     assert result.exit_code == 2
-    assert "one run alone" in result.stderr
+    assert "a fusion needs two runs or more" in result.stderr

@@ -115,7 +115,7 @@ def test_a_dry_run_prints_the_script_and_writes_nothing(search: Search) -> None:
     ("options", "words"),
     [
         (["--gpu-hours", "2"], "requests no GPU"),
-        (["--until", "2020-01-01T00:00"], "that time is over"),
+        (["--until", "2020-01-01T00:00"], "this time is in the past"),
         (["--until", "noon"], "no time"),
         (["--engine", "optuna"], "serverless or wandb"),
         (["--cluster", "nowhere"], "no profile nowhere"),
@@ -139,7 +139,7 @@ def test_an_override_of_what_is_searched_is_refused(search: Search) -> None:
     done = run("launch", file, "--cluster", "local", "optim.lr=0.1")
     assert done.exit_code == 2
     said_words = " ".join(done.output.split())
-    assert "optim.lr is a parameter of the search" in said_words
+    assert "has no effect, because optim.lr is a parameter of the sweep" in said_words
     assert f"{file.name}:" in said_words
     assert not Path("runs").exists()
 
@@ -148,7 +148,7 @@ def test_a_search_that_nothing_ends_is_refused(search: Search) -> None:
     file = search.file({"optim.lr": {"min": 0.001, "max": 0.01}}, method="random")
     done = run("launch", file, "--cluster", "local")
     assert done.exit_code == 2
-    assert "nothing ends this search" in done.output
+    assert "this sweep would never end" in done.output
     assert run("launch", file, "--cluster", "local", "--max-hours", "1", "--dry-run").exit_code == 0
 
 
@@ -202,4 +202,4 @@ def said_state(folder: SweepFolder) -> str:
 def test_no_sweep_is_a_message(search: Search) -> None:
     done = run("status", "nowhere")
     assert done.exit_code == 2
-    assert "no sweep there" in done.output
+    assert "not a sweep" in done.output

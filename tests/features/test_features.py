@@ -93,8 +93,8 @@ def test_a_training_is_that_with_the_backbone_in_the_loop(
     assert ("1 + 3 views" if augment else "1 views") in said[0]
     in_the_loop, said = trained(experiment, "loop", data__residency="streamed", **chosen)
     assert said == [
-        "features of the frozen backbone are computed anew in each epoch: data.residency: streamed keeps "
-        "nothing on disk"
+        "features of the frozen backbone are not stored but computed in each epoch: data.residency: "
+        "streamed stores nothing on disk"
     ]
     assert_as_in_the_loop(stored, in_the_loop)
 

@@ -106,7 +106,7 @@ def _load(folder: Path, text: str) -> SlurmProfile | LsfProfile | LocalProfile:
         ("queue: local\nenv: {HF_TOKEN: x}", "env: HF_TOKEN would be written into scripts; `hf auth login`"),
         (
             "queue: local\nsetup: [module load x, export WANDB_API_KEY=x]",
-            "mine.yaml:2: setup[1]: WANDB_API_KEY would be written into scripts; `wandb login` keeps it",
+            "mine.yaml:2: setup[1]: WANDB_API_KEY would be written into scripts; `wandb login` stores the key",
         ),
         ("queue: local\nsetup: ['unset A; read HF_TOKEN <<<x']", "setup[0]: HF_TOKEN would be written"),
         (

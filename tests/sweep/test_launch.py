@@ -95,7 +95,7 @@ def test_a_queue_that_does_not_answer_is_not_an_empty_one(
         status = run("status", folder)
         assert (status.exit_code, status.stderr) == (0, "")
         assert "search: unknown" in status.stdout
-        assert f"job {job}: the queue does not answer, so nothing is known of it: squeue" in status.stdout
+        assert f"job {job}: the queue does not answer, so its state is not known: squeue" in status.stdout
         assert "resume" not in status.stdout
         for words in (("resume",), ("clean", "--all", "--yes"), ("launch",)):
             where = (
@@ -105,8 +105,8 @@ def test_a_queue_that_does_not_answer_is_not_an_empty_one(
             )
             refused = run(*words, *where)
             assert refused.exit_code == 1, words
-            assert "its workers may be there, so nothing was" in refused.stderr
-        assert "what waits of it leaves as soon as it starts" in run("cancel", folder).stderr
+            assert "workers may be running, so nothing was" in refused.stderr
+        assert "its waiting tasks will stop as soon as they start" in run("cancel", folder).stderr
     # A login node of another cluster that shares the disk answers, and never heard of the job.
     other = search.experiment.folder / "other.conf"
     with monkeypatch.context() as patch:
@@ -120,7 +120,7 @@ def test_a_queue_that_does_not_answer_is_not_an_empty_one(
     assert more == {"folder": str(folder), "notes": [], "job": None}
     assert run("clean", folder).exit_code == 2, "tasks wait that need the checkpoints"
     subprocess.run(["scancel", job], check=True)
-    assert "nobody works on them: vidcls sweep resume" in run("status", folder).stdout
+    assert "no worker is running: vidcls sweep resume" in run("status", folder).stdout
     assert run("clean", folder, "--all", "--yes").exit_code == 0
 
 
