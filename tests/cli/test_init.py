@@ -102,7 +102,9 @@ def test_what_is_not_known_is_said(tmp_path: Path) -> None:
         name = tmp_path / "videos" / "ab"[number % 2] / f"clip{number}.mp4"
         write_clip(name, moving_square(2 if number == 5 else 40, 24, 32, seed=number))
     done, file = init(tmp_path / "mine", tmp_path / "videos")
-    assert "the data has no val: 2 of 6 train videos became val, each video its own group" in done.stderr
+    assert (
+        "the data has no val: 2 of 6 train videos became val, with each video as its own group" in done.stderr
+    )
     assert "it is not known whether videos of train have relatives" in done.stderr
     assert f"vidcls data audit {tmp_path / 'videos'}" in done.stderr
     assert load_spec(file).spec.clip.frames == 2
@@ -145,7 +147,7 @@ def test_nothing_is_overwritten_unasked(clips: tuple[Clip, ...], tmp_path: Path)
     assert file.read_text() == written
     beside = run("init", tmp_path / "mine", "--data", data, "--examples", "--force")
     assert beside.exit_code == 2
-    assert "has experiments already" in beside.stderr
+    assert "already contains experiments" in beside.stderr
 
 
 def test_examples_stand_beside_the_experiment_on_request(clips: tuple[Clip, ...], tmp_path: Path) -> None:
@@ -194,7 +196,7 @@ def test_videos_that_the_recipe_cannot_read_are_refused(clips: tuple[Clip, ...],
         write_clip(path, moving_square(8, 16, 16, seed=number), codec="mpeg4")
     write_clip(one, moving_square(1, 16, 16), codec="mpeg4")
     done = run("init", tmp_path / "x", "--data", tmp_path / "one")
-    assert (done.exit_code, "1 video holds one frame, such as b/one.avi" in done.stderr) == (2, True)
+    assert (done.exit_code, "1 video has only one frame, such as b/one.avi" in done.stderr) == (2, True)
     init(tmp_path / "x", tmp_path / "one", "--recipe", "few_videos_finetune")  # which sees no differences
     flows = build("course-frames", tmp_path / "flows", clips)
     shutil.move(flows / "frames", flows / "flows")

@@ -268,7 +268,7 @@ def test_a_submission_is_refused_unclear_or_found(kind: str, site: Site, tmp_pat
     assert submissions.all() == []
     # Exit code 0 and no job: an epilogue of the site took it away, or it has ended and was forgotten.
     site.says(_SUBMITS[kind], out=["ok"], takes=False)
-    with pytest.raises(QueueSilentError, match="said: ok; no job of this name is shown") as caught:
+    with pytest.raises(QueueSilentError, match="answered: ok; no job of this name is shown") as caught:
         _attempt(submissions, _job(tmp_path), profile)
     assert "looks for this job before it submits" in str(caught.value)
     site.says(_SUBMITS[kind], out=[_TAKEN[kind]])

@@ -48,5 +48,5 @@ def test_lines_that_cannot_be_used(tmp_path: Path) -> None:
     path.write_text(path.read_text() + "more.avi 3\nmore.avi\ngone.avi 1\n")
     said_of = said(read(root), "table", "missing")
     assert [message.partition(":")[2][0] for message in said_of] == ["5", "6", "7"]
-    assert "is not a file and 0, 1 or 2" in said_of[0]
+    assert "is not a file name and 0, 1 or 2" in said_of[0]
     assert "wave/gone.avi" in said_of[2]

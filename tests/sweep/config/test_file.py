@@ -132,7 +132,7 @@ FILE_MISTAKES = {
         ("command: [vidcls, train, spec.yaml]", "11: command: has no ${args}"),
         ('command: [vidcls, train, "${args}"]', "11: command: `vidcls train` needs one spec file, got none"),
         ('command: [vidcls, train, a, b, "${args}"]', "needs one spec file, got a, b"),
-        ('command: [vidcls, train, spec.yaml, "${args_json}"]', "takes no JSON; write ${args}"),
+        ('command: [vidcls, train, spec.yaml, "${args_json}"]', "does not read JSON; write ${args}"),
         (
             'command: [vidcls, train, spec.yaml, "${args}", optim.lr=1]',
             "sets optim.lr, which is also a parameter",
@@ -144,7 +144,7 @@ FILE_MISTAKES = {
             'command: [nice, vidcls, train, spec.yaml, "${args}"]',
             "nice has no effect here, because workers start",
         ),
-        ('command: ["A=1", vidcls, train, spec.yaml, "${args}"]', "see `env` of a cluster profile"),
+        ('command: ["A=1", vidcls, train, spec.yaml, "${args}"]', "use `env` of a cluster profile"),
         ('command: ["${program}", train, spec.yaml, "${args}"]', "${program} needs the key `program`"),
         ('command: [vidcls, train, "${envvar:NO_SUCH_SPEC}", "${args}"]', "NO_SUCH_SPEC is not set"),
     ],
