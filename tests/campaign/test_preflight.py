@@ -69,10 +69,10 @@ def test_a_right_spec_passes_and_the_second_time_without_a_batch(here: Experimen
     assert "not built yet" in first["store"].found
     again = found(ask(here.spec(), profile=queued()))
     assert found(ask(here.spec(), "train.precision=fp16"))["model"].state == "ok", "fp16 is for GPUs"
-    assert "seen before" in again["model"].found
+    assert "tried before" in again["model"].found
     assert again["disk"].state == "ok"  # what is free changes with what others write
     assert again | {"model": first["model"]} == first | {name: again[name] for name in ("store", "disk")}
-    assert "seen before" not in found(ask(here.spec(), "clip.frames=5", profile=queued()))["model"].found
+    assert "tried before" not in found(ask(here.spec(), "clip.frames=5", profile=queued()))["model"].found
     assert not (here.folder / "runs").exists()
 
 
@@ -83,7 +83,7 @@ def test_a_right_spec_passes_and_the_second_time_without_a_batch(here: Experimen
         (
             {"model": {"kind": "frame_average", "backbone": "resnet81"}},
             "model",
-            "no backbone is called resnet81",
+            "there is no backbone resnet81",
         ),
         (
             {"model": {"kind": "frame_average", "backbone": "resnet18", "weights": "default"}},
@@ -135,7 +135,7 @@ def test_each_shape_of_a_sweep_is_tried_and_the_wrong_one_is_named(here: Experim
 def test_a_batch_that_a_cpu_cannot_afford_is_cut_and_this_is_said(here: Experiment) -> None:
     large = ("model={kind: cnn3d, backbone: r3d_18}", "clip.size=[112,112]", "clip.frames=16")
     model = found(ask(here.spec(), *large, "train.batch_size=16"))["model"]
-    assert (model.state, "of 16 clips: this is only a CPU" in model.found) == ("ok", True), model
+    assert (model.state, "of 16 clips, because this is only a CPU" in model.found) == ("ok", True), model
 
 
 def test_more_trials_than_points_is_told(here: Experiment) -> None:

@@ -124,7 +124,7 @@ def test_fine_tuning_is_written_for_a_gpu_and_names_the_weights_to_fetch(demo: P
     spec = load_spec(file).spec
     assert spec.model.kind == "cnn3d"
     assert spec.augment.flip == 0  # the classes are called Left and Right
-    assert "no mirrored clips: a left-right mirror would change the label" in done.stderr
+    assert "clips are not mirrored: a left-right mirror would change the label" in done.stderr
     assert "weights r2plus1d_18:KINETICS400_V1 are not here yet; --recipe few_videos needs no" in done.stderr
     steps = done.stdout.splitlines()[1:]
     assert [step.partition(": ")[0] for step in steps] == ["next", "then", "then"]
@@ -205,7 +205,7 @@ def test_videos_that_the_recipe_cannot_read_are_refused(clips: tuple[Clip, ...],
         np.save(picture.with_name("flow_1_2.npy"), np.zeros((2, 8, 8), np.float32))
     done = run("init", tmp_path / "y", "--data", flows)
     assert done.exit_code == 2
-    assert "holds fields of optical flow and no frames" in done.stderr
+    assert "has optical flow but no frames" in done.stderr
 
 
 @pytest.mark.slow

@@ -289,7 +289,7 @@ class TestUCF101:
         assert default.hash == read(root, split_number=1).hash != second.hash
         assert {stem(v.path) for v in second.split("test")} == {c.name for c in clips if c.split == "val"}
         (root / "ucfTrainTestlist" / "testlist03.txt").unlink()
-        with pytest.raises(UserError, match=r"testlist03\.txt is not there"):
+        with pytest.raises(UserError, match=r"testlist03\.txt does not exist"):
             read(root, split_number=3)
 
     def test_spelling_of_folders_may_differ_in_case(self, clips: Clips, tmp_path: Path) -> None:

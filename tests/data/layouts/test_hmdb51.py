@@ -37,7 +37,7 @@ def test_values_and_numbers(tmp_path: Path) -> None:
 
 
 def test_a_number_that_has_no_lists(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"brush_hair_test_split3\.txt is not there") as caught:
+    with pytest.raises(UserError, match=r"brush_hair_test_split3\.txt does not exist") as caught:
         read(root_of(tmp_path), split_number=3)
     assert caught.value.hint == "set data.split_number; the lists have 1, 2"
 

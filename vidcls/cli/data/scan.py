@@ -111,7 +111,7 @@ def _class_table(scan: Scan) -> Table:
         column.justify = "right"
         column.footer = str(sum(of_split[split] for of_split in counts.values()))
         if split == "val" and scan.manifest.val_is_cut:
-            column.header = "val (cut)"
+            column.header = "val (from train)"
     return table
 
 

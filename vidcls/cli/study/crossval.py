@@ -167,7 +167,7 @@ def _render(found: CrossValidation) -> None:
     if not pairs:
         return
     several = f", Holm over {len(pairs)}" if len(pairs) > 1 else ""
-    table = Table("", "less", box=box.SIMPLE_HEAD)
+    table = Table("", "minus", box=box.SIMPLE_HEAD)
     for name in ("points of top-1", "95 % interval", f"p{several}", ""):
         table.add_column(name, justify="right")
     for pair in pairs:

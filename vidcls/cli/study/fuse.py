@@ -116,19 +116,19 @@ def _remarks(fusion: Fusion, plan: FusionPlan) -> list[str]:
     if plan.flatters:
         others = "other groups"
         if fusion.unit == "videos":
-            others = "other videos, relatives perhaps among them as groups are not known"
+            others = "other videos (perhaps related ones, because groups are not known)"
         lines.append(
-            f"fused: cross-fitted, each video under weights tuned on {others}; the weights shown are tuned"
-            " on all of val, and what they reach there flatters them"
+            f"fused: cross-fitted, each video scored with weights tuned on {others}; the weights in the "
+            "table are tuned on all of val, so their result there is too good"
         )
     gain = fusion.gain
     if gain is None:
-        return [*lines, "all videos are of one group: nothing can be said of the gain"]
+        return [*lines, "all videos belong to one group, so the gain cannot be judged"]
     best = plan.runs[fusion.best].folder
     verdict = "" if gain.is_clear else ": no difference shown"
-    unit = fusion.unit if fusion.unit == "groups" else "videos, whose groups are not known here"
+    unit = fusion.unit if fusion.unit == "groups" else "videos (groups are not known)"
     lines.append(
-        f"fused less {best.parent.name}/{best.name}, the best run by val: {100 * gain.value:+.1f} points of"
+        f"fused minus {best.parent.name}/{best.name}, the best run by val: {100 * gain.value:+.1f} points of"
         f" top-1, 95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f} over {fusion.num_units}"
         f" {unit}{verdict}"
     )
@@ -157,7 +157,7 @@ def _table(fusion: Fusion, plan: FusionPlan) -> Table:
     if fusion.equal is not None:
         add("for comparison: equal weights", fusion.equal)
     if fusion.seen is not None:
-        add("flattered: tuned on these videos", fusion.seen)
+        add("too good: tuned on these videos", fusion.seen)
     what = "tuned on val, cross-fitted" if plan.flatters else f"weights {plan.how}"
     add(f"fused: {what}", fusion.fused, style="bold")
     return table
