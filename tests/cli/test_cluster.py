@@ -50,7 +50,7 @@ def test_a_training_and_its_evaluation_go_through_the_queue(
     again = run(*train, "--no-check")
     assert again.exit_code == 2
     assert f"already queued as job {said['job']} (pending" in again.stderr
-    assert f"scancel {said['job']}   ends it" in again.stderr
+    assert f"scancel {said['job']}   ends the job" in again.stderr
     assert slurm.jobs() == [said["job"]]
     # What is edited now, and a package that lies in the working folder, changes nothing of what was queued.
     experiment.spec(train__epochs=2)

@@ -32,7 +32,7 @@ _MAX_FOLDERS = 10
 
 def evaluate(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that hold runs.")
+        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")
     ],
     split: Annotated[
         Literal["train", "val", "test"],

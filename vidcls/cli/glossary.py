@@ -21,7 +21,7 @@ WORDS = {
     "run": "one training, in one folder: its spec, metrics, checkpoints and reports",
     "store": "the decoded frames of a data set on disk; all runs that need the same frames share it",
     "residency": "where decoded frames are during training: on the GPU, in memory, mapped from disk, or"
-    " streamed (decoded anew each time)",
+    " streamed (decoded again in each epoch)",
     "leak": "a val or test video that is related to a train video, such as two parts of one film",
     "leak state": "what is known about leaks in a split: `clean`, `leaky` with the share of such videos, or"
     " `unknown`; `vidcls data audit` looks for leaks",
@@ -34,7 +34,7 @@ WORDS = {
     "trial": "one point of a sweep: one combination of settings, with one seed",
     "worker": "a process that trains the trials of a sweep one after the other",
     "lease": "the right of a worker to train a trial; it ends when the worker gives no sign of life"
-    " for a while, and another worker goes on from the checkpoint",
+    " for a while, and another worker continues from the checkpoint",
     "rung": "under --asha: a number of epochs after which only the best trials continue (arXiv:1810.05934)",
     "not promoted": "under --asha: a trial that waits at a rung because others there are better; it continues"
     " if it is among the best later",

@@ -64,7 +64,7 @@ def show(
 @app.command()
 def diff(
     a: Annotated[
-        Path, typer.Argument(metavar="A", help="A spec file, a run, or a folder that holds one run.")
+        Path, typer.Argument(metavar="A", help="A spec file, a run, or a folder with only one run.")
     ],
     b: Annotated[Path, typer.Argument(metavar="B", help="Another spec file, run or folder.")],
     as_json: AsJson = False,

@@ -105,7 +105,7 @@ def test_black_and_white_of_one_bit(tmp_path: Path) -> None:
 )
 def test_numbers_without_a_range_are_refused(tmp_path: Path, pixels: np.ndarray) -> None:
     as_tiff(pixels)(tmp_path)
-    with pytest.raises(DecodeError, match=r"1\.tif holds .* does not say which number is black"):
+    with pytest.raises(DecodeError, match=r"1\.tif contains .* does not say which number is black"):
         inspect(tmp_path, "pyav")
     with pytest.raises(DecodeError, match=r"1\.tif"):
         read_header(tmp_path)

@@ -121,7 +121,7 @@ def _show(result: Audit, *, reading: Sequence[str]) -> None:
     screen.print(f"{manifest.root}: {len(manifest.videos)} videos, judged by {result.relations.by}")
     best = result.best_pairs()
     if best:
-        table = Table("split", "class", "video", "relative in train", "found by", "alike")
+        table = Table("split", "class", "video", "relative in train", "found by", "similarity")
         for pair in best[:_MAX_ROWS]:
             alike = "" if pair.similarity is None else f"{pair.similarity:.2f}"
             label = manifest.classes[pair.train.label]

@@ -28,7 +28,9 @@ def check(
     ],
     *,
     as_json: AsJson = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 for warnings too.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with code 3 also if there are warnings.")
+    ] = False,
     show_all: Annotated[
         bool, typer.Option("--all", help="List all videos with a note or warning, not only the first few.")
     ] = False,
@@ -121,7 +123,7 @@ def _show_verdicts(by_way: Mapping[Way, Mapping[str, Verdict]], screen: Screen) 
     from vidcls.cli.output.screen import Table
 
     counted = ("exact", "near", "wrong", "missing", "phantom")
-    table = Table("", "files right", "wrong", "cannot", *(f"frames {counted[0]}", *counted[1:]))
+    table = Table("", "files right", "wrong", "failed", *(f"frames {counted[0]}", *counted[1:]))
     wrong: dict[Way, list[str]] = {}
     for way, verdicts in by_way.items():
         cannot = [name for name, verdict in verdicts.items() if verdict.problem]

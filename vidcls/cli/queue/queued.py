@@ -166,7 +166,7 @@ def _submit_once(experiment: FrozenExperiment, job: Job, profile: AnyProfile) ->
                 raise AlreadyQueuedError(
                     f"already queued as {seen.label} ({f'{task.state} {task.reason}'.strip()}); nothing was"
                     " submitted",
-                    hint=f"{look}   shows it\n  {end}   ends it",
+                    hint=f"{look}   shows the job\n  {end}   ends the job",
                 )
         experiment.write()
         return submissions.submit(job, profile)

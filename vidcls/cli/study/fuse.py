@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def fuse(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that hold runs.")
+        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")
     ],
     tune: Annotated[
         Literal["val"] | None, typer.Option(help="Choose the fusion weights with the smallest loss on val.")

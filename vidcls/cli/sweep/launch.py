@@ -235,8 +235,8 @@ def _launch_wandb(
 def work(
     folder: Annotated[Path, typer.Argument(help="Folder of the sweep.")],
     gpus: Annotated[int, typer.Option(min=0, help="Number of GPUs of the job.")] = 0,
-    cpus: Annotated[int | None, typer.Option(min=1)] = None,
-    device: Annotated[str | None, typer.Option()] = None,
+    cpus: Annotated[int | None, typer.Option(min=1, help="Number of CPU cores of the job.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
 ) -> None:
     """Run one worker of a sweep. Jobs of `vidcls sweep launch` call this command."""
     from vidcls.sweep.storage.folder import SweepFolder

@@ -11,7 +11,9 @@ Asha = Annotated[bool, typer.Option("--asha", help="After each rung, continue on
 Repeats = Annotated[
     int, typer.Option(min=1, max=1000, help="Number of trials for each point, each with its own seed.")
 ]
-PerGpu = Annotated[int, typer.Option(min=1, max=1000, help="Number of trials that share one GPU.")]
+PerGpu = Annotated[
+    int, typer.Option(min=1, max=1000, help="Number of trials at the same time in one task, on its GPU.")
+]
 Keep = Annotated[
     int, typer.Option(min=0, max=10**6, help="Number of best configurations whose weights are kept.")
 ]

@@ -103,7 +103,7 @@ def read_as(image: Image.Image, name: str) -> tuple[Orientation, int, tuple[str,
     if image.mode in ("I", "F"):
         kind = "floats" if image.mode == "F" else "numbers with 32 bits or with a sign"
         raise DecodeError(
-            f"{name} holds {kind}, and does not say which number is black and which is white: write it "
+            f"{name} contains {kind}, and does not say which number is black and which is white: write it "
             "again with 8 or 16 bits per channel, without a sign"
         )
     said = [] if orientation == Orientation() else [str(orientation)]
