@@ -120,7 +120,7 @@ def test_each_shape_of_a_sweep_is_tried_and_the_wrong_one_is_named(here: Experim
     model = {"model": {"kind": "frame_average"}}
     plan = search.plan(search.file(shapes, settings=model))
     right = found(ask_for_sweep(plan, settings=()))
-    assert "each of 2 shapes" in right["model"].found
+    assert "each of 2 models of different shape" in right["model"].found
     assert right["metric"].found == "val/top1 is logged after each epoch"
     assert "4 points, 4 trials" in right["space"].found
     shapes["model.backbone"]["values"][1] = "inception_v3"
@@ -285,7 +285,7 @@ def test_an_environment_that_only_queues_says_that_it_cannot_check(
     monkeypatch.setitem(sys.modules, "av", None)
     done = vidcls("train", spec, "--cluster", profile)
     assert done.exit_code == 2
-    assert "av not installed here" in done.stderr
+    assert "not installed here, so nothing can be checked: av" in done.stderr
     assert "--no-check" in done.stderr
 
 

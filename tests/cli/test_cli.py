@@ -306,7 +306,7 @@ def test_init_writes_a_project_once(tmp_path: Path) -> None:
     assert run("spec", "check", *sorted((tmp_path / "mine" / "experiments").glob("*.yaml"))).exit_code == 0
     again = run("init", tmp_path / "mine")
     assert again.exit_code == 2
-    assert "has experiments, sweeps, slurm, Makefile already" in again.stderr
+    assert "already contains experiments, sweeps, slurm, Makefile" in again.stderr
 
 
 def test_a_run_is_evaluated_and_its_seal_counted_from_any_folder(

@@ -116,7 +116,7 @@ def test_a_few_short_videos_do_not_shorten_the_clips_of_all(tmp_path: Path) -> N
         write_clip(name, moving_square(4 if number == 5 else 20, 16, 16, seed=number), codec="mpeg4")
     done, file = init(tmp_path / "mine", tmp_path / "videos")
     assert load_spec(file).spec.clip.frames == 16
-    assert "1 video is too short for clip.frames 16: frames are repeated" in done.stderr
+    assert "1 video is too short for clip.frames 16, so frames are repeated" in done.stderr
 
 
 def test_fine_tuning_is_written_for_a_gpu_and_names_the_weights_to_fetch(demo: Path, tmp_path: Path) -> None:

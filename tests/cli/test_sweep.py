@@ -116,7 +116,7 @@ def test_a_dry_run_prints_the_script_and_writes_nothing(search: Search) -> None:
     [
         (["--gpu-hours", "2"], "requests no GPU"),
         (["--until", "2020-01-01T00:00"], "this time is in the past"),
-        (["--until", "noon"], "no time"),
+        (["--until", "noon"], "not a time"),
         (["--engine", "optuna"], "serverless or wandb"),
         (["--cluster", "nowhere"], "no profile nowhere"),
     ],
@@ -169,12 +169,12 @@ def test_what_cannot_fit_is_trimmed_and_said(search: Search) -> None:
     profile.write_text("queue: slurm\ntime: '04:00:00'\ngpus: {count: 1}\n")
     file = search.file({"optim.lr": {"min": 0.001, "max": 0.01}}, method="random", run_cap=50)
     done = run("launch", file, "--cluster", profile, "--workers", "8", "--gpu-hours", "9", "--dry-run")
-    assert "pay for 2" in done.stderr.replace("\n", " ")
+    assert "are enough for 2 workers" in done.stderr.replace("\n", " ")
     assert "--array=0-1" in done.stdout
     done = run("launch", file, "--cluster", profile, "--max-hours", "1", "--dry-run")
-    assert "cut from 04:00:00 to 60 minutes" in done.stderr
+    assert "reduced from 04:00:00 to 60 minutes" in done.stderr
     done = run("launch", search.file(), "--cluster", profile, "--workers", "9", "--dry-run")
-    assert "9 workers for 4 trials: 4 are started" in done.stderr
+    assert "9 workers for 4 trials: only 4 workers are started" in done.stderr
 
 
 def test_failed_trials_are_shown_with_their_reason_and_tried_again(search: Search) -> None:

@@ -200,7 +200,7 @@ def _in_two_forms(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (_no_v, "holds flow_x_00002.png without flow_y_00002.png"),
+        (_no_v, "contains flow_x_00002.png without flow_y_00002.png"),
         (_a_gap, "flow picture 3 is missing: found flow_x_00004.png there"),
         (_in_two_forms, "contains flow in two forms: flow_1_2.npy and flow_x_00001.png"),
     ],
@@ -264,7 +264,7 @@ def test_flow_that_does_not_fit_is_a_bad_video(
 def test_what_is_asked_for_in_vain_is_refused(root: Path, experiment: Experiment) -> None:
     with pytest.raises(UserError, match=r"data\.source: videos has no effect here"):
         read(root, "videos")
-    with pytest.raises(UserError, match=r"has no such(.|\n)*data\.source=frames\+flows"):
+    with pytest.raises(UserError, match=r"has no videos(.|\n)*data\.source=frames\+flows"):
         read(root, "videos+flows")
     for file in root.rglob("flow_*"):
         file.unlink()

@@ -118,7 +118,7 @@ def test_how_pictures_are_read_is_a_note(clips: Clips, tmp_path: Path) -> None:
             Image.fromarray(deep).save(file)
     found = run_json(root)
     (note,) = (problem["message"] for problem in found["problems"] if problem["kind"] == "read_as")
-    assert note.endswith(" and 1 more: reduced from 16 bits per channel to the upper 8")
+    assert note.endswith(" and 1 more: reduced from 16 bits per channel to the upper 8 bits")
     assert "no problems" in run(root).stdout
 
 

@@ -170,7 +170,7 @@ def test_code_that_changed_since_the_start_is_refused_or_accepted_or_restarted(
     assert [resume["code"] for resume in run.provenance()["resumes"]] == [code_digest()]
     display = QuietDisplay()
     train_here(spec, display, restart=True)
-    assert "set aside" in display.said[0]
+    assert "the old run was moved to" in display.said[0]
     assert experiment.run().provenance()["resumes"] == []
 
 

@@ -166,11 +166,14 @@ def test_a_playlist_with_a_video_behind_it_is_refused_by_both_decoders(tmp_path:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("<!DOCTYPE html>\n<html><body>404</body></html>", "is a web page that begins '<!DOCTYPE html>'"),
+        (
+            "<!DOCTYPE html>\n<html><body>404</body></html>",
+            "is not a video but a web page that begins '<!DOCTYPE html>'",
+        ),
         ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git lfs pull"),
         ("Access denied\n", "is not a video but a text file that begins 'Access denied'"),
-        ("1\n00:00:00,000 --> 00:00:01,000\nhello\n", "is a text file"),
-        ("<svg xmlns='x' width='4' height='4'></svg>", "is a text file"),
+        ("1\n00:00:00,000 --> 00:00:01,000\nhello\n", "is not a video but a text file"),
+        ("<svg xmlns='x' width='4' height='4'></svg>", "is not a video but a text file"),
     ],
 )
 def test_texts_say_what_they_are(tmp_path: Path, text: str, said: str) -> None:
@@ -214,7 +217,7 @@ def with_cover(path: Path, *, video: Frames | None) -> Path:
 
 def test_sound_with_a_cover_picture_is_no_video(tmp_path: Path) -> None:
     path = with_cover(tmp_path / "a.mp4", video=None)
-    assert refusal(path) == "holds no video stream, only audio and a cover picture"
+    assert refusal(path) == "has no video stream, only audio and a cover picture"
 
 
 def test_a_video_with_a_cover_picture_shows_the_video(tmp_path: Path) -> None:
@@ -269,7 +272,7 @@ def test_names_mean_nothing_but_the_file(
     written = write_clip(tmp_path / "real.mp4", FRAMES)
     path = written.rename(tmp_path / name).relative_to(tmp_path)
     if name == "img%03d.png":  # FFmpeg believes such an ending: refused is right, other frames are not
-        with pytest.raises(DecodeError, match="it is none of MP4"):
+        with pytest.raises(DecodeError, match="its format is none of MP4"):
             inspect(path, decoder)
     else:
         assert inspect(path, decoder).probe.num_frames == len(FRAMES)

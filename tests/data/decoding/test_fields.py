@@ -123,7 +123,7 @@ def _a_pickle(folder: Path) -> None:
     [
         (_no_third, r"flow_3_4\.npy is missing: found flow_4_5\.npy there"),
         (_three_channels, r"flow_2_3\.npy contains float64 \(3, 16, 20\), but floats \(2, H, W\)"),
-        (_whole_numbers, r"flow_2_3\.npy holds uint8"),
+        (_whole_numbers, r"flow_2_3\.npy contains uint8"),
         (_not_finite, r"not finite"),
         (_other_size, r"field 2 is \(8, 8\) and the first one \(16, 20\)"),
         (_cut_short, r"flow_2_3\.npy cannot be read"),

@@ -86,7 +86,9 @@ def test_a_grey_ramp_keeps_its_brightness_in_every_form(tmp_path: Path, form: st
     assert np.abs(shown(tmp_path)[0].astype(int) - GREY).max() <= 1
     is_deep = form.startswith(("16", "12"))
     expected = (
-        [f"read_as: 1 of 1 pictures: cut from {form[:2]} bits per channel to the upper 8"] if is_deep else []
+        [f"read_as: 1 of 1 pictures: reduced from {form[:2]} bits per channel to the upper 8 bits"]
+        if is_deep
+        else []
     )
     assert [line for line in said_of(tmp_path) if line.startswith("read_as")] == expected
     assert len(read_header(tmp_path).remarks) == is_deep

@@ -39,7 +39,7 @@ def test_values_and_numbers(tmp_path: Path) -> None:
 def test_a_number_that_has_no_lists(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"brush_hair_test_split3\.txt does not exist") as caught:
         read(root_of(tmp_path), split_number=3)
-    assert caught.value.hint == "set data.split_number; the lists have 1, 2"
+    assert caught.value.hint == "set data.split_number; the lists have the numbers 1, 2"
 
 
 def test_lines_that_cannot_be_used(tmp_path: Path) -> None:
