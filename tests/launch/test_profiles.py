@@ -91,7 +91,7 @@ def _load(folder: Path, text: str) -> SlurmProfile | LsfProfile | LocalProfile:
         ),
         (
             "queue: slurm\ntime: 2\nwarn_s: 120",
-            "mine.yaml:3: warn_s: 120 s is longer than the time limit of 2",
+            "mine.yaml:3: warn_s: 120 s is not shorter than the time limit of 2",
         ),
         ("queue: slurm\ntime: 10\npartition: 'a b; rm'", "partition: expected one word of letters"),
         ("queue: lsf\ntime: 10\ngpus: {mig: 1g.10gb}", "gpus.mig: with LSF, write a number of slices"),

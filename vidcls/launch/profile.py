@@ -114,7 +114,7 @@ class QueuedProfile(Profile):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.warn_s >= seconds(self.time):
-            raise ValueError(f"warn_s: {self.warn_s} s is longer than the time limit of {self.time}")
+            raise ValueError(f"warn_s: {self.warn_s} s is not shorter than the time limit of {self.time}")
         if self.gpus.count == 0 and (self.gpus.type or self.gpus.mig):
             raise ValueError("gpus.count: with 0 GPUs, type and mig have no effect")
         return self

@@ -119,7 +119,7 @@ def _remarks(fusion: Fusion, plan: FusionPlan) -> list[str]:
             others = "other videos (perhaps related ones, because groups are not known)"
         lines.append(
             f"fused: cross-fitted, each video scored with weights tuned on {others}; the weights in the "
-            "table are tuned on all of val, so their result there is too good"
+            "table are tuned on all of val, so their result there is too optimistic"
         )
     gain = fusion.gain
     if gain is None:
@@ -157,7 +157,7 @@ def _table(fusion: Fusion, plan: FusionPlan) -> Table:
     if fusion.equal is not None:
         add("for comparison: equal weights", fusion.equal)
     if fusion.seen is not None:
-        add("too good: tuned on these videos", fusion.seen)
+        add("optimistic: tuned on these videos", fusion.seen)
     what = "tuned on val, cross-fitted" if plan.flatters else f"weights {plan.how}"
     add(f"fused: {what}", fusion.fused, style="bold")
     return table

@@ -230,7 +230,7 @@ def _missing_bytes(video: VideoFile, path: Path, start: bytes) -> str | None:
     if counted := riff_bytes(start):
         ends.append(8 + counted)
     missing = max(ends, default=0) - size
-    return f"{missing} bytes that its index lists are missing" if missing > 0 else None
+    return f"{missing} bytes that are listed in its index are missing" if missing > 0 else None
 
 
 def _suits_decord(path: Path) -> bool:
