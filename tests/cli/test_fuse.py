@@ -34,7 +34,7 @@ def test_a_table_says_what_the_fusion_is_worth(folder: Path) -> None:
     assert result.exit_code == 3
     assert "v_x: not scored: truncated" in result.stderr
     for text in (
-        "flatter",
+        "too optimistic",
         "equal weights",
         "cross-fitted",
         "95 % interval",

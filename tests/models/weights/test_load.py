@@ -209,7 +209,7 @@ def test_refuses_a_file_of_another_network(tmp_path: Path, resnet: nn.Module) ->
         made(tmp_path, kind="frame_average", backbone="resnet34", weights=str(file))
     assert "does not contain the weights of resnet34" in caught.value.message
     assert "missing: layer1.2.conv1.weight" in caught.value.message
-    with pytest.raises(UserError, match=r"misshapen: layer1\.0\.conv1\.weight is \[64, 64, 3, 3\]"):
+    with pytest.raises(UserError, match=r"of the wrong shape: layer1\.0\.conv1\.weight is \[64, 64, 3, 3\]"):
         made(tmp_path, kind="frame_average", backbone="resnet50", weights=str(file))
 
 
