@@ -38,4 +38,4 @@ def diverged(spec: Spec, *, where: str, what: str, lr: float, ids: Sequence[str]
     if ids:
         more = f" and {len(ids) - _NUM_NAMED} more" if len(ids) > _NUM_NAMED else ""
         hint += f"\n  videos of this batch: {', '.join(ids[:_NUM_NAMED])}{more}"
-    return DivergedError(f"the training diverged with {rate}: {what} in {where}", hint=hint)
+    return DivergedError(f"diverged with {rate}: {what} in {where}", hint=hint)
