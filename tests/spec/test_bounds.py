@@ -39,7 +39,7 @@ def refused(path: Path, **options: Path) -> str:
         (f"{MINIMAL}runs_dir: \"\\0\"\n", "x.yaml:3: runs_dir: a path cannot contain a NUL character"),
         (f"{MINIMAL}store_dir: ~nosuchuser/x\n", "x.yaml:3: store_dir: there is no user nosuchuser here"),
         ("name: x\nmodel: {kind: cnn3d, weights: \"a\\0b.pt\"}\n", "x.yaml:2: model.weights: contains a NUL character"),
-        ("name: x\nmodel: {kind: cnn3d, weights: ~nosuchuser/b.pt}\n", "x.yaml:2: model.weights: no user nosuchuser"),
+        ("name: x\nmodel: {kind: cnn3d, weights: ~nosuchuser/b.pt}\n", "x.yaml:2: model.weights: there is no user nosuchuser"),
         (f"{MINIMAL}tracking: {{notes: \"\\ud800\"}}\n", "x.yaml:3: tracking.notes: a character that is not allowed in UTF-8"),
         (f"{MINIMAL}tracking: {{notes: \"\\UFFFFFFFF\"}}\n", "x.yaml: not valid YAML: an escape such as"),
         (f"%YAML {'9' * 5000}.1\n---\n{MINIMAL}", "x.yaml: not valid YAML: an escape such as \\U or a %YAML line"),
