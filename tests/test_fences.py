@@ -72,7 +72,7 @@ def takes_over(run: Run, clock: Clock) -> bool | None:
     try:
         return train(run, "second", clock)
     except VidclsError as error:
-        if "suspended keeps .lock.guard" in error.message:
+        if "a suspended process holds .lock.guard" in error.message:
             return None
         raise
 

@@ -54,7 +54,7 @@ def test_a_signal_during_an_import_is_one_line_and_an_exit_code(
 ) -> None:
     done = command(tmp_path, module, number)
     assert done.returncode == CODES[number]
-    assert done.stderr == f"{number.name}: ended at once; what was saved before stands\n"
+    assert done.stderr == f"{number.name}: ended at once; what was saved before is kept\n"
     assert done.stdout == ""
 
 

@@ -72,5 +72,5 @@ def test_a_command_that_looks_at_videos_ends_with_a_message(
     with pending(number):
         done = CliRunner().invoke(app, [*words, str(demo), *stores])
     assert done.exit_code == code, done.output
-    assert f"{number.name}: stopped; what is finished is kept" in done.stderr
+    assert f"{number.name}: stopped; finished work is kept" in done.stderr
     assert "Traceback" not in done.output

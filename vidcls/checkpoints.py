@@ -112,7 +112,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise
     except Exception as error:
-        raise VidclsError(f"{path}: not a checkpoint that can be read: {error}") from error
+        raise VidclsError(f"{path}: cannot be read as a checkpoint: {error}") from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         found = content.get("format") if isinstance(content, dict) else "none"
         raise VidclsError(f"{path}: checkpoint format {found}, this version reads {_FORMAT}")

@@ -34,7 +34,7 @@ def optional(what: object, say: Say) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        say(f"{what}: not written: {reason_of(error)}; all results are kept")
+        say(f"{what}: not written: {reason_of(error)}; all results are stored")
 
 
 @contextmanager
@@ -146,7 +146,7 @@ def _say_missing(missing: frozenset[str], say: Say) -> None:
     letters = " ".join(new[:5]) + (f" and {len(new) - 5} more" if len(new) > 5 else "")
     kind = unicodedata.name(new[0], "").partition(" ")[0]
     say(
-        f"figures: no font on this machine has the letters {letters} ({kind}): a class whose name has them is"
-        " shown by its label, as `vidcls data scan` numbers them. A font such as Noto Sans, with that script,"
-        " in ~/.fonts shows them; then remove ~/.cache/matplotlib"
+        f"figures: no font on this machine has the letters {letters} ({kind}), so classes with these "
+        "letters are shown by their label (see `vidcls data scan`). To show them, put a font such as Noto "
+        "Sans with this script into ~/.fonts, then remove ~/.cache/matplotlib"
     )

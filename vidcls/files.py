@@ -39,14 +39,14 @@ def expand_home(path: str) -> str:
         ValueError: If no file can have this path, or the user is unknown.
     """
     if "\0" in path:
-        raise ValueError("a path holds no NUL character")
+        raise ValueError("a path cannot contain a NUL character")
     if not path.startswith("~"):
         return path
     try:
         return str(Path(path).expanduser())
     except RuntimeError:
         user = path.partition("/")[0].removeprefix("~")
-        raise ValueError(f"no user {user} is known here; a file of that name is written ./{path}") from None
+        raise ValueError(f"there is no user {user} here; write ./{path} for a file of this name") from None
 
 
 def nearest_folder(path: Path) -> Path:

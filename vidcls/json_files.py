@@ -53,7 +53,7 @@ def parse_json(content: bytes, shape: TypeAdapter[T], *, name: str, hint: str) -
         # Pydantic's own parser does not accept file names whose bytes are not UTF-8.
         value = json.loads(content)
     except RecursionError:
-        raise _damaged(name, "nested too deep", hint) from None
+        raise _damaged(name, "nested too deeply", hint) from None
     except ValueError as error:
         raise _damaged(name, reason_of(error), hint) from error
     return checked(value, shape, name=name, hint=hint)

@@ -61,10 +61,8 @@ class Run:
             return below[0]
         if below:
             listing = "\n".join(f"  {other.folder}" for other in below[:10])
-            raise UserError(f"{folder} holds {len(below)} runs; name one:\n{listing}")
-        raise UserError(
-            f"{folder}: no run there (no spec.yaml)", hint="vidcls runs ls shows the runs there are"
-        )
+            raise UserError(f"{folder} contains {len(below)} runs; name one of them:\n{listing}")
+        raise UserError(f"{folder}: not a run (no spec.yaml)", hint="vidcls runs ls lists all runs")
 
     @property
     def spec_file(self) -> Path:
@@ -104,7 +102,11 @@ class Run:
         if (path := self.checkpoint_file(which)).is_file():
             return path
         have = [name for name in CHECKPOINTS if self.checkpoint_file(name).is_file()]
-        there = f"it has: {', '.join(have)}" if have else self.why_removed() or "it has none yet"
+        there = (
+            f"the run has: {', '.join(have)}"
+            if have
+            else self.why_removed() or "the run has no checkpoint yet"
+        )
         hint = "train.keep_last=true keeps the last one of a finished run" if which == "last" else None
         raise UserError(f"{self.folder}: no checkpoint {which!r}; {there}", hint=hint)
 
@@ -164,12 +166,15 @@ class Run:
         Raises:
             VidclsError: If the file is damaged, or of another version of vidcls.
         """
-        file, hint = self.provenance_file, "restore it, or train the run anew: vidcls train SPEC --restart"
+        file, hint = (
+            self.provenance_file,
+            "restore this file, or train the run again: vidcls train SPEC --restart",
+        )
         content = _read(file, _OBJECT, hint=hint)
         if missing := Provenance.__required_keys__ - content.keys():
             raise VidclsError(
-                f"{file}: of another version of vidcls: no {', '.join(sorted(missing))}",
-                hint="use that version with this run, or train it anew: vidcls train SPEC --restart",
+                f"{file}: written by another version of vidcls: it has no {', '.join(sorted(missing))}",
+                hint="use that version for this run, or train it again: vidcls train SPEC --restart",
             )
         checked(content, PROVENANCE, name=str(file), hint=hint)
         return content
@@ -202,7 +207,7 @@ class Run:
         Raises:
             VidclsError: If the file is damaged, or of another version of vidcls.
         """
-        hint = "restore it, or remove it: the same vidcls train command writes it again"
+        hint = "restore this file, or remove it and give the same vidcls train command to write it again"
         try:
             return Status(**read_json(self.status_file, STATUS, hint=hint))
         except FileNotFoundError:
@@ -224,7 +229,10 @@ class Run:
         if not path.is_file():
             return None
         return read_json(
-            path, REMOVED, hint=f"remove it: its weights were removed, {self.folder} keeps the rest"
+            path,
+            REMOVED,
+            hint=f"remove this file: the weights of the run were removed; {self.folder} has all other "
+            "results",
         )["why"]
 
     def remove_checkpoints(self, *, why: str) -> int:

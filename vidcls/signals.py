@@ -45,7 +45,7 @@ class Interruption(KeyboardInterrupt):
     """A signal ends the command at once; data that was saved before is kept."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"{signal.Signals(number).name}: ended at once; what was saved before stands")
+        super().__init__(f"{signal.Signals(number).name}: ended at once; what was saved before is kept")
         self.exit_code = _code_at_once(number)
 
 
@@ -149,8 +149,8 @@ class Signals:
         """
         if self.received is not None:
             raise StoppedError(
-                f"{self.received.name}: stopped; what is finished is kept",
-                hint="the same command goes on from there",
+                f"{self.received.name}: stopped; finished work is kept",
+                hint="give the same command again to continue from there",
                 exit_code=self.exit_code,
             )
 

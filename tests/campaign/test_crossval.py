@@ -50,7 +50,7 @@ def test_each_video_is_scored_once_by_a_model_that_saw_nothing_of_its_group(expe
     assert "| spec | top1 | low | high |" in (out / "crossval.md").read_text()
     taken = cross(experiment, "--folds", 2, "--out", out)
     assert taken.exit_code == 2
-    assert "crossval.json is there already" in taken.stderr
+    assert "crossval.json exists already" in taken.stderr
     runs = find_runs(experiment.folder / "runs" / "small-cv")
     assert len(runs) == 2
     right, seen = 0, set()
@@ -174,4 +174,4 @@ def test_refuses_specs_of_other_data(experiment: Experiment, tmp_path: Path) -> 
     for seeds in ("a", "²", "0,0", "1,01"):
         result = CliRunner().invoke(app, ["crossval", str(a), "--fold-seeds", seeds])
         assert result.exit_code == 2
-        assert "--fold-seeds: expected whole numbers below 2**32, each once" in result.stderr
+        assert "--fold-seeds: expected whole numbers below 2**32, all different" in result.stderr

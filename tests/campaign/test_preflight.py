@@ -71,10 +71,10 @@ def test_a_right_spec_passes_and_the_second_time_without_a_batch(here: Experimen
     assert "not built yet" in first["store"].found
     again = found(ask(here.spec(), profile=queued()))
     assert found(ask(here.spec(), "train.precision=fp16"))["model"].state == "ok", "fp16 is for GPUs"
-    assert "seen before" in again["model"].found
+    assert "tried before" in again["model"].found
     assert again["disk"].state == "ok"  # what is free changes with what others write
     assert again | {"model": first["model"]} == first | {name: again[name] for name in ("store", "disk")}
-    assert "seen before" not in found(ask(here.spec(), "clip.frames=5", profile=queued()))["model"].found
+    assert "tried before" not in found(ask(here.spec(), "clip.frames=5", profile=queued()))["model"].found
     assert not (here.folder / "runs").exists()
 
 
@@ -85,7 +85,7 @@ def test_a_right_spec_passes_and_the_second_time_without_a_batch(here: Experimen
         (
             {"model": {"kind": "frame_average", "backbone": "resnet81"}},
             "model",
-            "no backbone is called resnet81",
+            "there is no backbone resnet81",
         ),
         (
             {"model": {"kind": "frame_average", "backbone": "resnet18", "weights": "default"}},
@@ -122,7 +122,7 @@ def test_each_shape_of_a_sweep_is_tried_and_the_wrong_one_is_named(here: Experim
     model = {"model": {"kind": "frame_average"}}
     plan = search.plan(search.file(shapes, settings=model))
     right = found(ask_for_sweep(plan, settings=()))
-    assert "each of 2 shapes" in right["model"].found
+    assert "each of 2 models of different shape" in right["model"].found
     assert right["metric"].found == "val/top1 is logged after each epoch"
     assert "4 points, 4 trials" in right["space"].found
     shapes["model.backbone"]["values"][1] = "inception_v3"
@@ -137,7 +137,7 @@ def test_each_shape_of_a_sweep_is_tried_and_the_wrong_one_is_named(here: Experim
 def test_a_batch_that_a_cpu_cannot_afford_is_cut_and_this_is_said(here: Experiment) -> None:
     large = ("model={kind: cnn3d, backbone: r3d_18}", "clip.size=[112,112]", "clip.frames=16")
     model = found(ask(here.spec(), *large, "train.batch_size=16"))["model"]
-    assert (model.state, "of 16 clips: this is only a CPU" in model.found) == ("ok", True), model
+    assert (model.state, "of 16 clips, because this is only a CPU" in model.found) == ("ok", True), model
 
 
 def test_more_trials_than_points_is_told(here: Experiment) -> None:
@@ -262,7 +262,7 @@ def test_the_command_prints_findings_and_its_code_says_whether_one_is_an_error(h
     file = search.file({"optim.lr": {"min": 0.1, "max": 0.2}}, method="random")
     done = vidcls("check", file, "--cluster", "local")
     assert done.exit_code == 0, done.output
-    assert "without run_cap it goes on" in done.stdout
+    assert "without run_cap, the sweep continues" in done.stdout
     assert f"next: vidcls sweep launch {file}" in done.stdout
 
 
@@ -277,7 +277,7 @@ def test_nothing_is_queued_on_an_error(here: Experiment, profile: Path) -> None:
     assert done.exit_code == 2
     assert "--no-check" in done.stderr
     assert not Path("runs").exists()
-    assert "nothing is queued" in vidcls("train", here.spec(), "--no-check").stderr
+    assert "--no-check: has no effect without --cluster" in vidcls("train", here.spec(), "--no-check").stderr
 
 
 def test_an_environment_that_only_queues_says_that_it_cannot_check(
@@ -287,7 +287,7 @@ def test_an_environment_that_only_queues_says_that_it_cannot_check(
     monkeypatch.setitem(sys.modules, "av", None)
     done = vidcls("train", spec, "--cluster", profile)
     assert done.exit_code == 2
-    assert "av not installed here" in done.stderr
+    assert "not installed here, so nothing can be checked: av" in done.stderr
     assert "--no-check" in done.stderr
 
 

@@ -109,15 +109,15 @@ def test_overrides_stand_anywhere_with_or_without_dashes(tmp_path: Path, args: l
         (["trian", "SPEC"], "No such command 'trian'"),
         (["train", "nothing.yaml"], "nothing.yaml: no such file"),
         (["train", "SPEC"], "x.yaml:3: data.root: no/such/data does not exist"),
-        (["train", "SPEC", "data.root=DEMO", "model.backbone=resnet81"], "command line: model.backbone: no backbone is"),
+        (["train", "SPEC", "data.root=DEMO", "model.backbone=resnet81"], "command line: model.backbone: there is no backbone"),
         (["train", "streams.yaml", "data.root=DEMO", "model.rgb.freeze=[bakbone]"],
-         "command line: model.rgb.freeze: the model has no part called bakbone; did you mean backbone"),
+         "command line: model.rgb.freeze: the model has no part bakbone; did you mean backbone"),
         (["train", "streams.yaml", "data.root=DEMO", "model.motion.weights=x.pt"],
-         "command line: model.motion.weights: x.pt is no file"),
+         "command line: model.motion.weights: x.pt is not a file"),
         (["train", "members.yaml", "data.root=DEMO", "model.members.1.freeze=[bakbone]"],
-         "command line: model.members.1.freeze: the model has no part called bakbone"),
-        (["evaluate", "nowhere"], "vidcls runs ls shows the runs there are"),
-        (["predict", "nowhere", "x.mp4"], "vidcls runs ls shows the runs there are"),
+         "command line: model.members.1.freeze: the model has no part bakbone"),
+        (["evaluate", "nowhere"], "vidcls runs ls lists all runs"),
+        (["predict", "nowhere", "x.mp4"], "vidcls runs ls lists all runs"),
         (["data", "scan", "nowhere"], "nowhere"),
         (["runs", "ls", "nowhere"], "nowhere: no such folder"),
         (["train", "SPEC", "data.root=DEMO", "--device", "tpu"], "unknown; allowed: cpu, cuda, cuda:N"),
@@ -144,7 +144,7 @@ def test_spec_check_names_the_mistakes_of_all_files(tmp_path: Path) -> None:
     result = run("spec", "check", *sorted(tmp_path.glob("*.yaml")))
     assert result.exit_code == 2
     assert result.stdout == f"{tmp_path}/good.yaml: ok\n"
-    assert f"{tmp_path}/bad.yaml:1: model: required, and not set" in result.stderr
+    assert f"{tmp_path}/bad.yaml:1: model: required, but not set" in result.stderr
     assert f"{tmp_path}/worse.yaml: empty file" in result.stderr
 
 
@@ -162,7 +162,7 @@ def test_spec_diff_takes_runs_as_evaluate_does(trained: Experiment, folder: Path
     assert json.loads(result.stdout) == [{"key": "seed", "a": 0, "b": 1}]
     several = run("spec", "diff", trained.folder / "runs", other)
     assert several.exit_code == 2
-    assert "holds 2 runs; name one" in several.stderr
+    assert "contains 2 runs; name one of them" in several.stderr
 
 
 def test_dry_run_tries_everything_and_leaves_no_run(experiment: Experiment) -> None:
@@ -218,9 +218,9 @@ def test_the_test_split_is_written_down_each_time(trained: Experiment, folder: P
     for count in (1, 2):
         result = run("evaluate", folder, "--split", "test")
         assert result.exit_code == 0, result.output
-        assert f"opened {times(count)} so far" in result.stdout
-        assert ("a repeated look at a stored result" in result.stdout) == (count == 2)
-        assert ("shown as stored" in result.stderr) == (count == 2)
+        assert f"was evaluated {times(count)} so far" in result.stdout
+        assert ("in 1 of these, a stored result was shown again" in result.stdout) == (count == 2)
+        assert ("results were stored already" in result.stderr) == (count == 2)
     assert load_predictions(Run(folder).predictions_file("test", "best")).split == "test"
 
 
@@ -306,7 +306,7 @@ def test_init_writes_a_project_once(tmp_path: Path) -> None:
     assert run("spec", "check", *sorted((tmp_path / "mine" / "experiments").glob("*.yaml"))).exit_code == 0
     again = run("init", tmp_path / "mine")
     assert again.exit_code == 2
-    assert "has experiments, sweeps, slurm, Makefile already" in again.stderr
+    assert "already contains experiments, sweeps, slurm, Makefile" in again.stderr
 
 
 def test_a_run_is_evaluated_and_its_seal_counted_from_any_folder(

@@ -50,7 +50,7 @@ def test_a_training_and_its_evaluation_go_through_the_queue(
     again = run(*train, "--no-check")
     assert again.exit_code == 2
     assert f"already queued as job {said['job']} (pending" in again.stderr
-    assert f"scancel {said['job']}   ends it" in again.stderr
+    assert f"scancel {said['job']}   ends the job" in again.stderr
     assert slurm.jobs() == [said["job"]]
     # What is edited now, and a package that lies in the working folder, changes nothing of what was queued.
     experiment.spec(train__epochs=2)
@@ -68,7 +68,7 @@ def test_a_training_and_its_evaluation_go_through_the_queue(
     assert (status.state, trained.folder.name.endswith("-s3")) == ("finished", True)
     assert "best val top-1" in log.read_text()
     stored = run("evaluate", trained.folder, "--cluster", profile)
-    assert "all of it is stored: nothing is queued" in stored.stdout
+    assert "all results are stored already, nothing is queued" in stored.stdout
     asked = ("evaluate", trained.folder, "--anew", "--device", "cpu", "--cluster", profile, "--json")
     log = wait(run(*asked))
     assert "precision" in log.read_text()
@@ -82,7 +82,7 @@ def slurm_script(slurm: Slurm, job: str) -> str:
 def test_a_job_does_not_train_on_other_data_than_was_submitted(experiment: Experiment) -> None:
     result = run("train", experiment.spec(), "--fingerprint", "0123456789ab")
     assert result.exit_code == 2
-    assert "the data changed since this was queued: 0123456789ab was submitted" in result.stderr
+    assert "the data changed since this job was queued: the fingerprint was 0123456789ab" in result.stderr
     assert not (experiment.folder / "runs").exists()
 
 
@@ -96,7 +96,7 @@ def test_a_run_is_not_queued_again_while_its_queue_does_not_answer(
     monkeypatch.setenv("SLURM_CONF", str(slurm.unreachable(experiment.folder)))
     silent = run(*train)
     assert silent.exit_code == 1
-    assert f"job {job} may train this run, and the queue does not answer" in silent.stderr
+    assert f"job {job} may be training this run, but the queue does not answer" in silent.stderr
     assert "0001.json" in silent.stderr
 
 
@@ -114,9 +114,12 @@ def test_dry_run_prints_the_script_and_queues_nothing(experiment: Experiment, pr
     [
         (["train", "SPEC", "--cluster", "nowhere"], "no profile nowhere"),
         (["train", "SPEC", "optim.lrr=1", "--cluster", "PROFILE"], "did you mean optim.lr?"),
-        (["train", "SPEC", "--restart", "--cluster", "PROFILE"], "--restart would begin anew each time"),
+        (
+            ["train", "SPEC", "--restart", "--cluster", "PROFILE"],
+            "--restart would start from the beginning each time",
+        ),
         (["evaluate", "nowhere", "--cluster", "PROFILE"], "vidcls runs ls"),
-        (["evaluate", "nowhere", "--dry-run"], "name the queue: --cluster PROFILE"),
+        (["evaluate", "nowhere", "--dry-run"], "add --cluster PROFILE"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_queued(
@@ -154,4 +157,4 @@ def test_hpc_builds_the_environment_where_the_profile_says(
     assert lines[2].endswith(f"--upgrade --constraint {tmp_path}/constraints.txt {tmp_path}")
     wait_for(lambda: "-m vidcls doctor" in (tmp_path / "asked").read_text(), what="doctor")
     profile.write_text("queue: local\n")
-    assert "set scratch, or venv" in run("hpc", profile).stderr
+    assert "set scratch or venv" in run("hpc", profile).stderr

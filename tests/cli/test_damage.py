@@ -192,7 +192,7 @@ def test_a_damaged_file_of_a_run_is_named_and_the_others_are_listed(trained: Pat
     assert f"{file}: damaged: " in listed.stderr
     assert shown.exit_code == 1
     assert f"{file}: damaged: " in shown.stderr
-    assert "restore it, or" in shown.stderr
+    assert "restore this file, or" in shown.stderr
 
 
 @pytest.mark.parametrize("name", ["trial.json", "lease-001.json", "end-001.json"])

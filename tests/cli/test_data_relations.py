@@ -95,7 +95,7 @@ def test_folds_are_each_val_once(tmp_path: Path, demo: Path) -> None:
         (["split", "ROOT", "--out", "x.csv", "--sizes", "0.8,0.1"], "add up to 0.9"),
         (["split", "ROOT", "--out", "x.csv", "--sizes", "train=1,train=2"], "cannot be read"),
         (["split", "ROOT", "--out", "x.csv", "--folds", "3", "--sizes", "0.8,0.2"], "no effect"),
-        (["split", "ROOT", "--out", "x.csv", "--sizes", "0.8,0.2"], "nothing of the 20 test videos"),
+        (["split", "ROOT", "--out", "x.csv", "--sizes", "0.8,0.2"], "no size for the 20 test videos"),
         (["audit", "ROOT", "--force"], "--force has no effect without --sheet"),
         (["scan", "ROOT", "--force"], "--force has no effect without --write-manifest"),
     ],
@@ -171,7 +171,7 @@ def test_a_test_with_relatives_is_drawn_anew_and_as_large(tmp_path: Path, demo: 
     for words in (["--out", tmp_path / "new.csv"], ["--out", tmp_path / "f.csv", "--folds", "2"]):
         done = run("data", "split", leaky, *words, "--store-dir", tmp_path)
         assert done.exit_code == 0, done.output
-        assert "test is drawn anew: 1 of its 21 videos had a relative" in done.stderr
+        assert "a new test split is drawn: 1 of 21 test videos had a relative" in done.stderr
     for made in (tmp_path / "new.csv", tmp_path / "f-fold1.csv", tmp_path / "f-fold2.csv"):
         splits = splits_of(made)
         assert set(splits.values()) == set(ALL)
@@ -218,7 +218,7 @@ def test_no_file_is_overwritten_unasked(
     (tmp_path / file).write_text("mine")
     refused = run(*words)
     assert refused.exit_code == 2
-    assert f"{file} is there already" in refused.stderr
+    assert f"{file} exists already" in refused.stderr
     assert "--force" in refused.stderr
     assert (tmp_path / file).read_text() == "mine"
     run(*words, "--force")

@@ -34,7 +34,7 @@ def test_a_table_says_what_the_fusion_is_worth(folder: Path) -> None:
     assert result.exit_code == 3
     assert "v_x: not scored: truncated" in result.stderr
     for text in (
-        "flatter",
+        "too optimistic",
         "equal weights",
         "cross-fitted",
         "95 % interval",
@@ -50,7 +50,7 @@ def test_a_run_of_another_version_is_named(folder: Path) -> None:
     file.write_text(json.dumps({"manifest": {"hash": "abc"}}))
     result = run(folder)
     assert result.exit_code == 1
-    assert f"{file}: of another version of vidcls: no code, data_root" in result.stderr
+    assert f"{file}: written by another version of vidcls: it has no code, data_root" in result.stderr
 
 
 def test_json_is_what_is_stored(folder: Path, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_json_is_what_is_stored(folder: Path, tmp_path: Path) -> None:
         (["--weights", "1,-1"], "none below zero"),
         (["--weights", "0,0"], "not all of them zero"),
         (["--weights", "1,nan"], "expected 2 numbers"),
-        (["--weights", "1,1", "--tune", "val"], "no effect under --tune"),
+        (["--weights", "1,1", "--tune", "val"], "no effect with --tune"),
         (["--split", "test"], "--split test --checkpoint best"),
         (["--checkpoint", "last"], "no val logits"),
     ],
@@ -82,4 +82,4 @@ def test_a_mistake_is_a_message_and_exit_code_2(folder: Path, args: list[str], m
 def test_one_run_is_no_fusion(folder: Path) -> None:
     result = run(folder / "a")
     assert result.exit_code == 2
-    assert "one run alone" in result.stderr
+    assert "a fusion needs two runs or more" in result.stderr

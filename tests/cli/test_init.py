@@ -102,7 +102,9 @@ def test_what_is_not_known_is_said(tmp_path: Path) -> None:
         name = tmp_path / "videos" / "ab"[number % 2] / f"clip{number}.mp4"
         write_clip(name, moving_square(2 if number == 5 else 40, 24, 32, seed=number))
     done, file = init(tmp_path / "mine", tmp_path / "videos")
-    assert "the data has no val: 2 of 6 train videos became val, each video its own group" in done.stderr
+    assert (
+        "the data has no val: 2 of 6 train videos became val, with each video as its own group" in done.stderr
+    )
     assert "it is not known whether videos of train have relatives" in done.stderr
     assert f"vidcls data audit {tmp_path / 'videos'}" in done.stderr
     assert load_spec(file).spec.clip.frames == 2
@@ -114,7 +116,7 @@ def test_a_few_short_videos_do_not_shorten_the_clips_of_all(tmp_path: Path) -> N
         write_clip(name, moving_square(4 if number == 5 else 20, 16, 16, seed=number), codec="mpeg4")
     done, file = init(tmp_path / "mine", tmp_path / "videos")
     assert load_spec(file).spec.clip.frames == 16
-    assert "1 video is too short for clip.frames 16: frames are repeated" in done.stderr
+    assert "1 video is too short for clip.frames 16, so frames are repeated" in done.stderr
 
 
 def test_fine_tuning_is_written_for_a_gpu_and_names_the_weights_to_fetch(demo: Path, tmp_path: Path) -> None:
@@ -122,7 +124,7 @@ def test_fine_tuning_is_written_for_a_gpu_and_names_the_weights_to_fetch(demo: P
     spec = load_spec(file).spec
     assert spec.model.kind == "cnn3d"
     assert spec.augment.flip == 0  # the classes are called Left and Right
-    assert "no mirrored clips: a left-right mirror would change the label" in done.stderr
+    assert "clips are not mirrored: a left-right mirror would change the label" in done.stderr
     assert "weights r2plus1d_18:KINETICS400_V1 are not here yet; --recipe few_videos needs no" in done.stderr
     steps = done.stdout.splitlines()[1:]
     assert [step.partition(": ")[0] for step in steps] == ["next", "then", "then"]
@@ -140,12 +142,12 @@ def test_nothing_is_overwritten_unasked(clips: tuple[Clip, ...], tmp_path: Path)
     file.write_text("mine")
     again = run("init", tmp_path / "mine", "--data", data)
     assert (again.exit_code, file.read_text()) == (2, "mine")
-    assert f"{file} is there already" in again.stderr
+    assert f"{file} exists already" in again.stderr
     init(tmp_path / "mine", data, "--force")
     assert file.read_text() == written
     beside = run("init", tmp_path / "mine", "--data", data, "--examples", "--force")
     assert beside.exit_code == 2
-    assert "has experiments already" in beside.stderr
+    assert "already contains experiments" in beside.stderr
 
 
 def test_examples_stand_beside_the_experiment_on_request(clips: tuple[Clip, ...], tmp_path: Path) -> None:
@@ -176,7 +178,7 @@ def test_mistakes_are_told(clips: tuple[Clip, ...], tmp_path: Path) -> None:
     for words, says in (
         ([tmp_path / "x", "--data", tmp_path / "nowhere"], "does not exist"),
         ([tmp_path / "x", "--data", data], "empty.avi"),
-        ([data / "mine", "--data", data], "is in the folder of the videos"),
+        ([data / "mine", "--data", data], "is inside the folder of the videos"),
         ([tmp_path / "x", "--examples"], "--examples has no effect without --data"),
         ([tmp_path / "x", "--force"], "--force has no effect without --data"),
         ([tmp_path / "x", "--recipe", "few_videos"], "--recipe has no effect without --data"),
@@ -194,7 +196,7 @@ def test_videos_that_the_recipe_cannot_read_are_refused(clips: tuple[Clip, ...],
         write_clip(path, moving_square(8, 16, 16, seed=number), codec="mpeg4")
     write_clip(one, moving_square(1, 16, 16), codec="mpeg4")
     done = run("init", tmp_path / "x", "--data", tmp_path / "one")
-    assert (done.exit_code, "1 video holds one frame, such as b/one.avi" in done.stderr) == (2, True)
+    assert (done.exit_code, "1 video has only one frame, such as b/one.avi" in done.stderr) == (2, True)
     init(tmp_path / "x", tmp_path / "one", "--recipe", "few_videos_finetune")  # which sees no differences
     flows = build("course-frames", tmp_path / "flows", clips)
     shutil.move(flows / "frames", flows / "flows")
@@ -203,7 +205,7 @@ def test_videos_that_the_recipe_cannot_read_are_refused(clips: tuple[Clip, ...],
         np.save(picture.with_name("flow_1_2.npy"), np.zeros((2, 8, 8), np.float32))
     done = run("init", tmp_path / "y", "--data", flows)
     assert done.exit_code == 2
-    assert "holds fields of optical flow and no frames" in done.stderr
+    assert "has optical flow but no frames" in done.stderr
 
 
 @pytest.mark.slow

@@ -101,7 +101,7 @@ def test_a_file_that_was_edited_is_not_taken_for_the_sweep_of_before(search: Sea
     search.file({"optim.lr": {"values": [0.5]}}, name="kinds")
     refused = run("status", file)
     assert refused.exit_code == 2
-    assert "was edited since" in refused.output
+    assert "was changed since its launch" in refused.output
     assert folder.name in refused.output
     assert "not launched yet" in run("status", search.file(name="other")).output
 

@@ -135,9 +135,9 @@ def unused_url(tmp_path: Path) -> str:
     ("args", "words"),
     [
         (["fetch", "resnet8"], "did you mean resnet18"),
-        (["fetch", "resnet18:IMAGENET1K_V9"], "no weights called IMAGENET1K_V9"),
+        (["fetch", "resnet18:IMAGENET1K_V9"], "no weights IMAGENET1K_V9"),
         (["fetch", "small"], "has no pretrained weights"),
-        (["fetch", "resnet18:some/file.pth"], "a file needs no fetching"),
+        (["fetch", "resnet18:some/file.pth"], "a file need not be downloaded"),
         (["ls", "resnet8"], "did you mean resnet18"),
     ],
 )

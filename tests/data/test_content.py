@@ -106,7 +106,7 @@ def test_an_animation_among_frames_is_not_cut_to_its_first_picture(tmp_path: Pat
     for number in (1, 2, 3):
         Image.new("RGB", SIZE[::-1], (number, 0, 0)).save(tmp_path / f"frame_{number}.png")
     write_animation(tmp_path / "frame_2.png", moving_square(3, *SIZE))
-    with pytest.raises(VidclsError, match=r"frame_2\.png is an animated picture, a video of its own"):
+    with pytest.raises(VidclsError, match=r"frame_2\.png is an animated picture \(a whole video\)"):
         open_cpu([video(tmp_path)], tmp_path / "store")
 
 
@@ -156,7 +156,7 @@ def test_what_is_no_video_is_counted_and_named(root: Path, name: str, make: Call
     assert len(manifest.videos) == 4
     ending = Path(name).suffix or "without an ending"
     assert notes(manifest) == [
-        f"1 file is no video: 1 {ending}; no video can be decoded from train/run/{name}"
+        f"1 file is not a video: 1 {ending}; no video can be decoded from train/run/{name}"
     ]
 
 
@@ -168,7 +168,7 @@ def test_what_belongs_to_a_data_set_is_counted_by_ending_and_not_opened(root: Pa
     Image.new("RGB", (8, 8)).save(root / "val" / "run" / "cover.jpg")
     (root / ".DS_Store").write_bytes(b"hidden")
     (note,) = notes(read(root))
-    assert note == "6 files are no videos: 2 .txt, 1 .md, 1 .npz, 1 .csv, 1 .jpg"
+    assert note == "6 files are not videos: 2 .txt, 1 .md, 1 .npz, 1 .csv, 1 .jpg"
 
 
 def test_files_beside_frames_are_counted_too(root: Path) -> None:
@@ -177,7 +177,7 @@ def test_files_beside_frames_are_counted_too(root: Path) -> None:
     for number in (1, 2):
         Image.new("RGB", (8, 8), (number, 0, 0)).save(folder / f"frame_{number}.png")
     (folder / "times.json").write_text("[]")
-    assert notes(read(root)) == ["1 file is no video: 1 .json"]
+    assert notes(read(root)) == ["1 file is not a video: 1 .json"]
     others: list[Path] = []
     assert folder in list(find_videos(root, others=others))
     assert others == [folder / "times.json"]

@@ -145,7 +145,7 @@ def test_refuses_what_is_there(root: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="another motion10"):
         make_demo_of(AMOUNT, root, seed=1)
     (tmp_path / "photo.jpg").write_bytes(b"mine")
-    with pytest.raises(UserError, match="not motion10"):
+    with pytest.raises(UserError, match="other than motion10"):
         make_demo_of(AMOUNT, tmp_path, seed=0)
     assert (tmp_path / "photo.jpg").read_bytes() == b"mine"
 

@@ -219,7 +219,7 @@ class TestValCut:
     def test_one_group_a_class_cannot_be_cut(self, clips: Clips, tmp_path: Path) -> None:
         root = build("course-videos", tmp_path / "root", clips)
         (root / "metadata" / "val.csv").unlink()
-        with pytest.raises(UserError, match="no class has two groups in train"):
+        with pytest.raises(UserError, match="because no class has two groups"):
             load(root)
 
     groups_of_one_class = st.dictionaries(

@@ -125,7 +125,7 @@ def test_one_pattern_of_names_a_folder_and_the_rest_named(root: Path) -> None:
     manifest = read(root)
     assert manifest.hash == before
     (left_out,) = said(manifest, "left_out")
-    assert left_out.startswith("2 pictures are not named like the frames beside them, and are not read")
+    assert left_out.startswith("2 pictures are not read, because they are not named like the frames")
     assert "train/run/v0: cover.png" in left_out
     assert "val/run/v3: img_00001.bmp" in left_out
 
@@ -167,8 +167,8 @@ def _no_order(folder: Path) -> None:
             r"more than one series of pictures, depth_#\.png \(3 files\) and img_#\.png \(6 files\)",
         ),
         (_two_endings, r"more than one series of pictures, img_#\.jpg \(2 files\) and img_#\.png"),
-        (_one_number_twice, r"img_00001\.png and img_1\.png, two pictures of one number"),
-        (_no_order, r"do not say their order: end\.png, middle\.png, start\.png; number them"),
+        (_one_number_twice, r"img_00001\.png and img_1\.png, two pictures with the same number"),
+        (_no_order, r"do not show their order: end\.png, middle\.png, start\.png; number them"),
     ],
 )
 def test_where_frames_are_not_clear_nothing_is_read(
@@ -200,9 +200,9 @@ def _in_two_forms(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (_no_v, "holds flow_x_00002.png without flow_y_00002.png"),
+        (_no_v, "contains flow_x_00002.png without flow_y_00002.png"),
         (_a_gap, "flow picture 3 is missing: found flow_x_00004.png there"),
-        (_in_two_forms, "holds flow in two forms: flow_1_2.npy and flow_x_00001.png"),
+        (_in_two_forms, "contains flow in two forms: flow_1_2.npy and flow_x_00001.png"),
     ],
 )
 def test_broken_flow_is_named_and_frames_are_read(
@@ -245,12 +245,12 @@ def _from_another_number(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (_in_colour, r"flow_x_00002\.png is a colour picture, not one component of flow"),
+        (_in_colour, r"flow_x_00002\.png is a colour picture, not one component \(grey levels\) of flow"),
         (_of_sixteen_bits, r"flow_x_00002\.png is a picture of mode I;16, not of 8-bit grey levels"),
         (_other_size, r"flow_x_00002\.png is \(8, 8\) and flow_y_00002\.png \(24, 32\)"),
         (_cut_short, r"flow_x_00002\.png cannot be read"),
-        (_too_few, r"6 frames and 4 flow fields do not go together: expected as many"),
-        (_from_another_number, r"img_00001\.png and flow_x_00002\.png do not go together: other numbers"),
+        (_too_few, r"6 frames do not match 4 flow fields: expected as many"),
+        (_from_another_number, r"img_00001\.png and flow_x_00002\.png do not match: their numbers differ"),
     ],
 )
 def test_flow_that_does_not_fit_is_a_bad_video(
@@ -264,16 +264,16 @@ def test_flow_that_does_not_fit_is_a_bad_video(
 def test_what_is_asked_for_in_vain_is_refused(root: Path, experiment: Experiment) -> None:
     with pytest.raises(UserError, match=r"data\.source: videos has no effect here"):
         read(root, "videos")
-    with pytest.raises(UserError, match=r"has no such(.|\n)*data\.source=frames\+flows"):
+    with pytest.raises(UserError, match=r"has no videos(.|\n)*data\.source=frames\+flows"):
         read(root, "videos+flows")
     for file in root.rglob("flow_*"):
         file.unlink()
-    with pytest.raises(UserError, match=r"flows has no effect here: no video comes with flow fields"):
+    with pytest.raises(UserError, match=r"flows has no effect here: no video has flow fields"):
         read(root, "flows")
     for source, modality, words in (
-        ("flows", "rgb+flow", "set frames+flows (a folder of frames) or videos+flows (a video file)"),
+        ("flows", "rgb+flow", "set frames+flows for folders of frames, or videos+flows for video files"),
         ("flows", "rgb", "set clip.modality: flow"),
-        ("frames+flows", "flow", "is for clip.modality: rgb+flow"),
+        ("frames+flows", "flow", "needs clip.modality: rgb+flow"),
     ):
         with pytest.raises(SpecError) as caught:
             train_here(experiment.spec(data__source=source, clip__modality=modality))

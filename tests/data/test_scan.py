@@ -68,7 +68,7 @@ def test_counts_groups_shared_with_train(clips: Clips, tmp_path: Path) -> None:
 def test_names_every_bad_video_where_loading_refuses(clips: Clips, tmp_path: Path) -> None:
     root = build("course-videos", tmp_path / "root", clips)
     videos = sorted((root / "videos").rglob("*.avi"))
-    videos[0].write_bytes(b"no video at all" * 100)
+    videos[0].write_bytes(b"no videos" * 100)
     videos[3].write_bytes(b"")
     videos[6].unlink()
     write_clip(root / "videos" / "val" / "Lunges" / "more.mp4", moving_square(4, 24, 32))
@@ -118,7 +118,7 @@ def test_how_pictures_are_read_is_a_note(clips: Clips, tmp_path: Path) -> None:
             Image.fromarray(deep).save(file)
     found = run_json(root)
     (note,) = (problem["message"] for problem in found["problems"] if problem["kind"] == "read_as")
-    assert note.endswith(" and 1 more: cut from 16 bits a channel to the upper 8")
+    assert note.endswith(" and 1 more: reduced from 16 bits per channel to the upper 8 bits")
     assert "no problems" in run(root).stdout
 
 

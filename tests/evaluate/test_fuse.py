@@ -149,7 +149,7 @@ def test_what_cannot_be_fused_is_refused(runs: tuple[Run, Run], tmp_path: Path) 
 
     first, second = runs
     same = Run(first.folder.parent / ".." / first.folder.parent.name / first.folder.name)
-    refuses("each named once", first, same)
+    refuses("two or more different runs", first, same)
     third = make_run(tmp_path, name="third")
     hint = f"vidcls evaluate {third.folder} --split val --checkpoint best"
     refuses("no val logits", first, third, hint=hint)
@@ -172,5 +172,5 @@ def test_what_cannot_be_fused_is_refused(runs: tuple[Run, Run], tmp_path: Path) 
     refuses("is a run", first, second, out=first.folder)
     fuse(plan(first, second), folder=tmp_path / "out", say=print)
     fuse(plan(second, first), folder=tmp_path / "out", say=print)
-    with pytest.raises(UserError, match="holds a fusion of other runs or weights"):
+    with pytest.raises(UserError, match="contains a fusion of other runs or weights"):
         fuse(plan(first, second, how="tuned on val"), folder=tmp_path / "out", say=print)

@@ -45,5 +45,5 @@ def test_a_torn_line_counts_as_an_opening_and_spoils_no_other(tmp_path: Path) ->
 
 def test_what_cannot_be_noted_stays_sealed(tmp_path: Path) -> None:
     (tmp_path / "ledgers").write_text("a file is in the way")
-    with pytest.raises(VidclsError, match="stays sealed"):
+    with pytest.raises(VidclsError, match="the test split is not evaluated"):
         Ledger.of("abc", store_dir=tmp_path).append(run="runs/a", checkpoint="best")

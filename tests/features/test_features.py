@@ -93,8 +93,8 @@ def test_a_training_is_that_with_the_backbone_in_the_loop(
     assert ("1 + 3 views" if augment else "1 views") in said[0]
     in_the_loop, said = trained(experiment, "loop", data__residency="streamed", **chosen)
     assert said == [
-        "features of the frozen backbone are computed anew in each epoch: data.residency: streamed keeps "
-        "nothing on disk"
+        "features of the frozen backbone are not stored but computed in each epoch: data.residency: "
+        "streamed stores nothing on disk"
     ]
     assert_as_in_the_loop(stored, in_the_loop)
 
@@ -134,9 +134,9 @@ def test_other_heads_read_what_is_there_and_other_clips_do_not(experiment: Exper
 @pytest.mark.parametrize(
     ("chosen", "why"),
     [
-        ({"augment__crop": "random_resized"}, "augment.num_views fixes their number"),
-        ({"clip__sampling": "segment"}, "augment.num_views fixes their number"),
-        ({"clip__unit": "frame"}, "trains on frames alone"),
+        ({"augment__crop": "random_resized"}, "set augment.num_views for a fixed number of views"),
+        ({"clip__sampling": "segment"}, "set augment.num_views for a fixed number of views"),
+        ({"clip__unit": "frame"}, "trains on single frames"),
     ],
 )
 def test_says_why_features_are_not_stored(experiment: Experiment, chosen: dict[str, Any], why: str) -> None:
@@ -189,7 +189,7 @@ def test_refuses_before_anything_is_decoded(experiment: Experiment) -> None:
     chosen = settings("frame_statistics")
     with pytest.raises(UserError, match="layer_decay: has no effect"):
         train_here(experiment.spec(optim__layer_decay=0.5, **chosen))
-    with pytest.raises(UserError, match="a single training video"):
+    with pytest.raises(UserError, match="only one training video"):
         train_here(experiment.spec(data={"root": str(table)}, **chosen))
     assert not find_runs(experiment.folder / "runs")
 
@@ -247,7 +247,7 @@ def test_a_builder_that_was_killed_goes_on(tmp_path: Path) -> None:
     leaf = store.path / "leaf-1.npy"
     whole = leaf.read_bytes()
     leaf.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    with pytest.raises(VidclsError, match=r"not the bytes that were written:\n.*leaf-1\.npy"):
+    with pytest.raises(VidclsError, match=r"the files have changed since they were written:\n.*leaf-1\.npy"):
         store.open()
     leaf.write_bytes(whole)
     assert store.open().digests == tuple(digests)

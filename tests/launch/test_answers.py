@@ -200,7 +200,7 @@ def test_a_queue_whose_command_is_not_there_does_not_answer(
     monkeypatch.setenv("PATH", str(tmp_path))
     queue = open_queue(_PROFILES[kind])
     assert _tasks(queue) == "silent"
-    with pytest.raises(QueueSilentError, match="no such command here"):
+    with pytest.raises(QueueSilentError, match="this command is not installed here"):
         queue.submit(_job(tmp_path))
     (tmp_path / _ASKS[kind]).write_text("no program")
     (tmp_path / _ASKS[kind]).chmod(0o755)
@@ -248,10 +248,10 @@ def test_whatever_a_submission_prints_nothing_is_submitted_twice(
         else:
             said.append(None)
             with pytest.raises(
-                QueueSilentError, match="whether the job is in the queue cannot be told"
+                QueueSilentError, match="it is not known whether the job is in the queue"
             ) as caught:
                 _attempt(submissions, _job(folder), profile)
-            assert "shows it, if it is there" in str(caught.value)
+            assert "shows the job, if it is in the queue" in str(caught.value)
         assert len(site.jobs) == 1
     # The first one that could ask knows its number; those after a silent one see that the job is there.
     assert said == ["10" if is_answer and not index else None for index, is_answer in enumerate(answers)]
@@ -269,9 +269,9 @@ def test_a_submission_is_refused_unclear_or_found(kind: str, site: Site, tmp_pat
     assert submissions.all() == []
     # Exit code 0 and no job: an epilogue of the site took it away, or it has ended and was forgotten.
     site.says(_SUBMITS[kind], out=["ok"], takes=False)
-    with pytest.raises(QueueSilentError, match="said: ok; no job of that name is shown") as caught:
+    with pytest.raises(QueueSilentError, match="answered: ok; no job of this name is shown") as caught:
         _attempt(submissions, _job(tmp_path), profile)
-    assert "looks for it before it submits" in str(caught.value)
+    assert "looks for this job before it submits" in str(caught.value)
     site.says(_SUBMITS[kind], out=[_TAKEN[kind]])
     assert _attempt(submissions, _job(tmp_path), profile) == "10"
     assert [submission.job for submission in submissions.all()] == ["10"]

@@ -57,11 +57,11 @@ def test_tasks_share_the_gpus(
 def test_another_host_cannot_be_reached() -> None:
     queue = LocalQueue(LocalProfile())
     (task,) = queue.tasks(["far-away:12@34"])
-    assert (task.name, task.reason) == ("far-away_12", "on far-away, which cannot be seen from here")
+    assert (task.name, task.reason) == ("far-away_12", "on far-away, which cannot be reached from here")
     for ask in (queue.warn, queue.cancel):
         with pytest.raises(VidclsError, match="far-away cannot be reached from here"):
             ask(["far-away:12@34"])
-    with pytest.raises(UserError, match="no job of a machine without a queue"):
+    with pytest.raises(UserError, match="not a job of a machine without a queue"):
         queue.tasks(["123"])
 
 

@@ -31,9 +31,9 @@ def _load(folder: Path, text: str) -> SlurmProfile | LsfProfile | LocalProfile:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("time: 10", "mine.yaml:1: queue: required, and not set; allowed: slurm, lsf, local"),
+        ("time: 10", "mine.yaml:1: queue: required, but not set; allowed: slurm, lsf, local"),
         ("queue: pbs", "mine.yaml:1: queue: unknown queue 'pbs'; allowed: slurm, lsf, local"),
-        ("queue: slurm", "mine.yaml:1: time: required, and not set"),
+        ("queue: slurm", "mine.yaml:1: time: required, but not set"),
         (
             "queue: slurm\ntime: 10\npartitoin: gpu",
             "mine.yaml:3: partitoin: unknown key; did you mean partition?",
@@ -42,19 +42,19 @@ def _load(folder: Path, text: str) -> SlurmProfile | LsfProfile | LocalProfile:
             "queue: slurm\ntime: 10\nqueue_name: x",
             "mine.yaml:3: queue_name: has no effect here: SLURM has partitions",
         ),
-        ("queue: slurm\ntime: 10\napp: x", "app: has no effect here: application profiles are LSF's"),
+        ("queue: slurm\ntime: 10\napp: x", "app: has no effect here: application profiles are for LSF"),
         (
             "queue: slurm\ntime: 10\ngpu_mode: shared",
-            "gpu_mode: has no effect here: under SLURM all processes",
+            "gpu_mode: has no effect here: with SLURM, all processes",
         ),
-        ("queue: lsf\ntime: 10\npartition: x", "partition: has no effect here: partitions are SLURM's"),
+        ("queue: lsf\ntime: 10\npartition: x", "partition: has no effect here: partitions are for SLURM"),
         ("queue: lsf\ntime: 10\nqos: x", "qos: has no effect here"),
         ("queue: local\ntime: 10", "mine.yaml:2: time: has no effect here: this machine has no queue"),
         (
             "queue: slurm\ntime: 1:30",
             "mine.yaml:2: time: write HH:MM:SS, D-HH:MM:SS or whole minutes, got '1:30'",
         ),
-        ("queue: slurm\ntime: '00:00:10'", "time: queues count in minutes"),
+        ("queue: slurm\ntime: '00:00:10'", "time: must be at least one minute"),
         (f"queue: slurm\ntime: {'9' * 5000}", "mine.yaml:2: time: a number of 5,000 digits"),
         (
             f"queue: slurm\ntime: '{'9' * 5000}'",
@@ -67,11 +67,14 @@ def _load(folder: Path, text: str) -> SlurmProfile | LsfProfile | LocalProfile:
         (f"queue: slurm\ntime: 10\nmemory: {'9' * 400}.0GB", "memory: write megabytes or gigabytes per job"),
         (
             "queue: slurm\ntime: 10\nscratch: ~nosuchuser/x",
-            "mine.yaml:3: scratch: no user nosuchuser is known here",
+            "mine.yaml:3: scratch: there is no user nosuchuser here",
         ),
-        ('queue: slurm\ntime: 10\nvenv: "/a\\0b"', "mine.yaml:3: venv: a path holds no NUL character"),
-        ('queue: local\nsetup: ["a\\0b"]', "mine.yaml:2: setup[0]: holds a NUL character"),
-        ('queue: local\nenv: {A: "a\\0b"}', "mine.yaml:2: env.A: holds a NUL character"),
+        (
+            'queue: slurm\ntime: 10\nvenv: "/a\\0b"',
+            "mine.yaml:3: venv: a path cannot contain a NUL character",
+        ),
+        ('queue: local\nsetup: ["a\\0b"]', "mine.yaml:2: setup[0]: contains a NUL character"),
+        ('queue: local\nenv: {A: "a\\0b"}', "mine.yaml:2: env.A: contains a NUL character"),
         ("queue: [slurm]", 'mine.yaml:1: queue: unknown queue ["slurm"]; allowed'),
         ("queue: slurm\ntime: 10\nmemory: 16", "memory: expected text; put it in quotes, got 16"),
         ("queue: slurm\ntime: 10\nmemory: 16TB", "memory: write megabytes or gigabytes per job"),
@@ -84,29 +87,35 @@ def _load(folder: Path, text: str) -> SlurmProfile | LsfProfile | LocalProfile:
             "queue: slurm\ntime: 10\ngpus: {count: -1}",
             "gpus.count: must be greater than or equal to 0, got -1",
         ),
-        ("queue: slurm\ntime: 10\ngpus: {count: 0, type: a100}", "gpus.count: 0 GPUs have no type"),
+        (
+            "queue: slurm\ntime: 10\ngpus: {count: 0, type: a100}",
+            "gpus.count: with 0 GPUs, type and mig have no effect",
+        ),
         (
             "queue: slurm\ntime: 2\nwarn_s: 120",
-            "mine.yaml:3: warn_s: 120 s is not before the time limit of 2",
+            "mine.yaml:3: warn_s: 120 s is not shorter than the time limit of 2",
         ),
-        ("queue: slurm\ntime: 10\npartition: 'a b; rm'", "partition: one word of letters"),
-        ("queue: lsf\ntime: 10\ngpus: {mig: 1g.10gb}", "gpus.mig: LSF counts slices"),
-        ("queue: lsf\ntime: 10\nnotify: {email: a@b.c, on: [fail]}", "notify.on: LSF mails at the end"),
+        ("queue: slurm\ntime: 10\npartition: 'a b; rm'", "partition: expected one word of letters"),
+        ("queue: lsf\ntime: 10\ngpus: {mig: 1g.10gb}", "gpus.mig: with LSF, write a number of slices"),
+        (
+            "queue: lsf\ntime: 10\nnotify: {email: a@b.c, on: [fail]}",
+            "notify.on: LSF cannot send mails only for failed jobs",
+        ),
         ("queue: lsf\ntime: 10\nnotify: {email: a b}", "notify.email: "),
-        ("queue: local\nvenv: venv", "venv: an absolute path, such as"),
-        ("queue: local\nvenv: /x/$NO_SUCH", "venv: '/x/$NO_SUCH' names a variable that is not set here"),
+        ("queue: local\nvenv: venv", "venv: expected an absolute path, such as"),
+        ("queue: local\nvenv: /x/$NO_SUCH", "venv: '/x/$NO_SUCH' contains a variable that is not set here"),
         ("queue: local\nenv: {WANDB_API_KEY: x}", "env: WANDB_API_KEY would be written into scripts"),
         ("queue: local\nenv: {HF_TOKEN: x}", "env: HF_TOKEN would be written into scripts; `hf auth login`"),
         (
             "queue: local\nsetup: [module load x, export WANDB_API_KEY=x]",
-            "mine.yaml:2: setup[1]: WANDB_API_KEY would be written into scripts; `wandb login` keeps it",
+            "mine.yaml:2: setup[1]: WANDB_API_KEY would be written into scripts; `wandb login` stores the key",
         ),
         ("queue: local\nsetup: ['unset A; read HF_TOKEN <<<x']", "setup[0]: HF_TOKEN would be written"),
         (
             "queue: local\nsetup: ['wandb login --relogin 0123456789abcdef0123456789abcdef01234567']",
             "setup[0]: a key would be written into scripts; log in once",
         ),
-        ("queue: local\nenv: {A-B: x}", "env: 'A-B' is no name of a variable"),
+        ("queue: local\nenv: {A-B: x}", "env: 'A-B' is not a valid name of a variable"),
     ],
 )
 def test_mistakes_are_named_with_file_and_line(tmp_path: Path, text: str, message: str) -> None:
@@ -158,7 +167,7 @@ def test_packing_needs_a_gpu_that_can_be_shared() -> None:
     usual = LsfProfile(queue="lsf", time="10")
     assert usual.packed(1) == usual
     assert usual.packed(2).gpu_mode == "shared"
-    for mode, count, message in (("exclusive", 1, "cannot run under gpu_mode"), (None, 0, "asks for no GPU")):
+    for mode, count, message in (("exclusive", 1, "cannot run with gpu_mode"), (None, 0, "requests no GPU")):
         profile = LsfProfile.model_validate({"queue": "lsf", "time": "10", "gpus": {"count": count}})
         with pytest.raises(UserError, match=message):
             profile.model_copy(update={"gpu_mode": mode}).packed(2)

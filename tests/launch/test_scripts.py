@@ -125,7 +125,7 @@ def test_the_first_word_is_a_program_and_nothing_else(
 @pytest.mark.parametrize("kind", ["slurm", "lsf"])
 @pytest.mark.parametrize("folder", ["/a\nb", '/a"b', "/a%Jb", "/a$b", "relative", "/a\\b"])
 def test_logs_go_where_a_queue_can_write_them(kind: str, folder: str) -> None:
-    with pytest.raises(UserError, match="queues cannot write logs there"):
+    with pytest.raises(UserError, match="queues cannot write logs to this path"):
         open_queue(_PROFILES[kind]).script(Job("x", ("true",), Path("/tmp"), Path(folder)))
 
 
@@ -134,7 +134,7 @@ def test_what_no_script_may_hold_is_refused(kind: str) -> None:
     queue, place = open_queue(_PROFILES[kind]), Path("/tmp")
     for env, message in (
         ({"WANDB_API_KEY": "x"}, "would be written into the script"),
-        ({"A;B": "x"}, "no name of a variable"),
+        ({"A;B": "x"}, "not a valid name of a variable"),
         ({"A": "\0"}, "NUL byte"),
     ):
         with pytest.raises(UserError, match=message):

@@ -141,7 +141,7 @@ def test_sizes_that_do_not_add_up_are_refused(sizes: dict, says: str) -> None:
 
 
 def test_too_few_groups_are_refused() -> None:
-    with pytest.raises(UserError, match="1 groups cannot be given to 2 splits"):
+    with pytest.raises(UserError, match="1 groups cannot be divided into 2 splits"):
         group_split([0, 0], ["a", "a"], sizes={"train": 0.5, "val": 0.5}, seed=0)
 
 

@@ -110,7 +110,7 @@ def test_a_lock_that_was_taken_over_is_left_to_its_new_holder(
     with lock.hold(tmp_path / "lock", say=pytest.fail) as held:
         other = write_lock(tmp_path / "lock", token="other")
         wait_for(lambda: held.is_lost, what="the next beat")
-        with pytest.raises(lock.LockLostError, match="another process took this run over"):
+        with pytest.raises(lock.LockLostError, match="another process took over this run"):
             held.check()
     assert (tmp_path / "lock").read_text() == other
 

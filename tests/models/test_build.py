@@ -126,7 +126,7 @@ def test_every_listed_video_backbone_builds(name: str) -> None:
         ("cnn3d", "convnext_tiny", "cannot be inflated to 3D: its LayerNorm2d"),
         ("frame_average", "timm/resnet1b", "did you mean timm/resnet18"),
         ("frame_average", "timm/test_vit", "gives no map"),
-        ("frame_average", "vit_b_16", "one input size"),
+        ("frame_average", "vit_b_16", "a fixed input size"),
         ("early_fusion", "inception_v3", "32x32 pixels"),
         ("cnn3d", "s3d", "4 frames of 32x32 pixels"),
         ("cnn3d", "mvit_v2_s", "4 frames of 32x32 pixels"),

@@ -119,11 +119,11 @@ def test_batch_norms_of_the_weights_stay(which: str, num_moving: int) -> None:
 @pytest.mark.parametrize(
     ("settings", "message", "words"),
     [
-        ({"freeze": ["backbone.body.layr1"]}, "no part called backbone.body.layr1", "backbone.body.layer1"),
-        ({"freeze": ["backbone.body.layer"]}, "no part called", "did you mean"),
-        ({"freeze": ["zzz"]}, "no part called zzz", "backbone, pool, project, join, dropout, classifier"),
-        ({"freeze": ["dropout"]}, "no parameters", "nothing to freeze"),
-        ({"freeze": ["backbone", "project", "join", "classifier"]}, "nothing to train", "classifier"),
+        ({"freeze": ["backbone.body.layr1"]}, "no part backbone.body.layr1", "backbone.body.layer1"),
+        ({"freeze": ["backbone.body.layer"]}, "has no part", "did you mean"),
+        ({"freeze": ["zzz"]}, "no part zzz", "backbone, pool, project, join, dropout, classifier"),
+        ({"freeze": ["dropout"]}, "no parameters", "no parameters that could be frozen"),
+        ({"freeze": ["backbone", "project", "join", "classifier"]}, "nothing is left to train", "classifier"),
         ({"freeze": ["backbone"], "weights": "default", "batch_norm": "frozen"}, "batch_norm", "no effect"),
         ({"backbone": "squeezenet1_1", "weights": "default", "batch_norm": "frozen"}, "batch_norm", "has no"),
     ],

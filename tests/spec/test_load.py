@@ -46,7 +46,7 @@ def test_a_square_may_be_written_by_its_side(load, mistakes) -> None:
     assert load(MINIMAL, "clip.size=[96, 128]").spec.clip.size == (96, 128)
     (said,) = mistakes(MINIMAL, "clip.size=96x128")
     assert said.endswith(
-        "clip.size: 96x128 may mean height x width or width x height; write [HEIGHT, WIDTH], such as [96, 128]"
+        "clip.size: 96x128 can mean height x width or width x height; write [HEIGHT, WIDTH], such as [96, 128]"
     )
     assert len(mistakes(MINIMAL, "clip.size=4")) == 2
     for written in ("large", "true", "112x", "-112", "[112]"):
@@ -104,16 +104,16 @@ data:
     assert mistakes(text) == [
         "x.yaml:2: seed: must be greater than or equal to 0, got -1",
         "x.yaml:3: modle: unknown key; did you mean model?",
-        "x.yaml:4: lr: unknown key here; did you mean optim.lr?",
+        "x.yaml:4: lr: unknown key in this section; did you mean optim.lr?",
         "x.yaml:6: optim.lrr: unknown key; did you mean optim.lr?",
         "x.yaml:7: optim.momentum: has no effect for kind: adamw; it belongs to kind: sgd",
         "x.yaml:8: optim.lr: expected a number, got 'abc'",
         "x.yaml:9: augment.flip: must be less than or equal to 1, got 2",
-        "x.yaml:9: augment.scale: has no effect under crop: none; set crop: random_resized",
+        "x.yaml:9: augment.scale: has no effect with crop: none; set crop: random_resized",
         "x.yaml:11: model.kind: unknown kind 'late_fusio'; allowed: cnn3d, frame_average, frame_statistics, early_fusion,"
         " late_fusion, two_stream, ensemble; did you mean late_fusion?",
         "x.yaml:12: train: expected `key: value` lines, got 3",
-        "x.yaml:14: data.max_bad: has no effect under bad_videos: error; set bad_videos: skip",
+        "x.yaml:14: data.max_bad: has no effect with bad_videos: error; set bad_videos: skip",
         "x.yaml:15: data.bad_videos: unknown value 'eror'; allowed: error, skip; did you mean error?",
     ]
 
@@ -134,23 +134,23 @@ data:
         (MINIMAL + "train: {epochs: 1.5}\n", "x.yaml:3: train.epochs: expected a whole number, got 1.5"),
         (MINIMAL + "optim: {lr: .inf}\n", "x.yaml:3: optim.lr: expected a finite number, got Infinity"),
         (MINIMAL + "clip: {size: large}\n", "x.yaml:3: clip.size: expected a list such as [a, b], got 'large'"),
-        ("name: x\n", "x.yaml:1: model: required, and not set"),
+        ("name: x\n", "x.yaml:1: model: required, but not set"),
         ("name: ../x\nmodel: {kind: cnn3d}\n",
-         "x.yaml:1: name: only letters, digits, `.`, `_` and `-`, first a letter or digit, got '../x'"),
+         "x.yaml:1: name: allowed are letters, digits, `.`, `_` and `-`, and it must begin with a letter or digit, got '../x'"),
         (MINIMAL + "clip: {unit: frame}\n",
-         "x.yaml:3: clip.unit: frame needs a model that scores one frame alone: model.kind: frame_average"),
+         "x.yaml:3: clip.unit: frame needs a model that scores single frames; set model.kind: frame_average"),
         (MINIMAL + "clip: {modality: flow, mean: [0, 0, 0]}\n",
          "x.yaml:3: clip.mean: expected 2 numbers, one for each channel of modality: flow, got 3"),
         (MINIMAL + "clip: {flow: dis}\n",
-         "x.yaml:3: clip.flow: has no effect under modality: rgb; set modality: flow"),
+         "x.yaml:3: clip.flow: has no effect with modality: rgb; set modality: flow"),
         (MINIMAL + "data: {source: flows}\n",
-         "x.yaml:3: data.source: flows are fields of optical flow; set clip.modality: flow"),
+         "x.yaml:3: data.source: flows contains optical flow; set clip.modality: flow"),
         (MINIMAL + "data: {source: flows_png}\nclip: {modality: flow}\n",
-         "x.yaml:3: data.source: flows_png are colour-wheel pictures, (u, v) cannot be told from them; set flows"),
+         "x.yaml:3: data.source: flows_png are colour-wheel pictures, from which (u, v) cannot be computed; set flows"),
         (MINIMAL + "data: {source: flows}\nclip: {modality: flow, flow: dis}\n",
-         "x.yaml:4: clip.flow: has no effect under data.source: flows, which were computed before"),
+         "x.yaml:4: clip.flow: has no effect with data.source: flows, because this flow was computed before"),
         (MINIMAL + "augment: {crop: random}\n",
-         "x.yaml:3: augment.crop: random has no room under clip.fit: squeeze; set clip.fit: crop"),
+         "x.yaml:3: augment.crop: random has no effect with clip.fit: squeeze; set clip.fit: crop"),
     ],
 )  # fmt: skip
 def test_each_mistake_has_its_message(mistakes, text: str | bytes, expected: str) -> None:
@@ -161,11 +161,11 @@ def test_each_mistake_has_its_message(mistakes, text: str | bytes, expected: str
     ("override", "expected"),
     [
         ("optim.lrr=3", "command line: optim.lrr: unknown key; did you mean optim.lr?"),
-        ("optim.lr", "command line: 'optim.lr' is no override; write key=value, such as optim.lr=3e-4"),
+        ("optim.lr", "command line: 'optim.lr' is not an override; write key=value, such as optim.lr=3e-4"),
         ("optim.lr=", "command line: optim.lr: no value; write optim.lr=VALUE"),
         ("optim.clip_norm= ", "command line: optim.clip_norm: no value; write optim.clip_norm=VALUE, or optim.clip_norm=null for none"),
         ("optim.lr=abc", "command line: optim.lr: expected a number, got 'abc'"),
-        ("name.x=1", "command line: name.x: name holds no settings of its own"),
+        ("name.x=1", "command line: name.x: name is a single setting, not a section"),
         ("clip.size=[64", "command line: clip.size: '[64': not valid YAML: expected ',' or ']', but got '<stream end>'"),
     ],
 )  # fmt: skip
@@ -190,7 +190,7 @@ def test_one_mistake_of_two_streams_is_one_line_with_its_setting(load, mistakes)
     text = f"name: x\nclip: {{modality: rgb+difference}}\nmodel: {{kind: two_stream, {streams}}}\n"
     assert load(text).spec.model.kind == "two_stream"
     assert mistakes(text, "clip.modality=rgb") == [
-        "x.yaml:3: model.kind: two_stream takes frames and their motion; set clip.modality: rgb+difference"
+        "x.yaml:3: model.kind: two_stream needs frames and their motion; set clip.modality: rgb+difference"
     ]
     assert mistakes(text, "model.weights=default") == [
         "command line: model.weights: has no effect for kind: two_stream;"
@@ -230,7 +230,7 @@ def test_data_file_swaps_the_section_whole(load, mistakes, tmp_path: Path) -> No
     assert (spec.data.root, spec.data.decoder) == ("elsewhere", "pyav")
     (tmp_path / "data.yaml").write_text("root: elsewhere\n")
     lines = mistakes(text, data_file=tmp_path / "data.yaml")
-    assert lines[0] == "data.yaml: data: missing; a file for --data holds that section"
+    assert lines[0] == "data.yaml: data: missing; a file for --data must have this section"
 
 
 def test_members_of_an_ensemble_are_checked_and_overridden_one_by_one(load, mistakes) -> None:
@@ -238,7 +238,7 @@ def test_members_of_an_ensemble_are_checked_and_overridden_one_by_one(load, mist
     spec = load(text, "model.members.1.aggregate=max").spec
     assert spec.model.members[1].aggregate == "max"
     assert mistakes(text, "model.members.7.dropout=0")[0].endswith(
-        "model.members.7 holds no settings of its own"
+        "model.members.7 is a single setting, not a section"
     )
     assert mistakes(text, "model.members.0.join=gru") == [
         "command line: model.members[0].join: has no effect for kind: cnn3d; it belongs to kind: late_fusion"
@@ -247,5 +247,5 @@ def test_members_of_an_ensemble_are_checked_and_overridden_one_by_one(load, mist
 
 def test_what_is_missing_is_said_once_beside_other_mistakes(mistakes) -> None:
     found = mistakes("model: {kind: cnn3d}\ntitle: x\ntype: y\n")
-    assert [line for line in found if "name: required" in line] == ["x.yaml:1: name: required, and not set"]
+    assert [line for line in found if "name: required" in line] == ["x.yaml:1: name: required, but not set"]
     assert len(found) == 3

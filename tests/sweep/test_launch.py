@@ -59,7 +59,10 @@ def test_of_six_launches_at_one_moment_exactly_one_submits(
     assert package_path(folder, folder / "code" / "vidcls") == package_path(folder)
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
     again = run(*words[1:-1])
-    assert "was launched already: 4 trials; its workers are there, and nothing was submitted" in again.stdout
+    assert (
+        "was launched already: 4 trials; its workers are running or queued, and nothing was submitted"
+        in again.stdout
+    )
 
 
 @pytest.mark.parametrize("dies", ["before", "after"])
@@ -92,7 +95,7 @@ def test_a_queue_that_does_not_answer_is_not_an_empty_one(
         status = run("status", folder)
         assert (status.exit_code, status.stderr) == (0, "")
         assert "search: unknown" in status.stdout
-        assert f"job {job}: the queue does not answer, so nothing is known of it: squeue" in status.stdout
+        assert f"job {job}: the queue does not answer, so its state is not known: squeue" in status.stdout
         assert "resume" not in status.stdout
         for words in (("resume",), ("clean", "--all", "--yes"), ("launch",)):
             where = (
@@ -102,22 +105,22 @@ def test_a_queue_that_does_not_answer_is_not_an_empty_one(
             )
             refused = run(*words, *where)
             assert refused.exit_code == 1, words
-            assert "its workers may be there, so nothing was" in refused.stderr
-        assert "what waits of it leaves as soon as it starts" in run("cancel", folder).stderr
+            assert "workers may be running, so nothing was" in refused.stderr
+        assert "its waiting tasks will stop as soon as they start" in run("cancel", folder).stderr
     # A login node of another cluster that shares the disk answers, and never heard of the job.
     other = search.experiment.folder / "other.conf"
     with monkeypatch.context() as patch:
         wrapped("squeue", 'echo "slurm_load_jobs error: Invalid job id specified" >&2; exit 1', other, patch)
         wrapped("scontrol", '"$real" "$@" | sed "/^ClusterName/s/single/other/"', other, patch)
         assert f"job {job}: the queue does not answer" in (status := run("status", folder).stdout)
-        assert "it was submitted to single, and this is other" in status
+        assert "it was submitted on single, but this machine belongs to other" in status
     assert slurm.jobs() == [job]
-    assert run("resume", folder).stdout.startswith("enough workers are there")
+    assert run("resume", folder).stdout.startswith("enough workers are running or queued")
     more = json.loads(run("extend", 1, folder, "--json").stdout)
     assert more == {"folder": str(folder), "notes": [], "job": None}
     assert run("clean", folder).exit_code == 2, "tasks wait that need the checkpoints"
     subprocess.run(["scancel", job], check=True)
-    assert "nobody works on them: vidcls sweep resume" in run("status", folder).stdout
+    assert "no worker is running: vidcls sweep resume" in run("status", folder).stdout
     assert run("clean", folder, "--all", "--yes").exit_code == 0
 
 

@@ -145,7 +145,7 @@ def test_clean_removes_nothing_while_a_run_that_must_be_kept_is_missing(worked: 
     aside = best.rename(worked.path / "aside")
     done = vidcls("sweep", "clean", worked.path, "--keep", 1)
     assert done.returncode == ExitCode.FAILED
-    assert "is not there; nothing was removed" in " ".join(done.stderr.split())
+    assert "is missing; nothing was removed" in " ".join(done.stderr.split())
     aside.rename(best)
     assert weights(worked) == 3
     assert clean(worked, 1) > 0
@@ -203,7 +203,7 @@ def test_a_checkpoint_that_is_gone_is_said_in_the_log(search: Search) -> None:
     worker.wait()
     shutil.rmtree(folder.runs_dir)
     assert work(folder).exit_code == ExitCode.DONE
-    assert "epochs of this trial were finished, and its checkpoint holds 0" in log_of(folder)
+    assert "epochs of this trial were finished, but its checkpoint is from epoch 0" in log_of(folder)
 
 
 def test_a_copy_leaves_the_workers_of_the_original_alone(search: Search, tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_a_copy_leaves_the_workers_of_the_original_alone(search: Search, tmp_pat
     copy = copied(folder, tmp_path / "copy")
     (task,) = said("sweep", "status", folder.path)["workers"]
     status = said("sweep", "status", copy.path)
-    assert any("which this is a copy of" in note for note in status["notes"])
+    assert any("this folder is a copy of that one" in note for note in status["notes"])
     assert vidcls("sweep", "cancel", copy.path).returncode == 0
     before = log_of(folder).count("epoch ")
     assert not has_ended(int(task["name"].rpartition("_")[2]))
@@ -242,7 +242,7 @@ def test_videos_that_are_not_where_they_were_are_said_before_anything_is_submitt
     folder.base_file.write_text(folder.base_file.read_text().replace(folder.base().data.root, "/nowhere"))
     done = vidcls("sweep", "resume", folder.path, "--workers", 1)
     assert done.returncode == ExitCode.USER_MISTAKE
-    assert "/nowhere: the sweep's videos are not there" in " ".join(done.stderr.split())
+    assert "/nowhere: the videos of the sweep are not here" in " ".join(done.stderr.split())
     assert folder.submissions().all() == []
 
 
@@ -253,7 +253,7 @@ def test_what_cannot_go_on_is_not_extended_first(search: Search) -> None:
     extend = ["sweep", "extend", "5", str(folder.path), "--workers", "1", "--cluster", "local"]
     done = CliRunner().invoke(app, extend)
     assert done.exit_code == ExitCode.USER_MISTAKE
-    assert "the sweep's videos are not there" in " ".join(done.stderr.split())
+    assert "the videos of the sweep are not here" in " ".join(done.stderr.split())
     assert folder.control().current().extra_trials == 0
 
 

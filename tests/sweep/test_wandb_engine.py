@@ -194,7 +194,7 @@ def test_a_refused_sweep_is_told_in_the_clients_words(
     experiment: Experiment, wandb_server: WandbServer, environment: dict[str, str]
 ) -> None:
     wandb_server.fault = lambda operation: 403 if operation == "UpsertSweep" else None
-    with pytest.raises(VidclsError, match="made no sweep"):
+    with pytest.raises(VidclsError, match="did not create a sweep"):
         create_sweep(sweep_file(experiment, {"train.epochs": [2]}))
     with pytest.raises(UserError, match="ENTITY/PROJECT/ID"):
         agent_command("$(reboot)")

@@ -226,7 +226,7 @@ def test_what_cannot_be_sent_is_named_and_the_rest_goes_up(
     online.fault = lambda _: 0
     code, results = vidcls_sync(experiment.folder / "runs" / "a")
     assert (code, results[0]["state"]) == (1, "failed")
-    with pytest.raises(VidclsError, match="not all of it was sent"):
+    with pytest.raises(VidclsError, match="not everything was sent"):
         sync.upload(make_run(experiment, "a"), leak_state="leaky 92 %")
 
 

@@ -97,7 +97,9 @@ def test_a_signal_saves_and_the_next_start_goes_on(
     status = run.status()
     assert status is not None
     assert status.state == state
-    assert "the same command goes on from there" in (experiment.folder / "error.txt").read_text()
+    assert (
+        "give the same command again to continue from there" in (experiment.folder / "error.txt").read_text()
+    )
     content = torch.load(run.checkpoint_file("last"), weights_only=True)
     assert (content["epoch"], content["step"]) == (1, 2)
     assert train_child(spec) == 0
@@ -140,7 +142,7 @@ def test_a_second_int_ends_at_once_and_the_checkpoint_from_before_stands(
     assert status is not None
     assert (run.state, status.message) == (
         "interrupted",
-        "SIGINT: ended at once; what was saved before stands",
+        "SIGINT: ended at once; what was saved before is kept",
     )
     content = torch.load(run.checkpoint_file("last"), weights_only=True)
     assert (content["epoch"], status.epoch) == (1, 1)
@@ -158,7 +160,7 @@ def test_code_that_changed_since_the_start_is_refused_or_accepted_or_restarted(
     provenance = json.loads(experiment.run().provenance_file.read_text())
     experiment.run().provenance_file.write_text(json.dumps(provenance | {"code": "0" * 16}))
     with pytest.raises(
-        VidclsError, match="differs from what trained this run so far: the code of vidcls"
+        VidclsError, match="changed since this run was last trained: the code of vidcls"
     ) as caught:
         train_here(spec)
     assert "--accept-code" in str(caught.value.hint)
@@ -168,7 +170,7 @@ def test_code_that_changed_since_the_start_is_refused_or_accepted_or_restarted(
     assert [resume["code"] for resume in run.provenance()["resumes"]] == [code_digest()]
     display = QuietDisplay()
     train_here(spec, display, restart=True)
-    assert "set aside" in display.said[0]
+    assert "the old run was moved to" in display.said[0]
     assert experiment.run().provenance()["resumes"] == []
 
 
@@ -210,7 +212,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_videos(experiment: Experi
         train_here(spec)
     message, tries, videos = str(caught.value).splitlines()
     rate = r"optim.lr=1e\+30( \(\S+ at that step\))?"
-    assert re.fullmatch(rf"diverged under {rate}: the loss is (nan|inf) in epoch 1, step \d+", message)
+    assert re.fullmatch(rf"diverged with {rate}: the loss is (nan|inf) in epoch 1, step \d+", message)
     assert tries.startswith("  try optim.lr=1e+29, or optim.clip_norm=1, ")
     assert re.match(r"  videos of this batch: \w+/v_", videos)
     assert experiment.run().state == "failed"

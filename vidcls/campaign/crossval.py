@@ -106,7 +106,7 @@ class CrossValidation:
 
     def _over_groups(self, values: NDArray[np.float64]) -> Interval:
         found = mean_interval(values.mean(axis=0), self.groups)
-        assert found is not None, "folds take two groups or more"
+        assert found is not None, "folds need two groups or more"
         return found
 
 
@@ -163,12 +163,12 @@ def _read_by_all(
     num_bad = len(manifest.videos) - len(kept)
     if len({video.group for video in kept}) < 2:
         raise VidclsError(
-            f"{manifest.root}: too few videos could be read in every training: {len(kept)} of"
+            f"{manifest.root}: too few videos were readable in all trainings: {len(kept)} of"
             f" {len(manifest.videos)}",
-            hint=f"vidcls data check {manifest.root} says what is wrong with the others",
+            hint=f"vidcls data check {manifest.root} shows what is wrong with the other videos",
         )
     if num_bad:
-        say(f"{num_bad} videos could not be read in every training, and are left out")
+        say(f"{num_bad} videos are left out, because they were not readable in all trainings")
     return [video.path for video in kept]
 
 
@@ -184,6 +184,6 @@ def _right(run: Run, files: Mapping[str, Path]) -> Mapping[Path, bool]:
     The weights are removed afterwards, since they are not needed any more.
     """
     predictions = load_predictions(run.predictions_file("val", "last"))
-    run.remove_checkpoints(why="cross-validation keeps what a fold says of its videos, not its weights")
+    run.remove_checkpoints(why="cross-validation keeps the predictions of a fold, not its weights")
     right = predictions.logits.argmax(axis=1) == predictions.labels
     return {files[id_]: bool(hit) for id_, hit in zip(predictions.ids, right, strict=True)}

@@ -82,7 +82,7 @@ def dry_run(loaded: LoadedSpec, *, device: str | None, display: Display) -> list
             num = clips_within(_BUDGET_S, asked, gflops=needs.gflops)
         done = rehearse(spec, manifest=manifest, device=chosen, display=display, batch_size=num)
         counts = frame_counts(manifest.training, data=spec.data, store_dir=Path(spec.store_dir))
-    cut = f" (of a batch of {asked}: this is only a CPU)" if num is not None and num < asked else ""
+    cut = f" (of a batch of {asked}, because this is only a CPU)" if num is not None and num < asked else ""
     short = repeats(counts, input_clip(spec.model, spec.clip))
     return [
         f"data: {_count(manifest)}, {manifest.num_classes} classes",
@@ -194,5 +194,5 @@ def _round_trip(loop: Loop, identity: CheckpointIdentity) -> None:
         back = read_checkpoint(path)
     for name, value in model.items():
         if not torch.equal(value.cpu(), back["model"][name]):
-            raise VidclsError(f"checkpoint: {name} reads back differently")
+            raise VidclsError(f"checkpoint: {name} has another value after writing and reading")
     loop.load_state_dict({"model": back["model"], **back["training"]["loop"]})

@@ -76,12 +76,12 @@ def first_experiment(
     settings["batch_size"] = str(batch_size)
     if spec.augment.flip and (sided := _is_sided(scan, spec)):
         settings["flip"] = "0.0"
-        remarks.append(f"no mirrored clips: {sided}")
+        remarks.append(f"clips are not mirrored: {sided}")
     remarks += _listed([str(problem) for problem in scan.problems])
     remarks += _leaks(leaks, spec)
     text = _with(file.read_text(encoding="utf-8"), settings)
     return FirstExperiment(
-        text=_with_head(text, [f"Written by `vidcls init` of the recipe {recipe} for {root}", *remarks]),
+        text=_with_head(text, [f"Written by `vidcls init` from the recipe {recipe} for {root}", *remarks]),
         remarks=tuple(remarks),
         missing_weights=_missing_weights(spec, store_dir),
     )
@@ -93,19 +93,21 @@ def _refuse_unusable(scan: Scan, root: str) -> None:
         root.encode()
     except UnicodeEncodeError:
         raise UserError(
-            f"--data: {root!r} is not UTF-8, which a YAML file is", hint="give the folder another name"
+            f"--data: {root!r} is not UTF-8, so a YAML file cannot contain it",
+            hint="give the folder another name",
         ) from None
     if fatal := [problem for problem in scan.problems if problem.fatal]:
         raise UserError(
             "\n  ".join([f"--data: {root} cannot be trained on as it is:", *_listed(list(map(str, fatal)))]),
-            hint=f"`vidcls data scan {shlex.quote(root)}` shows all; with --write-manifest usable.csv it "
-            "lists the usable videos for --data usable.csv",
+            hint=f"`vidcls data scan {shlex.quote(root)}` shows all problems; with --write-manifest "
+            "usable.csv it "
+            "writes a list of the usable videos for --data usable.csv",
         )
     first = manifest.videos[0].path
     if first.is_dir() and look_into(first).only_fields:
         raise UserError(
-            f"--data: {root} holds fields of optical flow and no frames, for which there is no recipe",
-            hint="begin with early_fusion_flow.yaml (vidcls init DIR writes it) and data.source=flows",
+            f"--data: {root} has optical flow but no frames, for which there is no recipe",
+            hint="use early_fusion_flow.yaml (written by vidcls init DIR) with data.source=flows",
         )
 
 
@@ -135,8 +137,8 @@ def _frames(scan: Scan, spec: Spec) -> tuple[int, list[str]]:
     known = {name: h.num_frames - motion for name, h in scan.headers.items() if h.num_frames is not None}
     if too_short := sorted(name for name, number in known.items() if number < 1):
         raise UserError(
-            f"--data: {_videos(len(too_short), 'holds', 'hold')} one frame, such as {too_short[0]}",
-            hint="leave them out: a CSV `path,label,split` lists the others",
+            f"--data: {_videos(len(too_short), 'has', 'have')} only one frame, such as {too_short[0]}",
+            hint="leave these out: write a CSV `path,label,split` with the other videos",
         )
     if not known:
         return wanted, []
@@ -146,11 +148,11 @@ def _frames(scan: Scan, spec: Spec) -> tuple[int, list[str]]:
     if frames < wanted:
         have = "differences" if motion else "frames"
         remarks.append(
-            f"clip.frames is {frames}, not {wanted} as in the recipe: short videos have no more {have}"
+            f"clip.frames is {frames}, not {wanted} as in the recipe, because short videos have fewer {have}"
         )
     if num_short := sum(length < frames for length in lengths):
         remarks.append(
-            f"{_videos(num_short, 'is', 'are')} too short for clip.frames {frames}: frames are repeated"
+            f"{_videos(num_short, 'is', 'are')} too short for clip.frames {frames}, so frames are repeated"
         )
     return frames, remarks
 

@@ -110,7 +110,7 @@ def _pool(specs: Sequence[Spec]) -> Manifest:
         if content != contents[0]:
             raise UserError(
                 f"{spec.name} reads other videos than {specs[0].name}: {spec.data.root}",
-                hint="data.root=FOLDER, after the specs, gives all of them the same",
+                hint="add data.root=FOLDER after the specs to give the same data to all of them",
             )
     refuse_unknown_groups(manifests[0].root, pools[0])
     videos = (replace(video, path=absolute_path(video)) for video in pools[0])
@@ -127,8 +127,8 @@ def refuse_unknown_groups(root: Path, videos: Sequence[Video]) -> None:
     if unknown:
         raise UserError(
             f"{root}: {unknown} of {len(videos)} videos have no known group",
-            hint=f"vidcls data split {root} --by content --out FILE.csv finds groups; "
-            "then data.root=FILE.csv",
+            hint=f"vidcls data split {root} --by content --out FILE.csv finds groups; then set "
+            "data.root=FILE.csv",
         )
 
 

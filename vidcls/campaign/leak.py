@@ -197,7 +197,7 @@ def arms_of(manifest: Manifest, *, seed: int) -> Arms:
     if labels_left != set(labels):
         lost = ", ".join(manifest.classes[label] for label in sorted(set(labels) - labels_left))
         raise UserError(
-            f"{manifest.root}: no group-disjoint split with train and val videos of {lost}",
+            f"{manifest.root}: no group-disjoint split has both train and val videos of {lost}",
             hint=f"vidcls data scan {manifest.root} shows classes and groups",
         )
     return Arms(*(replace(manifest, videos=_trimmed(arm, wanted, seed)) for arm in (leaky, clean)))
@@ -223,9 +223,9 @@ def _refuse_other_code(runs: Sequence[Run], options: Options) -> None:
     codes = {(one["code"], *one["versions"].items()) for one in found}
     if len(codes) > 1 and not options.accept_code:
         raise VidclsError(
-            f"{runs[0].folder} and {runs[1].folder} were trained by different code or packages, so they are"
-            " no pair",
-            hint="--restart trains all of it anew; --accept-code compares them nevertheless",
+            f"{runs[0].folder} and {runs[1].folder} were trained with different code or packages, so they "
+            "cannot be compared",
+            hint="give --restart to train everything again, or --accept-code to compare them nevertheless",
         )
 
 

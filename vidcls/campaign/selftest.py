@@ -98,7 +98,9 @@ def _run(context: ForkServerContext, name: str, folder: Path, *, runs_dir: Path,
             os.kill(child.pid, signal.SIGKILL)
     child.join()
     if not kill and child.exitcode != 0:
-        raise VidclsError(f"{name}: the training failed with exit code {child.exitcode}; its output is above")
+        raise VidclsError(
+            f"{name}: the training failed with exit code {child.exitcode}; see its output above"
+        )
 
 
 def _train(name: str, folder: Path, runs_dir: Path) -> None:

@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 
 SpecArgs = Annotated[
     list[str],
-    typer.Argument(metavar="SPEC [KEY=VALUE]...", help="A YAML file, and overrides such as optim.lr=3e-4."),
+    typer.Argument(
+        metavar="SPEC [KEY=VALUE]...", help="Spec file (YAML), and overrides such as optim.lr=3e-4."
+    ),
 ]
 DataFile = Annotated[
     Path | None,
-    typer.Option("--data", metavar="FILE", help="YAML file whose data section replaces the spec's."),
+    typer.Option("--data", metavar="FILE", help="YAML file whose `data` section replaces that of the spec."),
 ]
 _OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there already.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite a file that exists already.")]
 
 
 def split_args(args: Sequence[str]) -> tuple[list[Path], list[str]]:
@@ -104,7 +106,8 @@ def refuse_overwrite(path: Path | None, *, option: str, force: bool, content: st
         return
     if content is None or path.read_bytes() != content.encode():
         raise UserError(
-            f"{option}: {path} is there already", hint="name another file, or --force writes over it"
+            f"{option}: {path} exists already",
+            hint="name another file, or give --force to overwrite this one",
         )
 
 

@@ -35,13 +35,14 @@ def doctor(
     gpu: Annotated[
         bool,
         typer.Option(
-            "--gpu", help="Train all five strategies for 20 steps; kill, resume, compare (minutes)."
+            "--gpu",
+            help="Train every kind of model for 20 steps, kill it, resume it and compare (takes minutes).",
         ),
     ] = False,
-    folder: Annotated[Path, typer.Option(help="Where runs and stores would be written.")] = Path(),
+    folder: Annotated[Path, typer.Option(help="Folder for runs and stores, whose disk is checked.")] = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Say what is there (versions, decoders, GPU, W&B, disk, queue) and what each missing thing costs."""
+    """Report what this machine has (versions, decoders, GPU, W&B, disk, queue) and what is missing."""
     if gpu:
         _try_training(as_json)
         return
@@ -68,7 +69,7 @@ def _versions() -> Iterator[Diagnosis]:
         except importlib.metadata.PackageNotFoundError:
             if name == "decord":
                 yield Diagnosis(
-                    name, "note", "not installed", "PyAV decodes everything: as exact, about as fast"
+                    name, "note", "not installed", "PyAV decodes all videos: equally exact, about as fast"
                 )
             else:
                 yield Diagnosis(name, "problem", "not installed", f"nothing works; pip install {name}")
@@ -80,7 +81,9 @@ def _decoders() -> Iterator[Diagnosis]:
     have = set(av.codecs_available)
     missing = [name for name in ("h264", "hevc", "mpeg4", "vp9", "av1", "mjpeg") if name not in have]
     if missing:
-        yield Diagnosis("codecs", "note", f"without {', '.join(missing)}", "such videos cannot be read")
+        yield Diagnosis(
+            "codecs", "note", f"without {', '.join(missing)}", "videos with these codecs cannot be read"
+        )
     else:
         yield Diagnosis("codecs", "ok", "H.264, HEVC, MPEG-4, VP9, AV1, MJPEG")
 
@@ -101,13 +104,11 @@ def _compute() -> Iterator[Diagnosis]:
     else:
         built = torch.version.cuda
         why = (
-            f"torch was built for CUDA {built}, but sees no device"
-            if built
-            else "torch was built without CUDA"
+            f"torch was built for CUDA {built}, but finds no GPU" if built else "torch was built without CUDA"
         )
         yield Diagnosis("gpu", "note", why, "training runs on the CPU: fine for motion10, slow for real data")
     precision = resolve_precision(TrainSection(), device)
-    yield Diagnosis("precision", "ok", f"auto is {precision} here")
+    yield Diagnosis("precision", "ok", f"`auto` means {precision} here")
     yield Diagnosis("cpu", "ok", f"{usable_cores()} cores usable of {os.cpu_count()}")
 
 

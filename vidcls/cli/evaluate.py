@@ -32,24 +32,31 @@ _MAX_FOLDERS = 10
 
 def evaluate(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that hold runs.")
+        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")
     ],
     split: Annotated[
-        Literal["train", "val", "test"], typer.Option(help="Each evaluation on test is written down.")
+        Literal["train", "val", "test"],
+        typer.Option(help="Split to score. Every evaluation on test is recorded in a ledger."),
     ] = "val",
-    checkpoint: Annotated[Literal["best", "last", "all"], typer.Option(help="Which weights.")] = "best",
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+    checkpoint: Annotated[
+        Literal["best", "last", "all"], typer.Option(help="Checkpoint whose weights are used.")
+    ] = "best",
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or cuda:N; default: a GPU if there is one.")
+    ] = None,
     cluster: Cluster = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --cluster: print the script.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --cluster: only print the script of the job.")
+    ] = False,
     no_check: NoCheck = False,
-    anew: Annotated[bool, typer.Option("--anew", help="Score again what is stored.")] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Score again even if results are stored.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Score a split: logits, metrics, per-class table, confusion matrix; several runs are compared.
+    """Score runs on a split (logits, metrics, per-class table, confusion matrix) and compare them.
 
-    Logits of unchanged weights and data are shown as they are stored; on test that is a repeated look.
+    If weights and data have not changed, stored results are shown; on test, this counts as a repeated look.
 
-    Exit code 3 where some videos could not be scored; they are named.
+    Exit code 3 if some videos could not be scored; they are named.
     """
     if cluster is not None:
         words = ["evaluate", *map(str, runs), "--split", split, "--checkpoint", checkpoint]
@@ -61,7 +68,7 @@ def evaluate(
         return
     refuse_without_cluster(no_check)
     if dry_run:
-        raise UserError("--dry-run prints the script of a job", hint="name the queue: --cluster PROFILE")
+        raise UserError("--dry-run: has no effect without --cluster", hint="add --cluster PROFILE")
 
     from vidcls.evaluate.compare import compare
     from vidcls.evaluate.figures import draw_comparison
@@ -111,8 +118,8 @@ def _queue(
     elif as_json:
         print_json({"job": None, "log": None})
     else:
-        echo("all of it is stored: nothing is queued; --anew scores it again")
-        echo("next: the same command without --cluster shows it")
+        echo("all results are stored already, nothing is queued; --anew scores again")
+        echo("next: the same command without --cluster shows them")
 
 
 def _check(runs: list[Run], split: Split, profile: AnyProfile, job: Job) -> None:
@@ -166,7 +173,7 @@ def _score(plan: list[Scoring], split: Split, *, device: str | None) -> list[Sco
             )
             computed |= {(run, which): metrics for which, metrics in results.items()}
         if num_stored := sum(scoring.stored is not None for scoring in plan):
-            display.say(f"{num_stored} of {len(plan)} shown as stored; --anew scores them again")
+            display.say(f"{num_stored} of {len(plan)} results were stored already; --anew scores them again")
         return [
             (s, show_again(s, split, say=display.say) if s.stored is not None else computed[s.run, s.which])
             for s in plan
@@ -251,7 +258,7 @@ def _render(rows: list[Scored], split: str, *, comparison: Comparison, figure: P
     for scoring, _ in rows[:_MAX_FOLDERS]:
         echo(f"{scoring.run.report_dir(split, scoring.which)}/")
     if len(rows) > _MAX_FOLDERS:
-        echo(f"and {len(rows) - _MAX_FOLDERS} more; --json names all")
+        echo(f"and {len(rows) - _MAX_FOLDERS} more; --json lists all")
     if figure is not None:
         echo(str(figure))
     if split == "test":

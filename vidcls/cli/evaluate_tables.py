@@ -57,8 +57,8 @@ def class_table(metrics: Metrics, *, leak_state: str) -> Table:
 def openings(ledger: Ledger) -> str:
     """Line about how often the test split was opened."""
     repeats = ledger.num_repeats
-    again = f" ({repeats} of them a repeated look at a stored result)" if repeats else ""
-    return f"the test split of this data was opened {times(ledger.count)} so far{again}: {ledger.path}"
+    again = f" (in {repeats} of these, a stored result was shown again)" if repeats else ""
+    return f"the test split of this data was evaluated {times(ledger.count)} so far{again}: {ledger.path}"
 
 
 def _percent(share: float | None) -> str:

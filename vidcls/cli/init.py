@@ -20,27 +20,29 @@ _SCHEMA = "schema.json"
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where; made if it does not exist.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the project; created if missing.")],
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="VIDEOS", help="Write one experiment for these: a folder or a CSV."),
+        typer.Option(
+            "--data", metavar="VIDEOS", help="Folder or CSV with your videos: write an experiment for them."
+        ),
     ] = None,
     recipe: Annotated[
         Literal["auto", "few_videos", "few_videos_finetune"],
         typer.Option(
-            help="What the experiment for --data begins with: frozen networks, or fine-tuning, for a GPU; "
-            "auto looks for a GPU here."
+            help="Experiment for --data. few_videos: frozen networks; few_videos_finetune: fine-tuning, "
+            "needs a GPU; auto: fine-tuning if this machine has a GPU."
         ),
     ] = "auto",
     examples: Annotated[
-        bool, typer.Option("--examples", help="With --data: the examples beside the experiment.")
+        bool, typer.Option("--examples", help="With --data: also write the examples.")
     ] = False,
     force: Force = False,
 ) -> None:
-    """Write a project: an experiment for your videos, or examples of experiments, sweeps and clusters.
+    """Write a project folder: an experiment for your videos, or examples of experiments, sweeps and clusters.
 
-    With --data the videos are looked at, and one experiment that suits them is written, which runs as it is.
-    Without --data, or with --examples: all that vidcls ships, and a Makefile.
+    With --data: inspects the videos and writes one experiment that suits them and needs no changes.
+    Without --data, or with --examples: writes all examples of vidcls and a Makefile.
     """
     if data is None:
         for option, is_given in (
@@ -55,8 +57,8 @@ def init(
         return
     if folder.resolve().is_relative_to(data.resolve()):
         raise UserError(
-            f"{folder}: is in the folder of the videos, where runs would be taken for videos",
-            hint="name a folder outside",
+            f"{folder}: is inside the folder of the videos, so runs would be mistaken for videos",
+            hint="name a folder outside of it",
         )
     name = _name(data)
     file = folder / "experiments" / f"{name}.yaml"
@@ -80,7 +82,7 @@ def _sources(folder: Path) -> dict[str, Path]:
     present = [name for name in sources if (folder / name).exists()]
     if present:
         raise UserError(
-            f"{folder}: has {', '.join(present)} already", hint="name a new folder, or move them away"
+            f"{folder}: already contains {', '.join(present)}", hint="name a new folder, or move these away"
         )
     return sources
 
@@ -124,7 +126,7 @@ def _make(data: Path, *, folder: Path, name: str, recipe: Literal["auto"] | Reci
     if recipe == "auto":
         has_gpu = pick_device().type == "cuda"
         recipe = "few_videos_finetune" if has_gpu else "few_videos"
-        say(f"recipe {recipe}, as there is {'a' if has_gpu else 'no'} GPU here; --recipe takes another")
+        say(f"recipe {recipe}, because there is {'a' if has_gpu else 'no'} GPU here; --recipe takes another")
     return first_experiment(
         scan,
         name=name,

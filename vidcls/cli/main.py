@@ -56,11 +56,13 @@ class _Group(_Commands):
         for i, arg in enumerate(args):
             if args[0] in _TAKE_OVERRIDES and (match := _SPACED.fullmatch(arg)):
                 value = args[i + 1] if i + 1 < len(args) else "VALUE"
-                _mistake(f"{arg}: an override takes `=`", hint=f"write {match[1]}={value}")
+                _mistake(f"{arg}: expected `=` in an override", hint=f"write {match[1]}={value}")
             if args[0] == "sweep" and arg.startswith("--seed="):
                 number = arg.removeprefix("--seed=")
-                hint = f"write --seed {number} for the search, seed={number} for every training"
-                _mistake(f"{arg}: the search and each training have a seed", hint=hint)
+                hint = f"write --seed {number} for the search, or seed={number} for all trainings"
+                _mistake(
+                    f"{arg}: means either the seed of the search or the seed of the trainings", hint=hint
+                )
             if args[0] in _TAKE_OVERRIDES and (match := _DASHED.fullmatch(arg)):
                 plain.append(match[1])
                 continue
@@ -84,7 +86,8 @@ class _Group(_Commands):
             if error.filename is None:
                 raise
             hint = (
-                "set runs_dir and store_dir to folders that can be written, data.root to one that can be read"
+                "set runs_dir and store_dir to folders that you can write, and data.root to one that "
+                "you can read"
             )
             fail(VidclsError(f"{error.filename}: {error.strerror}", hint=hint))
         except KeyboardInterrupt as error:
@@ -131,7 +134,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Words such as leak state, rung or sealed: vidcls glossary",
+    epilog="`vidcls glossary` explains terms such as leak state, rung or sealed.",
     help="Train, evaluate and compare video classifiers. One YAML file describes one experiment.",
 )
 
@@ -146,7 +149,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _main(
-    _: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+    _: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
 ) -> None:
     # OpenMP threads spin at each barrier. By default they spin so long that on a busy node they block each
     # other's cores, and training is several times slower. The variable is read when torch is loaded.

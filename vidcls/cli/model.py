@@ -11,20 +11,18 @@ from vidcls.cli.common import AsJson, DataFile, SpecArgs, console, load_one, pri
 if TYPE_CHECKING:
     from vidcls.models.describe import FlowStep, ModelSummary
 
-app = typer.Typer(no_args_is_help=True, help="List backbones; show what a model is made of.")
+app = typer.Typer(no_args_is_help=True, help="List backbones; show the layers and sizes of a model.")
 
 
 @app.command("list")
 def list_backbones(
     timm: Annotated[
         str | None,
-        typer.Option(
-            metavar="PATTERN", help="List those of timm that match, such as 'resnet*', instead of the others."
-        ),
+        typer.Option(metavar="PATTERN", help="Only list timm backbones that match, such as 'resnet*'."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the backbones that model.backbone takes, by the kinds of model that take them."""
+    """List the allowed values of model.backbone for each kind of model."""
     from vidcls.cli.output.screen import styled
     from vidcls.models.backbones.names import names_2d, names_3d
     from vidcls.models.backbones.timm2d import timm_names
@@ -44,13 +42,18 @@ def list_backbones(
             note = f"  takes clip.frames={fixed[0]} clip.size=[{fixed[1]},{fixed[2]}] only" if fixed else ""
             out.print(f"  {name}{note}", soft_wrap=True)
     if timm is not None and not families["2d"]:
-        out.print("none; * stands for any letters, as in 'resnet*'")
+        out.print("no backbone matches; * stands for any letters, as in 'resnet*'")
     if timm is None:
-        out.print("timm/NAME takes those of timm that keep a map: vidcls model list --timm PATTERN")
-    out.print("model.kind: cnn3d takes 2d ones too, inflated to 3D where all their layers have a 3D form")
-    out.print("model.kind: ensemble joins several models of these kinds; give them as model.members")
+        out.print(
+            "timm/NAME takes a timm backbone that gives a spatial map: vidcls model list --timm PATTERN"
+        )
     out.print(
-        "model.kind: two_stream joins a model of the frames and one of their motion: model.rgb, model.motion"
+        "model.kind: cnn3d also takes 2D backbones and inflates them to 3D, if all layers have a 3D form"
+    )
+    out.print("model.kind: ensemble combines several models of these kinds: model.members")
+    out.print(
+        "model.kind: two_stream combines a model of the frames and one of their motion: model.rgb, "
+        "model.motion"
     )
 
 
@@ -59,11 +62,11 @@ def show(
     args: SpecArgs,
     data_file: DataFile = None,
     classes: Annotated[
-        int, typer.Option(min=1, help="Number of classes; the data decides in training.")
+        int, typer.Option(min=1, help="Number of classes; in training it comes from the data.")
     ] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Show the tensor flow of a spec's model for one clip, its parameters and GFLOPs."""
+    """Show the layers of a spec's model with output shapes for one clip, parameters and GFLOPs."""
     loaded = load_one(args, data_file)
 
     from dataclasses import asdict

@@ -19,19 +19,26 @@ if TYPE_CHECKING:
 def predict(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
     videos: Annotated[
-        list[Path], typer.Argument(metavar="VIDEO|FOLDER...", help="Files, frame folders or folders.")
+        list[Path],
+        typer.Argument(
+            metavar="VIDEO|FOLDER...", help="Video files, folders of frames, or folders with videos."
+        ),
     ],
-    top: Annotated[int, typer.Option(min=1, help="Classes shown for each video.")] = 5,
-    checkpoint: Annotated[Literal["best", "last"], typer.Option(help="Which weights.")] = "best",
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="Number of classes shown for each video.")] = 5,
+    checkpoint: Annotated[
+        Literal["best", "last"], typer.Option(help="Checkpoint whose weights are used.")
+    ] = "best",
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or cuda:N; default: a GPU if there is one.")
+    ] = None,
     as_json: AsJson = False,
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print CSV in UTF-8: path,rank,class,probability.")
     ] = False,
 ) -> None:
-    """Predict videos. One that cannot be read is named and the others are done; exit code 3 then."""
+    """Predict the classes of videos. Videos that cannot be read are named and skipped (exit code 3)."""
     if as_json and as_csv:
-        raise UserError("--json and --csv exclude each other")
+        raise UserError("--json and --csv cannot be given together")
 
     from vidcls.runs import Run
 

@@ -25,7 +25,7 @@ app = typer.Typer(no_args_is_help=True, help="Check, show and compare experiment
 
 @app.command()
 def check(args: SpecArgs, data_file: DataFile = None) -> None:
-    """Check spec files; every mistake of every file is named at once."""
+    """Check spec files, and list all mistakes in all files."""
     from vidcls.spec.explain import SpecError
     from vidcls.spec.load import load_spec
 
@@ -48,10 +48,10 @@ def check(args: SpecArgs, data_file: DataFile = None) -> None:
 def show(
     args: SpecArgs,
     data_file: DataFile = None,
-    resolved: Annotated[bool, typer.Option("--resolved", help="With every default written out.")] = False,
+    resolved: Annotated[bool, typer.Option("--resolved", help="Write out all defaults too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print a spec: as written with its parent and overrides, or resolved."""
+    """Print a spec with its parent and overrides merged, or, with --resolved, with all defaults too."""
     from vidcls.spec.show import plain, to_yaml, yaml_text
 
     loaded = load_one(args, data_file)
@@ -64,12 +64,12 @@ def show(
 @app.command()
 def diff(
     a: Annotated[
-        Path, typer.Argument(metavar="A", help="A spec file, a run, or a folder that holds one run.")
+        Path, typer.Argument(metavar="A", help="A spec file, a run, or a folder with only one run.")
     ],
-    b: Annotated[Path, typer.Argument(metavar="B", help="Another.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Another spec file, run or folder.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show the settings in which two specs differ, defaults included."""
+    """Show the settings that differ between two specs, including defaults."""
     from vidcls.cli.output.screen import Table
     from vidcls.runs import Run
     from vidcls.spec.load import load_spec

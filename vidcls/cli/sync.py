@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 def sync(
     folders: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Folders of runs; a sweep's gives all of its trials."),
+        typer.Argument(metavar="RUN...", help="Folders of runs, or of a sweep for all its trials."),
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Bring runs to Weights & Biases from their folders, whole and without duplicates.
+    """Upload runs to Weights & Biases from their folders, completely and without duplicates.
 
-    For runs that were recorded offline, or whose upload was cut off. It may be given again at any time. Runs
-    that are being trained are left out.
+    For runs that were recorded offline, or whose upload was interrupted. The command may be repeated at any
+    time. Runs that are being trained are left out.
 
-    Exit codes: 0 done, 1 nothing could be sent, 2 a mistake in the request, 3 some could not be sent.
+    Exit codes: 0 done, 1 nothing could be sent, 2 a mistake in the request, 3 some runs could not be sent.
     """
     from vidcls.errors import ExitCode
     from vidcls.runs import open_runs

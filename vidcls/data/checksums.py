@@ -79,7 +79,9 @@ def verify(folder: Path, expected: Mapping[str, str], *, progress: StageProgress
     damaged = [name for name, digest in expected.items() if found[name] != digest]
     if damaged:
         listed = "\n".join(f"  {folder / name}" for name in damaged)
-        raise VidclsError(f"{folder}: damaged: not the bytes that were written:\n{listed}", hint=hint)
+        raise VidclsError(
+            f"{folder}: damaged: the files have changed since they were written:\n{listed}", hint=hint
+        )
     _remember(folder, stamps)
 
 

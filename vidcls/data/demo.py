@@ -112,13 +112,13 @@ def make_demo_of(amount: Amount, root: Path, *, seed: int, progress: Progress | 
 def _is_made(root: Path, stamp: dict[str, object]) -> bool:
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
-    hint = f"name another folder, or remove this one first: rm -r {root}"
+    hint = f"name another folder, or first remove this one: rm -r {root}"
     try:
         found = json.loads((root / _STAMP).read_text())
     except (OSError, ValueError):
-        raise UserError(f"{root}: holds something that is not motion10", hint=hint) from None
+        raise UserError(f"{root}: contains something other than motion10", hint=hint) from None
     if found != stamp:
-        raise UserError(f"{root}: holds another motion10 ({found}), asked for {stamp}", hint=hint)
+        raise UserError(f"{root}: contains another motion10 ({found}) than requested ({stamp})", hint=hint)
     return True
 
 

@@ -77,7 +77,10 @@ def pictures_left_out(ids: Sequence[str], digests: Sequence[Digest]) -> Iterator
     names = [f"{key}: {name}" for key, digest in pairs for name in digest.left_out]
     if names:
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        found = f"{len(names)} pictures are not named like the frames beside them, and are not read: {shown}"
+        found = (
+            f"{len(names)} pictures are not read, because they are not named like the frames in their "
+            f"folder: {shown}"
+        )
         yield Problem("left_out", found)
 
 
@@ -111,7 +114,9 @@ def _digest(path: Path, cache: _Cache, *, of_fields: bool) -> tuple[Digest, str]
             return Digest(failure="unreadable", reason=problem), ""
         files = [path] if folder is None else _chosen(folder, of_fields=of_fields)
         if not files:
-            return Digest(failure="empty", reason=f"holds no {'flow fields' if of_fields else 'images'}"), ""
+            return Digest(
+                failure="empty", reason=f"contains no {'flow fields' if of_fields else 'images'}"
+            ), ""
         stats = [file.stat() for file in files]
         for file, stat in zip(files, stats, strict=True):
             if stat.st_size == 0:
@@ -129,7 +134,7 @@ def _digest(path: Path, cache: _Cache, *, of_fields: bool) -> tuple[Digest, str]
         named = "\n".join(f"{file.name} {content}" for file, content in zip(files, contents, strict=True))
         return Digest(_blake(named.encode(errors="surrogateescape")), left_out=left_out), stamp
     except FileNotFoundError:
-        return Digest(failure="missing", reason="is not there"), ""
+        return Digest(failure="missing", reason="does not exist"), ""
     except OSError as error:
         return Digest(failure="unreadable", reason=f"cannot be read: {error.strerror}"), ""
 
@@ -156,7 +161,7 @@ def _read_cache(path: Path | None) -> _Cache:
     if path is None:
         return {}
     try:
-        return read_json(path, _CACHE, hint="remove it")
+        return read_json(path, _CACHE, hint="remove this file")
     except (FileNotFoundError, DamagedError):
         return {}
 

@@ -153,12 +153,12 @@ def load_manifest(section: DataSection, *, cache_dir: Path, progress: Progress |
 
 
 def _hint(section: DataSection, *, num_bad: int, only_bad: bool) -> str:
-    scan = f"`vidcls data scan {section.root}` shows all"
+    scan = f"`vidcls data scan {section.root}` shows all problems"
     if only_bad and section.bad_videos == "skip":
-        return f"{scan}; data.max_bad={num_bad} would leave {num_bad} videos out"
+        return f"{scan}; data.max_bad={num_bad} would leave out {num_bad} videos"
     if only_bad:
         more = f" data.max_bad={num_bad}" if num_bad > DEFAULT_MAX_BAD else ""
-        return f"{scan}; data.bad_videos=skip{more} leaves such videos out"
+        return f"{scan}; data.bad_videos=skip{more} leaves out such videos"
     return scan
 
 
@@ -250,7 +250,7 @@ def _same_content(videos: Sequence[Video]) -> Iterator[Problem]:
     for same in by_digest.values():
         if len(same) > 1:
             names = ", ".join(f"{video.id} [{video.split}]" for video in same)
-            yield Problem("same_content", f"{names} are the same video byte by byte")
+            yield Problem("same_content", f"{names} are identical files")
 
 
 def _with_val(videos: list[Video], fraction: float, problems: list[Problem]) -> list[Video]:
@@ -263,9 +263,9 @@ def _with_val(videos: list[Video], fraction: float, problems: list[Problem]) -> 
     cut = {video.id for video in train if groups[video.id] in chosen}
     if cut:
         grouped = sum(video.group is not None for video in train)
-        by = "whole groups" if grouped else "each video its own group"
+        by = "in whole groups" if grouped else "with each video as its own group"
         if 0 < grouped < len(train):
-            by = f"whole groups where one is known ({grouped} of {len(train)})"
+            by = f"in whole groups if a group is known ({grouped} of {len(train)} videos)"
         problems.append(
             Problem(
                 "val_cut", f"the data has no val: {len(cut)} of {len(train)} train videos became val, {by}"
@@ -277,13 +277,16 @@ def _with_val(videos: list[Video], fraction: float, problems: list[Problem]) -> 
 def _unusable_whole(videos: Sequence[Video], classes: Sequence[str], *, has_val: bool) -> Iterator[Problem]:
     splits = {video.split for video in videos}
     if len(classes) < 2:
-        yield Problem("one_class", f"all videos are of one class ({', '.join(classes) or 'none'})")
+        yield Problem("one_class", f"all videos have the same class ({', '.join(classes) or 'none'})")
     if "train" not in splits:
         yield Problem("no_train", "no usable video in train")
     if "val" not in splits and has_val:
         yield Problem("no_val", "no usable video in val")
     elif "val" not in splits:
-        yield Problem("no_val", "the data has no val, and no class has two groups in train to cut it from")
+        yield Problem(
+            "no_val",
+            "the data has no val, and val cannot be made from train, because no class has two groups",
+        )
 
 
 def _classes_without_videos(videos: Sequence[Video], classes: Sequence[str]) -> Iterator[Problem]:

@@ -60,9 +60,9 @@ def num_moments(probe: Probe, clip: Clip) -> int:
 def unfit(probe: Probe, clip: Clip) -> str | None:
     """Reason why no clip can be made from a video; None if one can."""
     if probe.decoder == "fields" and clip.modality != "flow":
-        return "holds flow fields, not frames: set clip.modality=flow"
+        return "contains flow fields, not frames: set clip.modality=flow"
     if num_moments(probe, clip) < 1:
-        return f"holds one frame, and clip.modality: {clip.modality} needs two"
+        return f"has only one frame, but clip.modality: {clip.modality} needs two"
     return None
 
 

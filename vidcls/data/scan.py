@@ -177,7 +177,7 @@ def read_header(path: Path) -> Header:
         if found.only_fields:
             return _header_of_fields(found.fields)
         if not found.frames:
-            raise DecodeError("holds no image")
+            raise DecodeError("contains no image")
         return _header_of_pictures(found.frames[0], num_frames=len(found.frames))
     if is_animated_file(path):
         return _header_of_pictures(path)

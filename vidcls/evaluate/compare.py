@@ -61,10 +61,10 @@ def compare(evaluations: Sequence[Evaluation]) -> Comparison:
     """Find the best runs by val top-1. A tie is reported as a tie; no second metric breaks it."""
     rows = tuple(evaluations)
     if len({row.manifest_hash for row in rows}) > 1:
-        return Comparison(rows, (), "no best: the runs were not evaluated on the same videos")
+        return Comparison(rows, (), "no best run: the runs were not evaluated on the same videos")
     unknown = [row.label for row in rows if row.val_top1 is None]
     if unknown:
-        return Comparison(rows, (), f"no best: val was not evaluated for {', '.join(unknown)}")
+        return Comparison(rows, (), f"no best run: val was not evaluated for {', '.join(unknown)}")
     top1 = max((row.val_top1 or 0.0 for row in rows), default=0.0)
     best = tuple(row.label for row in rows if row.val_top1 == top1)
     if len(best) == 1:

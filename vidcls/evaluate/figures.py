@@ -51,8 +51,8 @@ def draw_confusion(counts: np.ndarray, path: Path, *, classes: Sequence[str], ti
             axes, beside = figure.subplots(1, 2, width_ratios=(1.0, 1.1))
             _matrix(figure, axes, counts)
             axes.tick_params(labelsize=8, colors=GREY)
-            axes.set_xlabel("predicted, by label", fontsize=9, color=GREY)
-            axes.set_ylabel("true, by label", fontsize=9, color=GREY)
+            axes.set_xlabel("predicted label", fontsize=9, color=GREY)
+            axes.set_ylabel("true label", fontsize=9, color=GREY)
             _pairs(beside, counts, names)
         heading = "\n".join(drawable(line, longest=90) for line in title.split("\n"))
         figure.suptitle(heading, fontsize=10, color=INK)
@@ -133,8 +133,8 @@ def _pairs(axes: Axes, counts: np.ndarray, names: Sequence[str]) -> None:
     axes.tick_params(axis="x", labelsize=8, colors=GREY)
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    heading = "most frequent confusions, true → predicted, in videos; all are in confusion.csv"
-    axes.set_title(heading if pairs else "no video was taken for another class", fontsize=10, color=INK)
+    heading = "most frequent confusions, true → predicted, number of videos; confusion.csv has all"
+    axes.set_title(heading if pairs else "all videos have the right class", fontsize=10, color=INK)
 
 
 def _bars(axes: Axes, rows: Sequence[Evaluation], *, best: Sequence[str]) -> None:

@@ -116,7 +116,7 @@ def fuse(plan: FusionPlan, *, folder: Path | None = None, say: Say) -> Fusion:
         VidclsError: If stored logits are damaged, or the opening of test cannot be recorded.
     """
     if len({run.folder.resolve() for run in plan.runs}) < max(2, len(plan.runs)):
-        raise UserError("a fusion takes two runs or more, each named once")
+        raise UserError("a fusion needs two or more different runs")
     folder = folder or _folder(plan)
     _refuse_taken(folder, plan)
     on_val = load_together(plan.runs, "val", checkpoint=plan.checkpoint)
@@ -198,13 +198,15 @@ def _folder(plan: FusionPlan) -> Path:
 
 def _refuse_taken(folder: Path, plan: FusionPlan) -> None:
     if Run(folder).spec_file.is_file():
-        raise UserError(f"{folder}: is a run, which keeps its own results", hint="name another folder")
+        raise UserError(
+            f"{folder}: is a run, whose results must not be overwritten", hint="name another folder"
+        )
     for split in ("val", "test"):
         for which in CHECKPOINTS:
             record = Run(folder).report_dir(split, which) / _RECORD
             if record.is_file() and _identity(plan) not in record.read_text():
                 raise UserError(
-                    f"{folder}: holds a fusion of other runs or weights", hint="name another folder"
+                    f"{folder}: contains a fusion of other runs or weights", hint="name another folder"
                 )
 
 
@@ -228,8 +230,8 @@ def _cross_fitted(predictions: Predictions, logits: Floats, *, groups: Sequence[
     said = cross_fitted(logits, predictions.labels, groups)
     if said is None:
         raise UserError(
-            "all val videos are of one group: weights tuned on it could be judged by no other video",
-            hint="leave --tune away, or cut a val of several groups",
+            "all val videos belong to one group, so weights tuned on them cannot be tested on other groups",
+            hint="leave out --tune, or make a val split with several groups",
         )
     return _with_logits(predictions, said)
 

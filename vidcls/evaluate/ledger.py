@@ -82,8 +82,9 @@ class Ledger:
                 os.close(descriptor)
         except OSError as error:
             raise VidclsError(
-                f"{self.path}: cannot be written ({error.strerror or error}), so the test split stays sealed",
-                hint="set store_dir to a folder that can be written, or free space",
+                f"{self.path}: cannot be written ({error.strerror or error}), so the test split is not "
+                "evaluated",
+                hint="set store_dir to a folder that you can write, or free space",
             ) from error
         return opening
 

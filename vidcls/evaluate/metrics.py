@@ -73,7 +73,9 @@ def compute_metrics(logits: np.ndarray, labels: np.ndarray, *, classes: Sequence
     if num_videos == 0:
         raise VidclsError("no video was scored, so there are no metrics")
     if not np.isfinite(logits).all():
-        raise VidclsError("the model gives logits that are not finite: it diverged; lower optim.lr")
+        raise VidclsError(
+            "the logits of the model are not finite, because its training diverged; lower optim.lr"
+        )
 
     ranks = rank_of_label(logits, labels)
     confusion = confusion_counts(logits, labels)

@@ -16,7 +16,7 @@ from vidcls.evaluate.predictions import Predictions, load_predictions
 from vidcls.runs import Checkpoint, Run
 
 Unit = Literal["groups", "videos"]
-_SAME_DATA = "name runs of the same videos and splits; vidcls runs show RUN tells them"
+_SAME_DATA = "name runs with the same videos and splits; vidcls runs show RUN shows them"
 
 
 def load_together(runs: Sequence[Run], split: Split, *, checkpoint: Checkpoint) -> list[Predictions]:
@@ -63,7 +63,7 @@ def _refuse_other_videos(each: Predictions, first: Predictions, *, names: tuple[
         raise UserError(
             f"{name} and {other} did not score the same {each.split} videos: {len(differing)} differ,"
             f" {differing[0]} among them",
-            hint=f"vidcls evaluate {name} {other} --split {each.split} scores both anew, and says why",
+            hint=f"vidcls evaluate {name} {other} --split {each.split} scores both again and shows why",
         )
     labels = dict(zip(first.ids, first.labels.tolist(), strict=True))
     if differing := sorted(
@@ -74,7 +74,10 @@ def _refuse_other_videos(each: Predictions, first: Predictions, *, names: tuple[
             hint=_SAME_DATA,
         )
     if not np.isfinite(each.logits).all():
-        raise VidclsError(f"{name}: its {each.split} logits are not finite: it diverged", hint="leave it out")
+        raise VidclsError(
+            f"{name}: its {each.split} logits are not finite, because its training diverged",
+            hint="leave out this run",
+        )
 
 
 def _listed(predictions: Predictions) -> set[str]:

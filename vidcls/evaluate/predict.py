@@ -150,6 +150,6 @@ def find_videos(paths: Sequence[str | Path]) -> list[Path]:
         # A folder of frames is one video, and `videos_below` returns it as such.
         below = list(videos_below(path)) if path.is_dir() else [path]
         if not below:
-            raise UserError(f"{path}: no video and no folder of frames below it")
+            raise UserError(f"{path}: contains no videos and no folders of frames")
         found += below
     return list(dict.fromkeys(found))

@@ -90,7 +90,7 @@ class Predictions:
                 np.savez(file, allow_pickle=False, **arrays)
         except OSError as error:
             if is_disk_full(error):
-                raise disk_full(path, kept="what was there before is intact", cause=error) from error
+                raise disk_full(path, kept="the previous file is intact", cause=error) from error
             raise
 
 

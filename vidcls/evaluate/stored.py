@@ -75,7 +75,7 @@ def plan_scoring(
 
 def _why_left_out(run: Run, split: Split, checkpoint: AskedCheckpoints) -> str:
     if (why := run.why_removed()) is not None:
-        return f"its weights were removed, and what they say of {split} was not stored: {why}"
+        return f"its weights were removed, and their logits on {split} were not stored: {why}"
     try:
         state = run.state
     except VidclsError as error:
@@ -164,7 +164,7 @@ def data_of(run: Run) -> tuple[Spec, Manifest]:
     if manifest.hash != provenance["manifest"]["hash"]:
         raise UserError(
             f"{run.folder}: {manifest.root} is no longer the data that this run was trained on",
-            hint=f"vidcls data scan {manifest.root} shows what is there; put it back, or train anew",
+            hint=f"vidcls data scan {manifest.root} shows the data; restore it, or train a new run",
         )
     return spec, manifest
 

@@ -74,7 +74,7 @@ class FeatureClips:
         self.bad = bad
         self.decoders = {v.id: evaluated.decoders[v.digest] for v in videos if v.id not in self.bad}
         if trained.digests != evaluated.digests:
-            raise VidclsError("the features of training and of evaluation are of other videos")
+            raise VidclsError("the features for training and for evaluation are from different videos")
         self._trained = trained
         self._mirrored = mirrored
         self._device = device

@@ -45,10 +45,13 @@ def open_inputs(
         yield computed_or_read(reading, wanted, say=say, progress=progress)
         return
     if obstacle:
-        say(f"features of the frozen backbone are computed anew in each epoch: {obstacle}")
+        say(f"features of the frozen backbone are not stored but computed in each epoch: {obstacle}")
     with reading.frames(reading.manifest.training, progress=progress) as clips:
         if (reading.spec.data.residency, clips.residency) == ("auto", "streamed"):
-            say(f"{reading.spec.store_dir}: no room for decoded clips: videos are decoded anew in each epoch")
+            say(
+                f"{reading.spec.store_dir}: not enough room for decoded clips, so videos are decoded in "
+                "each epoch"
+            )
         yield clips
 
 
@@ -108,11 +111,11 @@ def _obstacle(reading: Reading) -> str | None:
     if spec.train.unfreeze_every is not None:
         return ""
     if spec.data.residency == "streamed":
-        return "data.residency: streamed keeps nothing on disk"
+        return "data.residency: streamed stores nothing on disk"
     if reading.clip.unit == "frame":
-        return "clip.unit: frame trains on frames alone"
+        return "clip.unit: frame trains on single frames"
     if spec.augment.mixup:
         return "augment.mixup mixes clips anew in each step"
     if not spec.has_fixed_views:
-        return "each epoch draws new views; augment.num_views fixes their number"
+        return "each epoch draws new views; set augment.num_views for a fixed number of views"
     return None

@@ -172,7 +172,7 @@ class FeatureStore:
             write,
             is_published=self.is_published,
             waiting="wait for another process that computes features",
-            kept="what is finished is kept",
+            kept="finished work is kept",
             progress=progress,
         )
 
@@ -232,7 +232,8 @@ def _check_disk(folder: Path, num_bytes: float) -> None:
     if num_bytes + _SPARE_BYTES > free:
         raise VidclsError(
             f"{folder.parent}: the features need {num_bytes / 1e9:.2f} GB, {free / 1e9:.2f} GB are free",
-            hint="put store_dir on a larger disk; data.residency=streamed trains without stored features",
+            hint="set store_dir to a larger disk, or data.residency=streamed to train without stored "
+            "features",
         )
 
 

@@ -96,8 +96,8 @@ def arrival(
     else:
         said, refused = words(answer), answer.returncode != 0
         seems_taken = not refused or any(taken.fullmatch(line) for line in lines(answer.stdout))
-    unclear = f"whether the job is in the queue cannot be told: {command} said: {said}"
-    hint = f"{look}   shows it, if it is there"
+    unclear = f"it is not known whether the job is in the queue: {command} answered: {said}"
+    hint = f"{look}   shows the job, if it is in the queue"
     try:
         found = ask_patiently(find) if seems_taken else find()
     except QueueSilentError as error:
@@ -105,8 +105,8 @@ def arrival(
     if len(found) == 1:
         return found[0]
     if found:
-        raise QueueSilentError(f"one submission became the jobs {', '.join(found)}: {said}", hint=hint)
+        raise QueueSilentError(f"one submission created several jobs: {', '.join(found)}: {said}", hint=hint)
     if refused and not seems_taken:
-        hint = f"`{limits}` lists what the queue takes; --dry-run shows the script"
+        hint = f"`{limits}` lists the limits of the queue; --dry-run shows the script"
         raise VidclsError(f"{command} refused the job: {said}", hint=hint)
-    raise QueueSilentError(f"{unclear}; no job of that name is shown", hint=hint)
+    raise QueueSilentError(f"{unclear}; no job of this name is shown", hint=hint)

@@ -43,8 +43,10 @@ def run(
     except OSError as error:
         if error.filename != command[0]:
             raise
-        reason = "no such command here" if isinstance(error, FileNotFoundError) else error.strerror
-        raise NoCommandError(f"{command[0]}: {reason}", hint="log in to a node that has the queue") from None
+        reason = (
+            "this command is not installed here" if isinstance(error, FileNotFoundError) else error.strerror
+        )
+        raise NoCommandError(f"{command[0]}: {reason}", hint="log in to a node with the queue") from None
     except subprocess.TimeoutExpired:
         raise QueueSilentError(
             f"{command[0]} did not answer for {_TIMEOUT_S:.0f} s", hint="the queue is busy or down; try later"

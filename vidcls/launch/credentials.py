@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from vidcls.errors import UserError
 
 KEY_HINTS: Mapping[str, str] = {
-    "WANDB_API_KEY": "`wandb login` keeps it where jobs find it",
-    "HF_TOKEN": "`hf auth login` keeps it where jobs find it",
-    "HUGGING_FACE_HUB_TOKEN": "`hf auth login` keeps it where jobs find it",
+    "WANDB_API_KEY": "`wandb login` stores the key where jobs find it",
+    "HF_TOKEN": "`hf auth login` stores the key where jobs find it",
+    "HUGGING_FACE_HUB_TOKEN": "`hf auth login` stores the key where jobs find it",
 }
 """Variables that hold a key, and a hint where to store the key for jobs instead."""
 _LOGIN = re.compile(r"\bwandb\s+login\b.*\s(?!-)[\w-]{20,}|\bhf\s+auth\s+login\b.*\s--token\b")
@@ -30,7 +30,7 @@ def told_by(line: str) -> str | None:
         if re.search(rf"(?<!\w){name}(?!\w)", kept):
             return f"{name} would be written into scripts; {hint}"
     if _LOGIN.search(line):
-        return "a key would be written into scripts; log in once, by hand, and jobs find it"
+        return "a key would be written into scripts; log in once by hand instead, jobs then find the key"
     return None
 
 
@@ -44,6 +44,7 @@ def refuse_values(script: str) -> None:
         value = os.environ.get(name, "").strip()
         if len(value) >= _SHORTEST and value in script:
             raise UserError(
-                f"the value of {name} would be written into the job's script, which queues keep on disk",
-                hint=f"take it out of the profile, the command or PYTHONPATH; {hint}",
+                f"the value of {name} would be written into the script of the job, which queues store on "
+                "disk",
+                hint=f"remove it from the profile, the command or PYTHONPATH; {hint}",
             )

@@ -40,7 +40,7 @@ class _LaunchedProcess:
             pairs = [text.split("@") for text in processes.split("+")]
             return [cls(host, int(pid), float(start)) for pid, start in pairs]
         except ValueError:
-            raise UserError(f"{job_id!r} is no job of a machine without a queue") from None
+            raise UserError(f"{job_id!r} is not a job of a machine without a queue") from None
 
     @property
     def is_here(self) -> bool:
@@ -140,7 +140,7 @@ class LocalQueue:
                 if process.is_here and not process.is_alive():
                     continue
                 number = index if len(processes) > 1 else None
-                reason = "" if process.is_here else f"on {process.host}, which cannot be seen from here"
+                reason = "" if process.is_here else f"on {process.host}, which cannot be reached from here"
                 name = f"{process.host}_{process.pid}"
                 found.append(Task(job, number, name, "running", reason, process.host))
         return found

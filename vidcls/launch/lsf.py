@@ -42,8 +42,8 @@ class LsfProfile(QueuedProfile):
     """Profile of LSF: https://www.ibm.com/docs/en/spectrum-lsf."""
 
     absent: ClassVar[dict[str, str]] = {
-        "partition": "partitions are SLURM's; write queue_name",
-        "qos": "a quality of service is SLURM's; LSF has queues, write queue_name",
+        "partition": "partitions are for SLURM; set queue_name",
+        "qos": "a quality of service is for SLURM; LSF has queues, set queue_name",
     }
 
     queue: Literal["lsf"]
@@ -56,18 +56,21 @@ class LsfProfile(QueuedProfile):
     @model_validator(mode="after")
     def _check_lsf(self) -> Self:
         if self.gpus.mig and not re.fullmatch(r"[1-9](/[1-9])?", self.gpus.mig):
-            raise ValueError("gpus.mig: LSF counts slices, such as 2 or 2/1; named ones are chosen by app")
+            raise ValueError(
+                "gpus.mig: with LSF, write a number of slices, such as 2 or 2/1; named slices are selected "
+                "by app"
+            )
         if self.gpu_mode and self.gpus.count == 0:
             raise ValueError("gpu_mode: has no effect without GPUs; set gpus.count")
         if self.notify and "fail" in self.notify.on:
-            raise ValueError("notify.on: LSF mails at the end, however a job ended; write end")
+            raise ValueError("notify.on: LSF cannot send mails only for failed jobs; write end")
         return self
 
     def packed(self, per_gpu: int) -> Self:
         """Profile with GPUs that several processes may use."""
         if per_gpu > 1 and self.gpu_mode == "exclusive":
             raise UserError(
-                f"{per_gpu} trials per GPU cannot run under gpu_mode: exclusive",
+                f"{per_gpu} trials per GPU cannot run with gpu_mode: exclusive",
                 hint="remove gpu_mode from the profile, or write gpu_mode: shared",
             )
         return super().packed(per_gpu).model_copy(update={"gpu_mode": "shared"} if per_gpu > 1 else {})
@@ -153,7 +156,7 @@ class LsfQueue:
         states = {row[0]: row[2] for row in rows if len(row) > 2 and row[2].startswith(known)}
         if named and not states.get(named[0], "").startswith("Open"):
             raise VidclsError(
-                f"bqueues: {named[0]} takes no jobs: {words(answer)}", hint="`bqueues` lists others"
+                f"bqueues: {named[0]} takes no jobs: {words(answer)}", hint="`bqueues` lists other queues"
             )
         return ", ".join(f"{name} is {state}" for name, state in states.items())
 

@@ -40,13 +40,13 @@ class Profile(Section):
     """Keys of other queues that have no effect in this one, each with the reason."""
 
     setup: tuple[SetUp, ...] = ()
-    """Lines of shell before the command, such as `module load`; the only text that is not quoted."""
+    """Lines of shell before the command, such as `module load`; they are copied without quoting."""
     venv: FullPath | None = None
     """Virtual environment to activate; if only `scratch` is set, `venv` below it."""
     env: Environment = Field(default_factory=dict)
     """Environment variables of the command."""
     scratch: FullPath | None = None
-    """Folder with space for large files; jobs find it as SCRATCH, `vidcls hpc` builds the venv there."""
+    """Folder for large files. Jobs get its path as SCRATCH, and `vidcls hpc` builds the venv there."""
 
     @property
     def venv_dir(self) -> Path | None:
@@ -82,7 +82,9 @@ class Profile(Section):
             UserError: If the profile requests no GPU, or one in exclusive mode.
         """
         if per_gpu > 1 and self.num_gpus == 0:
-            raise UserError(f"{per_gpu} trials per GPU: the profile asks for no GPU", hint="set gpus.count")
+            raise UserError(
+                f"{per_gpu} trials per GPU: the profile requests no GPU", hint="set gpus.count in the profile"
+            )
         return self
 
 
@@ -111,9 +113,9 @@ class QueuedProfile(Profile):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.warn_s >= seconds(self.time):
-            raise ValueError(f"warn_s: {self.warn_s} s is not before the time limit of {self.time}")
+            raise ValueError(f"warn_s: {self.warn_s} s is not shorter than the time limit of {self.time}")
         if self.gpus.count == 0 and (self.gpus.type or self.gpus.mig):
-            raise ValueError("gpus.count: 0 GPUs have no type and no slices")
+            raise ValueError("gpus.count: with 0 GPUs, type and mig have no effect")
         return self
 
     @property

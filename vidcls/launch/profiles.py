@@ -21,7 +21,7 @@ _SECTIONS: dict[str, type[AnyProfile]] = {
     get_args(section.model_fields["queue"].annotation)[0]: section for section in get_args(AnyProfile)
 }
 """Sections by the value of `queue` that selects them."""
-_NO_QUEUE = "this machine has no queue that could be asked for it"
+_NO_QUEUE = "this machine has no queue"
 
 
 def find_profile(name: str | None = None) -> AnyProfile:
@@ -40,7 +40,7 @@ def find_profile(name: str | None = None) -> AnyProfile:
             return load_profile(known.get(name, path))
         meant = did_you_mean(name, known)
         raise UserError(
-            f"no profile {name}", hint=f"{meant and f'{meant} '}there are {', '.join(known)}, or name a file"
+            f"no profile {name}", hint=f"{meant and f'{meant} '}profiles: {', '.join(known)}; or name a file"
         )
     queue = queue_here()
     if queue is None:
@@ -48,7 +48,7 @@ def find_profile(name: str | None = None) -> AnyProfile:
     fitting = [name for name, path in known.items() if _queue_of(path) == queue]
     if len(fitting) != 1:
         what = f"profiles {', '.join(fitting)}" if fitting else "no profile"
-        hint = f"name one, such as --cluster {fitting[0] if fitting else 'slurm/mine.yaml'}"
+        hint = f"name a profile, such as --cluster {fitting[0] if fitting else 'slurm/mine.yaml'}"
         submit = BATCH_SYSTEMS[queue].submit
         raise UserError(f"this machine has {submit}, and slurm/ has {what} for it", hint=hint)
     return load_profile(known[fitting[0]])
@@ -84,7 +84,7 @@ def load_profile(path: Path) -> AnyProfile:
     named = tree.child("queue")
     section = _SECTIONS.get(str(named.value)) if named else None
     if section is None:
-        got = f"unknown queue {shown(named.plain())}" if named else "required, and not set"
+        got = f"unknown queue {shown(named.plain())}" if named else "required, but not set"
         place = named.place if named else tree.place
         raise SpecError([*mistakes, Mistake(place, "queue", f"{got}; allowed: {', '.join(_SECTIONS)}")])
     try:
@@ -106,9 +106,7 @@ def profile_of(record: Mapping[str, Any]) -> AnyProfile:
     try:
         return _SECTIONS[record["queue"]].model_validate_json(json.dumps(record))
     except (KeyError, TypeError, ValidationError) as error:
-        raise VidclsError(
-            f"the profile of a job, as it was stored, is damaged: {reason_of(error)}"
-        ) from error
+        raise VidclsError(f"the stored profile of a job is damaged: {reason_of(error)}") from error
 
 
 def _explain(row: dict[str, Any], tree: Node, section: type[Profile]) -> Mistake:

@@ -23,7 +23,7 @@ def quote(word: str) -> str:
         UserError: If the word has a NUL byte, which no argument and no variable can hold.
     """
     if "\0" in word:
-        raise UserError(f"{word!r}: a NUL byte cannot be handed to a program")
+        raise UserError(f"{word!r}: a NUL byte cannot be passed to a program")
     return word if _PLAIN.fullmatch(word) else "'" + word.replace("'", "'\\''") + "'"
 
 
@@ -55,8 +55,8 @@ def log_pattern(job: Job, stem: str) -> str:
     folder = str(job.log_dir)
     if not job.log_dir.is_absolute() or re.search(r"[^ -~]|[\"'\\%#$`]", folder):
         raise UserError(
-            f"{folder!r}: queues cannot write logs there",
-            hint="give an absolute path of plain letters, without quotes, %, #, $ and backslashes",
+            f"{folder!r}: queues cannot write logs to this path",
+            hint="use an absolute path of ASCII characters without quotes, `, %, #, $ and backslashes",
         )
     return f'"{folder}/{stem}.log"'
 
@@ -93,5 +93,5 @@ def _environment(job: Job, profile: Profile) -> list[str]:
         if name in KEY_HINTS:
             raise UserError(f"{name} would be written into the script", hint=KEY_HINTS[name])
         if not _VARIABLE.fullmatch(name):
-            raise UserError(f"{name!r} is no name of a variable")
+            raise UserError(f"{name!r} is not a valid name of a variable")
     return [f"export {name}={quote(value)}" for name, value in variables.items()]

@@ -50,9 +50,9 @@ class SlurmProfile(QueuedProfile):
     """Profile of SLURM: https://slurm.schedmd.com/sbatch.html."""
 
     absent: ClassVar[dict[str, str]] = {
-        "queue_name": "SLURM has partitions; write partition",
-        "app": "application profiles are LSF's; ask for a slice by gpus.mig",
-        "gpu_mode": "under SLURM all processes of a job share its GPUs",
+        "queue_name": "SLURM has partitions; set partition",
+        "app": "application profiles are for LSF; set gpus.mig for a slice of a GPU",
+        "gpu_mode": "with SLURM, all processes of a job share its GPUs",
     }
 
     queue: Literal["slurm"]
@@ -77,7 +77,7 @@ class SlurmQueue:
             return False
         answer = run("sinfo", "--noheader")
         if answer.returncode != 0 and "configuration source" not in answer.stderr:
-            hint = "try later; --cluster local takes this machine alone"
+            hint = "try later; --cluster local uses only this machine"
             raise VidclsError(f"sinfo: {words(answer)}", hint=hint)
         return answer.returncode == 0
 

@@ -91,7 +91,7 @@ class Submission:
                 return SubmissionState(self, job, elsewhere=self.elsewhere if tasks else None)
             # Login nodes of two clusters may share a disk, and the other cluster does not know the job.
             if not tasks and (here := self.queue.site()) != self.site:
-                raise QueueSilentError(f"it was submitted to {self.site}, and this is {here}")
+                raise QueueSilentError(f"it was submitted on {self.site}, but this machine belongs to {here}")
             return SubmissionState(self, job, tasks)
         except VidclsError as error:  # also if the id is not one of this queue, from a damaged file
             silent = error.message if self.elsewhere is None else None
@@ -101,7 +101,7 @@ class Submission:
         find = partial(self.queue.find, self.name)
         found = ask_patiently(find) if patiently else find()
         if len(found) > 1:
-            raise QueueSilentError(f"{self.name} is the name of several jobs: {', '.join(found)}")
+            raise QueueSilentError(f"several jobs have the name {self.name}: {', '.join(found)}")
         return found[0] if found else None
 
 
@@ -126,7 +126,7 @@ class SubmissionState:
     @property
     def label(self) -> str:
         """Label of the submission for the user."""
-        return f"job {self.job}" if self.job else f"job {self.submission.name}, whose number is not known"
+        return f"job {self.job}" if self.job else f"job {self.submission.name} (number not known)"
 
 
 class Submissions:
@@ -163,8 +163,8 @@ class Submissions:
                 held.enter_context(lock.hold(self.folder / "lock", doing=f"submitting {what}", say=say))
             except VidclsError as error:
                 raise VidclsError(
-                    f"{error.message} at this moment; nothing was submitted here",
-                    hint="give the same command again once it has ended",
+                    f"{error.message} at this moment; this command submitted nothing",
+                    hint="give the same command again after it has ended",
                 ) from error
             yield
 
@@ -209,7 +209,7 @@ class Submissions:
             self._end(file, None)
             raise
         except QueueSilentError as error:
-            hint = f"{error.hint}\n  the same command again looks for it before it submits anything"
+            hint = f"{error.hint}\n  given again, the command looks for this job before it submits anything"
             raise QueueSilentError(error.message, hint=hint) from error
         except VidclsError:
             self._end(file, None)
@@ -224,7 +224,7 @@ class Submissions:
         if not _create(file, record):
             # A network disk may show a new file late, but never lets it be created twice.
             raise VidclsError(
-                f"{file}: another process submits at this moment; nothing was submitted here",
+                f"{file}: another process is submitting at this moment; this command submitted nothing",
                 hint="give the same command again",
             )
         return file
@@ -236,12 +236,13 @@ class Submissions:
     def _take_back(self, queue: Queue, job_id: str) -> None:
         queue.cancel([job_id])
         raise VidclsError(
-            f"job {job_id} was taken back: this process was asleep, and another one submitted in its place"
+            f"job {job_id} was cancelled: this process was suspended, and another process submitted a job "
+            "instead"
         )
 
     def _read(self, file: Path) -> Submission:
         end = file.with_suffix(".job.json")
-        hint = f"restore it; or, only if the job that it tells of is gone: rm {file}"
+        hint = f"restore the file; or, only if its job has ended: rm {file}"
         record = read_json(file, _RECORD, hint=hint)
         try:
             job, is_known = read_json(end, _END, hint=hint)["job"], True

@@ -29,7 +29,7 @@ def _time(text: str) -> str:
     if not _MINUTES.fullmatch(text) and not _TIME.fullmatch(text):
         raise ValueError(f"write HH:MM:SS, D-HH:MM:SS or whole minutes, got {text!r}")
     if seconds(text) < 60:
-        raise ValueError(f"queues count in minutes: at least 00:01:00, got {text!r}")
+        raise ValueError(f"must be at least one minute (00:01:00), got {text!r}")
     return text
 
 
@@ -57,7 +57,7 @@ def megabytes(text: str) -> int:
 
 def _word(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][\w.:/@+,-]*", text, re.ASCII):
-        raise ValueError(f"one word of letters, digits and `._:/@+,-`, got {text!r}")
+        raise ValueError(f"expected one word of letters, digits and `._:/@+,-`, got {text!r}")
     return text
 
 
@@ -66,15 +66,15 @@ def _path(text: str) -> str:
     known = {"USER": getpass.getuser()} | os.environ
     full = expand_home(Template(text).safe_substitute(known))
     if "$" in full:
-        raise ValueError(f"{text!r} names a variable that is not set here")
+        raise ValueError(f"{text!r} contains a variable that is not set here")
     if not Path(full).is_absolute():
-        raise ValueError(f"an absolute path, such as /scratch/$USER/vidcls, got {text!r}")
+        raise ValueError(f"expected an absolute path, such as /scratch/$USER/vidcls, got {text!r}")
     return full
 
 
 def _no_nul(text: str) -> str:
     if "\0" in text:
-        raise ValueError("holds a NUL character, which no shell takes")
+        raise ValueError("contains a NUL character, which is not allowed in shell commands")
     return text
 
 
@@ -87,7 +87,7 @@ def _set_up(text: str) -> str:
 def _environment(values: dict[str, str]) -> dict[str, str]:
     for name in values:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            raise ValueError(f"{name!r} is no name of a variable")
+            raise ValueError(f"{name!r} is not a valid name of a variable")
         if name in KEY_HINTS:
             raise ValueError(f"{name} would be written into scripts; {KEY_HINTS[name]}")
     return values

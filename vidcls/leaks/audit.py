@@ -169,7 +169,7 @@ def relate(
         raise UserError(f"--by group: no video of {manifest.root} has a group", hint="--by content")
     if by == "name" and not num_names:
         raise UserError(
-            f"--by name: no video of {manifest.root} is called as in UCF101, UCF11, HMDB51 or Kinetics",
+            f"--by name: no video of {manifest.root} has a name as in UCF101, UCF11, HMDB51 or Kinetics",
             hint="--by content",
         )
     if by == "group" or (by == "auto" and not needs_looks(manifest, by)):

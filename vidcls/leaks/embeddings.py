@@ -187,5 +187,7 @@ def _write(path: Path, descriptors: Descriptors) -> None:
             np.save(file, descriptors, allow_pickle=False)
     except OSError as error:
         if is_disk_full(error):
-            raise disk_full(path, kept="the descriptors before it are kept", cause=error) from error
+            raise disk_full(
+                path, kept="descriptors that were computed before are kept", cause=error
+            ) from error
         raise

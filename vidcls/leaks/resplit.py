@@ -164,6 +164,6 @@ def _kept(videos: Sequence[Video], groups: Sequence[str], keep: Manifest) -> dic
                 raise UserError(
                     f"--keep: {keep.root} has relatives in two splits: "
                     f"{first.id} [{first.split}] and {known.id} [{known.split}]",
-                    hint="leave --keep out, or take them out of one split there",
+                    hint="leave out --keep, or remove one of the two from that manifest",
                 )
     return {group: video.split for group, video in settled.items()}

@@ -56,7 +56,7 @@ def leak_warning(state: LeakState, spec: Spec) -> str | None:
     words = ["vidcls", "data", "split", spec.data.root, "--by", by, "--out", "clean.csv"]
     split = shlex.join([*words, *_reading(spec)])
     return (
-        f"this data leaks: {shares} videos have a relative in train, so their accuracy says little about"
-        " new videos\n"
-        f"  {audit_command(spec)}  shows them;  {split}  makes a split that does not"
+        f"this data leaks: {shares} videos have a relative in train, so accuracy on them says little about "
+        "new videos\n"
+        f"  {audit_command(spec)}  shows these videos;  {split}  makes a split without leaks"
     )

@@ -56,7 +56,7 @@ def group_split(
     splits = tuple(split for split in SPLITS if split in sizes)
     fixed = {group: split for group, split in (keep or {}).items() if group in set(groups)}
     if absent := sorted({split for split in fixed.values() if split not in splits}):
-        raise UserError(f"sizes: no size for {', '.join(absent)}, where some videos are to be kept")
+        raise UserError(f"sizes: no size for {', '.join(absent)}, but --keep puts videos there")
     wanted = _wanted([sizes[split] for split in splits], num_videos=len(labels))
     indices = {group: splits.index(split) for group, split in fixed.items()}
     return [splits[part] for part in _assign(labels, groups, wanted, seed=seed, fixed=indices)]
@@ -110,7 +110,9 @@ def _assign(
     """Part of each video; part s should have `wanted[s]` videos."""
     names = sorted(set(groups))
     if len(names) < len(wanted):
-        raise UserError(f"{len(names)} groups cannot be given to {len(wanted)} splits without breaking one")
+        raise UserError(
+            f"{len(names)} groups cannot be divided into {len(wanted)} splits without cutting a group"
+        )
     row_of = {name: row for row, name in enumerate(names)}
     classes, columns = np.unique(np.asarray(labels, dtype=np.int64), return_inverse=True)
     content = np.zeros((len(names), len(classes)), dtype=np.int64)

@@ -85,7 +85,7 @@ def process_space() -> str:
 def how_to_end(holder: Holder | None) -> str:
     """Command to end a holder; a job is ended through its queue, which would otherwise restart it."""
     if holder is None or (holder.job is None and not holder.is_here):
-        return "wait for it, or stop it there"
+        return "wait for it, or stop it on its machine"
     if holder.job is None:
         return f"wait for it, or stop it: kill {holder.pid}"
     cancels = [system.cancel for system in BATCH_SYSTEMS.values()]

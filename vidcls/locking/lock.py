@@ -74,8 +74,9 @@ class Held:
                     self._clock.sleep(min(_POLL_S, LEASE_S))
         if self.is_lost:
             raise LockLostError(
-                f"{self.path.parent}: another process took this run over; nothing more is written",
-                hint="give the same command again: it waits for that process, or goes on where it stopped",
+                f"{self.path.parent}: another process took over this run; this process writes nothing more",
+                hint="give the same command again: it waits for that process, or continues where that "
+                "process stopped",
             )
 
     def renew(self) -> None:
@@ -113,7 +114,7 @@ class Held:
                 fresh.rename(folder)  # replaces at most an empty folder
             except OSError:
                 shutil.rmtree(fresh)
-                raise VidclsError(f"{folder}: another process just began this run anew") from None
+                raise VidclsError(f"{folder}: another process has just restarted this run") from None
             (aside / self.path.name).unlink()
         return aside
 
@@ -254,7 +255,7 @@ def _flock(descriptor: int, path: Path, clock: Clock) -> bool:
         except BlockingIOError:
             if clock.now() - since > LEASE_S:
                 raise VidclsError(
-                    f"{path.parent}: a process that is suspended keeps {path.with_name('.lock.guard').name}",
+                    f"{path.parent}: a suspended process holds {path.with_name('.lock.guard').name}",
                     hint="end that process, then give the same command again",
                 ) from None
         except OSError:

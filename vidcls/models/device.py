@@ -23,7 +23,7 @@ def pick_device(name: str | None = None) -> torch.device:
     except RuntimeError:
         raise UserError(f"--device {name}: unknown; allowed: cpu, cuda, cuda:N") from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"--device {name}: no CUDA device here", hint="vidcls doctor says why")
+        raise UserError(f"--device {name}: no CUDA device here", hint="vidcls doctor shows why")
     return device
 
 

@@ -17,7 +17,9 @@ from vidcls.errors import UserError, did_you_mean
 if TYPE_CHECKING:
     from vidcls.spec.model import SingleModelSection
 
-_HINT = "vidcls model show SPEC lists the parts; of a member of an ensemble, the names within the member"
+_HINT = (
+    "vidcls model show SPEC lists the parts; for a member of an ensemble, write the names within the member"
+)
 
 
 def is_frozen(module: nn.Module) -> bool:
@@ -44,8 +46,8 @@ def freeze(model: nn.Module, section: SingleModelSection) -> None:
         _freeze_norms(model.get_submodule("backbone"), section.batch_norm, name=section.backbone)
     if is_frozen(model):
         raise UserError(
-            "model.freeze: leaves nothing to train",
-            hint="leave out a part, such as the last layer, classifier",
+            "model.freeze: nothing is left to train",
+            hint="leave out a part, such as the last layer: classifier",
         )
     hold_still(model)
 
@@ -59,10 +61,10 @@ def _freeze_parts(model: nn.Module, names: tuple[str, ...]) -> None:
             params[name].requires_grad_(False)
         elif name not in modules:
             parts = ", ".join(child for child, _ in model.named_children())
-            meant = did_you_mean(name, [*modules, *params], num=3) or f"it is made of {parts}"
-            raise UserError(f"model.freeze: the model has no part called {name}; {meant}", hint=_HINT)
+            meant = did_you_mean(name, [*modules, *params], num=3) or f"it has the parts {parts}"
+            raise UserError(f"model.freeze: the model has no part {name}; {meant}", hint=_HINT)
         elif not any(True for _ in modules[name].parameters()):
-            raise UserError(f"model.freeze: {name} has no parameters, so nothing to freeze", hint=_HINT)
+            raise UserError(f"model.freeze: {name} has no parameters that could be frozen", hint=_HINT)
         else:
             modules[name].requires_grad_(False)
 
@@ -76,11 +78,11 @@ def _freeze_norms(backbone: nn.Module, which: Literal["partial", "frozen"], *, n
     norms = [part for part in backbone.modules() if isinstance(part, _BatchNorm)]
     moving = [norm for norm in norms[which == "partial" :] if not is_frozen(norm)]
     if not moving:
-        reason = "model.freeze holds them already" if norms else f"{name} has no batch norm"
+        reason = "model.freeze freezes all batch norms already" if norms else f"{name} has no batch norm"
         if len(norms) == 1:
-            reason = f"{name} has one alone" if which == "partial" else reason
+            reason = f"{name} has only one batch norm" if which == "partial" else reason
         raise UserError(
-            f"model.batch_norm: {which} has no effect: {reason}", hint="set model.batch_norm: train"
+            f"model.batch_norm: {which} has no effect, because {reason}", hint="set model.batch_norm: train"
         )
     for norm in moving:
         norm.requires_grad_(False)

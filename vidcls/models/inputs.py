@@ -59,8 +59,8 @@ def _agreed(known: list[tuple[Weights, TrainedInput]], name: str) -> Any:
         each = ", ".join(f"{_text(value)} ({weights.label})" for value, weights in values.items())
         first = _text(next(iter(values)))
         raise UserError(
-            f"clip.{name}: the weights of the members were trained with different ones: {each}",
-            hint=f"choose one for all, for example clip.{name}={first}",
+            f"clip.{name}: the weights of the models were trained with different values: {each}",
+            hint=f"set one value for all, for example clip.{name}={first}",
         )
     return next(iter(values))
 

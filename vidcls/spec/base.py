@@ -25,7 +25,7 @@ def _integral(value: Any) -> Any:
 
 def _countable(value: int) -> int:
     if not -(2**63) <= value < 2**63:
-        raise ValueError(f"a number of {len(str(abs(value)))} digits; counts are below 2**63")
+        raise ValueError(f"a number of {len(str(abs(value)))} digits; expected a number below 2**63")
     return value
 
 
@@ -39,7 +39,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 def _no_nul(text: str) -> str:
     if "\0" in text:
-        raise ValueError("holds a NUL character, which no file and no program takes")
+        raise ValueError("contains a NUL character, which is not allowed in file names and arguments")
     return text
 
 

@@ -19,12 +19,12 @@ from vidcls.spec.sections import (
 
 
 class Spec(Section):
-    """One experiment: what is trained, on what, how."""
+    """One experiment: the model, its data and its training."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)] = not_identity(...)
-    """Name of the experiment: the folder of its runs. Letters, digits, `.`, `_` and `-`."""
+    """Name of the experiment and of the folder of its runs. Letters, digits, `.`, `_` and `-`."""
     seed: Annotated[NonNegativeInt, Field(lt=2**32)] = not_identity(0)
-    """Seed of everything random. Part of the run's folder, not of the fingerprint: repeats share that."""
+    """Seed of all random numbers. It is part of the name of a run's folder, but not of the fingerprint."""
     data: DataSection = DataSection()
     clip: ClipSection = ClipSection()
     augment: AugmentSection = AugmentSection()
@@ -33,9 +33,9 @@ class Spec(Section):
     train: TrainSection = TrainSection()
     tracking: TrackingSection = not_identity(TrackingSection())
     runs_dir: PathText = not_identity("runs")
-    """Folder of all runs; may live on scratch."""
+    """Folder of all runs; it can be on scratch."""
     store_dir: PathText = not_identity("store")
-    """Folder of decoded clips and caches, shared by all runs; may live on scratch."""
+    """Folder of decoded clips and caches, shared by all runs; it can be on scratch."""
 
     @property
     def has_fixed_views(self) -> bool:
@@ -66,40 +66,46 @@ class Spec(Section):
         kinds = {member.kind for member in members}
         if self.clip.unit == "frame" and kinds != {"frame_average"}:
             raise ValueError(
-                "clip.unit: frame needs a model that scores one frame alone: model.kind: frame_average"
+                "clip.unit: frame needs a model that scores single frames; set model.kind: frame_average"
             )
         self._check_flows()
         if self.clip.frames < 2 and kinds - {"frame_average"}:
-            raise ValueError(f"clip.frames: model.kind: {self.model.kind} joins frames; give it 2 or more")
+            raise ValueError(
+                f"clip.frames: model.kind: {self.model.kind} combines several frames; set 2 or more"
+            )
         if self.augment.crop == "random" and self.clip.fit == "squeeze":
-            raise ValueError("augment.crop: random has no room under clip.fit: squeeze; set clip.fit: crop")
+            raise ValueError("augment.crop: random has no effect with clip.fit: squeeze; set clip.fit: crop")
         if self.augment.num_views and not (self.augment.is_active or self.clip.sampling == "segment"):
-            raise ValueError("augment.num_views: has no effect: all views are equal; set augment.flip")
+            raise ValueError(
+                "augment.num_views: has no effect, because all views are equal; set augment.flip"
+            )
         if "two_stream" in kinds and len(self.clip.parts) < 2:
             raise ValueError(
-                "model.kind: two_stream takes frames and their motion; set clip.modality: rgb+difference"
+                "model.kind: two_stream needs frames and their motion; set clip.modality: rgb+difference"
             )
         if self.train.batch_size < 2 and any(single.needs_batch for single in self.model.singles()):
-            raise ValueError("train.batch_size: frame_statistics standardises over a batch; set 2 or more")
+            raise ValueError(
+                "train.batch_size: frame_statistics standardises features over a batch; set 2 or more"
+            )
         self._check_unfreezing()
         if self.optim.warmup_epochs >= self.train.epochs and self.optim.warmup_epochs > 1:
-            raise ValueError("optim.warmup_epochs: must end before train.epochs")
+            raise ValueError("optim.warmup_epochs: must be smaller than train.epochs")
         return self
 
     def _check_flows(self) -> None:
         source, modality = self.data.source, self.clip.modality
         if source == "flows" and modality == "rgb+flow":
             raise ValueError(
-                "data.source: flows holds no frames, which clip.modality: rgb+flow needs too; set"
-                " frames+flows (a folder of frames) or videos+flows (a video file)"
+                "data.source: flows has no frames, which clip.modality: rgb+flow also needs; set "
+                "frames+flows for folders of frames, or videos+flows for video files"
             )
         if source == "flows" and modality != "flow":
-            raise ValueError("data.source: flows are fields of optical flow; set clip.modality: flow")
+            raise ValueError("data.source: flows contains optical flow; set clip.modality: flow")
         if "+" in source and modality != "rgb+flow":
-            raise ValueError(f"data.source: {source} is for clip.modality: rgb+flow; set that")
+            raise ValueError(f"data.source: {source} needs clip.modality: rgb+flow")
         if self.data.reads_flows and self.clip.flow is not None:
             raise ValueError(
-                f"clip.flow: has no effect under data.source: {source}, which were computed before"
+                f"clip.flow: has no effect with data.source: {source}, because this flow was computed before"
             )
 
     def _check_unfreezing(self) -> None:
@@ -108,11 +114,11 @@ class Spec(Section):
             return
         if any(single.weights is None for single in self.model.singles()):
             raise ValueError(
-                "train.unfreeze_every: a head learns nothing of a backbone with a random start;"
-                " set model.weights (of every member)"
+                "train.unfreeze_every: the backbone is frozen at first, so it needs pretrained weights; "
+                "set model.weights (of every member)"
             )
         if every >= self.train.epochs:
             raise ValueError(
-                f"train.unfreeze_every: nothing would unfreeze within train.epochs: {self.train.epochs};"
-                " model.freeze: [backbone] says that"
+                f"train.unfreeze_every: nothing would unfreeze within train.epochs: {self.train.epochs}; "
+                "lower it, or set model.freeze: [backbone]"
             )

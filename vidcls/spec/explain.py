@@ -41,7 +41,7 @@ class SpecError(UserError):
     def __init__(self, mistakes: list[Mistake]) -> None:
         lines = [str(mistake) for mistake in mistakes[:_MOST]]
         if len(mistakes) > _MOST:
-            lines.append("and more; mend these first")
+            lines.append("and more; correct these first")
         super().__init__("\n".join(lines))
         self.mistakes = tuple(mistakes)
 
@@ -154,7 +154,7 @@ def explain(row: Mapping[str, Any], path: Loc, *, unknown_key: Callable[[], str]
     if kind == "extra_forbidden":
         return unknown_key()
     if kind == "missing":
-        return "required, and not set"
+        return "required, but not set"
     if kind == "value_error":
         return str(context["error"])
     if kind in {"union_tag_invalid", "literal_error"}:
@@ -162,7 +162,7 @@ def explain(row: Mapping[str, Any], path: Loc, *, unknown_key: Callable[[], str]
     if kind in _WANTED:
         return _WANTED[kind] + got
     if kind == "string_pattern_mismatch":
-        return f"only letters, digits, `.`, `_` and `-`, first a letter or digit{got}"
+        return f"allowed are letters, digits, `.`, `_` and `-`, and it must begin with a letter or digit{got}"
     text = str(row["msg"]).replace("Input should be", "must be")
     text = text.replace("Tuple should have", "must have").replace("String should have", "must have")
     return f"{text}{got}"

@@ -119,5 +119,5 @@ def explain_unknown(path: tuple[str | int, ...], tree: Node) -> str:
         return f"unknown key; {meant}"
     elsewhere = sorted({key for key in all_keys() if key.rsplit(".", 1)[-1] == name})
     if elsewhere:
-        return f"unknown key here; did you mean {' or '.join(elsewhere)}?"
+        return f"unknown key in this section; did you mean {' or '.join(elsewhere)}?"
     return f"unknown key; allowed: {', '.join(known)}"

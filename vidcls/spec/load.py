@@ -102,7 +102,7 @@ def _read_with_parent(path: Path) -> tuple[Node | None, list[Mistake]]:
             Mistake(extends.place, "extends", f"{in_short(str(parent_path), 200)}: {reasons}"),
         ]
     if further := parent.child("extends"):
-        message = f"the parent {parent_path} extends a file itself; one level is allowed"
+        message = f"the parent {parent_path} also has `extends`; only one level is allowed"
         more.append(Mistake(extends.place, "extends", f"{message} ({further.place})"))
     return _merge(parent, tree), mistakes + more
 
@@ -128,9 +128,9 @@ def _swap_data(tree: Node, data_file: Path) -> list[Mistake]:
     assert isinstance(other.value, dict)
     for key, node in other.value.items():
         if key != "data":
-            mistakes.append(Mistake(node.place, key, "a file for --data holds one section, `data:`"))
+            mistakes.append(Mistake(node.place, key, "a file for --data must have only the section `data:`"))
     if "data" not in other.value:
-        mistakes.append(Mistake(str(data_file), "data", "missing; a file for --data holds that section"))
+        mistakes.append(Mistake(str(data_file), "data", "missing; a file for --data must have this section"))
     else:
         tree.value["data"] = other.value["data"]
     return mistakes

@@ -27,15 +27,15 @@ class SingleModelSection(Section):
     """`small`, `efficientnet_lite0`, a torchvision classifier, or `timm/NAME`: see `vidcls model list`."""
     weights: Text | None = None
     """Pretrained weights of the backbone: `default`, a name that `vidcls weights ls BACKBONE` shows, or a
-    file (.pt, .pth, .safetensors); null starts at random."""
+    file (.pt, .pth, .safetensors); null starts with random weights."""
     freeze: tuple[Text, ...] = ()
-    """Parts that keep their start, by name, such as `backbone` or `backbone.body.layer1`; `vidcls model
-    show` shows the names."""
+    """Names of parts that are not trained, such as `backbone` or `backbone.body.layer1`; `vidcls model show`
+    lists the names."""
     batch_norm: Literal["train", "partial", "frozen"] = "train"
-    """`frozen`: the batch norms of the backbone keep the statistics and factors of the weights; `partial`
-    (TSN, arXiv:1608.00859): all but the first."""
+    """`frozen`: all batch norms of the backbone keep the statistics and factors of the pretrained weights;
+    `partial` (TSN, arXiv:1608.00859): all except the first."""
     dropout: Probability = 0.0
-    """Before the last linear layer."""
+    """Dropout probability before the last linear layer."""
 
     @field_validator("weights")
     @classmethod
@@ -48,8 +48,8 @@ class SingleModelSection(Section):
     def _check_norms(self) -> Self:
         if self.batch_norm != "train" and self.weights is None:
             raise ValueError(
-                f"batch_norm: {self.batch_norm} keeps the statistics of weights;"
-                " a random start has none worth keeping; set weights"
+                f"batch_norm: {self.batch_norm} keeps the statistics of pretrained weights, but weights is "
+                "not set; set weights"
             )
         return self
 
@@ -77,15 +77,15 @@ class CNN3DSection(SingleModelSection):
 
 
 class FrameAverageSection(SingleModelSection):
-    """A 2D CNN for each frame; its logits are joined over time."""
+    """A 2D CNN for each frame; the logits of the frames are combined."""
 
     kind: Literal["frame_average"]
     aggregate: Literal["mean", "max"] = "mean"
-    """How the logits of the frames become those of the video."""
+    """How the logits of the frames are combined into the logits of the video."""
 
 
 class FrameStatisticsSection(SingleModelSection):
-    """A 2D CNN for each frame; mean and spread of its features over time, standardised, then classified."""
+    """A 2D CNN for each frame; the mean and spread of its features over time are classified."""
 
     kind: Literal["frame_statistics"]
 
@@ -96,21 +96,21 @@ class FrameStatisticsSection(SingleModelSection):
 
 
 class EarlyFusionSection(SingleModelSection):
-    """Frames concatenated along the channels, one 2D CNN."""
+    """One 2D CNN on all frames, concatenated along the channels."""
 
     kind: Literal["early_fusion"]
 
 
 class LateFusionSection(SingleModelSection):
-    """One 2D CNN for all frames that keeps a small map; features joined over time, then classified."""
+    """A shared 2D CNN for each frame; its small maps are combined over the frames and classified."""
 
     kind: Literal["late_fusion"]
     join: Literal["mean", "max", "concat", "gru", "attention"] = "concat"
-    """How the features of the frames become those of the video."""
+    """How the features of the frames are combined into the features of the video."""
     map_size: Annotated[PositiveInt, Field(le=14)] = 4
-    """Side of the spatial map kept of each frame; 1 is global pooling, which cannot see motion."""
+    """Height and width of the spatial map of each frame; 1 is global pooling, which cannot see motion."""
     hidden: PositiveInt = 256
-    """Features of each frame."""
+    """Number of features of each frame."""
 
 
 _OneBackbone = (
@@ -124,27 +124,28 @@ class TwoStreamSection(Section):
 
     kind: Literal["two_stream"]
     rgb: StreamSection
-    """Model of red, green and blue."""
+    """Model of the RGB frames."""
     motion: StreamSection
-    """Model of flow or differences."""
+    """Model of the flow or the differences."""
     fusion: Literal["logits", "features"] = "features"
-    """`logits`: the weighted mean of the streams' logits. `features`: one linear layer on the features of
-    both."""
+    """`logits`: the weighted mean of the logits of both streams. `features`: one linear layer on the features
+    of both streams."""
     rgb_share: Probability | None = None
-    """Weight of the RGB stream under fusion: logits; 0.5 if unset."""
+    """Weight of the RGB stream with `fusion: logits`; 0.5 if unset."""
     dropout: Probability = 0.0
-    """Before the linear layer of fusion: features."""
+    """Dropout probability before the linear layer of `fusion: features`."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.fusion == "features" and self.rgb_share is not None:
-            raise ValueError("rgb_share: has no effect under fusion: features; set fusion: logits")
+            raise ValueError("rgb_share: has no effect with fusion: features; set fusion: logits")
         if self.fusion == "logits" and self.dropout:
-            raise ValueError("dropout: has no effect under fusion: logits; the streams have their own")
+            raise ValueError("dropout: has no effect with fusion: logits; set the dropout of the streams")
         for name in ("rgb", "motion"):
             if self.fusion == "features" and getattr(self, name).dropout:
                 raise ValueError(
-                    f"{name}.dropout: has no effect under fusion: features; set the dropout of the two_stream"
+                    f"{name}.dropout: has no effect with fusion: features; set the dropout of the "
+                    "two_stream model itself"
                 )
         return self
 
@@ -159,7 +160,7 @@ class TwoStreamSection(Section):
 
 
 class EnsembleSection(Section):
-    """Sub-models of any kind on the same clip, trained together; their logits are joined."""
+    """Several models of any kind on the same clip, trained together; their logits are combined."""
 
     kind: Literal["ensemble"]
     members: Annotated[tuple[ModelSection, ...], Field(min_length=2)]
@@ -168,7 +169,7 @@ class EnsembleSection(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if any(isinstance(member, EnsembleSection) for member in self.members):
-            raise ValueError("members: an ensemble holds no ensembles; list their members here")
+            raise ValueError("members: an ensemble cannot contain ensembles; list their members here")
         return self
 
     def singles(self) -> tuple[SingleModelSection, ...]:

@@ -13,16 +13,16 @@ class _Optim(Section):
     lr: PositiveFloat
     """Peak learning rate."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """The learning rate of each stage of a backbone is so many times that of the stage above it; the head
-    has `lr` (arXiv:1801.06146)."""
+    """Factor of the learning rate from each stage of a backbone to the stage below it; the head has `lr`
+    (arXiv:1801.06146)."""
     weight_decay: NonNegativeFloat
-    """Applied to weights of two and more dimensions; norms and biases are spared."""
+    """Weight decay. Applied to weights of two or more dimensions, not to norms and biases."""
     schedule: Literal["cosine", "constant"] = "cosine"
-    """What the learning rate does after the warm-up."""
+    """How the learning rate changes after the warm-up."""
     warmup_epochs: NonNegativeFloat = 1.0
-    """Epochs of linear warm-up from zero."""
+    """Number of epochs in which the learning rate rises linearly from zero."""
     clip_norm: PositiveFloat | None = 1.0
-    """Largest norm of the gradient over all parameters; null leaves it alone."""
+    """Maximum norm of the gradient over all parameters (gradient clipping); null for no maximum."""
 
 
 class AdamWSection(_Optim):
@@ -43,7 +43,7 @@ class SGDSection(_Optim):
     weight_decay: NonNegativeFloat = 1e-4
     momentum: Probability = 0.9
     nesterov: bool = True
-    """Nesterov's form of momentum."""
+    """Whether to use Nesterov momentum."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -33,10 +33,10 @@ def override(tree: Node, texts: Sequence[str]) -> list[Mistake]:
     for text in texts:
         match = _OVERRIDE.fullmatch(text)
         if match is None:
-            shown = f"{in_short(repr(text))} is no override"
+            shown = f"{in_short(repr(text))} is not an override"
             mistakes.append(Mistake(COMMAND_LINE, "", f"{shown}; write key=value, such as optim.lr=3e-4"))
         elif match["key"].count(".") >= MAX_DEPTH:
-            mistakes.append(Mistake(COMMAND_LINE, match["key"], "a key of so many parts is no setting"))
+            mistakes.append(Mistake(COMMAND_LINE, match["key"], "unknown key; no setting has so many parts"))
         else:
             settings.append((match["key"].split("."), match["value"]))
     # A changed kind replaces its section, so it is applied first: the other overrides are for the new one.
@@ -55,7 +55,9 @@ def _override(tree: Node, keys: list[str], text: str) -> list[Mistake]:
             child = node.value[key] = Node({}, COMMAND_LINE)
         if child is None or not isinstance(child.value, dict | list):
             where = ".".join(keys[: len(path)])
-            return [Mistake(COMMAND_LINE, ".".join(keys), f"{in_short(where)} holds no settings of its own")]
+            return [
+                Mistake(COMMAND_LINE, ".".join(keys), f"{in_short(where)} is a single setting, not a section")
+            ]
         node = child
     leaf = node.step(keys[-1])
     value = _read(text, (*path, leaf), tree)
@@ -77,7 +79,7 @@ def _read(text: str, path: KeyPath, tree: Node) -> Node | str:
     """Value of a text for the setting at a path, or a text about what is wrong."""
     annotation = annotation_at(path, tree)
     if has_surrogate(text):
-        return f"{in_short(repr(text))} is not UTF-8, in which specs are written"
+        return f"{in_short(repr(text))} is not UTF-8 text"
     if not text or (not text.strip() and not is_text(annotation)):
         key = dotted(path)
         return f"no value; write {key}=VALUE{f', or {key}=null for none' if is_optional(annotation) else ''}"
@@ -88,5 +90,5 @@ def _read(text: str, path: KeyPath, tree: Node) -> Node | str:
         value = parse_value(text, items_are_text=holds_text(annotation))
         return f"{in_short(repr(text))}: {value}" if isinstance(value, str) else value
     if is_long_number(text):
-        return f"a number of {len(text):,} digits"
+        return f"a number of {len(text):,} digits is too large"
     return Node(scalar(text), COMMAND_LINE)

@@ -31,7 +31,7 @@ def _pair(value: Any) -> Any:
     ):
         if int(match[1]) != int(match[2]):
             raise ValueError(
-                f"{value} may mean height x width or width x height; write [HEIGHT, WIDTH], such as"
+                f"{value} can mean height x width or width x height; write [HEIGHT, WIDTH], such as"
                 f" [{match[1]}, {match[2]}]"
             )
         value = int(match[1])
@@ -62,39 +62,40 @@ class DataSection(Section):
     root: PathText = not_identity("data/motion10")
     """Folder with the videos, a CSV manifest `path,label[,split][,group]`, or a text list `path label`."""
     layout: Layout = not_identity("auto")
-    """How the folder is read; `auto` finds out, and asks for this where two readings are possible."""
+    """How the folder is organised; `auto` detects it, and asks for this key if two layouts are possible."""
     source: Source = "auto"
-    """Which to read where the data holds several; `auto` takes videos, else frames, else flows. `flows` are
-    fields of optical flow that were computed before, for clip.modality: flow; `videos+flows` and
-    `frames+flows` are for clip.modality: rgb+flow. Of videos, n fields are those between n + 1 frames spread
-    evenly over the video, as the course made them."""
+    """What to read if the data has several of these; `auto`: videos, otherwise frames, otherwise flows.
+    `flows` are fields of optical flow that were computed before, for clip.modality: flow; `videos+flows` and
+    `frames+flows` are for clip.modality: rgb+flow. With videos, n flow fields are taken as those between n +
+    1 frames spread evenly over the video, as in the course data."""
     split_number: Annotated[PositiveInt, Field(le=3)] | None = None
-    """Which of the numbered lists of UCF101 or HMDB51 (1 to 3); only where lists have numbers, there 1 if
-    unset."""
+    """Number of the official lists of UCF101 or HMDB51 (1 to 3); 1 if unset. Only for lists with numbers."""
     val_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Share of train cut off as val, by group, where the data has no val; 0.2 if unset."""
+    """Share of train that becomes val, by group, if the data has no val; 0.2 if unset."""
     flip_labels: dict[str, str] | None = None
-    """What each class becomes in a mirror, `{left: right, right: left}`; needed to flip such classes."""
+    """Classes that a left-right mirror exchanges, `{left: right, right: left}`; needed to flip such
+    classes."""
     decoder: Literal["decord", "pyav"] = "pyav"
-    """PyAV is the truth and the fastest in order. `decord` serves the files on which it was seen to agree
-    with PyAV, which decodes each file once more; PyAV serves the others."""
+    """`pyav` is always right, and the fastest for frames in order. `decord` is used for the files for which
+    it gives the same frames as PyAV (each file is decoded once more to check this), PyAV for the others."""
     bad_videos: Literal["error", "skip"] = "error"
-    """What to do about a video that cannot be decoded."""
+    """What to do with videos that cannot be decoded."""
     max_bad: PositiveInt | None = None
-    """The most videos that `skip` may leave out; 10 if unset."""
+    """Maximum number of videos that `skip` may leave out; 10 if unset."""
     timeout_s: PositiveFloat = not_identity(120.0)
     """Time limit for decoding one file, in seconds."""
     residency: Auto | Residency = not_identity("auto")
-    """Where decoded clips live; `auto` takes the fastest that fits. All give the same batches."""
+    """Where decoded clips are kept; `auto` takes the fastest place with enough room. All give the same
+    batches."""
     workers: Auto | PositiveInt = not_identity("auto")
-    """Processes that decode; `auto` is the number of usable cores."""
+    """Number of decoding processes; `auto` is the number of usable cores."""
 
     @field_validator("source", mode="before")
     @classmethod
     def _no_pictures(cls, value: Any) -> Any:
         if value == "flows_png":
             raise ValueError(
-                "flows_png are colour-wheel pictures, (u, v) cannot be told from them; set flows"
+                "flows_png are colour-wheel pictures, from which (u, v) cannot be computed; set flows"
             )
         return value
 
@@ -116,12 +117,12 @@ class DataSection(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.max_bad is not None and self.bad_videos == "error":
-            raise ValueError("max_bad: has no effect under bad_videos: error; set bad_videos: skip")
+            raise ValueError("max_bad: has no effect with bad_videos: error; set bad_videos: skip")
         return self
 
 
 class ClipSection(Section):
-    """How a video becomes the tensor that the model sees: `frames` frames of `size`."""
+    """How a video becomes the input of the model: number of frames, their size and more."""
 
     modality: Modality = "rgb"
     """`rgb`: frames as they are. `flow`: the optical flow (u, v) from a sampled frame to the next one of the
@@ -130,24 +131,26 @@ class ClipSection(Section):
     flow: FlowMethod | None = None
     """How OpenCV computes the flow of videos; `dis` if unset."""
     frames: PositiveInt = 10
-    """Sampled frames in each clip (T), or flow fields, or differences. A shorter video repeats them, each as
-    evenly as can be."""
+    """Number of sampled frames, flow fields or differences in each clip (T). If a video has fewer, they are
+    repeated as evenly as possible."""
     size: Size | None = None
-    """Height and width in pixels, `[H, W]`, or the side of a square; if unset those that `model.weights` were
-    trained with, [112, 112] without weights."""
+    """Height and width in pixels, `[H, W]`, or one number for a square; if unset, the size that
+    `model.weights` were trained with, or [112, 112] without weights."""
     fit: Literal["squeeze", "crop"] = "squeeze"
     """`squeeze` ignores the aspect ratio; `crop` keeps it, resizes to 8/7 of the size and crops."""
     sampling: Literal["uniform", "segment"] = "uniform"
-    """`uniform`: floor(linspace(0, n-1, T)), for n < T floor(k n / T). `segment` (TSN): one random frame of
-    each of T equal segments in training, the middle one in evaluation."""
+    """How T of the n frames of a video are chosen. `uniform`: floor(linspace(0, n-1, T)), or floor(k n / T)
+    if n < T. `segment` (TSN): from each of T equal segments, a random frame in training and the middle frame
+    in evaluation."""
     unit: Literal["clip", "frame"] = "clip"
-    """`frame` trains on every sampled frame as a sample of its own; evaluation joins a video's frames."""
+    """`frame`: training takes every sampled frame as a separate sample; evaluation combines the frames."""
     mean: tuple[float, ...] | None = None
-    """Subtracted from each channel: of RGB and differences on the scale 0 to 1, 0.45 and 0 if unset; of u and
-    v in pixels of the clip, 0 if unset. With `model.weights`, RGB is normalised as they were trained."""
+    """Subtracted from each channel. RGB and differences are on the scale 0 to 1, u and v in pixels of the
+    clip; if unset, 0.45 for RGB, otherwise 0. With `model.weights`, RGB is normalised as in their
+    training."""
     std: tuple[PositiveFloat, ...] | None = None
-    """Each channel is divided by this after the mean was subtracted; if unset 0.225 (RGB), 0.05
-    (difference), 0.5 px (flow)."""
+    """Each channel is divided by this after the mean is subtracted; if unset, 0.225 for RGB, 0.05 for
+    differences, 0.5 px for flow."""
 
     @property
     def num_channels(self) -> int:
@@ -180,7 +183,7 @@ class ClipSection(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.flow is not None and "flow" not in self.parts:
-            raise ValueError(f"flow: has no effect under modality: {self.modality}; set modality: flow")
+            raise ValueError(f"flow: has no effect with modality: {self.modality}; set modality: flow")
         for name, values in (("mean", self.mean), ("std", self.std)):
             if values is not None and len(values) != self.num_channels:
                 raise ValueError(
@@ -188,7 +191,7 @@ class ClipSection(Section):
                     f"{self.modality}, got {len(values)}"
                 )
         if self.unit == "frame" and self.sampling != "uniform":
-            raise ValueError("sampling: has no effect under unit: frame, which trains on all frames")
+            raise ValueError("sampling: has no effect with unit: frame, which trains on all frames")
         return self
 
 
@@ -206,7 +209,7 @@ class Clip(ClipSection):
 
 
 class AugmentSection(Section):
-    """What training does to a clip, one draw for each clip. Evaluation never augments."""
+    """Random changes of clips in training, drawn for each clip. Evaluation never augments."""
 
     flip: Probability = 0.0
     """Probability of a left-right mirror."""
@@ -221,8 +224,8 @@ class AugmentSection(Section):
     """Blend each clip, and its label, with another one of its batch (arXiv:1710.09412), in a share drawn from
     the distribution Beta(mixup, mixup) for each batch; 0 for never, 0.2 to 0.8 are usual."""
     num_views: PositiveInt | None = None
-    """Draw from so many fixed views of each video, the same for every seed, instead of anew in each epoch.
-    Then the features of a frozen backbone are computed once a view and stored."""
+    """Number of fixed views of each video, the same for every seed; null draws new views in each epoch. With
+    fixed views, the features of a frozen backbone are computed once for each view and stored."""
 
     @property
     def is_active(self) -> bool:
@@ -240,48 +243,48 @@ class AugmentSection(Section):
             if pair is None:
                 continue
             if self.crop != "random_resized":
-                raise ValueError(f"{name}: has no effect under crop: {self.crop}; set crop: random_resized")
+                raise ValueError(f"{name}: has no effect with crop: {self.crop}; set crop: random_resized")
             if pair[0] <= 0 or pair[0] > pair[1]:
                 raise ValueError(f"{name}: expected [low, high] with 0 < low <= high, got {list(pair)}")
         return self
 
 
 class TrainSection(Section):
-    """How long and how the model is trained."""
+    """Length and details of the training."""
 
     epochs: PositiveInt = 30
     batch_size: PositiveInt = 16
-    """Clips in each step; a last batch of one clip joins the batch before it."""
+    """Number of clips in each step; if the last batch has only one clip, it joins the batch before."""
     precision: Auto | Precision = "auto"
-    """`auto`: bf16 where the device computes it natively, else fp16 on CUDA and fp32 on the CPU."""
+    """`auto`: bf16 if the device computes it natively, otherwise fp16 on CUDA and fp32 on the CPU."""
     channels_last: bool = True
-    """Memory layout with channels innermost."""
+    """Whether tensors use the channels-last memory layout."""
     label_smoothing: Probability = 0.0
     unfreeze_every: PositiveInt | None = None
-    """Gradual unfreezing (arXiv:1801.06146): the head trains alone at first, and after each so many epochs
-    the next stage of the backbone below it joins. Needs `model.weights`."""
+    """Gradual unfreezing (arXiv:1801.06146): at first only the head is trained; each time after this number
+    of epochs, the next lower stage of the backbone is trained too. Needs `model.weights`."""
     deterministic: bool = False
-    """Refuses operations that do not repeat bit for bit on CUDA; the CPU repeats anyway."""
+    """Refuse operations that are not reproducible bit for bit on CUDA; the CPU is always reproducible."""
     threads: Auto | PositiveInt = "auto"
-    """CPU threads; `auto` is the number of usable cores when the run starts, kept on resume."""
+    """Number of CPU threads; `auto` is the number of usable cores when the run starts, kept on resume."""
     checkpoint_every_s: PositiveFloat = not_identity(300.0)
-    """Seconds after which a checkpoint is written inside an epoch too."""
+    """Seconds after which a checkpoint is also written within an epoch."""
     keep_last: bool = not_identity(False)
-    """Keep `last.pt` once the run is finished, and score it too."""
+    """Keep `last.pt` after the run has finished, and score it too."""
 
 
 class TrackingSection(Section):
-    """Weights & Biases. Never stops training; `metrics.jsonl` is always written."""
+    """Weights & Biases. Its errors never stop a training; `metrics.jsonl` is always written."""
 
     mode: Literal["auto", "online", "offline", "disabled"] = "auto"
-    """`auto`: online with credentials, else offline; never asks."""
+    """`auto`: online if there are credentials, otherwise offline; it never asks."""
     project: Project = "vidcls"
     entity: Entity | None = None
     group: Text | None = None
-    """Runs with one group are shown together; the name of the spec if unset."""
+    """Group name in W&B, which shows the runs of a group together; the name of the spec if unset."""
     tags: tuple[Tag, ...] = ()
     notes: Text | None = None
     previews: NonNegativeInt = 8
-    """Validation clips shown with their predictions."""
+    """Number of validation clips shown with their predictions."""
     artifact: bool = True
-    """Upload the best checkpoint as an artifact (never inside a sweep)."""
+    """Upload the best checkpoint as an artifact (never in a sweep)."""

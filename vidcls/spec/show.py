@@ -70,7 +70,8 @@ def schema_text() -> str:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["properties"]["extends"] = {
         "type": "string",
-        "description": "Path of one parent file, relative to this one; it holds where this is silent.",
+        "description": "Path of one parent file, relative to this one; its settings are used if this file "
+        "does not set them.",
     }
     # A file that extends another may omit any setting.
     schema.pop("required", None)

@@ -14,23 +14,23 @@ _FORBIDDEN = "/\\#?%:"
 def project_mistake(name: str) -> str:
     """Reason why W&B would refuse the name of a project; empty if it would not."""
     if len(name) > _MAX_PROJECT:
-        return f"W&B takes at most {_MAX_PROJECT} characters, got {len(name)}"
+        return f"W&B allows at most {_MAX_PROJECT} characters, got {len(name)}"
     return _in_an_address(name)
 
 
 def entity_mistake(name: str) -> str:
     """Reason why W&B would refuse the name of an entity (a user or a team); empty if it would not."""
     if "/" in name:
-        return f"W&B takes the name of a user or a team alone, got {name!r}; the project has a key of its own"
-    return _in_an_address(name) or ("W&B takes no blanks in it" if any(map(str.isspace, name)) else "")
+        return f"expected only the name of a W&B user or team, got {name!r}; set `project` for the project"
+    return _in_an_address(name) or ("W&B allows no blanks in it" if any(map(str.isspace, name)) else "")
 
 
 def _in_an_address(name: str) -> str:
     bad = sorted(set(name) & set(_FORBIDDEN))
     if bad:
-        return f"W&B takes none of {' '.join(_FORBIDDEN)}, got {' '.join(bad)} in {name!r}"
+        return f"W&B allows none of {' '.join(_FORBIDDEN)}, got {' '.join(bad)} in {name!r}"
     if name != name.strip() or not name.isprintable():
-        return f"W&B takes no blanks at the ends and no characters that cannot be seen, got {name!r}"
+        return f"W&B allows no blanks at the ends and no invisible characters, got {name!r}"
     return ""
 
 

@@ -157,7 +157,7 @@ def parse_file(path: Path) -> tuple[Node | None, list[Mistake]]:
 
 def _read(path: Path) -> str:
     if "\0" in str(path):
-        raise ValueError("a path holds no NUL character")
+        raise ValueError("a path cannot contain a NUL character")
     mode = path.stat().st_mode
     # Checked first: opening a pipe without a writer blocks, and a device may never end.
     if not stat.S_ISREG(mode):
@@ -175,7 +175,7 @@ def _compose(text: str, name: str) -> yaml.Node | Mistake | None:
     try:
         return yaml.compose(text, Loader=yaml.BaseLoader)
     except RecursionError:
-        return Mistake(name, "", "nested too deep")
+        return Mistake(name, "", "nested too deeply")
     except yaml.MarkedYAMLError as error:
         return _syntax_mistake(error, text, name)
     except yaml.YAMLError as error:
@@ -234,10 +234,10 @@ class _Converter:
         self._num_values += 1
         if self._num_values > _MAX_VALUES:
             raise _TooManyError(
-                f"more than {_MAX_VALUES:,} values, an alias counted as all that it stands for"
+                f"more than {_MAX_VALUES:,} values, where an alias counts as all values that it repeats"
             )
         if len(path) > MAX_DEPTH:
-            self._wrong(place, path, "nested too deep, or an alias that holds itself")
+            self._wrong(place, path, "nested too deeply, or an alias that contains itself")
             return Node(None, place)
         if node.tag not in _PLAIN_TAGS:
             shown = in_short(node.tag.replace("tag:yaml.org,2002:", "!!"))
@@ -252,7 +252,7 @@ class _Converter:
     def _scalar(self, node: yaml.ScalarNode, place: str, path: KeyPath) -> Scalar:
         text: str = node.value
         if has_surrogate(text):
-            self._wrong(place, path, "a character that UTF-8 cannot hold")
+            self._wrong(place, path, "a character that is not allowed in UTF-8")
             return None
         if node.style is not None or self._plain_is_text:
             return text
@@ -270,7 +270,7 @@ class _Converter:
                 continue
             key = key_node.value
             if has_surrogate(key):
-                self._wrong(place, path, "a key with a character that UTF-8 cannot hold")
+                self._wrong(place, path, "a key with a character that is not allowed in UTF-8")
                 continue
             if key in first:
                 self._wrong(place, (*path, key), f"duplicate key, first on line {first[key]}")

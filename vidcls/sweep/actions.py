@@ -57,9 +57,9 @@ def refuse_missing_videos(folder: SweepFolder) -> None:
     root = Path(folder.base().data.root)
     if "data.root" not in load_sweep(folder.sweep_file).space.names and not root.exists():
         raise UserError(
-            f"{root}: the sweep's videos are not there",
-            hint=f"write where they are: data.root in {folder.base_file}; "
-            "or, if only the nodes see them, add --no-check",
+            f"{root}: the videos of the sweep are not here",
+            hint=f"set data.root in {folder.base_file} to their folder; or add --no-check if only the "
+            "compute nodes can read them",
         )
 
 
@@ -145,12 +145,12 @@ def extend(folder: SweepFolder, *, trials: int, hours: float, gpu_hours: float) 
         (gpu_hours, options.gpu_hours is not None, "--gpu-hours"),
     ):
         if amount and not has:
-            raise UserError(f"{folder.path}: it was launched without {name}, so there is nothing to extend")
+            raise UserError(f"{folder.path}: cannot be extended, because it was launched without {name}")
     folder.control().say("extend", trials=trials, hours=hours, gpu_hours=gpu_hours)
     points = sweep.space.num_points * options.repeats if sweep.space.num_points else None
     asked = (sweep.run_cap or 0) + folder.control().current().extra_trials
     if sweep.method == "grid" and points is not None and asked > points:
-        return [f"the grid ends at {points} trials"]
+        return [f"the grid has only {points} trials"]
     return []
 
 
@@ -172,7 +172,7 @@ def stop(folder: SweepFolder, *, kind: str, wait_s: float, say: Callable[[str], 
 
 def _take_out(seen: SubmissionState, *, all_of_it: bool, say: Callable[[str], None]) -> None:
     """Cancel the waiting tasks of a job, and with `all_of_it` also the running tasks that did not exit."""
-    later = "what waits of it leaves as soon as it starts"
+    later = "its waiting tasks will stop as soon as they start"
     if seen.silent is not None:
         say(f"{seen.label}: the queue does not answer ({seen.silent}); {later}")
     elif seen.job and any(task.state == "pending" or all_of_it for task in seen.tasks):

@@ -38,9 +38,9 @@ def clean(folder: SweepFolder, *, keep: int, say: Callable[[str], None]) -> int:
             if run is None or not run.spec_file.is_file():
                 where = run.folder if run else folder.runs_dir
                 raise VidclsError(
-                    f"{where}: the run of trial {trial.number}, of one of the best {keep} configurations, is"
-                    " not there; nothing was removed",
-                    hint="put it back; --keep 0 removes the weights of all trials that are there",
+                    f"{where}: the run of trial {trial.number}, which has one of the best {keep} "
+                    "configurations, is missing; nothing was removed",
+                    hint="restore this run, or give --keep 0 to remove the weights of all trials",
                 )
             kept.add(run.folder.resolve())
     found = find_runs(folder.runs_dir)
@@ -92,7 +92,7 @@ def _known_alive(folder: SweepFolder, queued: SweepJobs, say: Callable[[str], No
         if not told:
             told = True
             say(
-                f"waiting up to {liveness.lease_s:.0f} s for a sign of life of"
+                f"waiting up to {liveness.lease_s:.0f} s for a sign of life from"
                 f" {', '.join(r.id for r in alive)}"
             )
         time.sleep(LOOK_EVERY_S)

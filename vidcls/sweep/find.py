@@ -32,12 +32,12 @@ def find_sweep(text: str | Path) -> SweepFolder:
     # The default `runs` always means the folder, even if a sweep has that name.
     if here and named and path != _RUNS:
         raise UserError(
-            f"{text} is a folder here, and the name of a sweep below {_RUNS}; name one:",
+            f"{text} is both a folder here and the name of a sweep in {_RUNS}; name one of them:",
             hint=f"./{text}\n{_choices(named)}",
         )
     if here or not named:
         return SweepFolder.open(path)
-    return _one(named, f"{len(named)} sweeps below {_RUNS} are called {text}; name one:")
+    return _one(named, f"{len(named)} sweeps in {_RUNS} have the name {text}; name one of them:")
 
 
 def _named(name: str, runs_dir: Path = _RUNS) -> list[SweepFolder]:
@@ -53,14 +53,14 @@ def _launched_from(file: Path) -> SweepFolder:
     found = [one for one in called if one.sweep_file.read_text() == sweep.text]
     if not found and called:
         raise UserError(
-            f"{file} was edited since: no sweep was launched from what it says now",
-            hint=f"vidcls sweep launch {file}; or name what was launched before:\n{_choices(called)}",
+            f"{file} was changed since its launch: no sweep was launched from the present content",
+            hint=f"vidcls sweep launch {file}; or name a sweep that was launched before:\n{_choices(called)}",
         )
     if not found:
         raise UserError(
-            f"{file}: not launched yet, by what is below {runs_dir}", hint=f"vidcls sweep launch {file}"
+            f"{file}: not launched yet (no such sweep in {runs_dir})", hint=f"vidcls sweep launch {file}"
         )
-    return _one(found, f"{len(found)} sweeps were launched from {file}; name one:")
+    return _one(found, f"{len(found)} sweeps were launched from {file}; name one of them:")
 
 
 def _one(found: list[SweepFolder], several: str) -> SweepFolder:

@@ -37,5 +37,5 @@ def freeze(plan: LaunchPlan) -> bool:
         ours = aside.stat().st_ino
         publish(aside, plan.folder.path)
     if not plan.folder.options_file.is_file():
-        raise UserError(f"{plan.folder.path}: is there, and is no sweep", hint="move it away")
+        raise UserError(f"{plan.folder.path}: exists, but is not a sweep", hint="move this folder away")
     return plan.folder.path.stat().st_ino == ours

@@ -92,7 +92,7 @@ def plan_launch(
         if (key := text.partition("=")[0]) in sweep.space.names:
             place_of_key = sweep.place(f"parameters.{key}")
             raise UserError(
-                f"{text}: {key} is a parameter of the search, so this has no effect",
+                f"{text}: has no effect, because {key} is a parameter of the sweep",
                 hint=f"change it in {place_of_key}",
             )
     folder, base = folder_and_base(sweep, overrides, options)
@@ -162,9 +162,9 @@ def end_of(*, until: str | None, max_hours: float | None) -> float | None:
                 at = datetime.fromisoformat(until)
             ends.append(at.timestamp())
         except (ValueError, OverflowError):
-            raise UserError(f"--until {until}: no time", hint="write 23:30, or 2026-12-24T18:00") from None
+            raise UserError(f"--until {until}: not a time", hint="write 23:30, or 2026-12-24T18:00") from None
         if ends[-1] <= 0:
-            raise UserError(f"--until {until}: long ago", hint="write 23:30, or 2026-12-24T18:00")
+            raise UserError(f"--until {until}: too long ago", hint="write 23:30, or 2026-12-24T18:00")
     return min(ends, default=None)
 
 
@@ -177,23 +177,25 @@ def _refuse(
     sweep: SweepFile, base: Spec, options: SweepOptions, profile: AnyProfile, num_trials: int | None
 ) -> None:
     if options.until is not None and options.until <= time.time():
-        raise UserError("--until: that time is over", hint="for example --until 23:30 or --max-hours 8")
+        raise UserError(
+            "--until: this time is in the past", hint="for example --until 23:30 or --max-hours 8"
+        )
     if num_trials is None and options.until is None and options.gpu_hours is None:
         raise UserError(
-            f"{sweep.path}: nothing ends this search",
-            hint="set run_cap in it, or give --max-hours or --gpu-hours",
+            f"{sweep.path}: this sweep would never end",
+            hint="set run_cap in this file, or give --max-hours or --gpu-hours",
         )
     if options.gpu_hours is not None and profile.num_gpus == 0:
-        raise UserError(
-            "--gpu-hours: the profile asks for no GPU", hint="--max-hours bounds the time instead"
-        )
+        raise UserError("--gpu-hours: the profile requests no GPU", hint="give --max-hours instead")
     if (profile.num_gpus or 0) > 1:
         raise UserError(
-            f"the profile asks for {profile.num_gpus} GPUs, of which a worker uses one",
+            f"the profile requests {profile.num_gpus} GPUs, but a worker uses only one",
             hint="set gpus.count: 1 and start more workers with --workers",
         )
     if options.repeats > 1 and "seed" in sweep.space.names:
-        raise UserError(f"{sweep.place('parameters.seed')}: seed is searched, so --repeats has no meaning")
+        raise UserError(
+            f"{sweep.place('parameters.seed')}: seed is a parameter of the sweep, so --repeats has no effect"
+        )
     if options.asha:
         if sweep.metric is None:
             raise UserError(
@@ -203,8 +205,9 @@ def _refuse(
         longest = most_epochs(sweep, base)
         if len(rungs.of_point({"train.epochs": longest})) < 2:
             raise UserError(
-                f"{sweep.path}: --asha has no rung below the end of a trial, which trains {longest} epoch(s)",
-                hint="raise train.epochs, lower early_terminate.min_iter, or leave --asha out",
+                f"{sweep.path}: --asha has no rung before the end of a trial, which trains for {longest} "
+                "epoch(s)",
+                hint="raise train.epochs, lower early_terminate.min_iter, or leave out --asha",
             )
 
 
@@ -215,12 +218,15 @@ def _trim_workers(
     number = asked or (max(1, num_gpus()) if local else DEFAULT_TASKS)
     largest = open_queue(profile).largest_array()
     if largest is not None and number > largest:
-        notes.append(f"{number} workers: the queue takes arrays of at most {largest}; so many are started")
+        notes.append(
+            f"{number} workers: the queue allows arrays of at most {largest} tasks, so {largest} workers "
+            "are started"
+        )
         number = largest
     if num_trials is not None and number * options.per_gpu > num_trials:
         useful = math.ceil(num_trials / options.per_gpu)
         if asked is not None:
-            notes.append(f"{number} workers for {num_trials} trials: {useful} are started")
+            notes.append(f"{number} workers for {num_trials} trials: only {useful} workers are started")
         number = useful
     return number
 
@@ -241,18 +247,18 @@ def _trim_time(
             fitting = max(1, int(budget_s // limit_s))
             if fitting < num_workers:
                 notes.append(
-                    f"{num_workers} workers of {limit_s / 3600:.2g} h: {options.gpu_hours:g} GPU hours pay"
-                    f" for {fitting}"
+                    f"{num_workers} workers of {limit_s / 3600:.2g} h: {options.gpu_hours:g} GPU hours are "
+                    f"enough for {fitting} workers"
                 )
                 num_workers = fitting
     minutes = math.ceil(limit_s / 60)
     if limit_s < 60 or limit_s <= profile.warn_s:
         raise UserError(
-            f"{limit_s:.0f} s are left for a task, and it is warned {profile.warn_s} s before its end",
+            f"a task would have only {limit_s:.0f} s, and would be warned {profile.warn_s} s before its end",
             hint="raise --gpu-hours, --max-hours or --until, or lower warn_s in the profile",
         )
     if minutes * 60 < profile.time_s:
-        notes.append(f"the time limit of a task is cut from {profile.time} to {minutes} minutes")
+        notes.append(f"the time limit of a task is reduced from {profile.time} to {minutes} minutes")
         profile = profile.model_copy(update={"time": str(minutes)})
     return profile, num_workers
 
@@ -287,5 +293,5 @@ def _check_disk(
         raise VidclsError(
             f"{disk}: {free / 1e9:.1f} GB free; the checkpoints of {at_once} trials and of the best"
             f" {num_kept} runs take about {needed / 1e9:.1f} GB",
-            hint="put runs_dir on a larger disk, or give fewer --workers or --keep",
+            hint="set runs_dir to a larger disk, or give smaller numbers for --workers or --keep",
         )

@@ -139,7 +139,7 @@ def advice(trials: Sequence[Trial], options: SweepOptions) -> list[str]:
         return []
     memory = max(end["memory_bytes"] for end in ends) * options.per_gpu * _ROOM + _WORKER_BYTES
     longest = max(end["seconds"] for end in ends) * _ROOM
-    lines = [f"ask for memory: {math.ceil(memory / 2**30)}GB and time: {_clock(longest)} or more"]
+    lines = [f"set memory: {math.ceil(memory / 2**30)}GB and time: {_clock(longest)} or more"]
     if gpu := max(end.get("gpu_memory_bytes", 0) for end in ends) * options.per_gpu * _ROOM:
         lines.append(f"a GPU, or a slice of one, with {math.ceil(gpu / 2**30)} GB is enough")
     return lines
@@ -172,13 +172,15 @@ def _state(
 def _next_step(state: str, folder: SweepFolder) -> list[str]:
     match state:
         case "stalled":
-            return [f"trials are left and nobody works on them: vidcls sweep resume {folder.path}"]
+            return [f"trials are left, but no worker is running: vidcls sweep resume {folder.path}"]
         case "unknown":
-            return ["whether anybody works on it cannot be told; ask again where the queue answers"]
+            return [
+                "it is not known whether workers are running; ask again on a node where the queue answers"
+            ]
         case "paused" | "cancelled":
-            return [f"go on: vidcls sweep resume {folder.path}"]
+            return [f"to continue: vidcls sweep resume {folder.path}"]
         case "finished, some failed":
-            return [f"try those again: vidcls sweep retry {folder.path}"]
+            return [f"to run the failed trials again: vidcls sweep retry {folder.path}"]
         case _:
             return []
 

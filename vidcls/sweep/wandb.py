@@ -54,8 +54,10 @@ def create_sweep(file: Path, *, project: str | None = None, entity: str | None =
     found = _CREATED.search(done.stderr) or _CREATED.search(done.stdout)
     if done.returncode or found is None:
         words = "\n".join(f"  {line}" for line in (done.stdout + done.stderr).strip().splitlines()[-5:])
-        hint = "log in with `wandb login`; without a server: --engine serverless"
-        raise VidclsError(f"{file}: Weights & Biases made no sweep of it:\n{words}", hint=hint)
+        hint = "log in with `wandb login`, or give --engine serverless to search without a server"
+        raise VidclsError(
+            f"{file}: Weights & Biases did not create a sweep from this file:\n{words}", hint=hint
+        )
     return found[1]
 
 
@@ -70,7 +72,10 @@ def agent_command(sweep: str, *, count: int | None = None) -> tuple[str, ...]:
         UserError: If `sweep` is not the path of a sweep.
     """
     if not _SWEEP.fullmatch(sweep):
-        raise UserError(f"{sweep}: not a sweep", hint="write it as ENTITY/PROJECT/ID, as `wandb sweep` does")
+        raise UserError(
+            f"{sweep}: not the path of a W&B sweep",
+            hint="write it as ENTITY/PROJECT/ID, as `wandb sweep` does",
+        )
     limit = () if count is None else ("--count", str(count))
     # -P: agents of an array run the code that was frozen for them, not the code in the working folder.
     return (sys.executable, "-P", "-m", "vidcls.sweep.wandb", sweep, *limit)
@@ -152,7 +157,7 @@ def point_overrides() -> list[str]:
     """
     path = os.environ.get("WANDB_SWEEP_PARAM_PATH")
     if path is None:
-        raise UserError("no point of a sweep: this is for a function that `wandb.agent` runs")
+        raise UserError("no point of a sweep here: call this in a function that `wandb.agent` runs")
     import yaml
 
     content: Mapping[str, object] = yaml.safe_load(Path(path).read_bytes())
@@ -171,7 +176,7 @@ def _environment() -> dict[str, str]:
 def _main() -> int:
     parser = argparse.ArgumentParser(description="Work on a W&B sweep as a job of a batch queue.")
     parser.add_argument("sweep", metavar="ENTITY/PROJECT/ID")
-    parser.add_argument("--count", type=int, help="do at most so many trials")
+    parser.add_argument("--count", type=int, help="maximum number of trials")
     args = parser.parse_args()
     return run_agent(args.sweep, count=args.count)
 

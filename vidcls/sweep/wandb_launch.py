@@ -86,7 +86,7 @@ def _job(sweep: SweepFile, name: str, num_workers: int, folder: Path, *, code: P
 def _refuse(file: Path, overrides: tuple[str, ...], options: SweepOptions) -> None:
     if overrides:
         raise UserError(
-            f"{overrides[0]}: W&B's agents run the command of the file",
+            f"{overrides[0]}: has no effect, because W&B's agents run the command in the file",
             hint=f"write it into `command` in {file}, before ${{args}}",
         )
     default = SweepOptions().model_dump()
@@ -96,6 +96,6 @@ def _refuse(file: Path, overrides: tuple[str, ...], options: SweepOptions) -> No
                 "--max-hours or --until" if key == "until" else "--" + key.replace("_s", "").replace("_", "-")
             )
             raise UserError(
-                f"{flag}: has no effect with --engine wandb, whose server keeps the search",
+                f"{flag}: has no effect with --engine wandb, where W&B's server controls the search",
                 hint="leave it out, or use --engine serverless",
             )

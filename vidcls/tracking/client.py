@@ -166,7 +166,7 @@ def log_confusion(run: wandb.Run, number: int, counts: np.ndarray, classes: Sequ
     cells = confusion_cells(counts, classes)
     title = "Confusion matrix (val)"
     if len(cells) == MAX_CELLS:
-        title += f": its {MAX_CELLS:,} largest cells; report/val-best/confusion.csv has all"
+        title += f": its {MAX_CELLS:,} largest cells; report/val-best/confusion.csv has all cells"
     columns: list[str | int] = ["Actual", "Predicted", "nPredictions"]
     chart = wandb.plot_table(
         "wandb/confusion_matrix/v1",

@@ -97,7 +97,7 @@ class MetricsFile:
             return
         raise VidclsError(
             f"{self._path}: {what}; the file was cut or replaced",
-            hint="put the file back, or train the run anew with --restart",
+            hint="restore the file, or train the run again with --restart",
         )
 
     def close(self) -> None:
@@ -109,7 +109,7 @@ class MetricsFile:
             raise disk_full(self._path, kept="all rows before are intact", cause=error) from error
         raise VidclsError(
             f"{self._path}: metrics cannot be written: {error.strerror or error}",
-            hint="set runs_dir to a folder that can be written",
+            hint="set runs_dir to a folder that you can write",
         ) from error
 
 

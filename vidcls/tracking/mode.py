@@ -34,7 +34,7 @@ def load_settings() -> wandb.Settings:
         patient = wandb.Settings(silent=True, console="off", x_service_wait=limit_s(SERVICE))
         return wandb.setup(patient).settings
     except (ValueError, wandb.Error) as error:
-        raise UserError(_refused(error), hint="set it right, or unset it") from error
+        raise UserError(_refused(error), hint="correct this setting, or remove it") from error
 
 
 def _refused(error: Exception) -> str:
@@ -71,7 +71,7 @@ def is_disabled_by_environment() -> bool:
     if value.lower() not in (*_YES, *_NO):
         raise UserError(
             f"WANDB_DISABLED={value}: expected true or false",
-            hint="WANDB_MODE=offline records without a network; tracking.mode has the same values",
+            hint="set WANDB_MODE=offline to record without a network; tracking.mode has the same values",
         )
     return value.lower() in _YES
 

@@ -78,8 +78,8 @@ def upload(run: Run, *, leak_state: str, confusion: Confusion | None = None) -> 
             wandb.teardown()
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise VidclsError(
-            f"{run.folder}: not all of it was sent: {reason}",
-            hint=f"once the network is back: vidcls sync {run.folder}",
+            f"{run.folder}: not everything was sent: {reason}",
+            hint=f"when the network works again: vidcls sync {run.folder}",
         ) from error
 
 

@@ -85,7 +85,7 @@ def open_tracker(
     except Exception as error:  # settings files of the client may be broken
         warn(
             f"Weights & Biases cannot start ({reason_of(error)}): the run is recorded in metrics.jsonl only;"
-            f" once that is mended, send it with: vidcls sync {run_dir}"
+            f" after correcting this, send it with: vidcls sync {run_dir}"
         )
         return NullTracker()
     if mode == "disabled":
@@ -205,6 +205,6 @@ class WandbTracker:
             self._complained = True
             with contextlib.suppress(Exception):  # the terminal may be gone; this must not end the thread
                 self._warn(
-                    f"Weights & Biases did not record all ({reason}); metrics.jsonl holds everything:"
-                    f" vidcls sync {self._start.run_dir}"
+                    f"Weights & Biases did not record everything ({reason}); metrics.jsonl has all "
+                    f"metrics; send them with: vidcls sync {self._start.run_dir}"
                 )

@@ -80,8 +80,9 @@ class CheckpointWriter:
         if not path.is_file():
             if self._run.checkpoint_file("best").is_file():
                 raise VidclsError(
-                    f"{self._run.folder}: its last checkpoint is gone, so it cannot go on",
-                    hint="put checkpoints/last.pt back, or --restart sets the run aside and begins anew",
+                    f"{self._run.folder}: its last checkpoint is missing, so the run cannot continue",
+                    hint="restore checkpoints/last.pt, or give --restart to move this run aside and start "
+                    "again",
                 )
             self._metrics.truncate_to(0)
             return False
@@ -170,8 +171,8 @@ class CheckpointWriter:
 
     def _write(self, which: Checkpoint, content: dict[str, Any]) -> None:
         path = self._run.checkpoint_file(which)
-        before = f"the {which} checkpoint from before is intact"
-        write_checkpoint(path, content, kept=before if path.exists() else "no checkpoint was there before")
+        before = f"the previous {which} checkpoint is intact"
+        write_checkpoint(path, content, kept=before if path.exists() else "there was no checkpoint before")
 
 
 def _rank(row: MetricValues) -> tuple[float, float]:

@@ -34,8 +34,8 @@ def diverged(spec: Spec, *, where: str, what: str, lr: float, ids: Sequence[str]
         tries.append("optim.clip_norm=1")
     if train.precision != "fp32":
         tries.append("train.precision=fp32")
-    hint = f"try {', or '.join(tries)}, as another run; the checkpoints of this one are kept"
+    hint = f"try {', or '.join(tries)}; this makes another run, and the checkpoints of this run are kept"
     if ids:
         more = f" and {len(ids) - _NUM_NAMED} more" if len(ids) > _NUM_NAMED else ""
         hint += f"\n  videos of this batch: {', '.join(ids[:_NUM_NAMED])}{more}"
-    return DivergedError(f"diverged under {rate}: {what} in {where}", hint=hint)
+    return DivergedError(f"diverged with {rate}: {what} in {where}", hint=hint)

@@ -34,7 +34,7 @@ def failure_kept(session: Session) -> Iterator[None]:
         _leave(session, state, message=str(error))
         if "deterministic" in str(error):
             raise VidclsError(
-                f"train.deterministic: {error}", hint="train.deterministic=false allows it"
+                f"train.deterministic: {error}", hint="set train.deterministic=false to allow this operation"
             ) from error
         if isinstance(error, torch.OutOfMemoryError):
             raise VidclsError(

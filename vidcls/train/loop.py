@@ -252,7 +252,7 @@ class Loop:
         scores = self.validate()
         if not np.isfinite(scores.logits).all():
             where = f"validation after epoch {self.position.epoch + 1}"
-            what = "what the model says is not finite"
+            what = "the output of the model is not finite"
             raise diverged(
                 self.spec, where=where, what=what, lr=max(g["lr"] for g in self._optimizer.param_groups)
             )

@@ -28,7 +28,8 @@ def build_optimizer(section: AdamWSection | SGDSection, model: VideoModel) -> to
     trained = [param for param in model.parameters() if param.requires_grad]
     if section.layer_decay < 1 and not any(levels.get(id(param)) for param in trained):
         raise UserError(
-            "optim.layer_decay: has no effect: the backbone is frozen whole", hint="leave one of the two out"
+            "optim.layer_decay: has no effect, because the whole backbone is frozen",
+            hint="leave one of the two out",
         )
     params: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for param in trained:

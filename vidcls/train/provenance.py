@@ -95,21 +95,22 @@ def _compare(run: Run, here: Mapping[str, Any], *, accept_code: bool, say: Calla
     """Refuse to continue with other code or packages unless that is accepted; report other differences."""
     if changes := run.changes_since():
         found = (
-            f"{run.folder}: what is installed differs from what trained this run so far: {', '.join(changes)}"
+            f"{run.folder}: the installed code or packages changed since this run was last trained: "
+            f"{', '.join(changes)}"
         )
         if not accept_code:
             raise VidclsError(
                 found,
-                hint="--accept-code goes on with what is installed now; --restart sets the run aside and"
-                " begins anew",
+                hint="give --accept-code to continue with what is installed now, or --restart to move this "
+                "run aside and start again",
             )
         say(found)
     last = run.last_start()
     if (last["device"], last["processor"]) != (here["device"], here["processor"]):
         say(
-            f"{run.folder}: trained on {last['device']} ({last['processor']}) so far, goes on on"
-            f" {here['device']} ({here['processor']}): the last digits will differ from those of a run that"
-            " was not interrupted"
+            f"{run.folder}: trained on {last['device']} ({last['processor']}) so far, continues on "
+            f"{here['device']} ({here['processor']}): the last digits of its results will differ from "
+            "those of an uninterrupted run"
         )
 
 
@@ -135,8 +136,9 @@ def seen(clips: BatchSource[AnyBatch], before: dict[str, Any]) -> dict[str, Any]
     if before.get("bad_videos", bad).keys() != bad.keys():
         changed = sorted(before["bad_videos"].keys() ^ bad.keys())
         raise VidclsError(
-            f"other videos can be read than when this run began: {', '.join(changed)}",
-            hint="a slow disk may do that: give the same command again, or raise data.timeout_s",
+            f"some videos could be read when this run began but not now, or now but not then: "
+            f"{', '.join(changed)}",
+            hint="this can be caused by a slow disk: give the same command again, or raise data.timeout_s",
         )
     decoders = dict(sorted(Counter(clips.decoders.values()).items()))
     return {"residency": clips.residency, "bad_videos": bad, "decoders": decoders}
@@ -151,13 +153,13 @@ def begun_with(weights: list[dict[str, str]], before: dict[str, Any]) -> dict[st
     was = before.get("weights", weights)
     if len(was) != len(weights):
         raise VidclsError(
-            f"the run began with {len(was)} files of weights, now there are {len(weights)}",
-            hint="--restart sets the run aside and begins anew",
+            f"the run began with {len(was)} files of pretrained weights, but now there are {len(weights)}",
+            hint="give --restart to move this run aside and start again",
         )
     for old, new in zip(was, weights, strict=True):
         if old["digest"] != new["digest"]:
             raise VidclsError(
-                f"{new['file']}: holds other weights than those that this run began with",
-                hint="put the old file back, or --restart sets the run aside and begins anew",
+                f"{new['file']}: contains other weights than when this run began",
+                hint="restore the old file, or give --restart to move this run aside and start again",
             )
     return {"weights": weights}

@@ -100,7 +100,7 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Training
         patient = options.wait or under_agent()
         with plan.run.hold(display.say, wait=patient, check=signals.check) as held:
             if options.restart and plan.run.spec_file.exists():
-                display.say(f"{plan.run.folder}: the old run was set aside as {_restart(plan.run, held)}")
+                display.say(f"{plan.run.folder}: the old run was moved to {_restart(plan.run, held)}")
             status = plan.run.status()
             if status is not None and status.state == "finished":
                 begun_with(plan.weights, plan.run.provenance())
@@ -187,7 +187,7 @@ def _plan(loaded: LoadedSpec, device: torch.device, stage: Callable[[str, int, i
 def _refuse_lone(spec: Spec, manifest: Manifest) -> None:
     if len(manifest.split("train")) < 2 and any(single.needs_batch for single in spec.model.singles()):
         raise UserError(
-            f"{manifest.root}: a single training video; frame_statistics standardises over several",
+            f"{manifest.root}: only one training video; frame_statistics needs several",
             hint="add videos, or set model.kind=frame_average",
         )
 

@@ -111,7 +111,7 @@ class Session:
             self._log({**row, "kind": "step"})
         if self._signals.received is not None:
             if self._signals.received == signal.SIGINT:
-                self._display.say("SIGINT: saving; once more ends at once, without this checkpoint")
+                self._display.say("SIGINT: saving a checkpoint; press Ctrl-C again to end at once without it")
             self.checkpoints.save_last()
             raise self._interrupted()
         self.checkpoints.after_step()
@@ -198,6 +198,8 @@ class Session:
 
     def _stopped(self, message: str, *, exit_code: ExitCode) -> StoppedError:
         self.was_interrupted = True
-        error = StoppedError(message, hint="the same command goes on from there", exit_code=exit_code)
+        error = StoppedError(
+            message, hint="give the same command again to continue from there", exit_code=exit_code
+        )
         error.folder = self._run.folder
         return error

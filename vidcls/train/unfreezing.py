@@ -27,7 +27,7 @@ class Unfreezing:
         steps = unfreezing_stages(model) if every else []
         if every and not steps:
             raise UserError(
-                "train.unfreeze_every: has no effect: model.freeze holds the backbone whole",
+                "train.unfreeze_every: has no effect, because model.freeze freezes the whole backbone",
                 hint="leave one of the two out",
             )
         self._names = [", ".join(stage.name for stage in step) for step in steps]

@@ -103,9 +103,9 @@ def test_normalisation_is_that_of_the_parts() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"clip__modality": "rgb"}, "two_stream takes frames and their motion"),
+        ({"clip__modality": "rgb"}, "two_stream needs frames and their motion"),
         ({"clip__modality": "rgb+flow", "clip__std": [1.0, 1.0, 1.0]}, "expected 5 numbers"),
-        ({"clip__modality": "rgb+difference", "model__rgb_share": 0.4}, "no effect under fusion: features"),
+        ({"clip__modality": "rgb+difference", "model__rgb_share": 0.4}, "no effect with fusion: features"),
         ({"clip__modality": "rgb+difference", "clip__flow": "dis"}, "flow: has no effect"),
     ],
 )

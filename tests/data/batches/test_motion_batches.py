@@ -174,7 +174,9 @@ def test_a_clip_holds_the_moments_of_the_truth(tmp_path: Path) -> None:
 def test_a_single_frame_has_no_motion(tmp_path: Path, modality: str) -> None:
     videos = [video(write_frames(tmp_path / f"v{n}", moving_square(n, 20, 24))) for n in (1, 2)]
     clip = {"modality": modality}
-    with pytest.raises(VidclsError, match=rf"v1: holds one frame, and clip.modality: {modality} needs two"):
+    with pytest.raises(
+        VidclsError, match=rf"v1: has only one frame, but clip.modality: {modality} needs two"
+    ):
         open_cpu(videos, tmp_path / "s", clip=clip)
     for residency in ("mapped", "streamed"):
         data = {"bad_videos": "skip", "residency": residency}

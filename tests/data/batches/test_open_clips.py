@@ -154,8 +154,8 @@ def test_bad_videos_are_all_named(tmp_path: Path, some_bad: list[Video]) -> None
         open_cpu(some_bad, tmp_path / "s")
     text = str(caught.value)
     assert "2 of 3 videos" in text
-    assert "empty.avi: is no video" in text
-    assert "text.mp4: is no video" in text
+    assert "empty.avi: is not a video" in text
+    assert "text.mp4: is not a video" in text
     assert "vidcls data check" in text
     assert "data.bad_videos=skip" in text
 

@@ -186,9 +186,9 @@ def test_flip_labels_map_both_ways_and_leave_the_rest() -> None:
 @pytest.mark.parametrize(
     ("flip", "labels", "said"),
     [
-        (0.0, {"TurnLeft": "TurnRight", "TurnRight": "TurnLeft"}, "has no effect under augment.flip: 0"),
+        (0.0, {"TurnLeft": "TurnRight", "TurnRight": "TurnLeft"}, "has no effect with augment.flip: 0"),
         (0.5, {"TurnLeft": "TurnWrite", "TurnWrite": "TurnLeft"}, "no such class: TurnWrite"),
-        (0.5, {"TurnLeft": "TurnRight"}, "both ways"),
+        (0.5, {"TurnLeft": "TurnRight"}, "in both directions"),
     ],
 )
 def test_flip_labels_that_cannot_be_meant(flip: float, labels: dict[str, str], said: str) -> None:

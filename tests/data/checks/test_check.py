@@ -152,9 +152,9 @@ def test_a_person_reads_names_and_what_to_do(tmp_path: Path) -> None:
         Encoding("libx264", "mp4", rotation=90).write(tmp_path / f"videos/turned{number}", FRAMES[number:])
     bad = run(tmp_path / "videos", "--store-dir", tmp_path / "store")
     assert bad.exit_code == 3
-    assert "error: unreadable (1)\n  text.mp4: is no video" in bad.stdout
-    assert "-> get the file again, or leave it out: data.bad_videos=skip" in bad.stdout
-    assert "and 2 more; --all names them" in bad.stdout
+    assert "error: unreadable (1)\n  text.mp4: is not a video" in bad.stdout
+    assert "-> replace the file by a good copy, or leave it out: data.bad_videos=skip" in bad.stdout
+    assert "and 2 more; --all lists them" in bad.stdout
     assert "turned4.mp4" not in bad.stdout
     assert "turned4.mp4" in run(tmp_path / "videos", "--store-dir", tmp_path / "store", "--all").stdout
 

@@ -115,7 +115,7 @@ def test_what_is_transparent_in_a_video_is_black_and_said(tmp_path: Path) -> Non
     shown = decode(tmp_path / "a.mov", None, size=(40, 60), decoder="pyav")
     assert (shown == white[..., 3:]).all()
     assert [line.message for line in findings("a", found) if line.kind == "read_as"] == [
-        "has an alpha channel (rgba): what is transparent is black, unless a whole frame is"
+        "has an alpha channel (rgba): transparent parts become black, except in a fully transparent frame"
     ]
 
 
@@ -149,7 +149,7 @@ SCRIPTS = {
 def test_a_text_that_names_other_files_is_never_followed(tmp_path: Path, kind: str, name: str) -> None:
     write_clip(tmp_path / "secret.mp4", FRAMES)
     (tmp_path / name).write_text(SCRIPTS[kind].format(name="secret.mp4"), encoding="utf-8")
-    assert "is a playlist that names other files" in refusal(tmp_path / name)
+    assert "a playlist of other files" in refusal(tmp_path / name)
 
 
 @pytest.mark.parametrize("start", [b"#EXTM3U\nsecret.mp4\n\0", b"ffconcat version 1.0\nfile secret.mp4\n#\0"])
@@ -157,20 +157,23 @@ def test_a_playlist_with_a_video_behind_it_is_refused_by_both_decoders(tmp_path:
     write_clip(tmp_path / "secret.mp4", FRAMES)
     stream = encoded(tmp_path / "plain.ts", "ts", FRAMES).read_bytes()
     (tmp_path / "a.mp4").write_bytes(start + stream)
-    assert "is a playlist" in refusal(tmp_path / "a.mp4")
+    assert "not a video but a playlist" in refusal(tmp_path / "a.mp4")
     pytest.importorskip("decord", reason="decord has no wheel for this machine", exc_type=ImportError)
-    with pytest.raises(DecodeError, match="is a playlist"):
+    with pytest.raises(DecodeError, match="not a video but a playlist"):
         open_decord(tmp_path / "a.mp4")
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("<!DOCTYPE html>\n<html><body>404</body></html>", "is a web page that begins '<!DOCTYPE html>'"),
+        (
+            "<!DOCTYPE html>\n<html><body>404</body></html>",
+            "is not a video but a web page that begins '<!DOCTYPE html>'",
+        ),
         ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "git lfs pull"),
-        ("Access denied\n", "is no video, it is a text file that begins 'Access denied'"),
-        ("1\n00:00:00,000 --> 00:00:01,000\nhello\n", "is a text file"),
-        ("<svg xmlns='x' width='4' height='4'></svg>", "is a text file"),
+        ("Access denied\n", "is not a video but a text file that begins 'Access denied'"),
+        ("1\n00:00:00,000 --> 00:00:01,000\nhello\n", "is not a video but a text file"),
+        ("<svg xmlns='x' width='4' height='4'></svg>", "is not a video but a text file"),
     ],
 )
 def test_texts_say_what_they_are(tmp_path: Path, text: str, said: str) -> None:
@@ -183,7 +186,7 @@ def test_texts_say_what_they_are(tmp_path: Path, text: str, said: str) -> None:
 def test_a_picture_is_no_video_whatever_its_name(tmp_path: Path, suffix: str) -> None:
     Image.fromarray(FRAMES[0]).save(tmp_path / f"1.{suffix}")
     (tmp_path / f"1.{suffix}").rename(tmp_path / "a.mp4")
-    assert "is no video, it is a picture (" in refusal(tmp_path / "a.mp4")
+    assert "is not a video but a picture (" in refusal(tmp_path / "a.mp4")
 
 
 def with_cover(path: Path, *, video: Frames | None) -> Path:
@@ -214,7 +217,7 @@ def with_cover(path: Path, *, video: Frames | None) -> Path:
 
 def test_sound_with_a_cover_picture_is_no_video(tmp_path: Path) -> None:
     path = with_cover(tmp_path / "a.mp4", video=None)
-    assert refusal(path) == "holds no video stream, only audio and a cover picture"
+    assert refusal(path) == "has no video stream, only audio and a cover picture"
 
 
 def test_a_video_with_a_cover_picture_shows_the_video(tmp_path: Path) -> None:
@@ -245,7 +248,7 @@ def test_of_two_video_streams_the_default_is_read_and_said(
     number = default or 0
     assert found.probe.decoder == "pyav"
     assert (found.probe.num_frames, found.probe.height) == parts[number].shape[:2]
-    said = f"has 2 video streams: number {number} is read, not {1 - number}"
+    said = f"has 2 video streams: stream {number} is read, not {1 - number}"
     assert said in found.remarks
     assert said in read_header(path).remarks
 
@@ -269,7 +272,7 @@ def test_names_mean_nothing_but_the_file(
     written = write_clip(tmp_path / "real.mp4", FRAMES)
     path = written.rename(tmp_path / name).relative_to(tmp_path)
     if name == "img%03d.png":  # FFmpeg believes such an ending: refused is right, other frames are not
-        with pytest.raises(DecodeError, match="it is none of MP4"):
+        with pytest.raises(DecodeError, match="its format is none of MP4"):
             inspect(path, decoder)
     else:
         assert inspect(path, decoder).probe.num_frames == len(FRAMES)
@@ -281,12 +284,12 @@ def test_a_script_in_train_never_shows_a_test_video(tmp_path: Path, asked: Liter
     (tmp_path / "train").mkdir()
     (tmp_path / "train" / "a.mp4").write_text("ffconcat version 1.0\nfile ../test/sealed.mp4\n")
     training = [video(write_clip(tmp_path / "train" / "b.mp4", FRAMES)), video(tmp_path / "train" / "a.mp4")]
-    with pytest.raises(VidclsError, match=r"a\.mp4: is no video, it is a playlist"):
+    with pytest.raises(VidclsError, match=r"a\.mp4: is not a video but a playlist"):
         open_cpu(training, tmp_path / "store", data={"decoder": asked})
 
 
 def test_a_reference_movie_does_not_show_another_file(tmp_path: Path) -> None:
     other = write_clip(tmp_path / "secret.mov", FRAMES)
     path = refer_to(write_clip(tmp_path / "a.mov", moving_square(12, 48, 64, seed=9)), other)
-    with pytest.raises(DecodeError, match="holds no frame that can be decoded"):
+    with pytest.raises(DecodeError, match="has no frame that can be decoded"):
         inspect(path, "decord")

@@ -198,7 +198,9 @@ def test_workers_name_what_killed_them_and_go_on(tmp_path: Path) -> None:
             assert text.lasting
             assert found["g"] == Probe(5, 32, 32, 25.0, "pyav")
         crashed = decoders.outcome(decoders.submit(os._exit, 7))
-        assert crashed == Failure("the decoder died of it (exit code 7)", lasting=False, kind="crash")
+        assert crashed == Failure(
+            "the decoder crashed on this file (exit code 7)", lasting=False, kind="crash"
+        )
         # Workers start fast because torch stays out of them.
         assert decoders.outcome(decoders.submit(eval, "'torch' in __import__('sys').modules")) is False
     finally:

@@ -145,7 +145,7 @@ def test_batches_of_a_marked_video_are_those_of_one_that_was_drawn_so(tmp_path: 
 )
 def test_what_moves_no_whole_pixels_is_refused(tmp_path: Path, abcd: Abcd) -> None:
     path = set_matrix(lossless(tmp_path / "a.mov"), abcd)
-    with pytest.raises(DecodeError, match=r"display matrix .* none of the quarter turns"):
+    with pytest.raises(DecodeError, match=r"display matrix .* not a turn by a multiple of 90 degrees"):
         inspect(path, "pyav")
 
 

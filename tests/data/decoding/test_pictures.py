@@ -86,7 +86,9 @@ def test_a_grey_ramp_keeps_its_brightness_in_every_form(tmp_path: Path, form: st
     assert np.abs(shown(tmp_path)[0].astype(int) - GREY).max() <= 1
     is_deep = form.startswith(("16", "12"))
     expected = (
-        [f"read_as: 1 of 1 pictures: cut from {form[:2]} bits a channel to the upper 8"] if is_deep else []
+        [f"read_as: 1 of 1 pictures: reduced from {form[:2]} bits per channel to the upper 8 bits"]
+        if is_deep
+        else []
     )
     assert [line for line in said_of(tmp_path) if line.startswith("read_as")] == expected
     assert len(read_header(tmp_path).remarks) == is_deep
@@ -105,7 +107,7 @@ def test_black_and_white_of_one_bit(tmp_path: Path) -> None:
 )
 def test_numbers_without_a_range_are_refused(tmp_path: Path, pixels: np.ndarray) -> None:
     as_tiff(pixels)(tmp_path)
-    with pytest.raises(DecodeError, match=r"1\.tif holds .* does not tell which of them is black"):
+    with pytest.raises(DecodeError, match=r"1\.tif contains .* does not say which number is black"):
         inspect(tmp_path, "pyav")
     with pytest.raises(DecodeError, match=r"1\.tif"):
         read_header(tmp_path)
@@ -123,7 +125,7 @@ def test_what_is_transparent_is_black_whatever_colour_lies_under_it(tmp_path: Pa
     else:
         image.convert(mode).save(tmp_path / "1.png")
     assert (shown(tmp_path)[0] == alpha[..., None]).all()
-    assert said_of(tmp_path)[-1].endswith("drawn on black where it is transparent")
+    assert said_of(tmp_path)[-1].endswith("transparent parts become black")
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp"])
@@ -161,11 +163,11 @@ def test_pictures_that_are_turned_in_several_ways_are_counted(tmp_path: Path) ->
         Image.fromarray(COLOUR).save(tmp_path / f"frame_{number}.png", exif=exif)
     said = said_of(tmp_path)
     assert "read_as: 2 of 5 pictures: turned by 270 degrees anticlockwise" in said
-    assert "changes_size: 2 of 5 frames are of another size than the first" in said
+    assert "changes_size: 2 of 5 frames have another size than the first frame" in said
 
 
 def test_a_frame_that_holds_several_pictures_is_said(tmp_path: Path) -> None:
     pages = [Image.fromarray(frame) for frame in moving_square(3, HEIGHT, WIDTH)]
     pages[0].save(tmp_path / "1.tif", save_all=True, append_images=pages[1:])
     assert (shown(tmp_path)[0] == np.asarray(pages[0])).all()
-    assert "read_as: 1 of 1 pictures: the first of its 3 pictures" in said_of(tmp_path)
+    assert "read_as: 1 of 1 pictures: only the first of 3 pictures in the file is used" in said_of(tmp_path)

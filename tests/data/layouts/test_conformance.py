@@ -133,7 +133,7 @@ def test_counts_what_is_no_video_and_no_table_of_the_layout(
     assert [problem for problem in read(root).problems if problem.kind == "not_a_video"] == []
     (folder / "notes.md").write_text("words")
     (note,) = [problem for problem in read(root).problems if problem.kind == "not_a_video"]
-    assert note.message == "1 file is no video: 1 .md"
+    assert note.message == "1 file is not a video: 1 .md"
 
 
 @pytest.mark.parametrize("layout", TABLED)
@@ -297,7 +297,7 @@ class TestUCF101:
         assert default.hash == read(root, split_number=1).hash != second.hash
         assert {stem(v.path) for v in second.split("test")} == {c.name for c in clips if c.split == "val"}
         (root / "ucfTrainTestlist" / "testlist03.txt").unlink()
-        with pytest.raises(UserError, match=r"testlist03\.txt is not there"):
+        with pytest.raises(UserError, match=r"testlist03\.txt does not exist"):
             read(root, split_number=3)
 
     def test_spelling_of_folders_may_differ_in_case(self, clips: Clips, tmp_path: Path) -> None:
@@ -316,7 +316,7 @@ class TestUCF101:
             file.write("Diving/v_Diving_g01_c01.avi\n")
         said = [problem.message for problem in read(root).problems if problem.kind == "label"]
         assert "class Lunges has id 1 here and 3 in classInd.txt:3" in said[0]
-        assert "Diving/v_Diving_g01_c01.avi is in no class" in said[1]
+        assert "Diving/v_Diving_g01_c01.avi has a class that is not in" in said[1]
 
 
 class TestUnknownRoots:

@@ -39,7 +39,7 @@ def test_rows_with_too_many_cells_or_without_a_class(tmp_path: Path) -> None:
     table = root / "metadata" / "val.csv"
     table.write_text(table.read_text() + "1,a.avi,Jump,0,more\n2,a.avi,nan,0\n")
     (long,) = said(read(root), "table")
-    assert long.startswith("val.csv:4: 5 cells where the header has 4")
+    assert long.startswith("val.csv:4: 5 cells, but the header has 4")
     (missing,) = said(read(root), "label")
     assert missing.startswith("metadata/val.csv:5: label 'nan'")
 

@@ -27,7 +27,7 @@ def test_splits_without_classes_are_not_taken_for_classes(folders: tuple[str, ..
         read(root)
     for folder in folders:
         assert (f"{folder}/" in caught.value.message) == (folder != "replacement")
-    for part in ("may be splits", "or classes"):
+    for part in ("may be splits", "or may be classes"):
         assert part in caught.value.message
     assert caught.value.hint is not None
     for part in ("path,label,split", "data.root=FILE.csv", "data.layout=class/video"):
@@ -37,7 +37,9 @@ def test_splits_without_classes_are_not_taken_for_classes(folders: tuple[str, ..
 
 def test_nor_are_splits_that_were_unpacked_into_folders_of_their_own(tmp_path: Path) -> None:
     root = put(tmp_path, "train/train/1.mp4", "train/train/2.mp4", "test/test/3.mp4")
-    with pytest.raises(UserError, match="test/, train/ may be splits, whose videos have no class") as caught:
+    with pytest.raises(
+        UserError, match="test/, train/ may be splits, with videos that have no class"
+    ) as caught:
         read(root)
     assert "set data.layout=split/class/video" in str(caught.value.hint)
     assert read(root, layout="split/class/video").classes == ("test", "train")
@@ -95,5 +97,5 @@ def test_a_folder_with_the_files_of_two_layouts_is_not_read_unasked(tmp_path: Pa
     ["course", "csv", "ucf101", "hmdb51", "kinetics", "ssv2", "lists", "split/class/video"],
 )
 def test_a_layout_that_is_not_there_is_refused(layout: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=rf"data\.layout: {layout}, but .* is not such a layout"):
+    with pytest.raises(UserError, match=rf"data\.layout: {layout}, but .* does not have this layout"):
         read(put(tmp_path, "a/1.mp4", "b/2.mp4"), layout=layout)

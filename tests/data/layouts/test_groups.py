@@ -20,7 +20,7 @@ def test_a_camera_is_not_taken_for_a_source(tmp_path: Path) -> None:
     assert {video.group for video in manifest.videos} == {None}
     assert len(manifest.split("val")) == 2
     (warning,) = said(manifest, "group_doubted")
-    assert "all 5 videos of class a would be one source (camera_left): not believed" in warning
+    assert "all 5 videos of class a would be one source (camera_left); this is unlikely" in warning
     assert "column group" in warning
     assert CliRunner().invoke(app, ["scan", str(tmp_path)]).exit_code == 3
 

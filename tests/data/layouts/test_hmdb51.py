@@ -37,9 +37,9 @@ def test_values_and_numbers(tmp_path: Path) -> None:
 
 
 def test_a_number_that_has_no_lists(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"brush_hair_test_split3\.txt is not there") as caught:
+    with pytest.raises(UserError, match=r"brush_hair_test_split3\.txt does not exist") as caught:
         read(root_of(tmp_path), split_number=3)
-    assert caught.value.hint == "set data.split_number; the lists have 1, 2"
+    assert caught.value.hint == "set data.split_number; the lists have the numbers 1, 2"
 
 
 def test_lines_that_cannot_be_used(tmp_path: Path) -> None:
@@ -48,5 +48,5 @@ def test_lines_that_cannot_be_used(tmp_path: Path) -> None:
     path.write_text(path.read_text() + "more.avi 3\nmore.avi\ngone.avi 1\n")
     said_of = said(read(root), "table", "missing")
     assert [message.partition(":")[2][0] for message in said_of] == ["5", "6", "7"]
-    assert "is not a file and 0, 1 or 2" in said_of[0]
+    assert "is not a file name and 0, 1 or 2" in said_of[0]
     assert "wave/gone.avi" in said_of[2]

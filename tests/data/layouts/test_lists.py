@@ -75,7 +75,7 @@ def test_one_list_alone_is_train(tmp_path: Path) -> None:
     put(root / "annotations", "a/1.mp4", "b/2.mp4")
     (note,) = said(read(list_file), "not_read")
     assert "k400_val_list_videos.txt" in note
-    with pytest.raises(UserError, match="is a list for val by its name"):
+    with pytest.raises(UserError, match="says val, but a single list is read as train"):
         read(root / "annotations" / "k400_val_list_videos.txt")
 
 

@@ -54,12 +54,12 @@ def test_rows_under_another_delimiter_than_the_header(tmp_path: Path) -> None:
 def test_a_row_with_more_cells_than_the_header(tmp_path: Path) -> None:
     manifest = read(table(tmp_path, f"{NAMES[0]},a", f"{NAMES[1]},a,b", f"{NAMES[2]},a,,"))
     (problem,) = said(manifest, "table")
-    assert "t.csv:3: 3 cells where the header has 2 (path,label)" in problem
+    assert "t.csv:3: 3 cells, but the header has 2 (path,label)" in problem
     assert set(splits(manifest)) == {NAMES[0], NAMES[2]}
 
 
 def test_two_columns_of_one_name(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"t\.csv:1: 2 columns are called 'label'"):
+    with pytest.raises(UserError, match=r"t\.csv:1: 2 columns have the name 'label'"):
         read(table(tmp_path, f"{NAMES[0]},a,b", header="path,label,label"))
 
 
@@ -97,8 +97,8 @@ def test_a_path_that_differs_a_little_from_a_file(written: str, difference: str,
     put(tmp_path, "some place/a.mp4", "deep/b.mp4")
     manifest = read(write(tmp_path / "t.csv", f"path,label\ndeep/b.mp4,b\n{written},a\n"))
     (problem,) = said(manifest, "missing")
-    assert problem.startswith(f"t.csv:3: {written} is not there; ")
-    assert problem.endswith(f"some place/a.mp4 is, which differs in {difference}: write that")
+    assert problem.startswith(f"t.csv:3: {written} does not exist, but ")
+    assert problem.endswith(f"some place/a.mp4 does, which differs in {difference}; write this path")
     assert set(splits(manifest)) == {"deep/b.mp4"}
 
 
@@ -113,8 +113,8 @@ def test_one_file_written_in_two_ways_is_listed_twice(tmp_path: Path) -> None:
     manifest = read(write(tmp_path / "t.csv", "path,label\nin/a.mp4,x\n./in//a.mp4,x\n"))
     assert said(manifest) == [
         "in/a.mp4 is listed in t.csv:2 and t.csv:3",
-        "all videos are of one class (x)",
-        "the data has no val, and no class has two groups in train to cut it from",
+        "all videos have the same class (x)",
+        "the data has no val, and val cannot be made from train, because no class has two groups",
     ]
 
 

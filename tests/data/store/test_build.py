@@ -214,7 +214,7 @@ def test_a_disk_that_fills_up_is_said(
 def test_a_video_that_cannot_be_read_any_more_is_named(tmp_path: Path, decoders: Decoders) -> None:
     store, files = small(tmp_path)
     files["a"].write_bytes(b"gone")
-    with pytest.raises(VidclsError, match=r"a\.mp4: is no video"):
+    with pytest.raises(VidclsError, match=r"a\.mp4: is not a video"):
         store.build(read_from(files), decoders=decoders)
     assert not store.is_published()
 
@@ -258,7 +258,7 @@ def change_byte(path: Path, at: int) -> None:
 def test_a_store_with_one_wrong_bit_is_refused_and_named(tmp_path: Path, decoders: Decoders, at: int) -> None:
     store, files = three_videos(tmp_path, decoders)
     change_byte(store.shard(0), at)
-    with pytest.raises(VidclsError, match="not the bytes that were written") as caught:
+    with pytest.raises(VidclsError, match="the files have changed since they were written") as caught:
         store.build(files, decoders=decoders)
     assert str(store.shard(0)) in caught.value.message
     assert f"rm -r {store.path}" in str(caught.value.hint)

@@ -90,7 +90,7 @@ def test_a_streamed_video_that_breaks_is_named(tmp_path: Path) -> None:
     videos = [video(path) for path in paths]
     with open_cpu(videos, tmp_path, data={"residency": "streamed"}) as clips:
         paths[1].write_bytes(b"gone")
-        with pytest.raises(VidclsError, match=r"1\.mp4: could be read before"):
+        with pytest.raises(VidclsError, match=r"1\.mp4: was readable before"):
             list(clips.eval_batches(videos, batch_size=1))
     with open_cpu(videos, tmp_path, data={"residency": "streamed"}, report_bad=True) as clips:
         scored = [name for batch in clips.eval_batches(videos, batch_size=2) for name in batch.ids]

@@ -122,7 +122,7 @@ def test_convolution_with_uneven_padding() -> None:
     [
         ("convnext_tiny", "LayerNorm2d has no 3D form"),
         ("shufflenet_v2_x0_5", "it uses view"),
-        ("swin_t", "made for images"),
+        ("swin_t", "only for images"),
     ],
 )
 def test_refuses_what_has_no_3d_form(name: str, reason: str) -> None:

@@ -45,7 +45,7 @@ def test_where_a_download_lies(tmp_path: Path) -> None:
     [
         ("resnet18", "IMAGENET1K_V2", "did you mean IMAGENET1K_V1"),
         ("timm/resnet18", "a9_in1k", "did you mean a3_in1k or a2_in1k or a1_in1k"),
-        ("timm/resnet18.a1_in1k", "a2_in1k", "does not go with model.backbone: timm/resnet18.a1_in1k"),
+        ("timm/resnet18.a1_in1k", "a2_in1k", "does not fit model.backbone: timm/resnet18.a1_in1k"),
         ("timm/resnet1b", "default", "did you mean timm/resnet18"),
         ("small", "default", "small has no pretrained weights"),
         ("resnet8", "default", "did you mean resnet18"),

@@ -207,9 +207,9 @@ def test_refuses_a_file_of_another_network(tmp_path: Path, resnet: nn.Module) ->
     torch.save(resnet.state_dict(), file)
     with pytest.raises(UserError) as caught:
         made(tmp_path, kind="frame_average", backbone="resnet34", weights=str(file))
-    assert "does not hold the weights of resnet34" in caught.value.message
+    assert "does not contain the weights of resnet34" in caught.value.message
     assert "missing: layer1.2.conv1.weight" in caught.value.message
-    with pytest.raises(UserError, match=r"misshapen: layer1\.0\.conv1\.weight is \[64, 64, 3, 3\]"):
+    with pytest.raises(UserError, match=r"of the wrong shape: layer1\.0\.conv1\.weight is \[64, 64, 3, 3\]"):
         made(tmp_path, kind="frame_average", backbone="resnet50", weights=str(file))
 
 
@@ -223,12 +223,12 @@ class Harmful:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"no weights at all", "cannot be read as weights: more than tensors, or none"),
+        (b"no weights at all", "cannot be read as weights: it contains no tensors, or other things too"),
         (b"", "cannot be read as weights"),
         (pickle.dumps(Harmful()), "cannot be read as weights"),
-        ({"epoch": 3}, "holds no weights but a dict with epoch"),
-        ([1, 2], "holds no weights but a list"),
-        (None, "is no file"),
+        ({"epoch": 3}, "contains no weights but a dict with epoch"),
+        ([1, 2], "contains no weights but a list"),
+        (None, "is not a file"),
     ],
     ids=["text", "empty", "code", "dict", "list", "absent"],
 )
@@ -241,7 +241,7 @@ def test_refuses_what_holds_no_weights(content: Any, words: str, tmp_path: Path)
     with pytest.raises(UserError, match=words) as caught:
         made(tmp_path, kind="frame_average", backbone="resnet18", weights=str(file))
     assert caught.value.hint
-    with pytest.raises(UserError, match="is no file but a folder"):
+    with pytest.raises(UserError, match="is not a file but a folder"):
         made(tmp_path, kind="frame_average", weights=f"{tmp_path}/")
     (tmp_path / "x.safetensors").write_bytes(b"12345678")
     with pytest.raises(UserError, match="cannot be read as weights"):

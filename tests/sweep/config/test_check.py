@@ -29,9 +29,9 @@ SPEC_MISTAKES = [
     ("model.join: {values: [gru, gruu]}", "8: model.join: unknown value 'gruu'"),
     ("model.kind: {values: [late_fusion, cnn3d]}\n  model.join: {values: [gru, mean]}",
      "9: model.join: has no effect for kind: cnn3d; it belongs to kind: late_fusion (with model.kind=cnn3d)"),
-    ("clip.frames: {values: [4, 1]}", "8: clip.frames: model.kind: late_fusion joins frames; give it 2 or more"),
-    ("optim.warmup_epochs: {values: [1, 40]}", "8: optim.warmup_epochs: must end before train.epochs"),
-    ("tracking.group: {values: [a, b]}", "8: tracking.group: cannot change a result"),
+    ("clip.frames: {values: [4, 1]}", "8: clip.frames: model.kind: late_fusion combines several frames; set 2 or more"),
+    ("optim.warmup_epochs: {values: [1, 40]}", "8: optim.warmup_epochs: must be smaller than train.epochs"),
+    ("tracking.group: {values: [a, b]}", "8: tracking.group: cannot change the result"),
     ("model: {values: [{kind: cnn3d}, {kind: late}]}", "8: model.kind: unknown kind 'late'"),
 ]  # fmt: skip
 
@@ -44,7 +44,7 @@ def test_a_point_that_is_no_experiment_is_refused(text: str, message: str) -> No
 def test_a_clash_with_a_line_of_the_experiment_names_both() -> None:
     text = parameter("train.epochs: {values: [30, 5]}")
     Path("spec.yaml").write_text(SPEC + "optim: {warmup_epochs: 10}\n")
-    line = "8: optim.warmup_epochs: must end before train.epochs (with train.epochs=5), see spec.yaml:4"
+    line = "8: optim.warmup_epochs: must be smaller than train.epochs (with train.epochs=5), see spec.yaml:4"
     assert line in said(text)
 
 
@@ -65,17 +65,17 @@ def test_an_experiment_that_is_wrong_by_itself_is_named_once() -> None:
         ),
         (
             "{name: accuracy, goal: maximize}",
-            "4: metric.name: accuracy is never logged; Logged are train/loss",
+            "4: metric.name: accuracy is never logged; Logged metrics: train/loss",
         ),
-        ("{name: best/val/top1, goal: maximize}", "a trial's value is its best epoch anyway: write val/top1"),
+        ("{name: best/val/top1, goal: maximize}", "is a summary, not a metric of each epoch; write val/top1"),
         ("{name: test/top1, goal: maximize}", "the test split is sealed"),
         (
             "{name: val/top1}",
-            "4: metric.goal: not given, and W&B then minimises val/top1; write goal: maximize",
+            "4: metric.goal: required, but not set: without it, W&B minimises val/top1; write goal: maximize",
         ),
         ("{name: val/loss, goal: maximize}", "4: metric.goal: maximize looks for the worst model"),
         ("{name: train/loss, goal: maximize}", "write goal: minimize"),
-        ("{name: val/top1, goal: minimize}", "the larger the better; write goal: maximize"),
+        ("{name: val/top1, goal: minimize}", "larger is better; write goal: maximize"),
         ("{name: val/macro_f1, goal: minimize}", "4: metric.goal: minimize looks for the worst model"),
         ("{name: val/top1, goal: maximize, target: 95}", "for 95 % write target: 0.95"),
         ("{name: val/loss, goal: minimize, target: 0}", "4: metric.target: 0 is never reached"),
@@ -89,7 +89,7 @@ def test_early_stopping_that_can_stop_nothing_is_refused() -> None:
     text = changed("train.epochs: {value: 4}", "optim.weight_decay: {value: 0}").replace(
         "min_iter: 1", "min_iter: 30"
     )
-    assert "stops nothing: the first band is epoch 30, and train.epochs is 30" in said(text)
+    assert "stops no trial: the first band is epoch 30, but train.epochs is 30" in said(text)
 
 
 @pytest.mark.parametrize("engine", ["serverless", "wandb"])
@@ -128,15 +128,15 @@ def test_a_description_says_how_much_a_sweep_is() -> None:
 @pytest.mark.parametrize(
     ("rate", "message"),
     [
-        ("{distribution: log_uniform, min: 0.0001, max: 0.1}", "this draws from 1 to 1.105"),
+        ("{distribution: log_uniform, min: 0.0001, max: 0.1}", "this draws values from 1 to 1.105"),
         (
             "{distribution: log_uniform, min: 0.0001, max: 0.1}",
             "write distribution: log_uniform_values, min: 0.0001, max: 0.1",
         ),
         ("{distribution: log_uniform, min: 0, max: 0.1}", "takes exponents of e"),
         ("{distribution: q_log_uniform, min: 1, max: 8, q: 1}", "distribution: q_log_uniform_values, min: 1"),
-        ("{distribution: inv_log_uniform, min: 0.0001, max: 0.1}", "this draws from 0.9048 to 0.9999"),
-        ("{distribution: log_normal, mu: 0.001, sigma: 0.5}", "rates around 0.001 have mu: -6.9"),
+        ("{distribution: inv_log_uniform, min: 0.0001, max: 0.1}", "this draws values from 0.9048 to 0.9999"),
+        ("{distribution: log_normal, mu: 0.001, sigma: 0.5}", "for rates around 0.001 write mu: -6.9"),
         ("{distribution: log_normal}", None),
         ("{distribution: log_uniform, min: -5, max: 2}", "draws learning rates up to 7.389"),
         ("{distribution: log_uniform_values, min: 1, max: 100}", "draws learning rates up to 100"),

@@ -43,7 +43,7 @@ def test_nested_parameters_become_dotted_keys() -> None:
     sweep = load_sweep(write(text))
     assert sweep.space.parameters == {"optim.lr": Constant(0.5), "optim.weight_decay": IntUniform(1, 3)}
     assert check_against_spec(sweep).spec.optim.weight_decay == 1
-    assert "8: parameters.optim: W&B hands nested" in said(text, engine="wandb")
+    assert "8: parameters.optim: W&B passes nested" in said(text, engine="wandb")
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,12 @@ FILE_MISTAKES = {
         ),
         ("method: custom", "3: method: custom is for W&B Launch"),
         ("method: bayes\nscheduler: {engine: optuna}", "4: scheduler: is for W&B Launch"),
-        ("method: bayes\ncontroller: {type: local}", "4: controller: only W&B's server has a controller"),
-        ("method: grid", "8: parameters.optim.lr: has no grid; under method: grid give value"),
-        ("method: bayes\nprogram: train.py", "4: program: has no effect: `command` has no ${program}"),
+        ("method: bayes\ncontroller: {type: local}", "4: controller: only used by W&B's server"),
+        ("method: grid", "8: parameters.optim.lr: has no grid of values; with method: grid, give value"),
+        (
+            "method: bayes\nprogram: train.py",
+            "4: program: has no effect, because `command` has no ${program}",
+        ),
     ],
     "name: mine": [
         ("name: 1e3", "1: name: W&B reads 1e3 as text; write 1.0e+3"),
@@ -104,7 +107,10 @@ FILE_MISTAKES = {
         ("{type: asha, min_iter: 1}", "6: early_terminate.type: unknown value 'asha'; allowed: hyperband"),
         ("{type: hyperband}", "6: early_terminate: needs min_iter, or max_iter and s"),
         ("{type: hyperband, max_iter: 9}", "6: early_terminate: needs min_iter, or max_iter and s"),
-        ("{type: hyperband, min_iter: 1, s: 2}", "6: early_terminate.s: has no effect beside min_iter"),
+        (
+            "{type: hyperband, min_iter: 1, s: 2}",
+            "6: early_terminate.s: has no effect together with min_iter",
+        ),
         (
             "{type: hyperband, min_iter: 0}",
             "6: early_terminate.min_iter: expected a whole number of at least 1",
@@ -114,25 +120,31 @@ FILE_MISTAKES = {
             "{type: hyperband, min_iter: 1, strict: yes}",
             "W&B reads yes as True; write true, or 'yes' in quotes",
         ),
-        ("{type: hyperband, max_iter: 2, s: 1}", "stops nothing: max_iter / eta is 2 / 3, below 1"),
+        ("{type: hyperband, max_iter: 2, s: 1}", "stops no trial: max_iter / eta is 2 / 3, below 1"),
     ],
     'command: ["${env}", vidcls, train, spec.yaml, data.workers=1, "${args}"]': [
-        ("", '1: command: required, and not set; write ["${env}", vidcls, train,'),
+        ("", '1: command: required, but not set; write ["${env}", vidcls, train,'),
         (
             "command: vidcls train spec.yaml",
             '11: command: expected a list of words such as ["${env}", vidcls',
         ),
         ('command: [python, train.py, "${args}"]', "11: command: does not run `vidcls train SPEC`"),
         ("command: [vidcls, train, spec.yaml]", "11: command: has no ${args}"),
-        ('command: [vidcls, train, "${args}"]', "11: command: `vidcls train` takes one spec file, got none"),
-        ('command: [vidcls, train, a, b, "${args}"]', "takes one spec file, got a, b"),
-        ('command: [vidcls, train, spec.yaml, "${args_json}"]', "takes no JSON; write ${args}"),
-        ('command: [vidcls, train, spec.yaml, "${args}", optim.lr=1]', "sets optim.lr, which is a parameter"),
-        ('command: [vidcls, train, spec.yaml, "${args}", --restart]', "--restart would undo"),
+        ('command: [vidcls, train, "${args}"]', "11: command: `vidcls train` needs one spec file, got none"),
+        ('command: [vidcls, train, a, b, "${args}"]', "needs one spec file, got a, b"),
+        ('command: [vidcls, train, spec.yaml, "${args_json}"]', "does not read JSON; write ${args}"),
+        (
+            'command: [vidcls, train, spec.yaml, "${args}", optim.lr=1]',
+            "sets optim.lr, which is also a parameter",
+        ),
+        ('command: [vidcls, train, spec.yaml, "${args}", --restart]', "--restart would discard"),
         ('command: [vidcls, train, spec.yaml, "${args}", --device, cpu]', "--device has no effect here"),
-        ('command: [vidcls, train, spec.yaml, "${args}", --verbose]', "--verbose is no option"),
-        ('command: [nice, vidcls, train, spec.yaml, "${args}"]', "nice has no effect here: workers start"),
-        ('command: ["A=1", vidcls, train, spec.yaml, "${args}"]', "see `env` of a cluster profile"),
+        ('command: [vidcls, train, spec.yaml, "${args}", --verbose]', "--verbose is not allowed"),
+        (
+            'command: [nice, vidcls, train, spec.yaml, "${args}"]',
+            "nice has no effect here, because workers start",
+        ),
+        ('command: ["A=1", vidcls, train, spec.yaml, "${args}"]', "use `env` of a cluster profile"),
         ('command: ["${program}", train, spec.yaml, "${args}"]', "${program} needs the key `program`"),
         ('command: [vidcls, train, "${envvar:NO_SUCH_SPEC}", "${args}"]', "NO_SUCH_SPEC is not set"),
     ],
@@ -160,10 +172,10 @@ PARAMETER_MISTAKES = [
     ("optim.lr: {mu: 0.1}", "8: parameters.optim.lr: needs distribution: normal"),
     ("optim.lr: {minimum: 0.1, max: 0.2}", "parameters.optim.lr.minimum: unknown key; did you mean min?"),
     ("optim.lr: {distribution: log_unifrm_values, min: 1, max: 2}", "did you mean log_uniform_values?"),
-    ("optim.lr: {distribution: normal, min: 1}", "optim.lr.min: has no effect under normal; it belongs to"),
+    ("optim.lr: {distribution: normal, min: 1}", "optim.lr.min: has no effect with normal; it belongs to"),
     ("optim.lr: {distribution: uniform, min: 1}", "8: parameters.optim.lr: uniform needs max"),
     ("optim.lr: {min: 0.2, max: 0.1}", "parameters.optim.lr.min: must be below max, got 0.2 and 0.1"),
-    ("optim.lr: {min: 1, max: 1}", "must be below max, got 1 and 1; for one value write value:"),
+    ("optim.lr: {min: 1, max: 1}", "must be below max, got 1 and 1; for a single value, write value:"),
     ("optim.lr: {min: low, max: 1}", "parameters.optim.lr.min: expected a number, got 'low'"),
     ("optim.lr: {min: 0.1, max: .inf}", "parameters.optim.lr.max: expected a finite number, got inf"),
     ("optim.lr: {distribution: int_uniform, min: 1.5, max: 2}", "int_uniform needs whole numbers, got 1.5"),
@@ -177,12 +189,15 @@ PARAMETER_MISTAKES = [
     ("optim.lr: {values: [.nan, 1]}", "optim.lr.values: expected finite numbers"),
     ("optim.lr: {values: [1, 2], probabilities: [1.0]}", "expected 2 numbers, one for each value, got [1.0]"),
     ("optim.lr: {values: [1, 2], probabilities: [0.5, 0.4]}", "with the sum 1, got the sum 0.9"),
-    ("optim.lr: {value: 0.1}", "7: parameters: only constants: one point, nothing to search"),
+    ("optim.lr: {value: 0.1}", "7: parameters: all parameters are constants, so there is nothing to search"),
     ("optim.lr: {values: [1, 2]}\n  optim: {parameters: {lr: {value: 1}}}", "given twice; first at 8"),
-    ("optim.lr: {values: [1, 2]}\n  optim: {value: {}}", "optim: replaces the section that optim.lr sets"),
+    (
+        "optim.lr: {values: [1, 2]}\n  optim: {value: {}}",
+        "optim: replaces the section in which optim.lr is set",
+    ),
     (
         "optim: {parameters: {lr: {min: 1, max: 2}}, value: 1}",
-        "optim.value: has no effect beside `parameters`",
+        "optim.value: has no effect together with `parameters`",
     ),
     ("optim: {parameters: {}}", "parameters.optim: expected parameters by key"),
 ]
@@ -197,7 +212,7 @@ def test_settings_without_effect_are_refused() -> None:
     text = changed("goal: maximize}", "goal: maximize, impute: best}").replace(
         "method: bayes", "method: random"
     )
-    assert "4: metric.impute: has no effect under method: random" in said(text)
+    assert "4: metric.impute: has no effect with method: random" in said(text)
 
 
 def test_all_mistakes_are_named_at_once_by_line() -> None:
@@ -209,7 +224,7 @@ def test_all_mistakes_are_named_at_once_by_line() -> None:
 
 def test_files_that_are_no_sweeps() -> None:
     assert "expected `key: value` lines" in said("- 1\n")
-    assert "required, and not set" in said("name: a\n")
+    assert "required, but not set" in said("name: a\n")
     with pytest.raises(SpecError, match=r"no such file; did you mean sweep\.yaml"):
         load_sweep(Path("sweeps.yaml"))
 

@@ -114,11 +114,9 @@ def _space(asked: PreflightRequest) -> Iterator[PreflightFinding]:
     hours = f", {about.hours:.2f} hours one after the other" if about.hours is not None else ""
     yield PreflightFinding("space", "ok", f"{points}, {trials}, {plan.num_workers} workers{hours}")
     if len(asked.candidates) == _MOST_POINTS:
-        yield PreflightFinding(
-            "space", "ok", f"the first {_MOST_POINTS} points that reach new values were looked at"
-        )
+        yield PreflightFinding("space", "ok", f"the first {_MOST_POINTS} points with new values were checked")
     for note in (*about.notes, *plan.notes):
-        yield PreflightFinding("space", "warning", note, f"run_cap and method in {plan.sweep.path}")
+        yield PreflightFinding("space", "warning", note, f"see run_cap and method in {plan.sweep.path}")
 
 
 def check_sweep_job(folder: SweepFolder, profile: AnyProfile) -> list[PreflightFinding]:
@@ -144,8 +142,8 @@ def check_evaluation(
             continue
         num = len(manifest.split(split))
         if manifest.hash != provenance["manifest"]["hash"]:
-            todo = f"vidcls data scan {manifest.root} shows what is there; put it back, or train anew"
-            found = f"{run.folder}: {manifest.root} is no longer the data that it was trained on"
+            todo = f"vidcls data scan {manifest.root} shows the data; restore it, or train a new run"
+            found = f"{run.folder}: {manifest.root} is no longer the data that this run was trained on"
             findings.append(PreflightFinding("data", "error", found, todo))
         elif not num:
             findings.append(PreflightFinding("data", "error", f"{manifest.root}: no videos in split {split}"))

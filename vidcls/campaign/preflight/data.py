@@ -67,7 +67,7 @@ def check_lengths(asked: PreflightRequest, manifests: Manifests) -> Iterator[Pre
         store_dir = Path(asked.first.store_dir)
         counts = frame_counts(manifests[data].training, data=data, store_dir=store_dir)
         if (found := repeats(counts, clip)) is not None:
-            todo = "a smaller clip.frames repeats less; vidcls data scan shows how many frames videos have"
+            todo = "lower clip.frames to repeat fewer frames; vidcls data scan shows the numbers of frames"
             yield PreflightFinding("frames", "warning", found, todo)
 
 
@@ -96,12 +96,12 @@ def check_earlier(asked: PreflightRequest, manifests: Manifests) -> Iterator[Pre
     other = [run for run in earlier if run.provenance()["manifest"]["hash"] != manifest.hash]
     if other and spec.data.model_copy(update={"root": root}) in _sections(other, root):
         many = f"{len(other)} of {len(earlier)} earlier runs" if len(earlier) > 1 else str(other[0].folder)
-        todo = f"vidcls data scan {spec.data.root} shows what is there; put it back, or give another name"
+        todo = f"vidcls data scan {spec.data.root} shows the data; restore it, or set another name"
         yield PreflightFinding(
-            "unchanged", "warning", f"the data is not what {many} saw; nothing resumes", todo
+            "unchanged", "warning", f"the data is not the same as in {many}, so no run is resumed", todo
         )
     elif earlier:
-        yield PreflightFinding("unchanged", "ok", f"the data is what {len(earlier)} earlier runs saw")
+        yield PreflightFinding("unchanged", "ok", f"the data is the same as in {len(earlier)} earlier runs")
     if asked.plan is None and len(asked.candidates) == 1:
         yield from _this_run(asked, Run.at(spec, fingerprint(spec, manifest.hash)))
 
@@ -124,25 +124,26 @@ def _this_run(asked: PreflightRequest, run: Run) -> Iterator[PreflightFinding]:
     if status is None or asked.begins_anew:
         return
     if status.state == "finished":
-        todo = "--restart trains it anew; seed=1 trains another"
+        todo = "give --restart to train it again, or seed=1 to train another run"
         yield PreflightFinding(
-            "run", "warning", f"{run.folder}: finished already, the job would end at once", todo
+            "run", "warning", f"{run.folder}: finished already, so the job would end at once", todo
         )
         return
     if run.state == "running":
         holder = holder_of(run.lock_file)
-        found = f"{run.folder}: {holder or 'somebody'} is training it just now"
+        found = f"{run.folder}: {holder or 'another process'} is training this run now"
         yield PreflightFinding("run", "warning", found, how_to_end(holder))
         return
     if changes := run.changes_since():
         todo = (
-            "--accept-code goes on with what is installed now; --restart sets the run aside and begins anew"
+            "give --accept-code to continue with what is installed now, or --restart to move this run "
+            "aside and start again"
         )
         yield PreflightFinding(
-            "run", "error", f"{run.folder}: changed since it began: {', '.join(changes)}", todo
+            "run", "error", f"{run.folder}: changed since this run began: {', '.join(changes)}", todo
         )
     else:
-        found = f"{run.folder}: goes on after epoch {status.epoch} of {status.num_epochs}"
+        found = f"{run.folder}: will continue after epoch {status.epoch} of {status.num_epochs}"
         yield PreflightFinding("run", "ok", found)
 
 
@@ -179,11 +180,11 @@ def check_stores(
     if bad := max((store.num_bad for store in stores), default=0):
         state: FindingState = "warning" if bad <= data.num_bad_allowed else "error"
         leaves = "data.bad_videos=skip" + (f" data.max_bad={bad}" if bad > DEFAULT_MAX_BAD else "")
-        todo = f"vidcls data check {data.root} names them; {leaves} leaves them out"
+        todo = f"vidcls data check {data.root} lists them; set {leaves} to leave them out"
         yield PreflightFinding("videos", state, f"{bad} videos are known to be unreadable", todo)
     if data.residency == "streamed":
         yield PreflightFinding(
-            "store", "ok", "none: data.residency is streamed, videos are decoded as they are read"
+            "store", "ok", "none, because data.residency is streamed: videos are decoded when they are read"
         )
         return
     missing = [store for store in stores if not store.is_built]
@@ -194,6 +195,6 @@ def check_stores(
     takes = sum(store.num_videos for store in missing) * seconds_each
     many = f"{len(missing)} of {len(stores)} " if len(stores) > 1 else ""
     cores = data.workers if data.workers != "auto" else usable_cores()
-    found = f"{many}not built yet: about {gb(sum(store.num_bytes for store in missing))}, which takes"
-    found += f" whoever comes first about {takes:.0f} s with {cores} processes"
+    found = f"{many}not built yet: about {gb(sum(store.num_bytes for store in missing))}; the first training"
+    found += f" needs about {takes:.0f} s for it with {cores} processes"
     yield PreflightFinding("store", "ok", found)

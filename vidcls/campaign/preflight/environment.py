@@ -43,7 +43,7 @@ def check_writable(asked: PreflightRequest) -> Iterator[PreflightFinding]:
         except OSError as error:
             found = f"{folder}: {error.strerror}"
             yield PreflightFinding(
-                "disk", "error", found, "set runs_dir and store_dir to folders of your own"
+                "disk", "error", found, "set runs_dir and store_dir to folders that you can write"
             )
 
 
@@ -56,8 +56,11 @@ def check_disk(
     needs = [_Need(runs_dir, run_bytes(asked, tried), "checkpoints")]
     store_bytes = sum(store.num_bytes for store in stores if not store.is_built)
     if spec.data.residency == "auto" and store_bytes > _left(nearest_folder(Path(spec.store_dir)))[0]:
-        found = f"{spec.store_dir}: no room for the store of {gb(store_bytes)}"
-        todo = "store_dir=FOLDER on a larger disk; without it videos are decoded each time, which is slow"
+        found = f"{spec.store_dir}: not enough space for the store of {gb(store_bytes)}"
+        todo = (
+            "set store_dir to a folder on a larger disk; without a store, videos are decoded in each "
+            "epoch, which is slow"
+        )
         yield PreflightFinding("disk", "warning", found, todo)
         store_bytes = 0
     needs.append(
@@ -74,7 +77,9 @@ def check_disk(
     large = [need for need in needs if need.num_bytes > _MUCH_BYTES]
     if scratch and any(nearest_folder(need.folder).resolve().is_relative_to(home) for need in large):
         found = "large files would go to the home folder, whose quota is small"
-        yield PreflightFinding("disk", "warning", found, f"runs_dir={scratch}/runs store_dir={scratch}/store")
+        yield PreflightFinding(
+            "disk", "warning", found, f"set runs_dir={scratch}/runs store_dir={scratch}/store"
+        )
 
 
 def run_bytes(asked: PreflightRequest, tried: Tried) -> float:
@@ -95,10 +100,13 @@ def _room(needs: Sequence[_Need]) -> PreflightFinding:
     what = " and ".join(f"{gb(need.num_bytes)} {need.what}" for need in needs)
     found = f"{folder}: {gb(left)} {limit}; about {what} to write"
     if needed > left:
-        todo = "put runs_dir and store_dir on a larger disk, such as scratch; vidcls sweep clean frees some"
+        todo = (
+            "set runs_dir and store_dir to a larger disk, such as scratch; vidcls sweep clean frees "
+            "some space"
+        )
         return PreflightFinding("disk", "error", found, todo)
     if 2 * needed > left:
-        todo = "little is left after that: scratch has more room"
+        todo = "little space would be left; scratch has more"
         return PreflightFinding("disk", "warning", found, todo)
     return PreflightFinding("disk", "ok", found)
 
@@ -140,12 +148,10 @@ def check_tracking(asked: PreflightRequest) -> PreflightFinding:
         return PreflightFinding("w&b", "ok", ", ".join(sorted(modes)))
     found = _credentials(is_queued=asked.is_queued)
     if found is None:
-        return PreflightFinding(
-            "w&b", "ok", "credentials are there: recorded online where the node has a network"
-        )
+        return PreflightFinding("w&b", "ok", "credentials found: recorded online if the node has a network")
     if "online" in modes:
-        return PreflightFinding("w&b", "error", f"tracking.mode is online, and {found}", "wandb login")
-    todo = "wandb login; or vidcls sync RUN later"
+        return PreflightFinding("w&b", "error", f"tracking.mode is online, but {found}", "wandb login")
+    todo = "give wandb login now, or vidcls sync RUN later"
     return PreflightFinding(
         "w&b", "ok" if not asked.is_queued else "warning", f"{found}: recorded offline", todo
     )
@@ -158,7 +164,7 @@ def _credentials(*, is_queued: bool) -> str | None:
 
         settings = load_settings()
     except Exception as error:  # not installed, or its settings are invalid
-        return f"its client cannot start ({reason_of(error)})"
+        return f"the W&B client cannot start ({reason_of(error)})"
     if not has_credentials(settings):
         return f"there are no credentials for {settings.base_url}"
     if (
@@ -166,5 +172,5 @@ def _credentials(*, is_queued: bool) -> str | None:
         and os.environ.get("WANDB_API_KEY") == settings.api_key
         and not Path("~/.netrc").expanduser().is_file()
     ):
-        return "WANDB_API_KEY is not handed to jobs, because queues write it to disk"
+        return "WANDB_API_KEY is not passed to jobs, because queues write it to disk"
     return None

@@ -34,7 +34,7 @@ def check_queue(asked: PreflightRequest) -> Iterator[PreflightFinding]:
     if profile.venv_dir is not None and not Path(profile.python).is_file():
         todo = "make hpc CLUSTER=PROFILE builds it"
         yield PreflightFinding(
-            "queue", "error", f"{profile.python}: jobs would run this, and it is not there", todo
+            "queue", "error", f"{profile.python}: this Python of the jobs does not exist", todo
         )
     if asked.job is None:
         return
@@ -71,8 +71,8 @@ def check_memory(
 def _compare(what: str, needed: float, asked: float, *, key: str) -> PreflightFinding:
     about = f"about {gb(needed)} needed"
     if not asked:
-        return PreflightFinding(what, "ok", f"{about}; the profile asks for no certain amount")
-    found = f"{about}, {gb(asked)} asked for"
+        return PreflightFinding(what, "ok", f"{about}; the profile requests no amount")
+    found = f"{about}, {gb(asked)} requested"
     if needed > asked:
         todo = f"raise {key} in the profile, or lower train.batch_size"
         return PreflightFinding(what, "error" if needed > 1.5 * asked else "warning", found, todo)
@@ -95,15 +95,17 @@ def check_time(asked: PreflightRequest, tried: Tried, manifests: Manifests) -> I
         return
     needed, evidence = _training_s(asked, tried, manifests)
     if needed is None:
-        found = f"{profile.time} asked for; no earlier run tells how long it takes"
+        found = f"{profile.time} requested; the time needed is not known, because there are no earlier runs"
         yield PreflightFinding("time", "ok", found)
         return
-    found = f"about {_clock(needed)} a training ({evidence}), {profile.time} asked for"
+    found = f"about {_clock(needed)} for each training (from {evidence}), {profile.time} requested"
     if needed < profile.time_s - profile.warn_s:
         yield PreflightFinding("time", "ok", found)
     elif profile.requeue:
         jobs = int(needed // (profile.time_s - profile.warn_s)) + 1
-        yield PreflightFinding("time", "ok", f"{found}: saved and queued again, {jobs} times in all")
+        yield PreflightFinding(
+            "time", "ok", f"{found}: the training is saved and queued again, {jobs} jobs in all"
+        )
     else:
         todo = "raise time in the profile, or set requeue: true"
         yield PreflightFinding("time", "warning", found, todo)
@@ -139,8 +141,11 @@ def check_features(asked: PreflightRequest, tried: Tried, manifests: Manifests) 
         return
     num_videos = len(manifests[spec.data].training)
     takes = tried.step_s / tried.full_batch_size * num_videos * spec.num_stored_views
-    found = f"of the frozen backbone, {num_videos} videos x {spec.num_stored_views} views: computed once"
-    found += f" and stored, unless they are there; about {_clock(takes)} on this CPU"
+    found = (
+        f"features of the frozen backbone, {num_videos} videos x {spec.num_stored_views} views, are "
+        f"computed once"
+    )
+    found += f" and stored, if they are not stored yet; about {_clock(takes)} on this CPU"
     yield PreflightFinding("features", "ok", found)
 
 

@@ -85,7 +85,7 @@ def try_trials(
     file = Path(asked.first.store_dir) / "preflights" / f"{_key(asked, distinct, manifests)}.json"
     if (known := _read(file)) is not None:
         return known, [
-            PreflightFinding("model", "ok", f"{_said(known)}; seen before with this code and data")
+            PreflightFinding("model", "ok", f"{_said(known)}; tried before with this code and data")
         ]
     import torch  # noqa: F401  (not imported if the result is stored)
 
@@ -108,12 +108,19 @@ def try_trials(
 
 
 def _said(tried: Tried) -> str:
-    shapes = "one batch" if tried.num_shapes == 1 else f"one batch of each of {tried.num_shapes} shapes"
+    shapes = (
+        "one batch"
+        if tried.num_shapes == 1
+        else f"one batch of each of {tried.num_shapes} models of different shape"
+    )
     if tried.batch_size < tried.full_batch_size:
-        shapes += f" ({tried.batch_size} of {tried.full_batch_size} clips: this is only a CPU)"
+        shapes += f" ({tried.batch_size} of {tried.full_batch_size} clips, because this is only a CPU)"
     if tried.num_rehearsed < tried.num_shapes:
-        shapes = f"all {tried.num_shapes} shapes built, one batch of the largest {tried.num_rehearsed}"
-    return f"{shapes}: forward, backward, checkpoint, evaluation; its weights were random, for this alone"
+        shapes = (
+            f"{tried.num_shapes} models of different shape built, one batch of the "
+            f"{tried.num_rehearsed} largest"
+        )
+    return f"{shapes}: forward, backward, checkpoint and evaluation work (tried with random weights)"
 
 
 def _distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -268,4 +275,6 @@ def check_metric(asked: PreflightRequest, tried: Tried) -> list[PreflightFinding
     if name in tried.metrics:
         return [PreflightFinding("metric", "ok", f"{name} is logged after each epoch")]
     logged = ", ".join(sorted(metric for metric in tried.metrics if "/" in metric))
-    return [PreflightFinding("metric", "error", f"{name} is never logged", f"metric.name: one of {logged}")]
+    return [
+        PreflightFinding("metric", "error", f"{name} is never logged", f"set metric.name to one of {logged}")
+    ]

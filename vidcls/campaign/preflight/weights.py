@@ -45,4 +45,4 @@ def _load(spec: Spec) -> Iterator[PreflightFinding]:
         return
     for one in loaded:
         size_mb = one.file.stat().st_size / 1e6
-        yield PreflightFinding("weights", "ok", f"{one.backbone} begins with {one.file}, {size_mb:.1f} MB")
+        yield PreflightFinding("weights", "ok", f"{one.backbone} starts from {one.file}, {size_mb:.1f} MB")

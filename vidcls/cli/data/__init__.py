@@ -4,6 +4,8 @@ import typer
 
 from vidcls.cli.data import audit, check, scan, split
 
-app = typer.Typer(name="data", help="Look over a data root; make the demo data.", no_args_is_help=True)
+app = typer.Typer(
+    name="data", help="Check, audit and split a data set; make the demo data.", no_args_is_help=True
+)
 for _command in (scan.scan, scan.demo, check.check, audit.audit, split.split):
     app.command()(_command)

@@ -37,13 +37,15 @@ def audit(
     by: Annotated[
         Literal["auto", "group", "name", "content"],
         typer.Option(
-            help="group: the groups of the data; name: file names as in UCF101, HMDB51, Kinetics; "
-            "content: looks alone; auto: groups where every video has one, else all three."
+            help="How relatives are found. group: by the groups of the data; name: by file names as in "
+            "UCF101, HMDB51 or Kinetics; content: by what the videos look like; auto: by group if every "
+            "video has one, otherwise by all three."
         ),
     ] = "auto",
     features: FeaturesArg = "auto",
     sheet: Annotated[
-        Path | None, typer.Option(metavar="FILE.jpg", help="Write a contact sheet of the pairs to look at.")
+        Path | None,
+        typer.Option(metavar="FILE.jpg", help="Write the pairs of related videos as one picture."),
     ] = None,
     force: Force = False,
     as_json: AsJson = False,
@@ -53,16 +55,16 @@ def audit(
     val_fraction: Annotated[
         float | None,
         typer.Option(
-            min=0.01, max=0.99, help="Share of train cut off as val where there is none, as in a spec."
+            min=0.01, max=0.99, help="Share of train that becomes val if the data has no val, as in a spec."
         ),
     ] = None,
     store_dir: StoreDirArg = Path("store"),
 ) -> None:
-    """Say which val and test videos have a relative in train: a copy, or a clip cut from the same source.
+    """Show which val and test videos have a relative in train: a copy, or a video cut from the same source.
 
-    Looks find copies that were re-encoded, trimmed, mirrored or resized, and clips that share the place and
-    the people. The test split's pixels are looked at for this, its labels are not. The verdict is kept under
-    the store folder, and shown beside the accuracies of runs on these videos.
+    A comparison of the content finds copies that were re-encoded, trimmed, mirrored or resized, and videos
+    that show the same place and people. It reads the pixels of the test split, but not its labels. The
+    verdict is stored in the store folder, and shown next to the accuracies of runs on these videos.
     Exit code 0 if the data is clean, 3 if it leaks or cannot be judged in full, 2 if ROOT cannot be used.
     """
     from vidcls.leaks.audit import audit as judge
@@ -119,7 +121,7 @@ def _show(result: Audit, *, reading: Sequence[str]) -> None:
     screen.print(f"{manifest.root}: {len(manifest.videos)} videos, judged by {result.relations.by}")
     best = result.best_pairs()
     if best:
-        table = Table("split", "class", "video", "relative in train", "found by", "alike")
+        table = Table("split", "class", "video", "relative in train", "found by", "similarity")
         for pair in best[:_MAX_ROWS]:
             alike = "" if pair.similarity is None else f"{pair.similarity:.2f}"
             label = manifest.classes[pair.train.label]
@@ -129,10 +131,11 @@ def _show(result: Audit, *, reading: Sequence[str]) -> None:
         if len(best) > _MAX_ROWS:
             screen.print(f"and {len(best) - _MAX_ROWS} more; --json gives all")
     for name, reason in result.relations.not_read.items():
-        screen.print(f"not looked at: {name}: {reason}", soft_wrap=True)
+        screen.print(f"could not be compared: {name}: {reason}", soft_wrap=True)
     if result.relations.num_unknown and not result.relations.not_read:
         screen.print(
-            f"{result.relations.num_unknown} videos say nothing of where they come from; --by content"
+            f"it is not known where {result.relations.num_unknown} videos come from; --by content compares "
+            "what they look like"
         )
     for split, (num, total) in result.state.shares.items():
         num_pairs = sum(pair.held_out.split == split for pair in result.pairs)

@@ -28,25 +28,33 @@ def check(
     ],
     *,
     as_json: AsJson = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 for warnings too.")] = False,
-    show_all: Annotated[bool, typer.Option("--all", help="Name every video of every note.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with code 3 also if there are warnings.")
+    ] = False,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="List all videos with a note or warning, not only the first few.")
+    ] = False,
     judge: Annotated[
         bool,
-        typer.Option("--decoders", help="Hold the installed decoders against each other, frame by frame."),
+        typer.Option("--decoders", help="Compare the frames that the installed decoders give, one by one."),
     ] = False,
     timeout_s: Annotated[
         float, typer.Option(min=0.1, max=10**6, help="Time limit for one file, in seconds.")
     ] = 120.0,
     workers: Annotated[
-        int | None, typer.Option(min=1, max=1000, help="Processes that decode; the usable cores if unset.")
+        int | None,
+        typer.Option(
+            min=1, max=1000, help="Number of decoding processes; default: one for each usable core."
+        ),
     ] = None,
     store_dir: Annotated[
-        Path, typer.Option(help="Folder of the caches; training with the same one decodes nothing twice.")
+        Path,
+        typer.Option(help="Folder for caches. A training with the same folder reuses what was decoded here."),
     ] = Path("store"),
 ) -> None:
-    """Decode every video once, in order, and say which are broken, cut off, black, frozen or doubled.
+    """Decode every video once, in order, and report which are broken, cut off, black, frozen or copies.
 
-    What was seen is kept under the store folder: a second check, and training, look at new files only.
+    The findings are stored in the store folder: another check, or a training, decodes only new files.
     Exit code 3 if videos cannot be used (with --strict also for warnings), 2 if ROOT cannot be used, else 0.
     """
     from vidcls.cli.output.progress import stages
@@ -99,7 +107,7 @@ def _show_each(found: Sequence[VideoFinding], screen: Screen, *, named: int | No
         line = f"{finding.video}: {finding.message}" if finding.video else finding.message
         screen.print(f"  {printable(line)}", soft_wrap=True)
     if named is not None and len(found) > named:
-        screen.print(f"  and {len(found) - named} more; --all names them")
+        screen.print(f"  and {len(found) - named} more; --all lists them")
 
 
 def _by_way(check: Check, verdicts: Mapping[str, Mapping[Way, Verdict]]) -> dict[Way, dict[str, Verdict]]:
@@ -115,7 +123,7 @@ def _show_verdicts(by_way: Mapping[Way, Mapping[str, Verdict]], screen: Screen) 
     from vidcls.cli.output.screen import Table
 
     counted = ("exact", "near", "wrong", "missing", "phantom")
-    table = Table("", "files right", "wrong", "cannot", *(f"frames {counted[0]}", *counted[1:]))
+    table = Table("", "files right", "wrong", "failed", *(f"frames {counted[0]}", *counted[1:]))
     wrong: dict[Way, list[str]] = {}
     for way, verdicts in by_way.items():
         cannot = [name for name, verdict in verdicts.items() if verdict.problem]
@@ -123,7 +131,7 @@ def _show_verdicts(by_way: Mapping[Way, Mapping[str, Verdict]], screen: Screen) 
         sums = [sum(getattr(verdict, f"num_{what}") for verdict in verdicts.values()) for what in counted]
         num_right = len(verdicts) - len(wrong[way]) - len(cannot)
         table.add_row(way, *map(str, (num_right, len(wrong[way]), len(cannot), *sums)))
-    screen.print("decoders against the truth, which is PyAV in order:")
+    screen.print("decoders compared with PyAV in order, whose frames are always right:")
     screen.print(table)
     for way, names in wrong.items():
         if names:

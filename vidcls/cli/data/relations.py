@@ -20,17 +20,21 @@ RootArg = Annotated[Path, typer.Argument(metavar="ROOT", help="Folder with the v
 FeaturesArg = Annotated[
     Literal["auto", "pixels", "lite0"],
     typer.Option(
-        help="What looks are told by: lite0 is a network, the extra `lite`; auto takes it if there."
+        help="How the content of videos is compared. pixels: colours and edges; lite0: a network from the "
+        "extra `lite`; auto: lite0 if it is installed, otherwise pixels."
     ),
 ]
-StoreDirArg = Annotated[Path, typer.Option(help="Folder of the caches, that of training at best.")]
+StoreDirArg = Annotated[Path, typer.Option(help="Folder for caches; best the store_dir of the trainings.")]
 SplitNumberArg = Annotated[
-    int | None, typer.Option(min=1, max=3, help="Which of the lists of UCF101 or HMDB51; 1 if unset.")
+    int | None,
+    typer.Option(min=1, max=3, help="Number of the official lists of UCF101 or HMDB51; default: 1."),
 ]
-LayoutArg = Annotated[Layout, typer.Option(help="How the folder is read; auto finds out.")]
+LayoutArg = Annotated[Layout, typer.Option(help="How the folder is organised; auto detects it.")]
 SourceArg = Annotated[
     Source,
-    typer.Option(help="Which to read where the data holds several; auto takes videos, else frames."),
+    typer.Option(
+        help="What to read if the data has several of these; auto: videos, otherwise frames, otherwise flows."
+    ),
 ]
 TIMEOUT_S = 120.0  # for one file
 
@@ -80,7 +84,10 @@ def find_relations(manifest: Manifest, *, by: AskedBy, features: str, store_dir:
     from vidcls.leaks.audit import needs_looks, relate
 
     if features != "auto" and not needs_looks(manifest, by):
-        raise UserError(f"--features {features}: nothing is looked at here", hint="--by content looks")
+        raise UserError(
+            f"--features {features}: has no effect without a comparison of the content",
+            hint="--by content compares what videos look like",
+        )
     network = _network(features) if needs_looks(manifest, by) else None
     decoders = Decoders(workers=usable_cores(), timeout_s=TIMEOUT_S)
     try:

@@ -26,7 +26,7 @@ def scan(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     write_manifest: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.csv", help="Write the usable videos as a CSV that data.root can name."),
+        typer.Option(metavar="FILE.csv", help="Write the usable videos as a CSV manifest for data.root."),
     ] = None,
     layout: LayoutArg = "auto",
     split_number: SplitNumberArg = None,
@@ -61,11 +61,13 @@ def scan(
 
 
 def demo(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to make; a course layout.")],
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder to create; it gets the course layout.")
+    ],
     *,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same videos.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed; the same seed gives the same videos.")] = 0,
 ) -> None:
-    """Make motion10: real encoded video, ten classes that are two appearances times five motions."""
+    """Make the demo data motion10: encoded videos of ten classes (two appearances times five motions)."""
     from vidcls.data.demo import make_demo
 
     with one_stage("making motion10") as progress:
@@ -109,7 +111,7 @@ def _class_table(scan: Scan) -> Table:
         column.justify = "right"
         column.footer = str(sum(of_split[split] for of_split in counts.values()))
         if split == "val" and scan.manifest.val_is_cut:
-            column.header = "val (cut)"
+            column.header = "val (from train)"
     return table
 
 

@@ -34,24 +34,28 @@ _TOLERANCE = 1e-6
 def split(
     root: RootArg,
     *,
-    out: Annotated[Path, typer.Option(metavar="FILE.csv", help="Manifest to write; data.root can name it.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.csv", help="CSV manifest to write, for data.root.")],
     by: Annotated[
         Literal["group", "content"],
-        typer.Option(help="What must not be parted: known groups, or also what looks alike."),
+        typer.Option(
+            help="Which videos stay in one split: those of a known group, or also those with similar content."
+        ),
     ] = "group",
     sizes: Annotated[
         str | None,
         typer.Option(
-            help="0.8,0.2 (train,val[,test]), or train=320,val=80[,test=...]; as the data has them if unset."
+            help="Shares such as 0.8,0.2 (train,val[,test]), or numbers such as train=320,val=80[,test=...]; "
+            "default: the sizes that the data has."
         ),
     ] = None,
     folds: Annotated[
-        int | None, typer.Option(min=2, max=100, help="K manifests instead, FILE-fold1.csv and so on.")
+        int | None,
+        typer.Option(min=2, max=100, help="Write this number of folds instead, as FILE-fold1.csv, ..."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed is another draw.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the draw; another seed gives other splits.")] = 0,
     keep: Annotated[
         Path | None,
-        typer.Option(metavar="OLD.csv", help="Videos of this manifest stay in their splits."),
+        typer.Option(metavar="OLD.csv", help="Videos that this manifest lists keep their split."),
     ] = None,
     force: Force = False,
     features: FeaturesArg = "auto",
@@ -61,13 +65,13 @@ def split(
     source: SourceArg = "auto",
     store_dir: StoreDirArg = Path("store"),
 ) -> None:
-    """Write a manifest whose splits share no group, every class in proportion as far as whole groups allow.
+    """Write a manifest with splits that share no group. Every class is divided in proportion, if possible.
 
-    Without --sizes there are as many splits as the data has, of their sizes, and test stays as it is where
-    it has no relative in train or val; data of one split becomes train and val. With --folds test is the same
-    in all of them. The draw depends on the seed and the names of the groups: videos that are added later move
-    few others, and none that --keep names. Exit code 3 where videos of ROOT cannot be read and so are in no
-    split.
+    Without --sizes, the new splits have the names and sizes of the old ones; test stays as it is if it has no
+    relative in train or val; data with only one split becomes train and val. With --folds, all folds have the
+    same test split. The draw depends on the seed and the names of the groups: if videos are added later, few
+    others change their split, and those that --keep lists never do. Exit code 3 if videos of ROOT cannot be
+    read; these are in no split.
     """
     if out.suffix.lower() != ".csv":
         raise UserError(f"--out: {out} does not end in .csv")
@@ -95,8 +99,8 @@ def split(
 
 def _say_unknown(relations: Relations, by: Literal["group", "content"]) -> None:
     if relations.num_unknown:
-        what = "have no group" if by == "group" else "could not be read"
-        say(f"{relations.num_unknown} videos {what}: each is taken for a group of its own")
+        what = "have no known group" if by == "group" else "could not be read"
+        say(f"{relations.num_unknown} videos {what}: each becomes a group of its own")
 
 
 def _draw(
@@ -132,7 +136,7 @@ def _refuse_unclear(sizes: Sizes, manifest: Manifest) -> None:
     part = round(num_test / num_videos, 2)
     shares = [f"{share * (1 - part):.3g}" for share in sizes.numbers.values()]
     raise UserError(
-        f"--sizes: {sizes.text} says nothing of the {num_test} test videos of {manifest.root}",
+        f"--sizes: {sizes.text} has no size for the {num_test} test videos of {manifest.root}",
         hint=f"--sizes {sizes.text},0 gives them to train and val; --sizes {','.join(shares)},{part:g} draws "
         "a new test; without --sizes each split keeps its size",
     )
@@ -147,11 +151,11 @@ def _say_test(relations: Relations, made: Manifest, *, is_drawn: bool) -> None:
         return
     related = num_test_related(relations)
     if not made.split("test"):
-        say(f"the {num_test} test videos go to train and val here: keep another test aside")
+        say(f"the {num_test} test videos go to train and val here; use other videos for the final test")
     elif is_drawn:
-        say("test is drawn anew, as --sizes or --keep say")
+        say("a new test split is drawn, as --sizes or --keep say")
     elif related:
-        say(f"test is drawn anew: {related} of its {num_test} videos had a relative in train or val")
+        say(f"a new test split is drawn: {related} of {num_test} test videos had a relative in train or val")
     else:
         say(f"test stays as it is: none of its {num_test} videos has a relative in train or val")
 

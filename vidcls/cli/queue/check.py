@@ -21,21 +21,24 @@ if TYPE_CHECKING:
 def check(
     args: Annotated[
         list[str],
-        typer.Argument(metavar="SPEC|SWEEP [KEY=VALUE]...", help="An experiment or a sweep, and overrides."),
+        typer.Argument(metavar="SPEC|SWEEP [KEY=VALUE]...", help="Spec or sweep file, and overrides."),
     ],
     data_file: DataFile = None,
     cluster: Cluster = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look at all that would make a job fail, before it waits in a queue: data, model, disk, queue.
+    """Check everything that could make a job fail before it waits in a queue: data, model, disk, queue.
 
-    Exit codes: 0 done, warnings or not; 2 where something would fail.
+    Exit codes: 0 no errors, perhaps warnings; 2 if the job would fail.
     """
     require_all()
     files, overrides = split_args(args)
     is_sweep = len(files) == 1 and _is_sweep(files[0])
     if is_sweep and data_file is not None:
-        raise UserError("--data: a sweep names its data in `command`", hint="write it there: --data FILE")
+        raise UserError(
+            "--data: the data file of a sweep belongs in its `command`",
+            hint="write --data FILE into `command`",
+        )
     if is_sweep:
         asked = _ask_for_sweep(files[0], overrides, cluster)
     else:

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def hpc(
-    cluster: Annotated[str, typer.Argument(metavar="PROFILE", help="slurm/PROFILE.yaml, or a file.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print both scripts; do nothing.")] = False,
+    cluster: Annotated[str, typer.Argument(metavar="PROFILE", help="Name of slurm/PROFILE.yaml, or a file.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print both scripts.")] = False,
 ) -> None:
-    """Build the profile's virtual environment with its modules, here; then queue `vidcls doctor` in it.
+    """Build the virtual environment for the jobs of a profile, and test it with a queued `vidcls doctor`.
 
-    Run it in a checkout to install that, anywhere else to install this version.
+    In a checkout of vidcls, it installs that checkout; in any other folder, it installs this version.
     """
     import subprocess
 
@@ -34,7 +34,10 @@ def hpc(
         emit(f"{script}\n")
     # A login shell, because clusters define `module` there.
     elif subprocess.run(["bash", "-l", "-c", script], env=environment(), check=False).returncode != 0:
-        raise VidclsError(f"{profile.venv_dir}: could not be built", hint="see above; then the same command")
+        raise VidclsError(
+            f"{profile.venv_dir}: could not be built",
+            hint="the reason is above; correct it, then give the same command again",
+        )
     logs = Path(profile.scratch or Path.cwd()) / "logs"
     queue_command(QueuedCommand(["doctor"], "vidcls doctor", logs, cluster), dry_run=dry_run, as_json=False)
 
@@ -50,7 +53,9 @@ def build_script(profile: Profile, *, checkout: Path | None) -> str:
     from vidcls.launch.script import quote
 
     if profile.venv_dir is None:
-        raise UserError("the profile has no place for a virtual environment", hint="set scratch, or venv")
+        raise UserError(
+            "the profile has no folder for a virtual environment", hint="set scratch or venv in the profile"
+        )
     venv = quote(str(profile.venv_dir))
     what = f"vidcls=={version('vidcls')}"
     if checkout is not None:

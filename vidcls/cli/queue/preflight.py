@@ -13,7 +13,7 @@ from vidcls.errors import UserError
 if TYPE_CHECKING:
     from vidcls.campaign.preflight.finding import PreflightFinding, PreflightRequest
 
-NoCheck = Annotated[bool, typer.Option("--no-check", help="Queue it without the look of `vidcls check`.")]
+NoCheck = Annotated[bool, typer.Option("--no-check", help="Queue it without running `vidcls check` first.")]
 
 
 NEEDED = ("torch", "torchvision", "av", "cv2", "numpy")
@@ -33,8 +33,9 @@ def require_all() -> None:
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise UserError(
-            f"{', '.join(missing)} not installed here, so nothing can be checked",
-            hint="use the vidcls of the jobs' own environment, or --no-check queues it unseen",
+            f"not installed here, so nothing can be checked: {', '.join(missing)}",
+            hint="use vidcls from the virtual environment of the jobs, or give --no-check to queue without "
+            "checks",
         )
 
 
@@ -63,7 +64,7 @@ def refuse_without_cluster(no_check: bool) -> None:
         UserError: If the flag is set.
     """
     if no_check:
-        raise UserError("--no-check: nothing is queued, so nothing is checked before", hint="leave it out")
+        raise UserError("--no-check: has no effect without --cluster", hint="leave it out")
 
 
 def refuse_errors(findings: Sequence[PreflightFinding]) -> None:
@@ -79,9 +80,9 @@ def refuse_errors(findings: Sequence[PreflightFinding]) -> None:
     if num_errors:
         raise UserError(
             f"nothing was queued: {num_errors} of {len(findings)} checks failed",
-            hint="mend that, or --no-check queues it nevertheless",
+            hint="correct this, or give --no-check to queue it nevertheless",
         )
-    say(f"checked: {len(findings)} points, nothing that would fail")
+    say(f"checked: {len(findings)} points, no errors")
 
 
 def print_finding(finding: PreflightFinding, *, err: bool = False) -> None:

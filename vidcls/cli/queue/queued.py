@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 Cluster = Annotated[
     str | None,
-    typer.Option("--cluster", metavar="PROFILE", help="Queue it, as slurm/PROFILE.yaml or a file says."),
+    typer.Option(
+        "--cluster",
+        metavar="PROFILE",
+        help="Queue it as a job; PROFILE is the name of slurm/PROFILE.yaml, or a file.",
+    ),
 ]
 
 
@@ -110,7 +114,7 @@ def queue_command(
     profile = find_profile(asked.cluster)
     if "--restart" in asked.words and getattr(profile, "requeue", False):
         raise UserError(
-            "--restart would begin anew each time the job is queued again",
+            "--restart would start from the beginning each time the job is queued again",
             hint="move the old run away, or set requeue: false in the profile",
         )
     queue = open_queue(profile)
@@ -152,10 +156,10 @@ def _submit_once(experiment: FrozenExperiment, job: Job, profile: AnyProfile) ->
         for seen in submissions.look_and_settle():
             if seen.silent is not None:
                 raise QueueSilentError(
-                    f"{seen.label} may train this run, and the queue does not answer, so nothing was"
-                    f" submitted: {seen.silent}",
-                    hint="try later, on a node that has the queue; only if that job is gone for good: rm "
-                    f"{seen.submission.file}",
+                    f"{seen.label} may be training this run, but the queue does not answer, so nothing was "
+                    f"submitted: {seen.silent}",
+                    hint="try later, on a node with the queue; only if you are sure that this job has "
+                    f"ended: rm {seen.submission.file}",
                 )
             if seen.tasks and seen.job:
                 (task, *_) = seen.tasks
@@ -163,7 +167,7 @@ def _submit_once(experiment: FrozenExperiment, job: Job, profile: AnyProfile) ->
                 raise AlreadyQueuedError(
                     f"already queued as {seen.label} ({f'{task.state} {task.reason}'.strip()}); nothing was"
                     " submitted",
-                    hint=f"{look}   shows it\n  {end}   ends it",
+                    hint=f"{look}   shows the job\n  {end}   ends the job",
                 )
         experiment.write()
         return submissions.submit(job, profile)
@@ -179,4 +183,4 @@ def warn_of_keys(profile: Profile) -> None:
     for name, hint in KEY_HINTS.items():
         is_kept = name == "WANDB_API_KEY" and Path("~/.netrc").expanduser().is_file()
         if name in os.environ and not is_kept:
-            say(f"{name} is not handed to jobs, because queues write it to disk; {hint}")
+            say(f"{name} is not passed to jobs, because queues write it to disk; {hint}")

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from vidcls.launch.queue import AnyProfile
     from vidcls.spec.load import LoadedSpec
 
-Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; default: a GPU if there is one.")]
 AcceptCode = Annotated[
-    bool, typer.Option("--accept-code", help="Go on although the code, or a package that computes, changed.")
+    bool,
+    typer.Option("--accept-code", help="Resume although the code, or a package used for computing, changed."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="With --cluster: print the scripts.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="With --cluster: only print the scripts.")]
 
 
 def queued_training(loaded: LoadedSpec, flags: list[str], *, cluster: str, look: bool) -> QueuedCommand:
@@ -76,9 +77,9 @@ def refuse_other_data(loaded: LoadedSpec, submitted: str) -> None:
     found = _fingerprint(loaded)
     if found not in (None, submitted):
         raise UserError(
-            f"{loaded.spec.data.root}: the data changed since this was queued: {submitted} was submitted, and"
-            f" what is there now would train {found}",
-            hint="put the data back, or queue it again",
+            f"{loaded.spec.data.root}: the data changed since this job was queued: the fingerprint was "
+            f"{submitted}, and is {found} now",
+            hint="restore the data, or queue the training again",
         )
 
 
@@ -89,11 +90,12 @@ def refuse_beside_queue(cluster: str | None, *, dry_run: bool, out: Path | None,
         UserError: If there is such an option; the message names it.
     """
     if cluster is None and dry_run:
-        raise UserError("--dry-run prints the scripts of jobs", hint="name the queue: --cluster PROFILE")
+        raise UserError("--dry-run: has no effect without --cluster", hint="add --cluster PROFILE")
     if cluster is not None and (out is not None or as_json):
         raise UserError(
-            f"{'--json' if as_json else '--out'}: with --cluster nothing is found yet",
-            hint="give it without --cluster once the jobs have ended",
+            f"{'--json' if as_json else '--out'}: has no effect with --cluster, because there are no "
+            "results yet",
+            hint="give it without --cluster after the jobs have ended",
         )
 
 
@@ -127,7 +129,7 @@ def queue_trainings(
         there = f"{num_there} in the queue already, " if num_there else ""
         num_finished = len(trainings) - len(unfinished)
         echo(f"{num_queued} trainings queued, {there}{num_finished} finished already")
-        echo("next: the same command without --cluster, once they have ended")
+        echo("next: the same command without --cluster, after they have ended")
 
 
 def _is_finished(loaded: LoadedSpec) -> bool:

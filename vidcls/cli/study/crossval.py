@@ -24,12 +24,15 @@ def crossval(
     args: Annotated[
         list[str],
         typer.Argument(
-            metavar="SPEC... [KEY=VALUE]...", help="YAML files, all pairs compared; overrides for all."
+            metavar="SPEC... [KEY=VALUE]...", help="Spec files to compare, and overrides for all of them."
         ),
     ],
-    folds: Annotated[int, typer.Option(min=2, max=100, help="Folds; no group is in two of them.")] = 5,
+    folds: Annotated[
+        int, typer.Option(min=2, max=100, help="Number of folds; all videos of a group are in one fold.")
+    ] = 5,
     fold_seeds: Annotated[
-        str, typer.Option(help="Each draws folds of its own, and all of them are trained.")
+        str,
+        typer.Option(help="Seeds such as 0,1,2. Each seed draws its own folds, and all folds are trained."),
     ] = "0",
     device: Device = None,
     accept_code: AcceptCode = False,
@@ -39,10 +42,11 @@ def crossval(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Group k-fold cross-validation of specs over train and val: accuracy and paired differences.
+    """Compare specs by group k-fold cross-validation on train and val: accuracies and paired differences.
 
-    Each video is scored once a fold seed, at the last epoch, by a model that saw nothing of its group. The
-    same command goes on, and gathers the folds that --cluster made jobs of.
+    For each fold seed, each video is scored once, after the last epoch, by a model that was not trained on
+    any video of its group. Give the same command again to continue, or to collect the results of --cluster
+    jobs.
     """
     files, overrides = split_args(args)
     if not files:
@@ -92,7 +96,7 @@ def _seeds(text: str) -> list[int]:
         from vidcls.spec.yaml import in_short
 
         raise UserError(
-            f"--fold-seeds: expected whole numbers below 2**32, each once, got {in_short(text)}",
+            f"--fold-seeds: expected whole numbers below 2**32, all different, got {in_short(text)}",
             hint="for example 0,1,2",
         )
     return seeds
@@ -163,7 +167,7 @@ def _render(found: CrossValidation) -> None:
     if not pairs:
         return
     several = f", Holm over {len(pairs)}" if len(pairs) > 1 else ""
-    table = Table("", "less", box=box.SIMPLE_HEAD)
+    table = Table("", "minus", box=box.SIMPLE_HEAD)
     for name in ("points of top-1", "95 % interval", f"p{several}", ""):
         table.add_column(name, justify="right")
     for pair in pairs:

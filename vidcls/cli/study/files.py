@@ -16,7 +16,7 @@ from vidcls.text import printable, spreadsheet_cell
 
 Out = Annotated[
     Path | None,
-    typer.Option("--out", metavar="DIR", help="Write what was found as JSON, CSV and markdown."),
+    typer.Option("--out", metavar="DIR", help="Folder for the results as JSON, CSV and markdown."),
 ]
 
 
@@ -27,7 +27,7 @@ def refuse_written(out: Path | None, name: str, *, force: bool) -> None:
         UserError: If the folder has a study and `force` is not set.
     """
     if out is not None and out.exists() and not out.is_dir():
-        raise UserError(f"--out: {out} is no folder", hint="name a folder")
+        raise UserError(f"--out: {out} is not a folder", hint="name a folder")
     refuse_overwrite(None if out is None else out / f"{name}.json", option="--out", force=force)
 
 

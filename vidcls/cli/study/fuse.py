@@ -18,41 +18,51 @@ if TYPE_CHECKING:
 
 def fuse(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that hold runs.")
+        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")
     ],
     tune: Annotated[
-        Literal["val"] | None, typer.Option(help="Choose the weights with the smallest loss on val.")
+        Literal["val"] | None, typer.Option(help="Choose the fusion weights with the smallest loss on val.")
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(metavar="W,W...", help="One for each run, such as 0.6,0.4; equal if unset.")
+        str | None,
+        typer.Option(metavar="W,W...", help="Weight of each run, such as 0.6,0.4; default: equal weights."),
     ] = None,
     split: Annotated[
-        Literal["val", "test"], typer.Option(help="Each evaluation on test is written down.")
+        Literal["val", "test"],
+        typer.Option(help="Split to score. Every evaluation on test is recorded in a ledger."),
     ] = "val",
-    checkpoint: Annotated[Literal["best", "last"], typer.Option(help="Whose logits.")] = "best",
+    checkpoint: Annotated[
+        Literal["best", "last"], typer.Option(help="Checkpoint whose stored logits are fused.")
+    ] = "best",
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where to store the result; fused/ beside the runs.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder of the result; default: a folder in fused/ beside the runs."
+        ),
     ] = None,
     per_class: Annotated[bool, typer.Option("--per-class", help="Show the recall of each class.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fuse runs that exist: the weighted mean of their stored logits, at no training cost.
+    """Fuse existing runs by the weighted mean of their stored logits, without training.
 
-    Predictions and report are stored as those of a run. Under --tune val each val video is scored with
-    weights tuned on videos of other groups. Exit code 3 where some videos have no logits; they are named.
+    Predictions and report are stored like those of a run. With --tune val, each val video is scored with
+    weights tuned on videos of other groups. Exit code 3 if some videos have no logits; they are named.
     """
     from vidcls.runs import open_runs
 
     found = tuple(open_runs(runs))
     if len(found) < 2:
-        raise UserError(f"{found[0].folder}: one run alone has nothing to be fused with", hint="name another")
+        raise UserError(f"{found[0].folder}: a fusion needs two runs or more", hint="name another run too")
 
     from vidcls.evaluate.fuse import FusionPlan, as_dict
     from vidcls.evaluate.fuse import fuse as fuse_runs
 
     given = _parsed(weights, names=[str(run.folder) for run in found]) if weights is not None else ()
     if given and tune:
-        raise UserError("--weights has no effect under --tune, which chooses them", hint="give one of them")
+        raise UserError(
+            "--weights has no effect with --tune, which chooses the weights",
+            hint="give only one of these options",
+        )
     how: How = "tuned on val" if tune else "given" if given else "equal"
     plan = FusionPlan(runs=found, checkpoint=checkpoint, split=split, how=how, given=given)
     fusion = fuse_runs(plan, folder=out, say=say)
@@ -74,8 +84,9 @@ def _parsed(text: str, *, names: list[str]) -> tuple[float, ...]:
     is_usable = all(0 <= value < float("inf") for value in values) and 0 < sum(values) < float("inf")
     if len(values) != len(names) or not is_usable:
         raise UserError(
-            f"--weights {text}: expected {len(names)} numbers, none below zero, not all of them zero, for\n"
-            + "\n".join(f"  {name}" for name in names),
+            f"--weights {text}: expected {len(names)} numbers, none below zero, not all of them zero, for "
+            "the "
+            "runs\n" + "\n".join(f"  {name}" for name in names),
             hint=f"for example --weights {','.join(['1'] * len(names))}",
         )
     return values
@@ -105,19 +116,19 @@ def _remarks(fusion: Fusion, plan: FusionPlan) -> list[str]:
     if plan.flatters:
         others = "other groups"
         if fusion.unit == "videos":
-            others = "other videos, relatives perhaps among them as groups are not known"
+            others = "other videos (perhaps related ones, because groups are not known)"
         lines.append(
-            f"fused: cross-fitted, each video under weights tuned on {others}; the weights shown are tuned"
-            " on all of val, and what they reach there flatters them"
+            f"fused: cross-fitted, each video scored with weights tuned on {others}; the weights in the "
+            "table are tuned on all of val, so their result there is too optimistic"
         )
     gain = fusion.gain
     if gain is None:
-        return [*lines, "all videos are of one group: nothing can be said of the gain"]
+        return [*lines, "all videos belong to one group, so the gain cannot be judged"]
     best = plan.runs[fusion.best].folder
     verdict = "" if gain.is_clear else ": no difference shown"
-    unit = fusion.unit if fusion.unit == "groups" else "videos, whose groups are not known here"
+    unit = fusion.unit if fusion.unit == "groups" else "videos (groups are not known)"
     lines.append(
-        f"fused less {best.parent.name}/{best.name}, the best run by val: {100 * gain.value:+.1f} points of"
+        f"fused minus {best.parent.name}/{best.name}, the best run by val: {100 * gain.value:+.1f} points of"
         f" top-1, 95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f} over {fusion.num_units}"
         f" {unit}{verdict}"
     )
@@ -146,7 +157,7 @@ def _table(fusion: Fusion, plan: FusionPlan) -> Table:
     if fusion.equal is not None:
         add("for comparison: equal weights", fusion.equal)
     if fusion.seen is not None:
-        add("flattered: tuned on these videos", fusion.seen)
+        add("optimistic: tuned on these videos", fusion.seen)
     what = "tuned on val, cross-fitted" if plan.flatters else f"weights {plan.how}"
     add(f"fused: {what}", fusion.fused, style="bold")
     return table

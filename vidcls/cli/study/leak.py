@@ -31,10 +31,14 @@ _NAME = "leak"
 
 def leak(
     args: SpecArgs,
-    seeds: Annotated[int, typer.Option(min=2, max=100, help="Pairs of trainings, one for each seed.")] = 5,
+    seeds: Annotated[
+        int, typer.Option(min=2, max=100, help="Number of pairs of trainings; each pair has its own seed.")
+    ] = 5,
     data_file: DataFile = None,
     device: Device = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Train all of it anew.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Train everything again from the start.")
+    ] = False,
     accept_code: AcceptCode = False,
     cluster: Cluster = None,
     dry_run: DryRun = False,
@@ -42,17 +46,19 @@ def leak(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train one spec on a leaking and on a group-disjoint split of the same videos: the inflation.
+    """Measure how much a leaking split inflates accuracy, compared with a group-disjoint split.
 
-    Only train and val videos are read; equal sizes, class by class. Give the same command again to go on.
-    With --cluster each training is a job; without it, afterwards, the same command gathers them.
+    Trains one spec on both splits of the same train and val videos, with equal sizes for each class. Give the
+    same command again to continue. With --cluster, each training is a job; give the command without --cluster
+    afterwards to collect the results.
     """
     loaded = load_one(args, data_file)  # reports mistakes before torch is loaded
     refuse_written(out, _NAME, force=force)
     refuse_beside_queue(cluster, dry_run=dry_run, out=out, as_json=as_json)
     if cluster is not None and restart:
         raise UserError(
-            "--restart begins anew each time a job is queued again", hint="move the old runs away"
+            "--restart would start from the beginning each time a job is queued again",
+            hint="move the old runs away",
         )
     refuse_missing_data(loaded)
 

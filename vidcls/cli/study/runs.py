@@ -16,28 +16,34 @@ if TYPE_CHECKING:
 
     from vidcls.runs import Run
 
-app = typer.Typer(no_args_is_help=True, help="List runs and show what is known of one.")
+app = typer.Typer(no_args_is_help=True, help="List runs, or show details of one run.")
 
 
 @app.command()
 def ls(
     folder: Annotated[Path, typer.Argument(help="Folder of runs.")] = Path("runs"),
     show_all: Annotated[
-        bool, typer.Option("--all", help="Trials of sweeps, folds and arms of studies as well.")
+        bool, typer.Option("--all", help="Also list trials of sweeps and the runs of crossval and leak.")
     ] = False,
     sort: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Order by a value or setting; -KEY: largest first.")
+        str | None,
+        typer.Option(metavar="KEY", help="Sort by a value or setting; --sort=-KEY: largest first."),
     ] = None,
     conditions: Annotated[
         list[str] | None,
-        typer.Option("--filter", metavar="KEY=VALUE", help="Only those; also != < <= > >=, and again."),
+        typer.Option(
+            "--filter",
+            metavar="KEY=VALUE",
+            help="Only list matching runs; also with != < <= > >=. Repeatable.",
+        ),
     ] = None,
     columns: Annotated[
-        str | None, typer.Option(metavar="KEY,KEY...", help="What to show: run,val_top1,optim.lr,val/loss")
+        str | None,
+        typer.Option(metavar="KEY,KEY...", help="Columns to show, such as run,val_top1,optim.lr,val/loss."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List runs: state, val top-1, epochs, time, and the settings in which they differ."""
+    """List runs with state, val top-1, epochs, time, and the settings that differ between them."""
     from vidcls.errors import UserError, VidclsError
     from vidcls.evaluate.stored import differences_of
     from vidcls.runs import find_runs
@@ -66,7 +72,7 @@ def ls(
     if as_json:
         print_json(table.rows if chosen is None else chosen)
         return
-    nothing = f"none of {len(readable)} runs fits" if readable else f"no runs below {folder}"
+    nothing = f"none of {len(readable)} runs matches --filter" if readable else f"no runs below {folder}"
     console().print(_rendered(table.rows, chosen) if table.rows else nothing)
     if hidden:
         kinds = {"sweep": "trials of sweeps", "study": "runs of studies"}

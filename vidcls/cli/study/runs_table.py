@@ -47,7 +47,9 @@ class RunsTable:
         for text in conditions:
             match = _CONDITION.fullmatch(text)
             if match is None:
-                raise UserError(f"--filter {text}: expected KEY=VALUE", hint="also !=, <, <=, > and >=")
+                raise UserError(
+                    f"--filter {text}: expected KEY=VALUE", hint="allowed: =, !=, <, <=, > and >="
+                )
             self._require(match["key"], option="--filter")
             kept = [_holds(of.get(match["key"]), match["sign"], match["value"]) for of in self._known]
             self._take([number for number, keep in enumerate(kept) if keep])
@@ -100,7 +102,7 @@ def _holds(value: Any, sign: str, text: str) -> bool:
         except ValueError:
             return sign == "!="
     if sign not in ("=", "!="):
-        raise UserError(f"--filter: {value} is no number, so {sign} has no meaning", hint="use = or !=")
+        raise UserError(f"--filter: {value} is not a number, so {sign} has no meaning", hint="use = or !=")
     words = str(value).lower() if isinstance(value, bool) else str(value)
     return fnmatchcase(words, text) == (sign == "=")
 

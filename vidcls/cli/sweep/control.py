@@ -15,25 +15,27 @@ if TYPE_CHECKING:
     from vidcls.sweep.storage.folder import SweepFolder
 
 OtherCluster = Annotated[
-    str | None, typer.Option("--cluster", metavar="PROFILE", help="Queue profile; as before if unset.")
+    str | None,
+    typer.Option("--cluster", metavar="PROFILE", help="Profile of the queue; default: the same as before."),
 ]
 NumWorkers = Annotated[
-    int | None, typer.Option(min=1, max=10_000, help="Tasks there should be; as before if unset.")
+    int | None, typer.Option(min=1, max=10_000, help="Number of workers; default: the same as before.")
 ]
-Wait = Annotated[float, typer.Option(help="Seconds to wait for workers to save.")]
+Wait = Annotated[float, typer.Option(help="Seconds to wait until all workers have saved.")]
 
 
 def retry(
     name: Sweep = RUNS,
     trials: Annotated[
-        list[int] | None, typer.Option("--trial", help="Number; all that failed if unset.")
+        list[int] | None,
+        typer.Option("--trial", help="Number of a trial; repeatable; default: all failed trials."),
     ] = None,
     cluster: OtherCluster = None,
     workers: NumWorkers = None,
     no_check: NoCheck = False,
     as_json: AsJson = False,
 ) -> None:
-    """Try failed trials again, from their checkpoints."""
+    """Run failed trials again, from their checkpoints."""
     from vidcls.sweep import actions
     from vidcls.sweep.find import find_sweep
 
@@ -41,7 +43,7 @@ def retry(
     if not no_check:
         actions.refuse_missing_videos(sweep)
     numbers = actions.retry(sweep, trials or [])
-    lines = [f"tried again: {', '.join(map(str, numbers))}" if numbers else "no trial has failed"]
+    lines = [f"trials that run again: {', '.join(map(str, numbers))}" if numbers else "no trial has failed"]
     if not numbers:
         _tell(sweep, lines, {"trials": numbers, "job": None}, as_json=as_json)
         return
@@ -49,12 +51,12 @@ def retry(
 
 
 def pause(name: Sweep = RUNS, wait: Wait = 120.0, as_json: AsJson = False) -> None:
-    """Have every worker save and leave; what waits in the queue leaves as soon as it starts."""
+    """Pause a sweep: all workers save and stop; waiting tasks stay queued, and stop when they start."""
     _stop(name, kind="pause", wait=wait, as_json=as_json)
 
 
 def cancel(name: Sweep = RUNS, wait: Wait = 120.0, as_json: AsJson = False) -> None:
-    """Have every worker save and leave, and take what waits out of the queue. Loses nothing."""
+    """Stop a sweep: all workers save and stop, and waiting tasks leave the queue. Nothing is lost."""
     _stop(name, kind="cancel", wait=wait, as_json=as_json)
 
 
@@ -80,7 +82,7 @@ def resume(
     no_check: NoCheck = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let a sweep go on, with as many workers as before."""
+    """Continue a sweep, by default with as many workers as before."""
     from vidcls.sweep import actions
     from vidcls.sweep.find import find_sweep
 
@@ -91,22 +93,29 @@ def resume(
 
 
 def extend(
-    number: Annotated[int, typer.Argument(min=0, max=10**9, help="Trials beyond run_cap.")],
+    number: Annotated[int, typer.Argument(min=0, max=10**9, help="Number of trials to add to run_cap.")],
     name: Sweep = RUNS,
-    hours: Annotated[float, typer.Option(min=0, max=10**6, help="Beyond --max-hours or --until.")] = 0.0,
-    gpu_hours: Annotated[float, typer.Option(min=0, max=10**9, help="Beyond --gpu-hours.")] = 0.0,
+    hours: Annotated[
+        float, typer.Option(min=0, max=10**6, help="Hours to add to --max-hours or --until.")
+    ] = 0.0,
+    gpu_hours: Annotated[
+        float, typer.Option(min=0, max=10**9, help="GPU hours to add to --gpu-hours.")
+    ] = 0.0,
     cluster: OtherCluster = None,
     workers: NumWorkers = None,
     no_check: NoCheck = False,
     as_json: AsJson = False,
 ) -> None:
-    """Give a sweep more trials, hours or GPU hours, and workers where they left."""
+    """Give a sweep more trials, hours or GPU hours, and start workers again if they have stopped."""
     from vidcls.errors import UserError
     from vidcls.sweep import actions
     from vidcls.sweep.find import find_sweep
 
     if not (number or hours or gpu_hours):
-        raise UserError("extend by nothing", hint="vidcls sweep extend 50")
+        raise UserError(
+            "nothing to extend: the number of trials is 0, and no hours are given",
+            hint="for example vidcls sweep extend 50",
+        )
     sweep = find_sweep(name)
     if not no_check:
         actions.refuse_missing_videos(sweep)
@@ -139,14 +148,14 @@ def _resume(
 
     before, known = lines or [], facts or {}
     if not actions.has_work(sweep):
-        done = f"nothing is left to do; next: vidcls sweep best {shown(sweep.path)}"
+        done = f"no trials are left; next: vidcls sweep best {shown(sweep.path)}"
         _tell(sweep, [*before, done], {**known, "job": None}, as_json=as_json)
         return
     profile = find_profile(cluster) if cluster else None
     if profile is not None:
         _refuse_what_the_queue_would(sweep, profile)
     job = actions.resume(sweep, profile=profile, num_workers=workers, say=say)
-    now = f"job {job}" if job else "enough workers are there"
+    now = f"job {job}" if job else "enough workers are running or queued"
     then = f"next: vidcls sweep status {shown(sweep.path)} --watch"
     _tell(sweep, [*before, now, then], {**known, "job": job}, as_json=as_json)
 

@@ -30,11 +30,15 @@ if TYPE_CHECKING:
 
 FileArgs = Annotated[
     list[str],
-    typer.Argument(metavar="FILE [KEY=VALUE]...", help="A sweep file, and fixed settings of every trial."),
+    typer.Argument(metavar="FILE [KEY=VALUE]...", help="Sweep file, and overrides for all trials."),
 ]
 LaunchCluster = Annotated[
     str | None,
-    typer.Option("--cluster", metavar="PROFILE", help="slurm/PROFILE.yaml; looked for if unset."),
+    typer.Option(
+        "--cluster",
+        metavar="PROFILE",
+        help="Name of slurm/PROFILE.yaml, or a file; default: the profile for this machine's queue.",
+    ),
 ]
 
 
@@ -53,7 +57,7 @@ def check(
     repeats: Repeats = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Say how many trials a sweep file comes to, and once a trial has run, how many hours."""
+    """Check a sweep file; show its number of trials and, once a trial has finished, the hours it needs."""
     from vidcls.sweep.config.check import check_against_spec
     from vidcls.sweep.config.description import describe
     from vidcls.sweep.config.file import load_sweep
@@ -70,7 +74,7 @@ def check(
         print_json(vars(found) | {"notes": list(found.notes), "folder": str(folder.path)})
         return
     points = "a continuous space" if found.num_points is None else f"{found.num_points} points"
-    trials = "no end but a budget" if found.num_trials is None else f"{found.num_trials} trials"
+    trials = "trials until a budget ends them" if found.num_trials is None else f"{found.num_trials} trials"
     hours = f", {found.hours:.2f} hours one after the other" if found.hours is not None else ""
     echo(f"{file}: {sweep.method} over {', '.join(sweep.space.searched)}: {points}, {trials}{hours}")
     for note in found.notes:
@@ -82,9 +86,11 @@ def launch(
     args: FileArgs,
     cluster: LaunchCluster = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, max=10_000, help="Tasks; as many as are of use if unset.")
+        int | None, typer.Option(min=1, max=10_000, help="Number of workers; default: as many as are useful.")
     ] = None,
-    engine: Annotated[str, typer.Option(help="serverless, or wandb: its server searches.")] = "serverless",
+    engine: Annotated[
+        str, typer.Option(help="serverless: the workers search; wandb: W&B's server does.")
+    ] = "serverless",
     seed: Seed = 0,
     asha: Asha = False,
     repeats: Repeats = 1,
@@ -95,13 +101,13 @@ def launch(
     until: Until = None,
     gpu_hours: GpuHours = None,
     lease: LeaseS = 90.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the script; nothing is written.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the script of the job.")] = False,
     no_check: NoCheck = False,
     as_json: AsJson = False,
 ) -> None:
-    """Launch a search and return at once; the same command again adds what is missing.
+    """Launch a sweep and return at once. Given again, the command starts the workers that are missing.
 
-    Without a cluster the workers are processes of this machine that survive the shell.
+    On a machine without a queue, the workers are processes that keep running after you log out.
     """
     from vidcls.launch.profiles import find_profile
     from vidcls.sweep.config.file import load_sweep
@@ -163,7 +169,7 @@ def _launch(
     warn_of_keys(plan.profile)
     is_new = freeze(plan)
     if plan.folder.options() != plan.options:
-        say("options stay as they were at the first launch; vidcls sweep extend raises its caps")
+        say("options stay as they were at the first launch; vidcls sweep extend raises the limits")
     has_more = actions.has_work(plan.folder)
     job = None
     if has_more:
@@ -173,10 +179,10 @@ def _launch(
         return
     trials = "trials until a budget ends them" if plan.num_trials is None else f"{plan.num_trials} trials"
     if job:
-        verb = "launched" if is_new else "was launched already and goes on"
+        verb = "launched" if is_new else "was launched already and continues"
         echo(f"{plan.sweep.name} {verb}: {trials}, {plan.num_workers} workers, job {job}")
     else:
-        state = "its workers are there" if has_more else "nothing is left to do"
+        state = "its workers are running or queued" if has_more else "no trials are left"
         echo(f"{plan.sweep.name} was launched already: {trials}; {state}, and nothing was submitted")
     echo(f"  {plan.folder.path}")
     echo(f"next: vidcls sweep status {shown(plan.folder.path)}{' --watch' if has_more else ''}")
@@ -206,7 +212,7 @@ def _launch_wandb(
     from vidcls.sweep.wandb_launch import launch_wandb
 
     if engine != "wandb":
-        raise UserError(f"--engine {engine}: unknown", hint="serverless or wandb")
+        raise UserError(f"--engine {engine}: unknown engine", hint="allowed: serverless or wandb")
     if not (dry_run or no_check) and isinstance(profile, QueuedProfile):
         require_all()
         from vidcls.campaign.preflight.check import ask_for_agents
@@ -228,11 +234,11 @@ def _launch_wandb(
 
 def work(
     folder: Annotated[Path, typer.Argument(help="Folder of the sweep.")],
-    gpus: Annotated[int, typer.Option(min=0)] = 0,
-    cpus: Annotated[int | None, typer.Option(min=1)] = None,
-    device: Annotated[str | None, typer.Option()] = None,
+    gpus: Annotated[int, typer.Option(min=0, help="Number of GPUs of the job.")] = 0,
+    cpus: Annotated[int | None, typer.Option(min=1, help="Number of CPU cores of the job.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N.")] = None,
 ) -> None:
-    """Be a worker of a sweep: what the tasks of its job run."""
+    """Run one worker of a sweep. Jobs of `vidcls sweep launch` call this command."""
     from vidcls.sweep.storage.folder import SweepFolder
     from vidcls.sweep.worker.allocation import allocation_of
     from vidcls.sweep.worker.worker import SweepWorker

@@ -7,20 +7,32 @@ from typing import Annotated
 import typer
 
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the search.")]
-Asha = Annotated[bool, typer.Option("--asha", help="Train on only the best of each rung.")]
-Repeats = Annotated[int, typer.Option(min=1, max=1000, help="Seeds for each point.")]
-PerGpu = Annotated[int, typer.Option(min=1, max=1000, help="Trials at once in one task.")]
+Asha = Annotated[bool, typer.Option("--asha", help="After each rung, continue only the best trials (ASHA).")]
+Repeats = Annotated[
+    int, typer.Option(min=1, max=1000, help="Number of trials for each point, each with its own seed.")
+]
+PerGpu = Annotated[
+    int, typer.Option(min=1, max=1000, help="Number of trials at the same time in one task, on its GPU.")
+]
 Keep = Annotated[
-    int, typer.Option(min=0, max=10**6, help="Weights are kept of so many of the best configurations.")
+    int, typer.Option(min=0, max=10**6, help="Number of best configurations whose weights are kept.")
 ]
-Attempts = Annotated[int, typer.Option(min=1, max=1000, help="Crashes until a trial has failed.")]
+Attempts = Annotated[
+    int, typer.Option(min=1, max=1000, help="Number of crashes after which a trial has failed.")
+]
 MaxHours = Annotated[
-    float | None, typer.Option(min=1e-6, max=10**6, help="All workers end so many hours from now.")
+    float | None, typer.Option(min=1e-6, max=10**6, help="All workers stop this number of hours from now.")
 ]
-Until = Annotated[str | None, typer.Option(help="All workers end: 23:30, or 2026-12-24T18:00.")]
+Until = Annotated[
+    str | None, typer.Option(help="Time at which all workers stop: 23:30, or 2026-12-24T18:00.")
+]
 GpuHours = Annotated[
-    float | None, typer.Option(min=1e-6, max=10**9, help="What all workers may spend together.")
+    float | None,
+    typer.Option(min=1e-6, max=10**9, help="Maximum number of GPU hours of all workers together."),
 ]
 LeaseS = Annotated[
-    float, typer.Option(min=0.1, max=10**6, help="Seconds of silence after which a worker is dead.")
+    float,
+    typer.Option(
+        min=0.1, max=10**6, help="Seconds without a sign of life after which a worker counts as dead."
+    ),
 ]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Sweep = Annotated[
     str,
     typer.Argument(
-        metavar="SWEEP", help="Its name, folder or file; or a folder of runs that holds one sweep."
+        metavar="SWEEP", help="Name, folder or file of the sweep; or a folder of runs with only one sweep."
     ),
 ]
 RUNS = "runs"
@@ -26,13 +26,15 @@ _EVERY_S = 2.0
 
 def status(
     name: Sweep = RUNS,
-    watch: Annotated[bool, typer.Option("--watch", help="Show it live until it is over.")] = False,
-    everything: Annotated[bool, typer.Option("--all", help="Show every trial, and every worker.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Update the display until the sweep has ended.")
+    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Show all trials and all workers.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show trials by state, the best so far, workers, what is left, what it cost.
+    """Show the trials by state, the best trials so far, the workers, the time left and the hours used.
 
-    Exit codes: 0, or 3 where trials failed for good.
+    Exit codes: 0, or 3 if trials have failed.
     """
     from vidcls.cli.sweep.table import show
     from vidcls.errors import ExitCode
@@ -72,11 +74,13 @@ def _watch(observer: SweepObserver, *, everything: bool) -> Overview:
 
 def best(
     name: Sweep = RUNS,
-    out: Annotated[Path | None, typer.Option(help="File; experiments/SWEEP_best.yaml if unset.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; default: experiments/SWEEP_best.yaml.")
+    ] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the winning configuration as an experiment file."""
+    """Write the best configuration as an experiment file."""
     from vidcls.files import write_text
     from vidcls.spec.show import to_yaml
     from vidcls.sweep import actions
@@ -106,7 +110,8 @@ def best(
     echo(f"{path}: {metric} {winner.value:.4f}, mean of {len(winner.trials)} seed(s), {leaks}")
     if winner.paused_at is not None:
         echo(
-            f"  no trial is finished: trial {first.number} is the best that waits, {told.removeprefix(', ')}"
+            f"  no trial is finished: trial {first.number} is the best of the waiting trials, "
+            f"{told.removeprefix(', ')}"
         )
     for path_of_run in runs:
         echo(f"  trained as {shown(Path(path_of_run))}")
@@ -115,12 +120,17 @@ def best(
 
 def clean(
     name: Sweep = RUNS,
-    keep: Annotated[int | None, typer.Option(min=0, help="Weights to keep; as at launch if unset.")] = None,
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Number of best configurations whose weights are kept; default: as at launch."
+        ),
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Remove the sweep with all its runs.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove the checkpoints of all trials but the best; what was measured stays."""
+    """Remove the checkpoints of all trials except the best; metrics and predictions stay."""
     from vidcls.errors import UserError
     from vidcls.sweep.clean import clean as clean_sweep
     from vidcls.sweep.clean import remove as remove_sweep
@@ -129,7 +139,10 @@ def clean(
     sweep = find_sweep(name)
     if everything:
         if as_json and not yes:
-            raise UserError("--all --json: a script is not asked", hint="add --yes")
+            raise UserError(
+                "--all --json: a script cannot answer the question before the sweep is removed",
+                hint="add --yes",
+            )
         if not yes:
             typer.confirm(f"remove {printable(sweep.path.resolve())} with all its runs?", abort=True)
         remove_sweep(sweep, say=say)

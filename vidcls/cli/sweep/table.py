@@ -38,7 +38,7 @@ def render(overview: Overview, *, everything: bool) -> list[RenderableType]:
     parts: list[RenderableType] = [styled(_headline(overview), "bold"), _counts(overview)]
     if overview.best:
         parts.append(f"leak state of the data: {overview.leak_state}")
-        title = "best so far" if overview.best[0].state == "finished" else "best so far, none finished"
+        title = "best so far" if overview.best[0].state == "finished" else "best so far, no trial finished"
         parts.append(_trials(title, overview.best, overview.metric, most=most))
     if everything:
         parts.append(_trials("trial", overview.trials, overview.metric, most=None, with_state=True))
@@ -120,7 +120,7 @@ def _workers(rows: Sequence[WorkerRow], *, most: int | None) -> RenderableType:
     if most is not None and len(alive) > most:
         table.add_row("...", "", "", f"and {len(alive) - most} more: --all shows them", "", "")
     if num_dead := len(rows) - len(alive):
-        table.add_row("...", "", "dead", f"{num_dead}, whose trials others take over", "", "")
+        table.add_row("...", "", "dead", f"{num_dead}; other workers take over their trials", "", "")
     return table
 
 

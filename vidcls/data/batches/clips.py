@@ -259,8 +259,8 @@ class Clips:
                 self._bad[clip.video.id] = frames.reason
             else:
                 raise VidclsError(
-                    f"{clip.video.path}: could be read before, but not now: {frames.reason}",
-                    hint="give the same command again to go on; data.timeout_s sets the time limit",
+                    f"{clip.video.path}: was readable before, but is not now: {frames.reason}",
+                    hint="give the same command again to continue; data.timeout_s sets the time limit",
                 )
         if not clips:
             return None

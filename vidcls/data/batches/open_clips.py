@@ -112,8 +112,12 @@ def _judge(bad: Mapping[str, str], videos: Sequence[Video], data: DataSection) -
         return
     listed = [f"  {video.path}: {bad[video.id]}" for video in videos if video.id in bad]
     over = f", more than data.max_bad: {allowed}" if allowed else ""
-    hint = f"data.max_bad={len(bad)} leaves them out" if allowed else "data.bad_videos=skip leaves them out"
+    hint = (
+        f"data.max_bad={len(bad)} leaves out these videos"
+        if allowed
+        else "data.bad_videos=skip leaves out these videos"
+    )
     raise VidclsError(
         "\n".join([f"{len(bad)} of {len(videos)} videos cannot be decoded{over}:", *listed]),
-        hint=f"vidcls data check {data.root} looks at all of them; {hint}",
+        hint=f"vidcls data check {data.root} checks all videos; {hint}",
     )

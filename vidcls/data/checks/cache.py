@@ -46,7 +46,7 @@ class ContentCache(Generic[T]):
                 file.write(self._kind.dump_json(value))
         except OSError as error:
             if is_disk_full(error):
-                raise disk_full(path, kept="what was found out before is kept", cause=error) from error
+                raise disk_full(path, kept="earlier results are kept", cause=error) from error
             raise
 
     def _file(self, digest: str) -> Path:

@@ -37,30 +37,31 @@ FindingKind = Literal[
     "one_frame",
 ]
 
-_REPLACE = "get the file again, or leave it out: data.bad_videos=skip"
+_REPLACE = "replace the file by a good copy, or leave it out: data.bad_videos=skip"
 ADVICE: dict[FindingKind, str] = {
-    "missing": "put the file there, or take its row out of the table",
+    "missing": "put the file there, or remove its row from the table",
     "empty": _REPLACE,
     "unreadable": _REPLACE,
     "no_video": _REPLACE,
-    "corrupt": f"{_REPLACE}; what follows the error cannot be trusted",
-    "timeout": "raise --timeout-s (data.timeout_s in training) if the file is long, else leave it out",
+    "corrupt": f"{_REPLACE}; frames after the error may be wrong",
+    "timeout": "raise --timeout-s (data.timeout_s in training) if the file is long; otherwise leave it out",
     "crash": "leave it out: data.bad_videos=skip",
-    "data": "vidcls data scan shows the data as a whole",
-    "truncated": "get the file again; it is used up to where it ends",
-    "damaged": "look at it, or get it again: parts of its pictures are made up",
-    "header_count": "nothing: frames are counted, the header is not believed; other tools take wrong frames",
-    "header_duration": "look at the end of the video; it is used up to where it ends",
-    "black": "look at it: vidcls takes black frames like any others",
-    "frozen": "look at it: it shows no motion",
-    "changes_size": "look at it: every frame is scaled by itself",
+    "data": "vidcls data scan shows an overview of the data",
+    "truncated": "replace the file by a good copy; until then, its frames before the end are used",
+    "damaged": "watch it, or replace it by a good copy: parts of its pictures are wrong",
+    "header_count": "nothing: vidcls counts the frames and ignores the header; other tools may take wrong "
+    "frames",
+    "header_duration": "watch the end of the video; all frames that are there are used",
+    "black": "watch it: vidcls uses black frames like all other frames",
+    "frozen": "watch it: it shows no motion",
+    "changes_size": "watch it: each frame is scaled separately",
     "duplicate": "keep one of them, or put them into one group: vidcls data split",
-    "no_timestamps": "nothing: frames are read in order; tools that seek take wrong ones",
-    "variable_rate": "nothing, if frames are meant to be taken by number and not by time",
-    "rotated": "nothing: frames are turned and mirrored as the file says; some tools do not",
-    "read_as": "look at it, if you did not know",
+    "no_timestamps": "nothing: vidcls reads frames in order; tools that seek may take wrong frames",
+    "variable_rate": "nothing, if frames should be sampled by number and not by time",
+    "rotated": "nothing: vidcls turns and mirrors frames as the file says; some tools do not",
+    "read_as": "look at these pictures, if you did not know this",
     "odd_size": "nothing: frames are scaled; some encoders refuse such sizes",
-    "one_frame": "leave it out if motion counts",
+    "one_frame": "leave it out if the classes depend on motion",
 }
 
 _DOUBTFUL_SHARE, _NOTED_SHARE = 0.5, 0.1  # shares of black or frozen frames
@@ -110,14 +111,16 @@ def _about_its_end(video: str, seen: Inspection) -> Iterator[VideoFinding]:
     elif promised is not None and promised != num_frames:
         lie = promised - num_frames
         is_small = abs(lie) <= max(_LIE_FRAMES, _LIE_SHARE * num_frames)
-        message = f"its header promises {promised} frames, {num_frames} can be decoded"
+        message = f"its header says {promised} frames, but {num_frames} can be decoded"
         if not is_small and lie > 0:
-            message += ": cut off, or a wrong header"
+            message += ": the file is cut off, or the header is wrong"
         yield VideoFinding("header_count", "note" if is_small else "warning", video, message)
     elif promised is None and seen.duration_s is not None and seen.header_duration_s is not None:
         missing_s = seen.header_duration_s - seen.duration_s
         if missing_s > max(_LIE_SHARE * seen.duration_s, _LIE_FRAMES * seen.duration_s / num_frames):
-            message = f"its header promises {seen.header_duration_s:.2f} s, {seen.duration_s:.2f} s are there"
+            message = (
+                f"its header says {seen.header_duration_s:.2f} s, but the frames last {seen.duration_s:.2f} s"
+            )
             yield VideoFinding("header_duration", "warning", video, message)
 
 
@@ -129,27 +132,27 @@ def _about_its_pictures(video: str, seen: Inspection) -> Iterator[VideoFinding]:
             "damaged", "warning", video, f"{seen.num_damaged} of {num_frames} frames are damaged{why}"
         )
     if num_frames == 1:
-        yield VideoFinding("one_frame", "note", video, "holds one frame")
+        yield VideoFinding("one_frame", "note", video, "has only one frame")
     kinds: tuple[tuple[FindingKind, int, int, str], ...] = (
         ("black", seen.num_black, num_frames, "frames are black"),
-        ("frozen", seen.num_frozen, num_frames - 1, "frames are the same as the one before"),
+        ("frozen", seen.num_frozen, num_frames - 1, "frames are equal to the frame before"),
     )
     for kind, count, of, what in kinds:
         if of > 0 and count >= _NOTED_SHARE * of:
             severity: Severity = "warning" if count >= _DOUBTFUL_SHARE * of else "note"
             yield VideoFinding(kind, severity, video, f"{count} of {of} {what}")
     if seen.num_other_size:
-        message = f"{seen.num_other_size} of {num_frames} frames are of another size than the first"
+        message = f"{seen.num_other_size} of {num_frames} frames have another size than the first frame"
         yield VideoFinding("changes_size", "warning", video, message)
 
 
 def _about_its_form(video: str, seen: Inspection) -> Iterator[VideoFinding]:
     if seen.num_bad_stamps:
         b_frames = f", {seen.num_b_frames} B-frames" if seen.num_b_frames else ""
-        message = f"{seen.num_bad_stamps} frames without a timestamp in order{b_frames}"
+        message = f"{seen.num_bad_stamps} frames have a timestamp that is missing or out of order{b_frames}"
         yield VideoFinding("no_timestamps", "note", video, message)
     if seen.has_variable_rate and seen.stopped is None:  # missing frames leave gaps
-        yield VideoFinding("variable_rate", "note", video, "frames are shown for unequal times")
+        yield VideoFinding("variable_rate", "note", video, "frames have different durations")
     orientation = Orientation(seen.rotation // 90, seen.is_mirrored)
     if orientation != Orientation():
         yield VideoFinding("rotated", "note", video, str(orientation))

@@ -100,7 +100,7 @@ def inspect_all(files: Files, decoder: Literal["decord", "pyav"]) -> Inspection:
         return seen
     num_fields, *_ = probe_fields(files.flows)
     if seen.probe.decoder == "fields":
-        raise DecodeError("holds flow fields and no frames: set data.source=flows clip.modality=flow")
+        raise DecodeError("has flow fields but no frames: set data.source=flows clip.modality=flow")
     if files.frames.is_dir():
         _refuse_odd_pairs(files.frames, files.flows)
     return replace(seen, probe=replace(seen.probe, num_fields=num_fields))
@@ -111,15 +111,15 @@ def _refuse_odd_pairs(frames: Path, flows: Path) -> None:
     pictures, fields = look_into(frames).frames, look_into(flows).fields
     if len(pictures) - len(fields) not in (0, 1):
         raise DecodeError(
-            f"{len(pictures)} frames and {len(fields)} flow fields do not go together: expected as many"
-            " fields as frames, or one less"
+            f"{len(pictures)} frames do not match {len(fields)} flow fields: expected as many fields as "
+            "frames, or one less"
         )
     if frames == flows:
         for picture, field in zip(pictures, fields, strict=False):
             # In `flow_1_2.npy` the first number is the frame number, in `flow_x_00001.jpg` the last one.
             number = number_of(field[0].name)[0 if len(field) == 1 else -1]
             if number_of(picture.name)[-1:] != (number,):
-                raise DecodeError(f"{picture.name} and {field[0].name} do not go together: other numbers")
+                raise DecodeError(f"{picture.name} and {field[0].name} do not match: their numbers differ")
 
 
 def inspect(path: Path, decoder: Literal["decord", "pyav"]) -> Inspection:
@@ -179,7 +179,7 @@ def _watched(
 
 def _described(video: VideoFile, watch: FrameStats, path: Path) -> Inspection:
     if watch.num_frames == 0:
-        raise DecodeError("holds no frame that can be decoded")
+        raise DecodeError("has no frame that can be decoded")
     stream = video.stream
     height, width = watch.size[::-1] if watch.orientation.swaps_sides else watch.size
     with path.open("rb") as file:
@@ -212,24 +212,25 @@ def _remarks(video: VideoFile, watch: FrameStats) -> Iterator[str]:
     """Remarks on conversions of the frames of a file that cannot be seen in them."""
     yield from video.remarks()
     if watch.num_other_orientation:
-        yield f"{watch.num_other_orientation} frames are turned or mirrored otherwise than the first"
+        yield f"{watch.num_other_orientation} frames are turned or mirrored in another way than the first "
+        "frame"
     if watch.matrix_is_void:
-        yield "its display matrix is all zeros: frames are taken as they are stored"
+        yield "its display matrix is all zeros, so frames are used as they are stored"
     if has_alpha(watch.pixel_format):
         alpha = f"has an alpha channel ({watch.pixel_format})"
-        yield f"{alpha}: what is transparent is black, unless a whole frame is"
+        yield f"{alpha}: transparent parts become black, except in a fully transparent frame"
 
 
 def _missing_bytes(video: VideoFile, path: Path, start: bytes) -> str | None:
     """Message about data that lies beyond the end of the file according to the container; else None."""
     size = path.stat().st_size
     if video.container.format.name == "mpegts" and all(size % unit for unit in _TS_PACKET_BYTES):
-        return "its last packet is cut through"
+        return "its last packet is cut off"
     ends = [entry.pos + entry.size for entry in video.stream.index_entries[-1:]]
     if counted := riff_bytes(start):
         ends.append(8 + counted)
     missing = max(ends, default=0) - size
-    return f"{missing} bytes that its index names are not there" if missing > 0 else None
+    return f"{missing} bytes that are listed in its index are missing" if missing > 0 else None
 
 
 def _suits_decord(path: Path) -> bool:
@@ -253,7 +254,7 @@ def _inspect_pictures(path: Path) -> Inspection:
         said.update(what_was_done)
         watch.see_luma(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8))
     if watch.num_frames == 0:
-        raise DecodeError("holds no image")
+        raise DecodeError("contains no image")
     return Inspection(
         probe=Probe(watch.num_frames, *watch.size, None, "images"),
         codec="images",

@@ -106,7 +106,7 @@ class _Truth:
                 self.watch.see(frame)
                 thumbs.append(_thumb(video.rgb(frame)))
         if not thumbs:
-            raise DecodeError("holds no frame that can be decoded")
+            raise DecodeError("has no frame that can be decoded")
         self._thumbs = np.stack(thumbs).astype(np.float32)
         order = np.random.default_rng(0).permutation(len(thumbs))[:_ASKED].tolist()
         self.asked: Sequence[int] = order if is_random else range(len(thumbs))
@@ -153,7 +153,7 @@ def _given(path: Path, way: Way, truth: _Truth) -> Given:
 def _pyav_random(path: Path, truth: _Truth) -> Given:
     points = truth.watch.key_points()
     if not points:
-        raise DecodeError("no timestamps in order: never sought")
+        raise DecodeError("timestamps out of order, so seeking was not tried")
     size = truth.watch.size
     height, width = size[::-1] if truth.watch.orientation.swaps_sides else size
     for index in truth.asked:

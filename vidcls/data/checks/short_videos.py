@@ -61,5 +61,5 @@ def repeats(counts: Mapping[str, Probe], clip: Clip) -> str | None:
     shortest = min(short, key=lambda key: moments[key])
     return (
         f"clip.frames: {clip.frames}, but {len(short)} of {len(moments)} videos have fewer {what}"
-        f" (the fewest: {moments[shortest]} in {shortest}); those repeat in their clips"
+        f" (the fewest: {moments[shortest]} in {shortest}), which are repeated in their clips"
     )

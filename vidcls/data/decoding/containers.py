@@ -75,7 +75,7 @@ def opened(path: Path) -> Iterator[av.container.InputContainer]:
         with av.open(unlike_url(path), container_options=_OPTIONS, metadata_errors="replace") as container:
             brand = container.metadata.get("major_brand", "").strip()
             if brand in _STILL_BRANDS:
-                raise DecodeError(f"is no video, it is a picture ({brand.upper()})", "no_video")
+                raise DecodeError(f"is not a video but a picture ({brand.upper()})", "no_video")
             yield container
     except av.error.MemoryError as error:
         raise MemoryError(error.strerror) from None  # PyAV's own error cannot be pickled
@@ -83,10 +83,10 @@ def opened(path: Path) -> Iterator[av.container.InputContainer]:
         if isinstance(error, OSError) and not _is_its_content(path):
             raise
         if picture := _picture(path):
-            raise DecodeError(f"is no video, it is a picture ({picture})", "no_video") from None
+            raise DecodeError(f"is not a video but a picture ({picture})", "no_video") from None
         is_refused = isinstance(error, av.error.ArgumentError)  # FFmpeg's error for unlisted formats
-        why = f"it is none of {_ACCEPTED}" if is_refused else error.strerror
-        raise DecodeError(f"is no video that can be decoded: {why}") from None
+        why = f"its format is none of {_ACCEPTED}" if is_refused else error.strerror
+        raise DecodeError(f"is not a video that can be decoded: {why}") from None
 
 
 def video_stream(container: av.container.InputContainer) -> av.VideoStream:
@@ -99,15 +99,15 @@ def video_stream(container: av.container.InputContainer) -> av.VideoStream:
     if not candidates:
         kinds = sorted({stream.type for stream in container.streams if stream.type})
         if not kinds:
-            raise DecodeError("holds no stream that FFmpeg knows")
+            raise DecodeError("has no stream that FFmpeg knows")
         cover = " and a cover picture" if container.streams.video else ""
         kinds = [kind for kind in kinds if kind != "video"]
-        raise DecodeError(f"holds no video stream, only {', '.join(kinds)}{cover}", "no_video")
+        raise DecodeError(f"has no video stream, only {', '.join(kinds)}{cover}", "no_video")
     default = [stream for stream in candidates if stream.disposition & Disposition.default]
     best = container.streams.best("video")
     stream = next((stream for stream in default or candidates if stream == best), (default or candidates)[0])
     if stream.codec_context is None:
-        raise DecodeError("is coded in a way that FFmpeg does not know")
+        raise DecodeError("has a codec that FFmpeg does not know")
     return stream
 
 
@@ -132,15 +132,15 @@ def refuse_text(path: Path) -> None:
     lowered = text[:200].lower()
     if lowered.startswith(_PLAYLISTS):
         raise DecodeError(
-            f"is no video, it is a playlist that names other files (it begins {_first_line(text)}): a video "
-            "is one self-contained file"
+            f"is not a video but a playlist of other files (it begins {_first_line(text)}): a video must "
+            "be one complete file"
         )
     if not _CONTROL.isdisjoint(start) and not start.startswith((b"\xff\xfe", b"\xfe\xff")):
         return
     if lowered.startswith("version https://git-lfs"):
-        raise DecodeError("is no video, it is a Git LFS pointer to one: fetch it with: git lfs pull")
+        raise DecodeError("is not a video but a Git LFS pointer; download the video with: git lfs pull")
     kind = "a web page" if lowered.startswith(("<!doctype html", "<html")) else "a text file"
-    raise DecodeError(f"is no video, it is {kind} that begins {_first_line(text)}")
+    raise DecodeError(f"is not a video but {kind} that begins {_first_line(text)}")
 
 
 def unlike_url(path: Path) -> str:

@@ -104,7 +104,7 @@ def decode(
     found = frames_at(path, wanted, decoder=decoder, seek_points=seek_points)
     frames = {index: scale(frame, size) for index, frame in found}
     if not frames.keys() >= wanted:
-        raise DecodeError(f"ends before frame {max(wanted)}, which was there when it was probed", "corrupt")
+        raise DecodeError(f"ends before frame {max(wanted)}, which was there at the first look", "corrupt")
     return np.stack([frames[int(index)] for index in frame_indices])
 
 

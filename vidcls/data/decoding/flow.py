@@ -173,7 +173,7 @@ def _field_files(folder: Path) -> tuple[tuple[Path, ...], ...]:
     if (problem := found.problem(of_fields=True)) is not None:
         raise DecodeError(problem)
     if not found.fields:
-        raise DecodeError("holds no flow fields")
+        raise DecodeError("contains no flow fields")
     return found.fields
 
 
@@ -197,7 +197,7 @@ def _component(file: Path) -> NDArray[np.float32]:
         raise DecodeError(f"{file.name} is a picture of mode {image.mode}, not of 8-bit grey levels")
     if levels.ndim == 3:  # some programs write three equal grey channels
         if (levels != levels[..., :1]).any():
-            raise DecodeError(f"{file.name} is a colour picture, not one component of flow")
+            raise DecodeError(f"{file.name} is a colour picture, not one component (grey levels) of flow")
         levels = levels[..., 0]
     return (levels.astype(np.float32) - STILL) * np.float32(2 * PICTURE_BOUND_PX / 255)
 
@@ -209,7 +209,9 @@ def _stored(file: Path) -> Field:
         raise DecodeError(f"{file.name} cannot be read: {error}") from None
     is_field = field.ndim == 3 and field.shape[0] == 2 and field.size
     if not is_field or not np.issubdtype(field.dtype, np.floating):
-        raise DecodeError(f"{file.name} holds {field.dtype} {field.shape}, not floats (2, H, W)")
+        raise DecodeError(
+            f"{file.name} contains {field.dtype} {field.shape}, but floats (2, H, W) are expected"
+        )
     if not np.isfinite(field).all():
-        raise DecodeError(f"{file.name} holds numbers that are not finite")
+        raise DecodeError(f"{file.name} contains numbers that are not finite")
     return np.ascontiguousarray(field.transpose(1, 2, 0), dtype=np.float32)

@@ -104,10 +104,12 @@ def look_into(folder: Path) -> FrameFolder:
     fields: list[tuple[str, ...]] = [(name,) for name in stored]
     fields_problem = None
     if stored and components:
-        fields_problem = f"holds flow in two forms: {stored[0]} and {components[0]}; keep one"
+        fields_problem = f"contains flow in two forms: {stored[0]} and {components[0]}; keep only one form"
     elif stored:
         wheels = [name for name in pictures if _COLOUR_WHEEL.fullmatch(name)]
-        beside = f"holds pictures beside its flow fields, such as {wheels[0]}" if wheels else None
+        beside = (
+            f"contains other pictures together with its flow fields, such as {wheels[0]}" if wheels else None
+        )
         fields_problem = beside or _gap(stored)
         frames_problem = beside or frames_problem
     elif components:
@@ -146,7 +148,7 @@ def _frames(names: Sequence[str]) -> tuple[list[str], list[str], str | None]:
     for name in frames:
         first = seen.setdefault(number_of(name), name)
         if first != name:
-            return [], [], f"holds {first} and {name}, two pictures of one number; keep one"
+            return [], [], f"contains {first} and {name}, two pictures with the same number; keep one"
     return frames, [name for name in names if _pattern(name) != series[0]], None
 
 
@@ -154,11 +156,11 @@ def _unclear(by_pattern: Mapping[str, Sequence[str]], series: Sequence[str]) -> 
     if all(len(by_pattern[pattern]) == 1 for pattern in series):
         names = [by_pattern[pattern][0] for pattern in series]
         return (
-            f"holds pictures whose names do not say their order: {', '.join(names[:3])}"
+            f"contains pictures whose names do not show their order: {', '.join(names[:3])}"
             f"{', ...' if len(names) > 3 else ''}; number them as frame_1.jpg, frame_2.jpg"
         )
     counted = " and ".join(f"{pattern} ({len(by_pattern[pattern])} files)" for pattern in series[:4])
-    return f"holds more than one series of pictures, {counted}; keep the frames of one video in a folder"
+    return f"contains more than one series of pictures, {counted}; put each video into a folder of its own"
 
 
 def _gap(stored: Sequence[str]) -> str | None:
@@ -189,7 +191,7 @@ def _pairs(names: Sequence[str]) -> tuple[list[tuple[str, ...]], str | None]:
         if len(both) < 2:
             (there,) = both
             other = joined.replace("*", "y" if there == "x" else "x")
-            return pairs, f"holds {both[there]} without {other}"
+            return pairs, f"contains {both[there]} without {other}"
         number = number_of(joined)
         if before is not None and number != (*before[:-1], before[-1] + 1):
             return pairs, f"flow picture {before[-1] + 1} is missing: found {both['x']} there"

@@ -64,8 +64,8 @@ class Orientation:
                 return cls(turns, is_mirrored=True)
         shown = ", ".join(f"{value / 65536:.4g}" for value in (a, b, c, d))
         raise DecodeError(
-            f"its display matrix ({shown}) is none of the quarter turns and mirrors that move whole pixels: "
-            "write the video anew with its frames upright, for example with: ffmpeg -i IN.mp4 OUT.mp4"
+            f"its display matrix ({shown}) is not a turn by a multiple of 90 degrees or a mirror: write "
+            "the video again with upright frames, for example with: ffmpeg -i IN.mp4 OUT.mp4"
         )
 
     @classmethod

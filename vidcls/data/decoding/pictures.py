@@ -69,11 +69,14 @@ def _load(file: Path) -> Described:
             with Image.open(file) as image:
                 if is_animation(image):
                     raise DecodeError(
-                        f"{file.name} is an animated picture, a video of its own, not one frame", "corrupt"
+                        f"{file.name} is an animated picture (a whole video), not one frame", "corrupt"
                     )
                 others = getattr(image, "n_frames", 1) - 1
                 pixels, said = _rgb(image, file.name)
-                return pixels, (*said, f"the first of its {others + 1} pictures") if others else said
+                return pixels, (
+                    *said,
+                    f"only the first of {others + 1} pictures in the file is used",
+                ) if others else said
     except BROKEN as error:
         raise DecodeError(f"{file.name} cannot be decoded: {error}", "corrupt") from None
 
@@ -98,14 +101,14 @@ def read_as(image: Image.Image, name: str) -> tuple[Orientation, int, tuple[str,
     num_bits = max([8, *(int(found) for found in re.findall(r";(12|16)", str(getattr(image, "tile", ()))))])
     orientation = Orientation.of_exif(image.getexif().get(ExifTags.Base.Orientation, 1))
     if image.mode in ("I", "F"):
-        kind = "floats" if image.mode == "F" else "numbers of 32 bits, or with a sign"
+        kind = "floats" if image.mode == "F" else "numbers with 32 bits or with a sign"
         raise DecodeError(
-            f"{name} holds {kind}, and does not tell which of them is black and which white: write it anew "
-            "with 8 or 16 bits a channel, without a sign"
+            f"{name} contains {kind}, and does not say which number is black and which is white: write it "
+            "again with 8 or 16 bits per channel, without a sign"
         )
     said = [] if orientation == Orientation() else [str(orientation)]
     if num_bits > 8:
-        said.append(f"cut from {num_bits} bits a channel to the upper 8")
+        said.append(f"reduced from {num_bits} bits per channel to the upper 8 bits")
     return orientation, num_bits, tuple(said)
 
 
@@ -117,7 +120,7 @@ def _rgb(image: Image.Image, name: str) -> Described:
     elif image.has_transparency_data:
         rgba = np.asarray(image.convert("RGBA"), dtype=np.uint8)
         if rgba[..., 3].min() < 255:
-            said = (*said, "drawn on black where it is transparent")
+            said = (*said, "transparent parts become black")
         pixels = on_black(rgba)
     else:
         pixels = np.asarray(image.convert("RGB"), dtype=np.uint8)

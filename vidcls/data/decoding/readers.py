@@ -140,10 +140,11 @@ class VideoFile:
         streams = moving_streams(self.container)
         if len(streams) > 1:
             others = ", ".join(str(other.index) for other in streams if other.index != self.stream.index)
-            yield f"has {len(streams)} video streams: number {self.stream.index} is read, not {others}"
+            yield f"has {len(streams)} video streams: stream {self.stream.index} is read, not {others}"
         ratio = self.stream.sample_aspect_ratio
         if ratio is not None and ratio > 0 and abs(ratio - 1) > _SQUARE_TOLERANCE:
-            yield f"its pixels are {ratio} times as wide as high: frames are taken as they are stored"
+            yield f"its pixels are {ratio} times as wide as high; frames are used as they are stored, "
+            "without correction"
 
     def _packets(self) -> Iterator[av.Packet[Any] | None]:
         """Packets of the stream, then None, which makes the codec return the frames that it still holds."""
@@ -157,7 +158,7 @@ class VideoFile:
         except (av.error.InvalidDataError, av.error.EOFError) as error:
             self.stopped = error.strerror
         except IndexError:  # from PyAV, for a stream that did not exist when the file was opened
-            raise DecodeError("another stream begins midway", "corrupt") from None
+            raise DecodeError("another stream begins in the middle of the file", "corrupt") from None
         yield None
 
 
@@ -182,7 +183,7 @@ def read(path: Path, decoder: Decoder) -> FrameLoads:
         case "decord":
             return read_decord(open_decord(path))
         case "fields":
-            raise DecodeError("holds flow fields, not frames")
+            raise DecodeError("contains flow fields, not frames")
         case _:
             assert_never(decoder)
 

@@ -103,7 +103,7 @@ class Decoders:
             reason = f"took longer than data.timeout_s: {self._timeout_s:g} s"
             return Failure(reason, lasting=False, kind="timeout")
         except ProcessExpired as error:
-            reason = f"the decoder died of it (exit code {error.exitcode})"
+            reason = f"the decoder crashed on this file (exit code {error.exitcode})"
             return Failure(reason, lasting=False, kind="crash")
         except Exception as error:
             return Failure(f"{type(error).__name__}: {error}", lasting=False)

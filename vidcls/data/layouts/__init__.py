@@ -36,8 +36,8 @@ from vidcls.spec.yaml import in_short
 _LOOKS: dict[Layout, str] = {
     "csv": "a CSV file with the columns path,label[,split][,group]: data.root=FILE.csv",
     "course": "metadata/{train,val,test}.csv with videos/, frames/ or flows/",
-    "ucf101": "classInd.txt with trainlist01.txt and testlist01.txt, here or in ucfTrainTestlist/",
-    "hmdb51": "CLASS_test_split1.txt, here or in a folder called for lists",
+    "ucf101": "classInd.txt with trainlist01.txt and testlist01.txt, in this folder or in ucfTrainTestlist/",
+    "hmdb51": "CLASS_test_split1.txt, in this folder or in a folder for lists",
     "kinetics": "*.csv with the columns label,youtube_id,time_start,time_end,split",
     "ssv2": "train.json, validation.json, ... with id and template",
     "lists": "train*.txt, val*.txt, ... with lines `path label`",
@@ -111,8 +111,8 @@ def _read_layout(root: Path, layout: Layout, *, source: Source, split_number: in
     has_numbers = kind in ("ucf101", "hmdb51") or (kind == "lists" and has_split_numbers(root))
     if split_number is not None and not has_numbers:
         raise UserError(
-            f"data.split_number: {split_number} has no effect here: only the lists of UCF101 and HMDB51, and "
-            "lists named split_1, have numbers",
+            f"data.split_number: {split_number} has no effect here, because only the lists of UCF101 and "
+            "HMDB51, and lists named split_1, have numbers",
             hint="leave data.split_number out",
         )
     match kind:
@@ -182,7 +182,7 @@ def _folder_layout(root: Path) -> Layout:
 def _unknown(root: Path) -> UnknownLayoutError:
     looked_for = "\n".join(f"    {looks} ({layout})" for layout, looks in _LOOKS.items())
     return UnknownLayoutError(
-        f"data.root: {root} is no layout known here: looked for\n{looked_for}\n"
+        f"data.root: {root} has no known layout: looked for\n{looked_for}\n"
         f"  where VIDEO is a video file or a folder of images\n  found {_found(root)}",
         hint=" or ".join(f"data.root={table}" for table in _tables(root)[:3]) or None,
     )
@@ -201,7 +201,7 @@ def _refuse_absent(root: Path, layout: Layout) -> None:
         fits = root.is_dir() and any(len(video.parts) == parts for video in _videos(root))
     if not fits:
         raise UserError(
-            f"data.layout: {layout}, but {root} is not such a layout, which is {_LOOKS[layout]}",
+            f"data.layout: {layout}, but {root} does not have this layout: {_LOOKS[layout]}",
             hint="leave data.layout out",
         )
 
@@ -211,10 +211,10 @@ def _refuse_two_readings(root: Path, videos: list[Path], *, layout: Layout) -> N
     if not folders:
         return
     raise UnknownLayoutError(
-        f"data.root: {root}: {', '.join(f'{folder}/' for folder in folders)} may be splits, whose videos "
-        f"have no class here, or classes (such as {videos[0].as_posix()})",
+        f"data.root: {root}: {', '.join(f'{folder}/' for folder in folders)} may be splits, with videos "
+        f"that have no class, or may be classes (example: {videos[0].as_posix()})",
         hint="if they are splits, write a table with the columns path,label,split and set "
-        f"data.root=FILE.csv, or put the data set's own files of labels into {root}; if they are classes, "
+        f"data.root=FILE.csv, or put the label files of the data set into {root}; if they are classes, "
         f"set data.layout={layout}",
     )
 
@@ -222,9 +222,14 @@ def _refuse_two_readings(root: Path, videos: list[Path], *, layout: Layout) -> N
 def _tables_beside(root: Path) -> Iterator[Problem]:
     """Note for each table in a root whose folders were read, since the table may contradict them."""
     for table in _tables(root):
-        yield Problem("not_read", f"{table.name} lists videos too; data.root={table} reads it")
+        yield Problem(
+            "not_read", f"{table.name} also lists videos, but is not used; set data.root={table} to use it"
+        )
     if (root / "classInd.txt").is_file():
-        yield Problem("not_read", "classInd.txt: there are no lists beside it; classes are sorted by name")
+        yield Problem(
+            "not_read",
+            "classInd.txt is not used, because there are no train and test lists; classes are sorted by name",
+        )
 
 
 def _tables(root: Path) -> list[Path]:
@@ -251,4 +256,4 @@ def _found(root: Path) -> str:
     if not names:
         return "nothing"
     rest = f"; {counted(others, root=root)}" if others else ""
-    return f"{len(names)} entries ({shown}); {where or 'no video at all'}{example}{rest}"
+    return f"{len(names)} entries ({shown}); {where or 'no videos'}{example}{rest}"

@@ -23,8 +23,11 @@ from vidcls.data.listing.rows import read_rows
 from vidcls.errors import UserError
 
 _KINDS = ("videos", "frames", "flows")  # in the order of preference of `auto`
-_NO_VECTORS = "a colour wheel is made for the eye, (u, v) cannot be told from it"
-_COMPUTE = "name the root with flows/*.npy, or have the flow computed: data.source=videos clip.modality=flow"
+_NO_VECTORS = "(u, v) cannot be computed from colour-wheel pictures"
+_COMPUTE = (
+    "set data.root to a folder with flows/*.npy, or let vidcls compute the flow: data.source=videos "
+    "clip.modality=flow"
+)
 _COLUMNS = ("video_name", "video_path", "action", "label")
 
 
@@ -92,14 +95,14 @@ def _source(root: Path, source: Source) -> str:
     asked = [] if source == "auto" else source.split("+")
     if "flows" in asked and "flows" not in there and (root / "flows_png").is_dir():
         raise UserError(
-            f"data.source: {source}: of {root} flows_png/ alone is there: {_NO_VECTORS}", hint=_COMPUTE
+            f"data.source: {source}: {root} has only flows_png/, and {_NO_VECTORS}", hint=_COMPUTE
         )
     if not there:
         raise UserError(f"data.root: {root} has metadata/ but none of videos/, frames/ and flows/")
     if not set(asked) <= set(there):
         raise UserError(
             f"data.source: {source}, but {root} has only {' and '.join(f'{kind}/' for kind in there)}",
-            hint=f"data.source={there[0]}, or leave it out",
+            hint=f"set data.source={there[0]}, or leave out data.source",
         )
     return there[0] if source == "auto" else source
 
@@ -111,5 +114,6 @@ def _refuse_pictures(folder: Path) -> None:
     pictures = [*(file.name for file in found.frames), *found.others]
     if pictures:
         raise UserError(
-            f"data.source: flows: {folder} holds {pictures[0]}, a picture: {_NO_VECTORS}", hint=_COMPUTE
+            f"data.source: flows: {folder} contains the picture {pictures[0]}, and {_NO_VECTORS}",
+            hint=_COMPUTE,
         )

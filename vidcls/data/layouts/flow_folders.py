@@ -16,9 +16,7 @@ from vidcls.data.decoding.frame_folders import FrameFolder, look_into
 from vidcls.data.listing.listing import ListedVideo, Listing, Problem
 from vidcls.errors import UserError
 
-_NO_FLOW = (
-    "no video comes with flow fields (flow_x_00001.jpg and flow_y_00001.jpg, or flow_1_2.npy, in its folder)"
-)
+_NO_FLOW = "no video has flow fields in its folder (flow_x_00001.jpg and flow_y_00001.jpg, or flow_1_2.npy)"
 
 
 def with_flows(listing: Listing, *, root: Path, source: Source) -> Listing:
@@ -33,13 +31,17 @@ def with_flows(listing: Listing, *, root: Path, source: Source) -> Listing:
         return listing if found is None else _noted(listing, *found, source=source)
     if found is None or source == "videos":
         raise UserError(
-            f"data.source: {source} has no effect here: {_NO_FLOW if found is None else 'nothing to choose'}",
+            f"data.source: {source} has no effect here: "
+            f"{_NO_FLOW if found is None else 'there is nothing to choose'}",
             hint="leave data.source out; clip.modality=flow computes flow",
         )
     are_folders = any(entry.path.is_dir() for entry in listing.entries)
     if source in ("videos+flows", "frames+flows") and source.startswith("videos") == are_folders:
         right = "frames+flows" if are_folders else "videos+flows"
-        raise UserError(f"data.source: {source}, but {root} has no such", hint=f"data.source={right}")
+        raise UserError(
+            f"data.source: {source}, but {root} has no {source.partition('+')[0]}",
+            hint=f"data.source={right}",
+        )
     if source != "frames":
         entries = tuple(_reading(entry, with_frames=source != "flows") for entry in listing.entries)
         listing = replace(listing, layout=f"{listing.layout} ({source})", entries=entries)
@@ -66,13 +68,14 @@ def _noted(listing: Listing, folder: Path, found: FrameFolder, *, source: Source
     if reads_flow and not is_picture:
         return listing
     scale = (
-        f"grey levels of flow_x and flow_y pictures are (level - 128) x {2 * PICTURE_BOUND_PX} / 255 px: the"
-        f" bound of {PICTURE_BOUND_PX} px of TSN and mmaction; if yours were made with another one,"
-        " clip.std scales them"
+        f"grey levels of flow_x and flow_y pictures are read as (level - 128) x {2 * PICTURE_BOUND_PX} "
+        f"/ 255 px, the bound of {PICTURE_BOUND_PX} px of TSN and mmaction; if your pictures have another "
+        "bound, change clip.std"
     )
     unread = (
-        f"{folder} and perhaps others hold flow fields, which are not read; data.source=flows"
-        " clip.modality=flow reads them, data.source=frames+flows clip.modality=rgb+flow both"
+        f"{folder}, and perhaps other folders, contain flow fields, which are not read; set "
+        f"data.source=flows clip.modality=flow to read these, or data.source=frames+flows "
+        "clip.modality=rgb+flow to read both"
     )
     note = Problem("flow", scale if reads_flow else unread)
     return replace(listing, problems=(*listing.problems, note))

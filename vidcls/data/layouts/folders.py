@@ -65,7 +65,7 @@ def _read(root: Path, videos: Sequence[Path], *, layout: str) -> Listing:
     for video in videos:
         split = SPLIT_NAMES.get(video.parts[0].lower()) if num_parts == 3 else "train"
         if len(video.parts) != num_parts or split is None:
-            problems.append(Problem("extra", f"{video.as_posix()} is not at {layout}"))
+            problems.append(Problem("extra", f"{video.as_posix()} does not fit the layout {layout}"))
             continue
         label, key = video.parts[-2], video.as_posix()
         entries.append(

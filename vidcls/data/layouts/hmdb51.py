@@ -39,8 +39,9 @@ def read_hmdb51(root: Path, *, split_number: int) -> Listing:
     of_number = {name: path for (name, number), path in lists.items() if number == split_number}
     if absent := sorted({name for name, _ in lists} - set(of_number)):
         raise UserError(
-            f"data.root: {absent[0]}_test_split{split_number}.txt is not there, one of {len(absent)} lists",
-            hint=f"set data.split_number; the lists have {_numbers(lists)}",
+            f"data.root: {absent[0]}_test_split{split_number}.txt does not exist ({len(absent)} lists are "
+            "missing)",
+            hint=f"set data.split_number; the lists have the numbers {_numbers(lists)}",
         )
     disk = Disk(root)
     entries: list[ListedVideo] = []
@@ -54,7 +55,9 @@ def read_hmdb51(root: Path, *, split_number: int) -> Listing:
                 continue
             name, value = " ".join(words[:-1]), words[-1]
             if not name or value not in (*_SPLITS, _UNUSED):
-                problems.append(Problem("table", f"{where}: {line.strip()!r} is not a file and 0, 1 or 2"))
+                problems.append(
+                    Problem("table", f"{where}: {line.strip()!r} is not a file name and 0, 1 or 2")
+                )
                 continue
             found = disk.find(f"{label}/{name}", where=where)
             if value == _UNUSED:

@@ -44,7 +44,9 @@ def read_kinetics(root: Path) -> Listing:
             if name is None:
                 times = f"{row['time_start']!r} to {row['time_end']!r}"
                 problems.append(
-                    Problem("table", f"{where}: no clip is named by {row['youtube_id']!r}, seconds {times}")
+                    Problem(
+                        "table", f"{where}: no clip has a name with {row['youtube_id']!r}, seconds {times}"
+                    )
                 )
             elif not has_labels:
                 disk.leave(name)
@@ -59,7 +61,8 @@ def read_kinetics(root: Path) -> Listing:
             problems.append(
                 Problem(
                     "unlabelled",
-                    f"{table.name}: {without_label} clips are not read: the table has no column label",
+                    f"{table.name}: {without_label} clips are not read, because the table has no column "
+                    "label",
                 )
             )
     problems += disk.problems(root, tables=_tables(root))

@@ -89,7 +89,7 @@ def _entry(
     written, label = parsed
     found = disk.find(written, where=where, split=split)
     if re.fullmatch(rf"{_NUMBER}([\s,;]+{_NUMBER})+", label):
-        return Problem("label", f"{where}: several labels ({label}); a video has one class here")
+        return Problem("label", f"{where}: several labels ({label}); a video must have one class")
     if ids is not None and classes is not None:
         name = ids.name_of(int(label)) if re.fullmatch(_NUMBER, label) else label
         if name is None or name not in ids:
@@ -97,7 +97,7 @@ def _entry(
             return Problem(
                 "label",
                 f"{where}: label {label!r} is not in {classes.name}, whose ids are {known[0]} to "
-                f"{known[-1]}: both must count from the same number",
+                f"{known[-1]}: both must begin with the same number",
             )
         label = name
     if (problem := label_problem(label, where=where)) is not None:
@@ -154,7 +154,7 @@ def _choose(root: Path, split_number: int) -> _Lines:
     numbers = sorted({number for path in found if (number := _split_number(path)) is not None})
     if numbers and split_number not in numbers:
         raise UserError(
-            f"data.split_number: {split_number}, but the lists of {root} have {numbers}",
+            f"data.split_number: {split_number}, but the lists of {root} have the numbers {numbers}",
             hint=f"data.split_number={numbers[0]}",
         )
     of_split: dict[Split, list[Path]] = defaultdict(list)
@@ -162,7 +162,9 @@ def _choose(root: Path, split_number: int) -> _Lines:
     for path in found:
         split = _named_split(path)
         if split is None:
-            problems.append(Problem("not_read", f"{path.name}: a list whose name tells no split"))
+            problems.append(
+                Problem("not_read", f"{path.name}: the name of this list does not show its split")
+            )
         elif _split_number(path) in (None, split_number):
             of_split[split].append(path)
     for split, paths in of_split.items():
@@ -170,7 +172,7 @@ def _choose(root: Path, split_number: int) -> _Lines:
             names = " and ".join(path.relative_to(root).as_posix() for path in paths)
             raise UserError(
                 f"data.root: {names} are {len(paths)} lists for {split}",
-                hint=f"leave one of them in {root}, or give one list alone: data.root={paths[0]}",
+                hint=f"leave only one of them in {root}, or read a single list: data.root={paths[0]}",
             )
     ordered = {split: of_split[split][0] for split in SPLITS if split in of_split}
     return _Lines(ordered, _classes_file([*annotation_folders(root)]), tuple(problems))
@@ -180,11 +182,13 @@ def _one(path: Path) -> _Lines:
     split = _named_split(path)
     if split in ("val", "test"):
         raise UserError(
-            f"data.root: {path} is a list for {split} by its name, and one list alone is read as train",
-            hint=f"data.root={path.parent} reads the lists of all splits; or give the list another name",
+            f"data.root: the name of {path} says {split}, but a single list is read as train",
+            hint=f"set data.root={path.parent} to read the lists of all splits, or rename the list",
         )
     others = [other.name for other in _all_lists(path.parent) if other != path and _named_split(other)]
-    problems = [Problem("not_read", f"{', '.join(others)}: data.root={path.parent} reads all lists")]
+    problems = [
+        Problem("not_read", f"{', '.join(others)}: not read; set data.root={path.parent} to read all lists")
+    ]
     return _Lines({"train": path}, _classes_file([path.parent]), tuple(problems if others else ()))
 
 
@@ -217,8 +221,8 @@ def _classes_file(folders: Sequence[Path]) -> Path | None:
     ]
     if len(found) > 1:
         raise UserError(
-            f"data.root: {' and '.join(str(path) for path in found)} may name the classes",
-            hint="leave one of them there",
+            f"data.root: {' and '.join(str(path) for path in found)} may contain the names of the classes",
+            hint="leave only one of them there",
         )
     return found[0] if found else None
 
@@ -239,7 +243,7 @@ def _class_ids(path: Path, problems: list[Problem]) -> ClassIds:
         if (problem := ids.add(name.strip(), label, where=f"{path.name}:{number}")) is not None:
             problems.append(problem)
     if not ids.ids():
-        raise UserError(f"data.root: {path} names no class")
+        raise UserError(f"data.root: {path} contains no class names")
     return ids
 
 

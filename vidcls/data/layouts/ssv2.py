@@ -62,7 +62,10 @@ def read_ssv2(root: Path) -> Listing:
                 problems.append(found)
         if without_label:
             problems.append(
-                Problem("unlabelled", f"{file.name}: {without_label} clips are not read: no template")
+                Problem(
+                    "unlabelled",
+                    f"{file.name}: {without_label} clips are not read, because they have no template",
+                )
             )
     tables = [*files.values(), *([] if names is None else [names])]
     problems += disk.problems(root, tables=tables)
@@ -93,7 +96,7 @@ def _label_files(root: Path) -> dict[Split, Path]:
             if split in files:
                 raise UserError(
                     f"data.root: {files[split]} and {path} are both for {split}",
-                    hint="leave one of them there",
+                    hint="leave only one of them there",
                 )
             files[split] = path
     return files

@@ -78,7 +78,8 @@ def _misspelt(written: str, near: NearPaths, *, where: str) -> Problem | None:
         return None
     path, difference = found
     return Problem(
-        "missing", f"{where}: {written} is not there; {path} is, which differs in {difference}: write that"
+        "missing",
+        f"{where}: {written} does not exist, but {path} does, which differs in {difference}; write this path",
     )
 
 
@@ -158,7 +159,9 @@ def _refuse_names_that_csv_changes(path: Path, bad: Sequence[str]) -> None:
     if bad:
         shown = [f"  {printable(name)}" for name in bad[:_MAX_SHOWN]]
         more = [f"  and {len(bad) - _MAX_SHOWN} more"] if len(bad) > _MAX_SHOWN else []
-        what = "a CSV file cannot hold these names: they are not UTF-8, or begin or end with a blank"
+        what = (
+            "a CSV file cannot contain these names, because they are not UTF-8, or begin or end with a blank"
+        )
         raise UserError(
             "\n".join([f"{path}: {what}", *shown, *more]), hint="rename those files or folders first"
         )

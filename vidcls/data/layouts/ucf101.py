@@ -53,7 +53,7 @@ def read_ucf101(root: Path, *, split_number: int) -> Listing:
             label = by_name.get(written.partition("/")[0].casefold())
             problem = None
             if label is None:
-                problem = Problem("label", f"{where}: {written} is in no class of classInd.txt")
+                problem = Problem("label", f"{where}: {written} has a class that is not in classInd.txt")
             elif number.strip():
                 problem = ids.add(label, number.strip(), where=where)
             if problem is not None or label is None:
@@ -81,7 +81,7 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UserError(
-            f"data.root: the UCF101 list {path} is not there", hint="set data.split_number"
+            f"data.root: the UCF101 list {path} does not exist", hint="set data.split_number"
         ) from None
     except UnicodeDecodeError:
         raise UserError(f"data.root: the UCF101 list {path} is not text") from None

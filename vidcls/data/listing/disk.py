@@ -74,10 +74,10 @@ class Disk:
             self._taken.update(names)
             shown = ", ".join(names[:_MAX_SHOWN]) + (", ..." if len(names) > _MAX_SHOWN else "")
             return Problem(
-                "two_files", f"{where}: {written} may be any of {len(names)} videos: {shown}; leave one there"
+                "two_files", f"{where}: {written} fits {len(names)} videos: {shown}; keep only one of them"
             )
         if not names and not (self.folder / written).exists():
-            return Problem("missing", f"{where}: no video below {self.folder} is called {written}")
+            return Problem("missing", f"{where}: no video in {self.folder} has the name {written}")
         return self._take(names[0] if names else written, written, where=where)
 
     def leave(self, written: str) -> None:
@@ -105,7 +105,8 @@ class Disk:
             )
             yield Problem(
                 "spelling",
-                f"{len(self._respelt)} paths are written in another case or ending than on disk: {shown}",
+                f"{len(self._respelt)} paths differ in upper and lower case or in the ending from those on "
+                f"disk: {shown}",
             )
         for name, path in self._found.items():
             if name not in self._taken:

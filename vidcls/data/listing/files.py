@@ -92,7 +92,7 @@ def counted(others: Sequence[Path], *, root: Path) -> str:
     names = ", ".join(path.relative_to(root).as_posix() for path in opened[:_NAMED])
     more = f" and {len(opened) - _NAMED} more" if len(opened) > _NAMED else ""
     tried = f"; no video can be decoded from {names}{more}" if opened else ""
-    what = "1 file is no video" if len(others) == 1 else f"{len(others)} files are no videos"
+    what = "1 file is not a video" if len(others) == 1 else f"{len(others)} files are not videos"
     return f"{what}: {counts}{tried}"
 
 

@@ -73,7 +73,7 @@ def groups_by_name(names: Sequence[str], labels: Sequence[str]) -> tuple[list[st
     for name, group in zip(names, told, strict=True):
         if group is not None and num_videos[group] > 1 and _is_no_youtube_id(name):
             reasons.setdefault(
-                group, f"{num_videos[group]} videos would be one source, and it is no id of YouTube"
+                group, f"{num_videos[group]} videos would be one source, but it is not a YouTube id"
             )
     believed = [None if group in reasons else group for group in told]
     return believed, [Doubt(group, reason) for group, reason in reasons.items()]
@@ -100,6 +100,6 @@ def _problems(doubts: Sequence[Doubt]) -> Iterator[Problem]:
         source = doubt.group.partition("/")[2]
         yield Problem(
             "group_doubted",
-            f"by the pattern of the file names {doubt.reason} ({source}): not believed, each of them counts "
-            "as a source of its own; if they are one source, write a CSV with the column group",
+            f"by their file names, {doubt.reason} ({source}); this is unlikely, so each counts as a "
+            "separate source; if they are one source, write a CSV with the column group",
         )

@@ -21,8 +21,8 @@ def label_problem(label: str, *, where: str) -> Problem | None:
     if label.casefold() in _NO_LABEL:
         return Problem(
             "label",
-            f"{where}: label {label!r} is what programs write where a value is missing; write the class, "
-            "or if this is its name, another spelling of it",
+            f"{where}: label {label!r} usually stands for a missing value; write the class, or change the "
+            "spelling if this is its name",
         )
     return None
 
@@ -32,8 +32,8 @@ def group_problem(group: str, *, where: str) -> Problem | None:
     if group.casefold() in _NO_GROUP:
         return Problem(
             "table",
-            f"{where}: group {group!r} is what programs write where a value is missing; leave the cell "
-            "empty where the group is not known",
+            f"{where}: group {group!r} usually stands for a missing value; leave the cell empty if the "
+            "group is not known",
         )
     return None
 
@@ -52,7 +52,9 @@ class ClassIds:
         if (problem := label_problem(name, where=where)) is not None:
             return problem
         if not re.fullmatch(r"[0-9]{1,9}", number):
-            return Problem("label", f"{where}: label id {number!r} of class {name} is not a number from 0 up")
+            return Problem(
+                "label", f"{where}: label id {number!r} of class {name} is not a whole number of at least 0"
+            )
         known_id, id_where = self._id_of.get(name, (int(number), where))
         known_name, name_where = self._name_of.get(int(number), (name, where))
         if known_id != int(number):
@@ -107,7 +109,7 @@ def alike_labels(classes: Iterable[str], entries: Iterable[ListedVideo]) -> Iter
             yield Problem(
                 "alike_labels",
                 f"{shown} are {len(names)} classes that differ only in case, blanks or Unicode form; "
-                "if they are one class, write one name",
+                "if they are one class, write only one name",
             )
 
 

@@ -67,9 +67,8 @@ def read_rows(
         )
     if twice := [name for name, count in Counter(header).items() if name and count > 1]:
         raise UserError(
-            f"{path}:1: {Counter(header)[twice[0]]} columns are called {twice[0]!r}; which one is meant is "
-            "not known",
-            hint="rename all but one",
+            f"{path}:1: {Counter(header)[twice[0]]} columns have the name {twice[0]!r}",
+            hint="rename all of them except one",
         )
     line = 1
     try:
@@ -82,7 +81,9 @@ def read_rows(
                 if not cells:
                     continue
                 if any("\0" in cell for cell in cells):
-                    raise UserError(f"{path}:{reader.line_num}: holds a NUL character, which no path has")
+                    raise UserError(
+                        f"{path}:{reader.line_num}: contains a NUL character, which is not allowed in paths"
+                    )
                 stripped = [cell.strip() for cell in cells]
                 if any(stripped[len(header) :]):
                     problems.append(_too_long(path, reader.line_num, header, stripped))
@@ -96,8 +97,8 @@ def read_rows(
 def _too_long(path: Path, line: int, header: Sequence[str], cells: Sequence[str]) -> Problem:
     return Problem(
         "table",
-        f"{path.name}:{line}: {len(cells)} cells where the header has {len(header)} ({','.join(header)}): "
-        "put a cell that holds the delimiter in double quotes",
+        f"{path.name}:{line}: {len(cells)} cells, but the header has {len(header)} ({','.join(header)}): "
+        "put cells that contain the delimiter in double quotes",
     )
 
 
@@ -126,5 +127,5 @@ def _no_table(path: Path, line: int, error: csv.Error | UnicodeDecodeError) -> U
         return UserError(f"{path}: not a CSV file in UTF-8: {error}")
     return UserError(
         f"{path}:{line}: not CSV: {printable(error)}",
-        hint="put quotes around a whole cell, and double those inside it",
+        hint="put quotes around the whole cell, and write each quote inside it twice",
     )

@@ -194,8 +194,9 @@ class Store:
                     raise _Unfinished
         if failures:
             raise VidclsError(
-                "\n".join([f"{len(failures)} videos could be read before, but not now:", *failures]),
-                hint="give the same command again: it goes on with these; data.timeout_s sets the time limit",
+                "\n".join([f"{len(failures)} videos were readable before, but are not now:", *failures]),
+                hint="give the same command again to try these videos again; data.timeout_s sets the time "
+                "limit",
             )
 
     def _verify(self, progress: StageProgress | None) -> None:

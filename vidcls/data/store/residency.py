@@ -68,7 +68,7 @@ class StoredFrames:
         if residency == "memory" and store.num_bytes > available:
             raise VidclsError(
                 f"store: needs {store.num_bytes / 1e9:.2f} GB memory, {available / 1e9:.2f} GB are free",
-                hint="set data.residency=mapped, which is as fast once the files were read",
+                hint="set data.residency=mapped, which is equally fast after the first epoch",
             )
         self._entries = store.entries
         self._shards: list[Tensor] = []

@@ -88,7 +88,7 @@ def backbone_2d(name: str, *, in_channels: int, size: tuple[int, int], num_frame
     except TooSmallError as error:
         raise UserError(
             f"model.backbone: {name} cannot take images of {size[0]}x{size[1]} pixels: {error}",
-            hint="set a clip.size that suits it, or a backbone that shrinks its input less, such as small",
+            hint="set a larger clip.size, or a backbone that reduces its input less, such as small",
         ) from None
     if name.startswith(PREFIX) and not is_map(body, shape):
         raise no_map(name)
@@ -113,7 +113,7 @@ def backbone_3d(name: str, *, in_channels: int, clip_shape: tuple[int, int, int]
         fixed = FIXED_CLIPS[name]
         raise UserError(
             f"model.backbone: {name} cannot take {frames} frames of {height}x{width} pixels",
-            hint=f"it takes clip.frames={fixed[0]} clip.size=[{fixed[1]},{fixed[2]}] only",
+            hint=f"it only takes clip.frames={fixed[0]} clip.size=[{fixed[1]},{fixed[2]}]",
         )
     body = Small3D(in_channels) if name == SMALL else torchvision_3d(name)
     try:
@@ -142,7 +142,8 @@ def _inflated(name: str, *, in_channels: int, size: tuple[int, int]) -> Inflated
     except NotInflatableError as error:
         raise UserError(
             f"model.backbone: {name} cannot be inflated to 3D: {error}",
-            hint="ResNets, VGGs, DenseNets, MobileNets, EfficientNets can; vidcls model list shows 3D ones",
+            hint="ResNets, VGGs, DenseNets, MobileNets and EfficientNets can be inflated; vidcls model "
+            "list shows 3D backbones",
         ) from None
     return InflatedBackbone(
         body, in_channels=in_channels, channels_per_frame=in_channels, num_features=flat.num_features
@@ -165,6 +166,6 @@ def _body_2d(name: str, in_channels: int) -> nn.Module:
     except NoFirstLayerError as error:
         raise UserError(
             f"model.backbone: {name} cannot take {in_channels} channels: {error}",
-            hint="name a backbone that begins with a convolution over RGB, such as resnet18",
+            hint="set a backbone whose first layer is a convolution over RGB, such as resnet18",
         ) from None
     return body

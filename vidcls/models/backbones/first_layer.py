@@ -47,7 +47,9 @@ def set_in_channels(body: nn.Module, in_channels: int) -> None:
         return
     name, conv = first_conv(body)
     if conv.in_channels != _RGB or conv.groups != 1:
-        raise NoFirstLayerError(f"its first layer takes {conv.in_channels} channels made from RGB")
+        raise NoFirstLayerError(
+            f"its first layer takes {conv.in_channels} channels that are computed from RGB"
+        )
     wider = copy.deepcopy(conv)
     wider.in_channels = in_channels
     shape = (conv.out_channels, in_channels, *conv.kernel_size)

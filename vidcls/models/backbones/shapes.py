@@ -32,7 +32,7 @@ def output_shape(module: nn.Module, input_shape: tuple[int, ...]) -> torch.Size:
         for part, mode in training.items():
             part.training = mode
     if not isinstance(output, torch.Tensor):
-        raise TooSmallError(f"it gives a {type(output).__name__}, no tensor")
+        raise TooSmallError(f"its output is a {type(output).__name__}, not a tensor")
     if 0 in output.shape:
         raise TooSmallError(f"its output would be {list(output.shape)}")
     return output.shape

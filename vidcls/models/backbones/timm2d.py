@@ -51,8 +51,8 @@ def known_timm(name: str) -> str:
     if not timm.is_model(architecture):
         meant = did_you_mean(architecture, timm.list_models(), num=3, shown=lambda name: f"{PREFIX}{name}")
         raise UserError(
-            f"model.backbone: timm has no network called {architecture}{meant and f'; {meant}'}",
-            hint=f"vidcls model list --timm '{architecture[:4]}*' shows those that begin like it",
+            f"model.backbone: timm has no network {architecture}{meant and f'; {meant}'}",
+            hint=f"vidcls model list --timm '{architecture[:4]}*' shows networks with a similar name",
         )
     tags = timm_tags(architecture)
     if tag and tag not in tags:
@@ -82,8 +82,8 @@ def timm_cfg(architecture: str, tag: str) -> Any:
 def no_map(name: str) -> UserError:
     """Error for a network that gives tokens, or no map before its pooling."""
     return UserError(
-        f"model.backbone: {name} gives no map [N, F, h, w] before its pooling; not supported",
-        hint="name a convolutional network: vidcls model list --timm 'resnet*'",
+        f"model.backbone: {name} gives no map [N, F, h, w] before its pooling, so it is not supported",
+        hint="set a convolutional network: vidcls model list --timm 'resnet*'",
     )
 
 

@@ -85,12 +85,12 @@ class Weights:
         if self.source == "file":
             inside = " but a folder; a run's weights are in its checkpoints/best.pt" if file.is_dir() else ""
             raise UserError(
-                f"model.weights: {self.name} is no file{inside}",
-                hint=f"vidcls weights ls {self.backbone} shows the weights that have a name",
+                f"model.weights: {self.name} is not a file{inside}",
+                hint=f"vidcls weights ls {self.backbone} lists the named weights of this backbone",
             )
         raise UserError(
             f"model.weights: {self.label} is not on this machine: no {file}",
-            hint=f"where there is internet: {fetch_command(self, weights_dir)}",
+            hint=f"on a machine with internet: {fetch_command(self, weights_dir)}",
         )
 
 
@@ -124,21 +124,22 @@ def resolve(backbone: str, weights: str) -> Weights:
     if tag:
         if weights not in (DEFAULT, tag):
             raise UserError(
-                f"model.weights: {weights} does not go with model.backbone: {backbone}, which names others",
+                f"model.weights: {weights} does not fit model.backbone: {backbone}, which includes the "
+                "name of other weights",
                 hint=f"model.backbone={architecture} model.weights={weights}",
             )
         weights = tag
     if not names:
         raise UserError(
-            f"model.weights: {backbone} has no pretrained weights; a file can be named",
+            f"model.weights: {backbone} has no pretrained weights; set a file instead",
             hint="vidcls weights ls BACKBONE shows what a backbone has",
         )
     name = names[0] if weights == DEFAULT else weights
     if name not in names:
         meant = did_you_mean(name, names, num=3, cutoff=0.4)
         raise UserError(
-            f"model.weights: {architecture} has no weights called {weights}{meant and f'; {meant}'}",
-            hint=f"it has: default ({names[0]}), {', '.join(names)}; or name a file",
+            f"model.weights: {architecture} has no weights {weights}{meant and f'; {meant}'}",
+            hint=f"allowed: default ({names[0]}), {', '.join(names)}, or a file",
         )
     source: Literal["package", "download"] = "package" if name == PACKAGE else "download"
     return Weights(architecture, name, source, _recipe(architecture, name))

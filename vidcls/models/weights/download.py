@@ -122,7 +122,7 @@ def _store(state: Mapping[str, Tensor], file: Path, *, about: dict[str, str]) ->
             opened.write(save(tensors, metadata={**about, "torch": torch.__version__}))
     except OSError as error:
         if is_disk_full(error):
-            raise disk_full(file, kept="weights stored before are kept", cause=error) from error
+            raise disk_full(file, kept="weights that were stored before are kept", cause=error) from error
         raise
 
 
@@ -130,6 +130,6 @@ def _not_downloaded(weights: Weights, url: str, error: Exception) -> VidclsError
     reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
     return VidclsError(
         f"{weights.label} could not be downloaded from {url}: {reason}",
-        hint="run this where there is internet, such as a login node, with a --store-dir that jobs see; or"
-        " bring that file by hand and name it: model.weights=FILE",
+        hint="run this on a machine with internet, such as a login node, with a --store-dir that jobs can "
+        "read; or copy this file there yourself and set model.weights=FILE",
     )

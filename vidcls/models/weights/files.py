@@ -38,7 +38,7 @@ def read_weights(file: Path) -> dict[str, Tensor]:
             content = content[key]
     if not isinstance(content, dict) or not content or not all(map(torch.is_tensor, content.values())):
         raise UserError(
-            f"model.weights: {file} holds no weights but {_outline(content)}",
+            f"model.weights: {file} contains no weights but {_outline(content)}",
             hint="save model.state_dict(), alone or under the key state_dict",
         )
     state = {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
@@ -46,7 +46,7 @@ def read_weights(file: Path) -> dict[str, Tensor]:
     if is_checkpoint and not body:
         raise UserError(
             f"model.weights: {file} is a checkpoint of a model with several backbones, or none",
-            hint="name the checkpoint of a model with one",
+            hint="name the checkpoint of a model with one backbone",
         )
     return body or state
 
@@ -73,15 +73,16 @@ def _load(file: Path) -> Any:
 def _unreadable(file: Path) -> UserError:
     # The message of PyTorch is about pickles, and advises to run the code in them.
     return UserError(
-        f"model.weights: {file} cannot be read as weights: more than tensors, or none, or it was cut off",
-        hint="a file of tensors is needed: torch.save(model.state_dict(), FILE); code in it is never run",
+        f"model.weights: {file} cannot be read as weights: it contains no tensors, or other things too, or "
+        "was cut off",
+        hint="write only tensors: torch.save(model.state_dict(), FILE); code in such a file is never run",
     )
 
 
 def _outline(content: Any) -> str:
     if isinstance(content, dict):
         names = ", ".join(map(str, list(content)[:_SHOWN]))
-        return f"a dict with {names or 'nothing in it'}"
+        return f"a dict with {names or 'no content'}"
     return f"a {type(content).__name__}"
 
 
@@ -116,15 +117,15 @@ def fit_weights(
     ]
     wrong = [
         f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{' ...' if len(names) > _SHOWN else ''}"
-        for what, names in (("missing", missing), ("not known there", unexpected), ("misshapen", shapes))
+        for what, names in (("missing", missing), ("unknown", unexpected), ("of the wrong shape", shapes))
         if names
     ]
     if wrong:
         first, total = list(state)[:_SHOWN], sum(tensor.numel() for tensor in state.values())
         raise UserError(
-            f"model.weights: {file} does not hold the weights of {backbone}\n  " + "\n  ".join(wrong),
-            hint=f"it holds {len(state)} tensors of {total:,} numbers: {', '.join(first)} ...; name the"
-            " model.backbone that they are of",
+            f"model.weights: {file} does not contain the weights of {backbone}\n  " + "\n  ".join(wrong),
+            hint=f"it contains {len(state)} tensors with {total:,} numbers: {', '.join(first)} ...; set "
+            "the model.backbone that they belong to",
         )
     return {name: state[name] for name in like if name in state}
 

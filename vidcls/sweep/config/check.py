@@ -86,16 +86,16 @@ def check_metric(sweep: SweepFile, loaded: LoadedSpec | None) -> list[Mistake]:
         return []
     place, mistakes = sweep.place("metric.name"), []
     if metric.name.startswith("test/"):
-        message = "the test split is sealed: a search reads train and val only; did you mean "
+        message = "the test split is sealed: a sweep reads only train and val; did you mean "
         mistakes.append(Mistake(place, "metric.name", f"{message}{metric.name.replace('test/', 'val/')}?"))
     elif metric.name not in METRICS:
         mistakes.append(Mistake(place, "metric.name", _never_logged(metric.name)))
     elif not _is_loss(metric) and "metric.goal" not in sweep.places:
-        message = f"not given, and W&B then minimises {metric.name}; write goal: maximize"
+        message = f"required, but not set: without it, W&B minimises {metric.name}; write goal: maximize"
         mistakes.append(Mistake(place, "metric.goal", message))
     elif _is_loss(metric) == (metric.goal == "maximize"):
-        better = "the smaller the better" if _is_loss(metric) else "the larger the better"
-        message = f"{metric.goal} looks for the worst model, for of {metric.name} {better}; write goal: "
+        better = "smaller is better" if _is_loss(metric) else "larger is better"
+        message = f"{metric.goal} looks for the worst model: for {metric.name}, {better}; write goal: "
         message += "minimize" if _is_loss(metric) else "maximize"
         mistakes.append(Mistake(sweep.place("metric.goal"), "metric.goal", message))
     elif message := _never_reached(metric):
@@ -104,7 +104,7 @@ def check_metric(sweep: SweepFile, loaded: LoadedSpec | None) -> list[Mistake]:
     if rule is not None and loaded is not None:
         first, epochs = bands(rule)[0], most_epochs(sweep, loaded.spec)
         if first >= epochs:
-            message = f"stops nothing: the first band is epoch {first}, and train.epochs is {epochs}"
+            message = f"stops no trial: the first band is epoch {first}, but train.epochs is {epochs}"
             mistakes.append(Mistake(sweep.place("early_terminate"), "early_terminate", message))
     return mistakes
 
@@ -131,12 +131,14 @@ def check_rates(sweep: SweepFile) -> list[Mistake]:
             what = (
                 f"learning rates up to {largest:.4g}"
                 if has_ends
-                else f"half of its rates above {largest:.4g}"
+                else f"half of the learning rates above {largest:.4g}"
             )
             message = f"draws {what}; "
             if isinstance(distribution, Real) and isinstance(distribution.shape, LogNormal):
-                message += "mu and sigma are those of log x: rates around 0.001 have mu: -6.9. "
-            message += "Where rates above 1 are meant, list them: values: [0.5, 1.0, 2.0]"
+                message += (
+                    "mu and sigma are the mean and spread of log x: for rates around 0.001 write mu: -6.9. "
+                )
+            message += "If you want rates above 1, list them: values: [0.5, 1.0, 2.0]"
             mistakes.append(Mistake(sweep.place(f"parameters.{name}"), f"parameters.{name}", message))
     return mistakes
 
@@ -151,7 +153,7 @@ def _never_reached(metric: Metric) -> str:
     if target is None:
         return ""
     if _is_loss(metric):
-        return "" if target > 0 else f"{target:g} is never reached: a loss is above 0"
+        return "" if target > 0 else f"{target:g} is never reached, because a loss is above 0"
     if target <= 1:
         return ""
     guess = f"; for {target:g} % write target: {target / 100:g}" if target <= 100 else ""
@@ -164,7 +166,7 @@ def _not_there(sweep: SweepFile) -> str:
     for path in (sweep.spec_path, sweep.data_file):
         try:
             if path is not None and not path.is_file():
-                return f"{path}: no such file; its path counts from the folder in which you are"
+                return f"{path}: no such file; the path is relative to the current folder"
         except OSError as error:
             return f"{in_short(str(path))}: {error.strerror}"
     return ""
@@ -173,16 +175,23 @@ def _not_there(sweep: SweepFile) -> str:
 def _never_logged(name: str) -> str:
     plain = name.removeprefix("best/")
     if plain in METRICS:
-        return f"is no curve but a summary; a trial's value is its best epoch anyway: write {plain}"
+        return (
+            f"is a summary, not a metric of each epoch; write {plain}, since a trial always counts by "
+            f"its best epoch"
+        )
     same_leaf = [metric for metric in METRICS if metric.endswith(f"/{name}")]
     meant = did_you_mean(name, METRICS) or (f"did you mean {same_leaf[-1]}?" if same_leaf else "")
     guess = f"{meant} " if meant else ""
-    return f"{in_short(name)} is never logged; {guess}Logged are {', '.join(METRICS)}"
+    return f"{in_short(name)} is never logged; {guess}Logged metrics: {', '.join(METRICS)}"
 
 
 def _without_effect(sweep: SweepFile) -> list[Mistake]:
     return [
-        Mistake(sweep.place(f"parameters.{name}"), name, "cannot change a result; search something else")
+        Mistake(
+            sweep.place(f"parameters.{name}"),
+            name,
+            "cannot change the result, so it makes no sense as a parameter",
+        )
         for name in sweep.space.searched
         if name.partition(".")[0] in _NO_RESULT
     ]
@@ -244,7 +253,7 @@ def _placed(sweep: SweepFile, mistake: Mistake, point: Point, varied: tuple[str,
     if inside:
         distribution = sweep.space.parameters[inside[0]]
         if isinstance(distribution, Real) and distribution.shape.ends is None:
-            message += f"; a draw in {round(1 / TAIL):,} lies beyond that"
+            message += f"; one draw in {round(1 / TAIL):,} is even more extreme"
         return Mistake(sweep.place(f"parameters.{inside[0]}"), mistake.key, message)
     if mistake.place == COMMAND_LINE:
         return Mistake(sweep.place("command"), mistake.key, message)

@@ -25,12 +25,12 @@ _SETTING = re.compile(r"(?:--)?(?P<key>[A-Za-z_]\w*(?:\.\w+)*)=.*", re.DOTALL)
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
 _ARGS = ("${args}", "${args_no_hyphens}")
 _OTHER_ARGS = {
-    "${args_no_equals}": "vidcls train takes --key=value in one word",
-    "${args_no_boolean_flags}": "it leaves out the value of true",
-    "${args_json}": "vidcls train takes no JSON",
-    "${args_json_file}": "vidcls train takes no JSON",
-    "${args_append_hydra}": "vidcls train is no Hydra program",
-    "${args_override_hydra}": "vidcls train is no Hydra program",
+    "${args_no_equals}": "vidcls train needs --key=value in one word",
+    "${args_no_boolean_flags}": "it leaves out the value if it is true",
+    "${args_json}": "vidcls train does not read JSON",
+    "${args_json_file}": "vidcls train does not read JSON",
+    "${args_append_hydra}": "vidcls train is not a Hydra program",
+    "${args_override_hydra}": "vidcls train is not a Hydra program",
 }
 
 
@@ -61,7 +61,7 @@ def read_command(
     words = [_expand(str(item.value), environment) for item in node.value]
     if program is not None:
         if "${program}" not in words:
-            reader.wrong(program, "program", "has no effect: `command` has no ${program}")
+            reader.wrong(program, "program", "has no effect, because `command` has no ${program}")
         words = [str(program.value) if word == "${program}" else word for word in words]
     elif "${program}" in words:
         reader.wrong(node, "command", "${program} needs the key `program`")
@@ -100,13 +100,13 @@ def _check_prefix(reader: Reader, node: Node, words: list[str], engine: Engine) 
         if PurePath(word).name.startswith("python"):
             continue
         if _MACRO.fullmatch(word):
-            reader.wrong(node, "command", f"{word} has no meaning before `vidcls train`")
+            reader.wrong(node, "command", f"{word} is not allowed before `vidcls train`")
         elif engine == "serverless":
             where = (
                 "`env` of a cluster profile" if _ASSIGNMENT.fullmatch(word) else "a cluster profile's `setup`"
             )
             reader.wrong(
-                node, "command", f"{word} has no effect here: workers start the training; see {where}"
+                node, "command", f"{word} has no effect here, because workers start the training; use {where}"
             )
 
 
@@ -120,7 +120,7 @@ def _read_arguments(reader: Reader, node: Node, words: list[str], engine: Engine
         if word in _ARGS:
             has_args = True
         elif _MACRO.fullmatch(word) and not _ENVVAR.fullmatch(word):
-            reason = _OTHER_ARGS.get(word, "it has no meaning there")
+            reason = _OTHER_ARGS.get(word, "not allowed here")
             reader.wrong(node, "command", f"{word}: {reason}; write ${{args}}")
         elif word == "--data" or word.startswith("--data="):
             file = next(rest, "") if word == "--data" else word.removeprefix("--data=")
@@ -139,7 +139,7 @@ def _read_arguments(reader: Reader, node: Node, words: list[str], engine: Engine
         reader.wrong(node, "command", "has no ${args}, so no parameter would reach the training")
     if len(specs) != 1:
         named = ", ".join(specs) or "none"
-        reader.wrong(node, "command", f"`vidcls train` takes one spec file, got {named}")
+        reader.wrong(node, "command", f"`vidcls train` needs one spec file, got {named}")
         return None
     return Command(_path(reader, node, specs[0]), tuple(overrides), data_file)
 
@@ -155,8 +155,8 @@ def _path(reader: Reader, node: Node, word: str) -> Path:
 def _check_option(reader: Reader, node: Node, word: str, engine: Engine) -> None:
     option = word.partition("=")[0]
     if option == "--restart":
-        reader.wrong(node, "command", "--restart would undo what a trial did before it was interrupted")
+        reader.wrong(node, "command", "--restart would discard the progress of interrupted trials")
     elif option not in {"--device", "--accept-code"}:
-        reader.wrong(node, "command", f"{word} is no option that trials can have")
+        reader.wrong(node, "command", f"{word} is not allowed for trials")
     elif engine == "serverless":
-        reader.wrong(node, "command", f"{option} has no effect here: the workers decide that")
+        reader.wrong(node, "command", f"{option} has no effect here, because the workers set it")

@@ -35,11 +35,12 @@ def describe(sweep: SweepFile, *, repeats: int = 1, trial_s: float | None = None
     num_configurations = None if num_trials is None else -(-num_trials // repeats)
     notes = []
     if num_trials is None:
-        notes.append("without run_cap it goes on until a budget or `vidcls sweep cancel` ends it")
+        notes.append("without run_cap, the sweep continues until a budget or `vidcls sweep cancel` ends it")
     if num_points is not None and num_configurations is not None:
         if sweep.method != "grid" and num_configurations > num_points:
             notes.append(
-                f"some points are drawn again: there are only {num_points}; method: grid tries each once"
+                f"there are only {num_points} points, so some are drawn again; method: grid tries each "
+                "point once"
             )
         if sweep.method == "grid" and num_configurations < num_points:
             notes.append(f"run_cap leaves out {num_points - num_configurations} of {num_points} points")

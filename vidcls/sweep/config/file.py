@@ -28,13 +28,13 @@ METHODS: tuple[Method, ...] = get_args(Method)
 _IMPUTE: dict[str, Impute] = {"worst": "worst", "best": "best", "latest": "latest"}
 _TEXTS = ("name", "description", "project", "entity")
 _KEYS = (*_TEXTS, "method", "metric", "parameters", "early_terminate", "run_cap", "command", "program")
-_FOR_LAUNCH = "is for W&B Launch, whose agents are not those of `wandb agent`"
+_FOR_LAUNCH = "is for W&B Launch, which vidcls does not use"
 _REFUSED = dict.fromkeys(("scheduler", "job", "image_uri"), f"{_FOR_LAUNCH}; leave it out")
 _NO_CONTROLLER = (
-    "only W&B's server has a controller; without it the workers search by themselves; leave it out"
+    "only used by W&B's server; without the server, the workers search by themselves; leave it out"
 )
 _NESTED = (
-    "W&B hands nested parameters to the command as the text of a dict, which no training can read; "
+    "W&B passes nested parameters to the command as the text of a dict, which vidcls cannot read; "
     "write dotted keys, such as optim.lr"
 )
 
@@ -169,11 +169,11 @@ def _read(reader: Reader, tree: Node, path: Path, text: str, engine: Engine) -> 
     if "command" in given:
         command = read_command(reader, given["command"], program=given.get("program"), engine=engine)
     else:
-        reader.wrong(tree, "command", f"required, and not set; write {EXAMPLE}")
+        reader.wrong(tree, "command", f"required, but not set; write {EXAMPLE}")
     if command is not None:
         for key in (override.partition("=")[0] for override in command.overrides):
             if key in parameters:
-                reader.wrong(given["command"], "command", f"sets {key}, which is a parameter too")
+                reader.wrong(given["command"], "command", f"sets {key}, which is also a parameter")
     if method is None or command is None:
         return None
     return SweepFile(
@@ -198,7 +198,7 @@ def _read(reader: Reader, tree: Node, path: Path, text: str, engine: Engine) -> 
 def _read_method(reader: Reader, tree: Node, given: dict[str, Node]) -> Method | None:
     node = given.get("method")
     if node is None:
-        reader.wrong(tree, "method", f"required, and not set; one of {', '.join(METHODS)}")
+        reader.wrong(tree, "method", f"required, but not set; allowed: {', '.join(METHODS)}")
     elif node.value == "custom":
         reader.wrong(node, "method", f"custom {_FOR_LAUNCH}; write grid, random or bayes")
     else:
@@ -211,14 +211,14 @@ def _read_metric(reader: Reader, node: Node, method: Method | None) -> Metric | 
     given = reader.section(node, "metric", keys)
     name = reader.text(given["name"], "metric.name") if "name" in given else None
     if "name" not in given and isinstance(node.value, dict):
-        reader.wrong(node, "metric.name", "required, and not set")
+        reader.wrong(node, "metric.name", "required, but not set")
     goal, impute, running = None, None, None
     if "goal" in given:
         goal = reader.choice(given["goal"], "metric.goal", ("minimize", "maximize"))
     target = reader.number(given["target"], "metric.target") if "target" in given else None
     for key in ("impute", "impute_while_running"):
         if key in given and method in {"grid", "random"}:
-            reader.wrong(given[key], f"metric.{key}", f"has no effect under method: {method}")
+            reader.wrong(given[key], f"metric.{key}", f"has no effect with method: {method}")
     if "impute" in given:
         impute = reader.choice(given["impute"], "metric.impute", tuple(_IMPUTE))
     if "impute_while_running" in given:
@@ -238,19 +238,21 @@ def _read_space(
 ) -> dict[str, Distribution]:
     node = given.get("parameters")
     if node is None:
-        reader.wrong(tree, "parameters", "required, and not set")
+        reader.wrong(tree, "parameters", "required, but not set")
         return {}
     num_before = len(reader.mistakes)
     found = read_parameters(reader, node, nested_reason=_NESTED if engine == "wandb" else "")
     if len(reader.mistakes) == num_before and all(
         isinstance(distribution, Constant) for distribution in found.values()
     ):
-        reader.wrong(node, "parameters", "only constants: one point, nothing to search")
+        reader.wrong(node, "parameters", "all parameters are constants, so there is nothing to search")
     for name, distribution in found.items() if method == "grid" else ():
         if distribution.num_levels is None:
             place = node.child(name) or node
             allowed = "value, values, int_uniform or q_uniform"
-            reader.wrong(place, f"parameters.{name}", f"has no grid; under method: grid give {allowed}")
+            reader.wrong(
+                place, f"parameters.{name}", f"has no grid of values; with method: grid, give {allowed}"
+            )
     return found
 
 

@@ -48,14 +48,18 @@ def read_hyperband(reader: Reader, node: Node) -> Hyperband | None:
     if "type" in given:
         reader.choice(given["type"], f"{key}.type", ("hyperband",))
     elif isinstance(node.value, dict):
-        reader.wrong(node, f"{key}.type", "required, and not set: hyperband")
+        reader.wrong(node, f"{key}.type", "required, but not set: hyperband")
     counts = {
         name: reader.whole(given[name], f"{key}.{name}", at_least=1) for name in given if name in _COUNTS
     }
     if "min_iter" in given:
         for name in ("max_iter", "s"):
             if name in given:
-                reader.wrong(given[name], f"{key}.{name}", "has no effect beside min_iter; give one of them")
+                reader.wrong(
+                    given[name],
+                    f"{key}.{name}",
+                    "has no effect together with min_iter; give only one of them",
+                )
     elif not {"max_iter", "s"} <= given.keys() and isinstance(node.value, dict):
         reader.wrong(node, key, "needs min_iter, or max_iter and s")
     eta = reader.number(given["eta"], f"{key}.eta") if "eta" in given else 3.0
@@ -66,7 +70,7 @@ def read_hyperband(reader: Reader, node: Node) -> Hyperband | None:
         return None
     rule = Hyperband(**counts, eta=eta, strict=strict)
     if not bands(rule):
-        reader.wrong(node, key, f"stops nothing: max_iter / eta is {rule.max_iter} / {eta:g}, below 1")
+        reader.wrong(node, key, f"stops no trial: max_iter / eta is {rule.max_iter} / {eta:g}, below 1")
     return rule
 
 

@@ -72,7 +72,9 @@ def read_parameters(reader: Reader, node: Node, *, nested_reason: str = "") -> d
         parts = name.split(".")
         for above in (".".join(parts[:k]) for k in range(1, len(parts))):
             if above in first:
-                reader.wrong(first[above], f"parameters.{above}", f"replaces the section that {name} sets")
+                reader.wrong(
+                    first[above], f"parameters.{above}", f"replaces the section in which {name} is set"
+                )
     return {".".join(path): found[path] for path in sorted(found)}
 
 
@@ -90,7 +92,7 @@ def _flatten(reader: Reader, node: Node, path: KeyNames, leaves: dict[KeyNames, 
             reader.wrong(child, f"{where}.{key}", reason)
         for other in child.value if isinstance(child.value, dict) else ():
             if other != "parameters":
-                reader.wrong(child, f"{where}.{key}.{other}", "has no effect beside `parameters`")
+                reader.wrong(child, f"{where}.{key}.{other}", "has no effect together with `parameters`")
         _flatten(reader, inner, (*path, key), leaves, reason)
 
 
@@ -123,7 +125,7 @@ class _Parameter:
         for name in given:
             if name not in {"distribution", *_KEYS[kind]}:
                 others = [other for other, keys in _KEYS.items() if name in keys]
-                what = f"has no effect under {kind}; it belongs to {', '.join(others[:4])}"
+                what = f"has no effect with {kind}; it belongs to {', '.join(others[:4])}"
                 self._wrong(name, what)
         for name in _KEYS[kind]:
             if name not in given and name in {"value", "values", "probabilities", *_BOUNDS}:
@@ -233,7 +235,10 @@ class _Parameter:
         if family.endswith("_values"):
             return LogUniform(*pair) if self._positive(min=pair[0]) else None
         if max(map(abs, pair)) > _LARGEST_EXPONENT:
-            advice = f"{kind} takes exponents of e, which leaves no finite number; see log_uniform_values"
+            advice = (
+                f"{kind} takes exponents of e, and e to this power is not a finite number; use "
+                f"log_uniform_values"
+            )
             self._wrong("max", advice)
             return None
         low, high = pair if family == "log_uniform" else (-pair[1], -pair[0])
@@ -249,9 +254,10 @@ class _Parameter:
             values = f"min: {low:g}, max: {high:g}" if low > 0 else "min (above 0) and max"
             self._wrong(
                 "",
-                f"{kind} takes exponents of e: this draws from {shape.low:.4g} to {shape.high:.4g}. For "
-                f"values from {low:g} to {high:g} write distribution: {other}, {values}; for those draws, "
-                f"distribution: {other}, min: {shape.low:.6g}, max: {shape.high:.6g}",
+                f"{kind} takes exponents of e: this draws values from {shape.low:.4g} to {shape.high:.4g}. "
+                f"For values from {low:g} to {high:g} write distribution: {other}, {values}; for values "
+                f"from {shape.low:.4g} to {shape.high:.4g} write distribution: {other}, min: "
+                f"{shape.low:.6g}, max: {shape.high:.6g}",
             )
         return is_odd
 
@@ -270,7 +276,7 @@ class _Parameter:
     def _ascending(self, low: float, high: float) -> bool:
         if low < high:
             return True
-        hint = "; for one value write value:" if low == high else ""
+        hint = "; for a single value, write value:" if low == high else ""
         self._wrong("min", f"must be below max, got {low} and {high}{hint}")
         return False
 

@@ -153,6 +153,6 @@ def _advice(written: str, ours: Any, theirs: Any) -> str:
         return "write null"
     if isinstance(ours, bool | int | float):
         return f"write {str(ours).lower()}"
-    quoted = f"'{written}' in quotes if text is meant"
+    quoted = f"'{written}' in quotes if it is text"
     number = isinstance(theirs, bool | int | float)
     return f"write {str(theirs).lower()}, or {quoted}" if number else f"write {quoted}"

@@ -94,10 +94,10 @@ class SweepFolder:
             return below[0]
         if below:
             listing = "\n".join(f"  {other.path}" for other in below[:10])
-            raise UserError(f"{path} holds {len(below)} sweeps; name one:\n{listing}")
+            raise UserError(f"{path} contains {len(below)} sweeps; name one of them:\n{listing}")
         raise UserError(
-            f"{path}: no sweep there",
-            hint="vidcls sweep ls shows those there are; vidcls sweep launch FILE starts one",
+            f"{path}: not a sweep",
+            hint="vidcls sweep ls lists all sweeps; vidcls sweep launch FILE starts one",
         )
 
     @property
@@ -144,7 +144,7 @@ class SweepFolder:
         return read_json(
             self.options_file,
             _OPTIONS,
-            hint="restore it, or launch the sweep into another runs_dir",
+            hint="restore this file, or launch the sweep into another runs_dir",
         )
 
     @property
@@ -172,7 +172,8 @@ class SweepFolder:
         if not isinstance(name, str) or Path(name).is_absolute() or ".." in Path(name).parts:
             raise VidclsError(
                 f"{self.path}: trial {trial.number} names a run outside of the sweep: {name!r}",
-                hint="its files are damaged, or of another version of vidcls: use that version with it",
+                hint="its files are damaged, or written by another version of vidcls: use that version for "
+                "this sweep",
             )
         return Run(self.path / name)
 

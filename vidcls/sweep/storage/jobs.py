@@ -58,13 +58,16 @@ class SweepJobs:
         """Notes for the user: the jobs whose state is unknown, and why."""
         damaged = [] if self.damaged is None else [str(self.damaged)]
         silent = [
-            f"{seen.label}: the queue does not answer, so nothing is known of it: {seen.silent}"
+            f"{seen.label}: the queue does not answer, so its state is not known: {seen.silent}"
             for seen in self.silent
         ]
         return (
             damaged
             + silent
-            + [f"{seen.label} works on {seen.elsewhere}, which this is a copy of" for seen in self.elsewhere]
+            + [
+                f"{seen.label} works on {seen.elsewhere}; this folder is a copy of that one"
+                for seen in self.elsewhere
+            ]
         )
 
     def refuse_silence(self, *, undone: str) -> None:
@@ -83,8 +86,9 @@ class SweepJobs:
             return
         files = " ".join(str(seen.submission.file) for seen in self.silent)
         raise QueueSilentError(
-            "; ".join([*self.notes, f"its workers may be there, so {undone}"]),
-            hint=f"try later, on a node that has the queue; only if those jobs are gone for good: rm {files}",
+            "; ".join([*self.notes, f"workers may be running, so {undone}"]),
+            hint=f"try later, on a node with the queue; only if you are sure that these jobs have ended: "
+            f"rm {files}",
         )
 
 

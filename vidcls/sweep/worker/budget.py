@@ -35,14 +35,14 @@ class Budget:
         said = self._control.current()
         until = self._options.until
         if until is not None and time.time() >= until + said.extra_hours * 3600:
-            return "the time set for the sweep is over"
+            return "the time for the sweep is over"
         if self._options.gpu_hours is None:
             return None
         if self._looked is None or time.monotonic() - self._looked >= _LOOK_EVERY_S:
             self._looked = time.monotonic()
             self._spent_gpu_s = self._workers.totals().gpu_s
         hours = self._options.gpu_hours + said.extra_gpu_hours
-        return f"{hours:g} GPU hours are spent" if self._spent_gpu_s >= hours * 3600 else None
+        return f"{hours:g} GPU hours are used up" if self._spent_gpu_s >= hours * 3600 else None
 
     def can_start(self, trials: Trials) -> bool:
         """Whether a trial that starts now reaches a checkpoint before the allocation ends."""

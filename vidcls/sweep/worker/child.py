@@ -61,8 +61,8 @@ class _TrialDisplay:
             self.epoch_number = loop.position.epoch
             if self.epoch_number < self._known_epochs:
                 self.say(
-                    f"{self._known_epochs} epochs of this trial were finished, and its checkpoint holds"
-                    f" {self.epoch_number}: it goes on from there"
+                    f"{self._known_epochs} epochs of this trial were finished, but its checkpoint is from "
+                    f"epoch {self.epoch_number}: it continues from there"
                 )
 
     def epoch(self, loop: Loop, row: MetricValues, *, is_best: bool) -> None:

@@ -138,6 +138,6 @@ class TrialLauncher:
 def _how_it_died(exit_code: int | None) -> str:
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name
-        why = ": out of memory, or somebody killed it" if name == "SIGKILL" else ""
+        why = ": out of memory, or killed by a person" if name == "SIGKILL" else ""
         return f"its process was ended by {name}{why}"
-    return f"its process ended without a word (exit code {exit_code})"
+    return f"its process ended without a message (exit code {exit_code})"

@@ -121,7 +121,7 @@ class SweepWorker:
 
     def _why_leave(self, signals: Signals) -> WorkerExit | None:
         if signals.received in (signal.SIGUSR1, signal.SIGUSR2):
-            return WorkerExit(f"{signals.received.name}: saved; wants to go on later", ExitCode.REQUEUE)
+            return WorkerExit(f"{signals.received.name}: saved; to be continued later", ExitCode.REQUEUE)
         if signals.received is not None:
             return WorkerExit(f"{signals.received.name}: saved", ExitCode.FAILED)
         state = self._control.current().state
@@ -240,7 +240,7 @@ class SweepWorker:
         for child in self._children:
             if not self._scheduler.trials.is_open(child.lease):
                 # Other workers consider this one dead and train the trial: discard this child.
-                child.kill("its lease was lost")
+                child.kill("its lease was lost: another worker took it over")
 
     def _wind_down(self) -> None:
         """Wait until the children have saved, and release their leases."""

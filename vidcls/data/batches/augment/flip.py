@@ -61,7 +61,7 @@ def flip_map(
     if augment.flip == 0:
         if flip_labels is not None:
             raise UserError(
-                "data.flip_labels: has no effect under augment.flip: 0",
+                "data.flip_labels: has no effect with augment.flip: 0",
                 hint="set augment.flip=0.5, or leave data.flip_labels out",
             )
         return unchanged
@@ -77,7 +77,7 @@ def flip_map(
     one_way = [f"{name}: {other}" for name, other in flip_labels.items() if flip_labels.get(other) != name]
     if one_way:
         raise UserError(
-            f"data.flip_labels: a mirror works both ways, but these do not: {', '.join(one_way)}",
+            f"data.flip_labels: each pair must be given in both directions, unlike {', '.join(one_way)}",
             hint="write {left: right, right: left}",
         )
     return tuple(classes.index(flip_labels.get(name, name)) for name in classes)
@@ -91,7 +91,8 @@ def _refuse_sided(classes: Sequence[str]) -> None:
     written = ", ".join(f"{name}: {other}" for name, other in pairs.items())
     raise UserError(
         f"augment.flip: a left-right mirror would change the label of {', '.join(sided)}",
-        hint=f"set augment.flip=0, or say what a mirror makes of them: data.flip_labels: {{{written}}}",
+        hint=f"set augment.flip=0, or write which classes the mirror exchanges: data.flip_labels: "
+        f"{{{written}}}",
     )
 
 
