@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# As the command line sets it: test workers share the cores.
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-
 from tests.support.lsf.fixture import Lsf, lsf_in
 from tests.support.roots import Clip, make_clips
 from tests.support.slurm import Slurm, slurm_cluster
 from tests.support.training import Experiment
 from tests.support.wandb_server import serve
 from tests.support.wandb_state import WandbServer
+from vidcls.process.speed import compute_fast
+
+compute_fast()  # as the command line does, before torch is loaded
 
 # A busy machine is slow, not wrong.
 settings.register_profile("vidcls", deadline=None)

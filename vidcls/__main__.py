@@ -1,6 +1,6 @@
 """Entry point of the `vidcls` command, also as `python -m vidcls`."""
 
-from vidcls.signals import CommandSignals
+from vidcls.process.signals import CommandSignals
 
 
 def main() -> None:

@@ -17,8 +17,8 @@ from unittest.mock import patch
 
 import yaml
 
+from vidcls.process.sockets import use_short_socket_paths
 from vidcls.runs import Run, find_runs
-from vidcls.sockets import use_short_socket_paths
 
 STRATEGIES: dict[str, dict[str, Any]] = {
     "cnn3d": {"kind": "cnn3d", "dropout": 0.2},

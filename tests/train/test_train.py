@@ -27,8 +27,8 @@ from tests.support.training import (
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.installed import code_digest
+from vidcls.process.signals import Interruption
 from vidcls.runs import Run
-from vidcls.signals import Interruption
 from vidcls.train.divergence import DivergedError
 
 pytestmark = pytest.mark.long

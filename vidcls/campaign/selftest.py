@@ -18,8 +18,8 @@ from vidcls.checkpoints import read_checkpoint
 from vidcls.data.demo import Amount, make_demo_of
 from vidcls.errors import VidclsError
 from vidcls.files import write_text
+from vidcls.process.sockets import use_short_socket_paths
 from vidcls.runs import Run, find_runs
-from vidcls.sockets import use_short_socket_paths
 from vidcls.spec.load import load_spec
 from vidcls.spec.model import MODEL_KINDS
 from vidcls.spec.show import yaml_text

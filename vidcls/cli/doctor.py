@@ -149,7 +149,7 @@ def _disk(folder: Path) -> Iterator[Diagnosis]:
 
 
 def _sockets() -> Diagnosis:
-    from vidcls.sockets import socket_folder
+    from vidcls.process.sockets import socket_folder
 
     temporary = Path(tempfile.gettempdir())
     try:

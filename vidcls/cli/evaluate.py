@@ -13,7 +13,7 @@ from vidcls.cli.common import AsJson, console, echo, print_json, say
 from vidcls.cli.queue.preflight import NoCheck, refuse_errors, refuse_without_cluster, require_all
 from vidcls.cli.queue.queued import Cluster, QueuedCommand, as_words, queue_command
 from vidcls.errors import ExitCode, UserError
-from vidcls.signals import Signals
+from vidcls.process.signals import Signals
 
 if TYPE_CHECKING:
     from vidcls.choices import Split

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 from typing import Any, NoReturn
@@ -13,7 +12,8 @@ from typer.core import TyperGroup
 from vidcls.cli.common import accept_any_text, echo, say
 from vidcls.errors import ExitCode, UserError, VidclsError
 from vidcls.files import expand_home
-from vidcls.signals import Interruption
+from vidcls.process.signals import Interruption
+from vidcls.process.speed import compute_fast
 
 _TAKE_OVERRIDES = ("train", "spec", "model", "sweep", "leak", "check", "crossval")
 _TOP_LEVEL = ("name", "seed", "runs_dir", "store_dir")
@@ -153,9 +153,7 @@ def _main(
         False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
     ),
 ) -> None:
-    # OpenMP threads spin at each barrier. By default they spin so long that on a busy node they block each
-    # other's cores, and training is several times slower. The variable is read when torch is loaded.
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    compute_fast()
 
 
 def _register() -> None:

@@ -9,7 +9,7 @@ import typer
 
 from vidcls.cli.common import AsJson, console, emit, print_json, say
 from vidcls.errors import ExitCode, UserError
-from vidcls.signals import Signals
+from vidcls.process.signals import Signals
 from vidcls.text import csv_path, printable, spreadsheet_cell
 
 if TYPE_CHECKING:

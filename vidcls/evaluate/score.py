@@ -11,7 +11,7 @@ import torch
 from vidcls.features.clips import AnyBatch, FeatureBatch
 from vidcls.models.device import clip_format
 from vidcls.models.kinds.base import VideoModel
-from vidcls.signals import heed
+from vidcls.process.signals import heed
 
 
 @dataclass(frozen=True)

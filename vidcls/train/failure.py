@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import torch
 
 from vidcls.errors import ExitCode, VidclsError
+from vidcls.process.signals import Interruption
 from vidcls.run_shapes import RunState
-from vidcls.signals import Interruption
 from vidcls.train.session import Session
 
 

@@ -28,8 +28,8 @@ from vidcls.models.inputs import input_clip
 from vidcls.models.kinds.base import VideoModel
 from vidcls.models.weights.catalogue import weights_dir_of
 from vidcls.models.weights.load import load_pretrained
+from vidcls.process.signals import Signals, under_agent
 from vidcls.runs import Run
-from vidcls.signals import Signals, under_agent
 from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import fingerprint
 from vidcls.spec.load import LoadedSpec

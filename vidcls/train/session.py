@@ -11,9 +11,9 @@ from typing import Protocol
 from vidcls.checkpoints import CheckpointIdentity
 from vidcls.errors import ExitCode
 from vidcls.locking.lock import Held
+from vidcls.process.signals import Signals, StoppedError, is_agents_stop
 from vidcls.run_shapes import RunState, Status
 from vidcls.runs import Run
-from vidcls.signals import Signals, StoppedError, is_agents_stop
 from vidcls.tracking.jsonl import MetricsFile, Row, read_rows
 from vidcls.tracking.tracker import Tracker
 from vidcls.train.checkpoint_writer import CheckpointWriter

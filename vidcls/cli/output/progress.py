@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from vidcls.cli.common import console
-from vidcls.signals import Signals
+from vidcls.process.signals import Signals
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

@@ -25,8 +25,8 @@ from pebble import ProcessExpired, ProcessPool
 
 from vidcls.data.decoding.decode import quiet_worker
 from vidcls.data.decoding.errors import DecodeError
-from vidcls.signals import HEARD, heed
-from vidcls.sockets import use_short_socket_paths
+from vidcls.process.signals import HEARD, heed
+from vidcls.process.sockets import use_short_socket_paths
 
 P = ParamSpec("P")
 T = TypeVar("T")

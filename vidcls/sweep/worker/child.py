@@ -28,8 +28,8 @@ import torchvision  # noqa: F401
 
 from vidcls.errors import ExitCode, UserError, VidclsError
 from vidcls.files import is_disk_full
+from vidcls.process.signals import StoppedError
 from vidcls.runs import Run
-from vidcls.signals import StoppedError
 from vidcls.spec.load import load_spec
 from vidcls.sweep.worker.messages import Epoch, TrialOutcome, TrialRequest
 from vidcls.text import printable_lines

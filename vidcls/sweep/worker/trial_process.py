@@ -13,8 +13,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 
-from vidcls.signals import HEARD
-from vidcls.sockets import use_short_socket_paths
+from vidcls.process.signals import HEARD
+from vidcls.process.sockets import use_short_socket_paths
 from vidcls.sweep.storage.trials import Lease, Trial
 from vidcls.sweep.worker.messages import Epoch, TrialOutcome, TrialRequest, enter
 

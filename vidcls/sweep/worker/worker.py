@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vidcls.errors import ExitCode
-from vidcls.signals import Signals
+from vidcls.process.signals import Signals
 from vidcls.spec.experiment import Spec
 from vidcls.sweep.search.scheduler import Scheduler
 from vidcls.sweep.space.space import overrides

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from vidcls.cli import app
 from vidcls.data.decoding.workers import Decoders
 from vidcls.errors import ExitCode
-from vidcls.signals import Signals, StoppedError, heed
+from vidcls.process.signals import Signals, StoppedError, heed
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.training import Experiment
+from vidcls.process.sockets import socket_folder
 from vidcls.runs import find_runs
-from vidcls.sockets import socket_folder
 
 
 def vidcls(*words: str, temporary: Path) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ import pytest
 
 COMMAND = """
 import sys
-from vidcls.signals import CommandSignals
+from vidcls.process.signals import CommandSignals
 with CommandSignals():
     import imported
 print("went on")

@@ -1,0 +1,1 @@
+"""This process: its signals, its sockets, its memory and threads."""
