@@ -14,6 +14,7 @@ from tests.support.waiting import wait_for
 from vidcls.launch.queue import AnyProfile
 from vidcls.spec.show import plain
 from vidcls.sweep.storage.folder import SweepFolder
+from vidcls.sweep.storage.trials import FINAL
 
 
 def vidcls(*words: object) -> subprocess.CompletedProcess[str]:
@@ -44,9 +45,16 @@ def launched(file: Path, profile: Path, *options: object) -> SweepFolder:
 
 
 def wait_until_finished(folder: SweepFolder) -> Any:
-    """Ask `vidcls sweep status` until all trials have ended; its last word."""
+    """Ask `vidcls sweep status` whenever another trial has ended, until all have; its last word."""
+    trials, num_seen = folder.trials(), -1
 
     def look() -> Any:
+        nonlocal num_seen
+        states = [trial.state for trial in trials.refresh()]
+        num_ended = sum(state in FINAL for state in states)
+        if num_ended == num_seen and num_ended < len(states):
+            return None  # each command takes a second that the trials could use
+        num_seen = num_ended
         status = said("sweep", "status", folder.path)
         assert status["state"] in ("running", "finished"), status
         return status if status["state"] == "finished" else None

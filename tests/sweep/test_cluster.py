@@ -15,6 +15,7 @@ from tests.support.sweeps import Search, ended, run_of, undisturbed
 from tests.support.training import Experiment, assert_same
 from tests.support.waiting import wait_for
 from vidcls.sweep.storage.folder import SweepFolder
+from vidcls.sweep.storage.jobs import ask_queues
 from vidcls.sweep.storage.trials import Trial
 from vidcls.sweep.storage.worker_heartbeat import Workers
 
@@ -87,4 +88,5 @@ def test_a_sweep_outlives_the_time_limits_of_lsf(search: Search, lsf: Lsf) -> No
     ]
     assert {end["kind"] for end in kinds if end} == {"released"}
     assert_undisturbed(search, folder, trials[1:], "lsf")
-    wait_for(lambda: said("sweep", "status", folder.path)["workers"] == [], what="workers to leave")
+    wait_for(lambda: not ask_queues(folder).tasks, what="workers to leave")
+    assert said("sweep", "status", folder.path)["workers"] == []

@@ -87,7 +87,7 @@ def test_a_broken_image_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"just some text\n" * 50])
 def test_a_file_that_is_no_video(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.avi").write_bytes(content)
-    with pytest.raises(DecodeError, match="no video"):
+    with pytest.raises(DecodeError, match="not a video"):
         inspect(tmp_path / "a.avi", "decord")
 
 
