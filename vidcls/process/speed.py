@@ -14,6 +14,11 @@ _MALLOC = (
 )
 
 
+def keeps_memory() -> bool:
+    """Whether freed memory stays with the process: where the C library is glibc, unless the user says no."""
+    return os.environ.get("VIDCLS_KEEP_MEMORY") != "0" and platform.libc_ver()[0] == "glibc"
+
+
 def compute_fast() -> None:
     """Set up this process, and those that it starts, to compute fast; what the user has set stays.
 
@@ -25,7 +30,7 @@ def compute_fast() -> None:
     then keeps the most that it ever used at one time. `VIDCLS_KEEP_MEMORY=0` leaves glibc as it is.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)
-    if os.environ.get("VIDCLS_KEEP_MEMORY") == "0" or platform.libc_ver()[0] != "glibc":
+    if not keeps_memory():
         return
     mallopt = ctypes.CDLL(None).mallopt
     for variable, option, num_bytes in _MALLOC:
