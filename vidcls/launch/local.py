@@ -70,6 +70,11 @@ class LocalQueue:
 
     profile: LocalProfile
 
+    @staticmethod
+    def is_here() -> bool:
+        """True: every machine can start processes."""
+        return True
+
     def script(self, job: Job) -> str:
         """Script of a task; all tasks run the same script."""
         logs = quote(str(job.log_dir))

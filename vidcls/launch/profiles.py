@@ -43,7 +43,7 @@ def find_profile(name: str | None = None) -> AnyProfile:
             f"no profile {name}", hint=f"{meant and f'{meant} '}profiles: {', '.join(known)}; or name a file"
         )
     queue = queue_here()
-    if queue is None:
+    if queue == "local":
         return LocalProfile()
     fitting = [name for name, path in known.items() if _queue_of(path) == queue]
     if len(fitting) != 1:

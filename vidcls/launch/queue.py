@@ -12,9 +12,8 @@ from vidcls.launch.lsf import LsfProfile, LsfQueue
 from vidcls.launch.profile import Profile
 from vidcls.launch.slurm import SlurmProfile, SlurmQueue
 
-# A further queue is one more name in the union, in the dictionary and in the `match` below.
+# Add a further queue here, in `_KINDS` and in `open_queue`.
 AnyProfile = SlurmProfile | LsfProfile | LocalProfile
-_BATCH_QUEUES: dict[str, type[SlurmQueue | LsfQueue]] = {"slurm": SlurmQueue, "lsf": LsfQueue}
 
 
 class Queue(Protocol):
@@ -23,6 +22,14 @@ class Queue(Protocol):
     @property
     def profile(self) -> Profile:
         """Profile with the resources of a job."""
+
+    @staticmethod
+    def is_here() -> bool:
+        """Whether this machine can submit jobs to this kind of queue.
+
+        Raises:
+            VidclsError: If it can, but the queue does not answer.
+        """
 
     def script(self, job: Job) -> str:
         """Render the job as a bash script. This is a pure function.
@@ -108,10 +115,14 @@ def open_queue(profile: AnyProfile) -> Queue:
             assert_never(profile)
 
 
-def queue_here() -> str | None:
-    """`queue` of the profiles that fit the batch system of this machine; None without one.
+# A machine is searched for them in this order.
+_KINDS: dict[str, type[Queue]] = {"slurm": SlurmQueue, "lsf": LsfQueue, "local": LocalQueue}
+
+
+def queue_here() -> str:
+    """Kind of the queue of this machine: `slurm`, `lsf`, or `local` for the machine itself.
 
     Raises:
-        VidclsError: If there is a batch system, but it does not answer.
+        VidclsError: If there is a queue, but it does not answer.
     """
-    return next((kind for kind, queue in _BATCH_QUEUES.items() if queue.is_here()), None)
+    return next(kind for kind, queue in _KINDS.items() if queue.is_here())
