@@ -163,14 +163,22 @@ def test_a_disk_that_is_away_for_a_moment_ends_neither_the_beat_nor_the_holder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "BEAT_S", 0.01)
-    path, aside, shared = tmp_path / "lock", tmp_path / "aside", SharedClock()
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "away" / "lock").mkdir(parents=True)  # any look at a lock that is a folder is an error
+    mount, shared = tmp_path / "mount", SharedClock()
+
+    def lead_to(folder: str) -> None:
+        """At no moment is there neither, which would be a lock that is gone."""
+        (tmp_path / "link").symlink_to(folder)
+        (tmp_path / "link").replace(mount)
+
+    lead_to("disk")
+    path = mount / "lock"
     with lock.hold(path, say=pytest.fail, clock=shared.of_a_machine()) as held:
-        path.rename(aside)
-        path.mkdir()  # any look at it is an error of the disk
+        lead_to("away")
         with pytest.raises(OSError, match="directory"):
             held.check()  # after it has waited for a lease
-        path.rmdir()
-        aside.rename(path)
+        lead_to("disk")
         held.check()
         changed = path.stat().st_mtime_ns
         wait_for(lambda: path.stat().st_mtime_ns > changed, what="the beat that goes on")
