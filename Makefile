@@ -56,13 +56,13 @@ robust: $(READY)  ## The tests under other processors, precisions, threads and l
 chaos: $(READY)  ## The long form of the kill tests, and ten thousand wrong files
 	$(BIN)/pytest -q -n 2 --dist worksteal -m slow
 
-mutate: $(READY)  ## Mutation testing of the numerics: the share of the mutants that some test notices, and the others
+mutate: $(READY)  ## Mutation testing of the numerics: which changes of them no test would notice (hours)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[mutate]'
 	$(BIN)/mutmut run > mutants.log
 	$(BIN)/mutmut results
 
 clean:  ## Remove the venv and what tools cached; runs, stores and data stay
-	rm -rf $(VENV) $(LOGIN) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOGIN) mutants mutants.log .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

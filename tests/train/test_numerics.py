@@ -28,10 +28,10 @@ from vidcls.models.kinds.base import VideoModel
 from vidcls.spec.experiment import Spec
 from vidcls.spec.model import MODEL_KINDS
 from vidcls.spec.optim import OptimSection
-from vidcls.spec.sections import AugmentSection, Clip
+from vidcls.spec.sections import AugmentSection, Clip, TrainSection
 from vidcls.train.loop import Data, Loop, MetricValues
 from vidcls.train.optim import build_optimizer, learning_rate
-from vidcls.train.precision import Amp
+from vidcls.train.precision import Amp, resolve_precision
 
 GOLDEN = Path(__file__).with_name("golden_losses.json")
 NUM_CLASSES, NUM_TRAIN, NUM_VAL, BATCH, EPOCHS = 3, 10, 4, 4, 3
@@ -298,6 +298,23 @@ def test_a_step_that_overflows_in_half_precision_is_left_out() -> None:
     assert float(norm) == pytest.approx(math.sqrt(26)), "of the gradient itself, not of the scaled one"
     moved = torch.cat([(a.detach() - b).flatten() for a, b in zip(model.parameters(), before, strict=True)])
     assert float(moved.norm()) == pytest.approx(1.0, rel=1e-4), "clipped to one"
+
+
+@pytest.mark.parametrize(
+    ("device", "native", "expected"),
+    [("cuda", True, "bf16"), ("cuda", False, "fp16"), ("cpu", "avx512_bf16", "bf16"), ("cpu", "amx_bf16", "bf16"),
+     ("cpu", "avx512_f", "fp32")],
+)  # fmt: skip
+def test_auto_is_the_fastest_precision_that_the_device_computes_natively(
+    device: str, native: Any, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "torch.cuda.is_bf16_supported", lambda including_emulation=True: native or including_emulation
+    )
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {native: True}, raising=False)
+    assert resolve_precision(TrainSection(), torch.device(device)) == expected
+    for asked in ("fp32", "bf16", "fp16"):
+        assert resolve_precision(TrainSection(precision=asked), torch.device(device)) == asked
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("fp32", torch.float32)])
