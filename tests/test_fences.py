@@ -85,6 +85,7 @@ def suspended(folder: Path, number: int) -> tuple[Run, Clock, SharedClock, int |
     return run, clock, time, pid if wait_for_stop(pid) else None
 
 
+@pytest.mark.long
 @settings(max_examples=60)
 @given(number=st.integers(0, NUM_OPERATIONS))
 @example(number=0)

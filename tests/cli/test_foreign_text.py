@@ -80,6 +80,7 @@ def test_markup_in_a_label_and_in_a_problem_is_text(tmp_path: Path) -> None:
     assert "missing[/x].mp4" in result.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_a_run_on_such_names_ends_is_evaluated_and_predicts(trained: Path, data: Path, encoding: str) -> None:
     evaluated = run("evaluate", trained, encoding=encoding)

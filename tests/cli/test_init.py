@@ -36,6 +36,7 @@ def init(folder: Path, data: Path, *words: object) -> tuple[Result, Path]:
     return done, Path(line.removeprefix("wrote "))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "layout",
     [
@@ -119,6 +120,7 @@ def test_a_few_short_videos_do_not_shorten_the_clips_of_all(tmp_path: Path) -> N
     assert "1 video is too short for clip.frames 16, so frames are repeated" in done.stderr
 
 
+@pytest.mark.long
 def test_fine_tuning_is_written_for_a_gpu_and_names_the_weights_to_fetch(demo: Path, tmp_path: Path) -> None:
     done, file = init(tmp_path / "mine", demo, "--recipe", "few_videos_finetune")
     spec = load_spec(file).spec

@@ -41,6 +41,7 @@ def seen(manifest: Manifest, store: Path, modality: str, **options: Any) -> torc
         return torch.cat([b.clip.clone() for b in clips.eval_batches(manifest.videos, batch_size=9)])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("residency", ["mapped", "streamed"])
 def test_rgb_and_flow_are_those_of_each_alone(root: Path, tmp_path: Path, residency: str) -> None:
     data = {"residency": residency}
@@ -87,6 +88,7 @@ def test_a_video_without_its_flow_is_named(root: Path, clips: tuple[Clip, ...]) 
     assert "flows/train/" in problems["extra"]
 
 
+@pytest.mark.long
 def test_from_runs_on_frames_and_on_flows_to_their_fusion(root: Path, experiment: Experiment) -> None:
     runs = [
         train_here(

@@ -280,6 +280,7 @@ def test_what_is_asked_for_in_vain_is_refused(root: Path, experiment: Experiment
         assert words in str(caught.value)
 
 
+@pytest.mark.long
 def test_from_scan_to_a_trained_run(tmp_path: Path, experiment: Experiment) -> None:
     import vidcls
 

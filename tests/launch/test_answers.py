@@ -257,6 +257,7 @@ def test_whatever_a_submission_prints_nothing_is_submitted_twice(
     assert said == ["10" if is_answer and not index else None for index, is_answer in enumerate(answers)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", _PROFILES)
 def test_a_submission_is_refused_unclear_or_found(kind: str, site: Site, tmp_path: Path) -> None:
     site.clear()

@@ -32,6 +32,7 @@ def manifest(experiment: Experiment) -> Manifest:
     return read_manifest(DataSection(root=str(experiment.data)), cache_dir=None)
 
 
+@pytest.mark.long
 def test_a_run_on_leaking_data_says_so_wherever_its_accuracy_stands(
     experiment: Experiment, manifest: Manifest
 ) -> None:

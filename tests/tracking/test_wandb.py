@@ -183,6 +183,7 @@ def test_a_malformed_key_goes_offline(
     assert len(offline_runs(tmp_path)) == 1
 
 
+@pytest.mark.long
 def test_a_server_that_never_answers_is_given_up_and_the_run_goes_offline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

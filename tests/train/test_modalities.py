@@ -10,6 +10,7 @@ from tests.support.training import Experiment, train_here
 from vidcls.evaluate.predictions import load_predictions
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("modality", ["flow", "difference"])
 def test_a_run_on_motion_predicts_files_as_it_was_validated(experiment: Experiment, modality: str) -> None:
     spec = experiment.spec(clip__modality=modality, model={"kind": "early_fusion"}, train__epochs=1)

@@ -117,6 +117,7 @@ def test_refuses_what_would_do_nothing(experiment: Experiment, settings: list[st
         load_spec(experiment.spec(), settings)
 
 
+@pytest.mark.long
 def test_a_training_that_thaws_resumes_to_the_bit(experiment: Experiment) -> None:
     """Killed before and after the first unfreeze."""
     start = train_here(experiment.spec(runs="start", seed=1, train__epochs=1)).checkpoint_file("best")
@@ -140,6 +141,7 @@ def test_a_training_that_thaws_resumes_to_the_bit(experiment: Experiment) -> Non
     assert max(row["lr"] for row in rows(experiment.run("alone")) if "lr" in row) > 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "residency"),
     [

@@ -33,6 +33,7 @@ def _flat_with_table(root: Path, clips: tuple[Clip, ...]) -> Path:
     return write_csv(root / "labels.csv", ("path", "label"), [(f"{c.name}.avi", c.action) for c in clips])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("layout", ["csv-flat", "kinetics-flat", "hmdb51-videos", "ssv2-videos"])
 def test_from_scan_to_a_trained_run(
     layout: str, clips: tuple[Clip, ...], tmp_path: Path, store: Path

@@ -147,6 +147,7 @@ def test_the_address_follows_the_content(tmp_path: Path) -> None:
     assert len({path(), *others}) == 10
 
 
+@pytest.mark.long
 def test_a_killed_build_goes_on_and_leaves_no_process(tmp_path: Path) -> None:
     file = write_clip(tmp_path / "a.mp4", moving_square(12, 32, 48))
     assert said(builder(file, tmp_path / "whole")) == {"first": 1, "waited": False}

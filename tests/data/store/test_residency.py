@@ -33,6 +33,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> list[Video]:
     return [*named, video(paths[0], label=0, name="twin")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("clip", "augment"),
     [
