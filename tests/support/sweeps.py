@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.support.training import Experiment, started_warm, train_here
@@ -19,6 +20,8 @@ from vidcls.runs import Run
 from vidcls.sweep.config.file import load_sweep
 from vidcls.sweep.launch import freeze
 from vidcls.sweep.plan import LaunchPlan, plan_launch
+from vidcls.sweep.space.distributions import Categorical, Constant
+from vidcls.sweep.space.space import Point, Space
 from vidcls.sweep.storage.folder import SweepFolder, SweepOptions
 from vidcls.sweep.storage.trials import Trial
 from vidcls.sweep.worker.allocation import allocation_of
@@ -128,3 +131,16 @@ def undisturbed(search: Search, trial: Trial, *, runs: str) -> Run:
     """The same trial, trained alone."""
     settings: dict[str, Any] = {key.replace(".", "__"): value for key, value in trial.point.items()}
     return train_here(search.experiment.spec(runs=runs, **{**settings, "seed": trial.seed}), threads=1)
+
+
+def assert_of_space(point: Point, space: Space) -> None:
+    """A point has a value of every parameter of its space, and nothing else."""
+    assert point.keys() == space.parameters.keys()
+    for name, distribution in space.parameters.items():
+        value = point[name]
+        if isinstance(distribution, Constant):
+            assert value == distribution.constant
+        elif isinstance(distribution, Categorical):
+            assert value in distribution.values
+        else:
+            assert distribution.value(distribution.position(value)) == pytest.approx(value)

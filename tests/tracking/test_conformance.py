@@ -6,13 +6,10 @@ import copy
 import inspect
 import json
 import math
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import wandb
 
 from vidcls.spec.sections import TrackingSection
 from vidcls.tracking.jsonl import Row
@@ -35,19 +32,8 @@ each = pytest.mark.parametrize("mode", TRACKERS)
 
 
 @pytest.fixture(autouse=True)
-def _unreachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+def _with_a_key(unreachable: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "0123456789abcdef" * 3)
-    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
-    for name in ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
-        monkeypatch.setenv(name, str(tmp_path / name))
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    monkeypatch.chdir(tmp_path)
-    wandb.teardown()
-    yield
-    wandb.teardown()
 
 
 def opened(mode: str, tmp_path: Path) -> Tracker:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,16 +18,8 @@ from vidcls.tracking.tracker import NullTracker
 
 
 @pytest.fixture(autouse=True)
-def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+def _isolated(unreachable: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path))
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    monkeypatch.chdir(tmp_path)
-    wandb.teardown()
-    yield
-    wandb.teardown()
 
 
 WRONG = {"WANDB_MODE": "ofline", "WANDB_BASE_URL": "localhost:8080", "WANDB_PROJECT": "a/b"}

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ import wandb
 
 from tests.support.waiting import PATIENCE_S
 from tests.support.wandb_state import WandbServer
+from tests.tracking.conftest import CLOSED_PORT
 from vidcls.spec.sections import TrackingSection
 from vidcls.tracking import client
 from vidcls.tracking import wandb as tracking
@@ -32,24 +31,12 @@ from vidcls.tracking.previews import encode_clip
 from vidcls.tracking.tracker import NullTracker, Preview, Tracker
 
 KEY = "0123456789abcdef" * 3
-CLOSED_PORT = "http://127.0.0.1:9"
 
 
 @pytest.fixture(autouse=True)
-def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in [name for name in os.environ if name.startswith("WANDB_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("WANDB_BASE_URL", CLOSED_PORT)
-    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
-    for name in ("WANDB_CONFIG_DIR", "WANDB_CACHE_DIR", "WANDB_DATA_DIR"):
-        monkeypatch.setenv(name, str(tmp_path / name))
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    monkeypatch.chdir(tmp_path)
+def _isolated(unreachable: None, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in LIMITS_S:
         monkeypatch.setenv(name, f"{PATIENCE_S:g}")
-    wandb.teardown()  # what another test of this process has set up knows another server
-    yield
-    wandb.teardown()
 
 
 def start(

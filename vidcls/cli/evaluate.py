@@ -12,6 +12,7 @@ import typer
 from vidcls.cli.common import AsJson, console, echo, print_json, say
 from vidcls.cli.queue.preflight import NoCheck, refuse_errors, refuse_without_cluster, require_all
 from vidcls.cli.queue.queued import Cluster, QueuedCommand, as_words, queue_command
+from vidcls.cli.queue.trainings import Device, DryRun
 from vidcls.errors import ExitCode, UserError
 from vidcls.process.signals import Signals
 
@@ -41,13 +42,9 @@ def evaluate(
     checkpoint: Annotated[
         Literal["best", "last", "all"], typer.Option(help="Checkpoint whose weights are used.")
     ] = "best",
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda or cuda:N; default: a GPU if there is one.")
-    ] = None,
+    device: Device = None,
     cluster: Cluster = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="With --cluster: only print the script of the job.")
-    ] = False,
+    dry_run: DryRun = False,
     no_check: NoCheck = False,
     anew: Annotated[bool, typer.Option("--anew", help="Score again even if results are stored.")] = False,
     as_json: AsJson = False,

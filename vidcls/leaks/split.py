@@ -231,12 +231,7 @@ def _give_groups(
         return _give_greedily(content, targets, draws=draws, fixed=fixed, least=least or [0] * num_parts)
     as_good = LinearConstraint(sparse.csr_array(cost[None]), -np.inf, cost @ best + _TOLERANCE)
     wish = np.concatenate([_distances(draws, targets.sum(axis=0)).ravel(), np.zeros(len(cost) - num_choices)])
-    nearest = solve(
-        wish,
-        constraints=[*constraints, as_good],
-        gap=0.02,
-        **settings,
-    )
+    nearest = solve(wish, constraints=[*constraints, as_good], gap=0.02, **settings)
     chosen = best if nearest is None else nearest
     return np.asarray(chosen[:num_choices].reshape(num_groups, num_parts).argmax(axis=1), dtype=np.int64)
 

@@ -13,11 +13,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.sweeps import assert_of_space
 from vidcls.sweep.config.file import METHODS, SweepFile, load_sweep
 from vidcls.sweep.search.bayes import NUM_RANDOM
 from vidcls.sweep.search.build import open_searcher
 from vidcls.sweep.search.searcher import Observation, Searcher
-from vidcls.sweep.space.distributions import Categorical, Constant
 
 # Kinds of parameters that every method takes; a grid of all values of them is finite.
 PARAMETERS: dict[str, Any] = {
@@ -77,15 +77,7 @@ def test_every_point_is_of_the_space_and_the_same_elsewhere(
     sweep = sweep_file(folder, method)
     seen = handed_out(open_searcher(sweep, seed=seed), results)
     for one in seen:
-        assert one.point.keys() == sweep.space.parameters.keys()
-        for name, distribution in sweep.space.parameters.items():
-            value = one.point[name]
-            if isinstance(distribution, Constant):
-                assert value == distribution.constant
-            elif isinstance(distribution, Categorical):
-                assert value in distribution.values
-            else:
-                assert distribution.value(distribution.position(value)) == pytest.approx(value)
+        assert_of_space(one.point, sweep.space)
         # The journal of a sweep is JSON, and what is read there must be what was drawn.
         assert json.loads(json.dumps(one.point)) == one.point
     elsewhere = open_searcher(sweep_file(folder, method), seed=seed)

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.sweeps import assert_of_space
 from tests.sweep.search.test_oracle import PARAMETERS
 from vidcls.sweep.config.file import SweepFile, load_sweep
 from vidcls.sweep.search.bayes import NUM_RANDOM
 from vidcls.sweep.search.build import open_searcher
 from vidcls.sweep.search.searcher import Observation, Searcher
-from vidcls.sweep.space.distributions import Categorical, Constant
 from vidcls.sweep.space.space import Point
 
 BOWL = {"x": {"min": -5.0, "max": 5.0}, "y": {"distribution": "log_uniform_values", "min": 0.001, "max": 10}}
@@ -76,15 +76,7 @@ def test_bayes_takes_every_distribution(make: Make) -> None:
     chance = random.Random(0)
     seen = search(open_searcher(sweep, seed=0), lambda point: chance.random(), num=NUM_RANDOM + 6)
     for one in seen[NUM_RANDOM:]:
-        assert one.point.keys() == sweep.space.parameters.keys()
-        for name, distribution in sweep.space.parameters.items():
-            value = one.point[name]
-            if isinstance(distribution, Constant):
-                assert value == distribution.constant
-            elif isinstance(distribution, Categorical):
-                assert value in distribution.values
-            else:
-                assert distribution.value(distribution.position(value)) == pytest.approx(value)
+        assert_of_space(one.point, sweep.space)
 
 
 def test_bayes_starts_as_random_does(make: Make) -> None:

@@ -29,25 +29,27 @@ if TYPE_CHECKING:
     from vidcls.leaks.audit import Relations
 
 _TOLERANCE = 1e-6
+ByArg = Annotated[
+    Literal["group", "content"],
+    typer.Option(
+        help="Which videos stay in one split: those of a known group, or also those with similar content."
+    ),
+]
+SizesArg = Annotated[
+    str | None,
+    typer.Option(
+        help="Shares such as 0.8,0.2 (train,val[,test]), or numbers such as train=320,val=80[,test=...]; "
+        "default: the sizes that the data has."
+    ),
+]
 
 
 def split(
     root: RootArg,
     *,
     out: Annotated[Path, typer.Option(metavar="FILE.csv", help="CSV manifest to write, for data.root.")],
-    by: Annotated[
-        Literal["group", "content"],
-        typer.Option(
-            help="Which videos stay in one split: those of a known group, or also those with similar content."
-        ),
-    ] = "group",
-    sizes: Annotated[
-        str | None,
-        typer.Option(
-            help="Shares such as 0.8,0.2 (train,val[,test]), or numbers such as train=320,val=80[,test=...]; "
-            "default: the sizes that the data has."
-        ),
-    ] = None,
+    by: ByArg = "group",
+    sizes: SizesArg = None,
     folds: Annotated[
         int | None,
         typer.Option(min=2, max=100, help="Write this number of folds instead, as FILE-fold1.csv, ..."),

@@ -18,15 +18,16 @@ if TYPE_CHECKING:
     from vidcls.campaign.crossval import CrossValidation
 
 _NAME = "crossval"
+SpecArgs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SPEC... [KEY=VALUE]...", help="Spec files to compare, and overrides for all of them."
+    ),
+]
 
 
 def crossval(
-    args: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SPEC... [KEY=VALUE]...", help="Spec files to compare, and overrides for all of them."
-        ),
-    ],
+    args: SpecArgs,
     folds: Annotated[
         int, typer.Option(min=2, max=100, help="Number of folds; all videos of a group are in one fold.")
     ] = 5,

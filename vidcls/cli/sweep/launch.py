@@ -40,6 +40,7 @@ LaunchCluster = Annotated[
         help="Name of slurm/PROFILE.yaml, or a file; default: the profile for this machine's queue.",
     ),
 ]
+EngineArg = Annotated[str, typer.Option(help="serverless: the workers search; wandb: W&B's server does.")]
 
 
 def _one_file(args: list[str]) -> tuple[Path, tuple[str, ...]]:
@@ -88,9 +89,7 @@ def launch(
     workers: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Number of workers; default: as many as are useful.")
     ] = None,
-    engine: Annotated[
-        str, typer.Option(help="serverless: the workers search; wandb: W&B's server does.")
-    ] = "serverless",
+    engine: EngineArg = "serverless",
     seed: Seed = 0,
     asha: Asha = False,
     repeats: Repeats = 1,

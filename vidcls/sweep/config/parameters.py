@@ -72,9 +72,8 @@ def read_parameters(reader: Reader, node: Node, *, nested_reason: str = "") -> d
         parts = name.split(".")
         for above in (".".join(parts[:k]) for k in range(1, len(parts))):
             if above in first:
-                reader.wrong(
-                    first[above], f"parameters.{above}", f"replaces the section in which {name} is set"
-                )
+                what = f"replaces the section in which {name} is set"
+                reader.wrong(first[above], f"parameters.{above}", what)
     return {".".join(path): found[path] for path in sorted(found)}
 
 
@@ -125,8 +124,7 @@ class _Parameter:
         for name in given:
             if name not in {"distribution", *_KEYS[kind]}:
                 others = [other for other, keys in _KEYS.items() if name in keys]
-                what = f"has no effect with {kind}; it belongs to {', '.join(others[:4])}"
-                self._wrong(name, what)
+                self._wrong(name, f"has no effect with {kind}; it belongs to {', '.join(others[:4])}")
         for name in _KEYS[kind]:
             if name not in given and name in {"value", "values", "probabilities", *_BOUNDS}:
                 self._wrong("", f"{kind} needs {name}")
@@ -193,9 +191,8 @@ class _Parameter:
         node = self._child("probabilities")
         items = node.value if isinstance(node.value, list) else []
         if len(items) != num_values:
-            self._reader.wrong(
-                node, key, f"expected {num_values} numbers, one for each value, got {shown(node)}"
-            )
+            what = f"expected {num_values} numbers, one for each value, got {shown(node)}"
+            self._reader.wrong(node, key, what)
             return None
         found = [self._reader.number(item, key) for item in items]
         shares = tuple(share for share in found if share is not None)
@@ -235,11 +232,8 @@ class _Parameter:
         if family.endswith("_values"):
             return LogUniform(*pair) if self._positive(min=pair[0]) else None
         if max(map(abs, pair)) > _LARGEST_EXPONENT:
-            advice = (
-                f"{kind} takes exponents of e, and e to this power is not a finite number; use "
-                f"log_uniform_values"
-            )
-            self._wrong("max", advice)
+            why = f"{kind} takes exponents of e, and e to this power is not a finite number"
+            self._wrong("max", f"{why}; use log_uniform_values")
             return None
         low, high = pair if family == "log_uniform" else (-pair[1], -pair[0])
         shape = LogUniform(math.exp(low), math.exp(high))
@@ -252,12 +246,12 @@ class _Parameter:
         if is_odd:
             other = f"{kind.removeprefix('inv_')}_values"
             values = f"min: {low:g}, max: {high:g}" if low > 0 else "min (above 0) and max"
+            drawn = f"from {shape.low:.4g} to {shape.high:.4g}"
             self._wrong(
                 "",
-                f"{kind} takes exponents of e: this draws values from {shape.low:.4g} to {shape.high:.4g}. "
-                f"For values from {low:g} to {high:g} write distribution: {other}, {values}; for values "
-                f"from {shape.low:.4g} to {shape.high:.4g} write distribution: {other}, min: "
-                f"{shape.low:.6g}, max: {shape.high:.6g}",
+                f"{kind} takes exponents of e: this draws values {drawn}. For values from {low:g} to {high:g}"
+                f" write distribution: {other}, {values}; for values {drawn} write distribution: {other}, "
+                f"min: {shape.low:.6g}, max: {shape.high:.6g}",
             )
         return is_odd
 
