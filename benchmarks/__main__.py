@@ -12,6 +12,7 @@ from benchmarks.common import Result
 # From the shortest to the longest; each name is a module of this package with a function `run`.
 NAMES = (
     "startup",
+    "kept_memory",
     "store",
     "check",
     "preflight",

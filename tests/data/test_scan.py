@@ -54,6 +54,7 @@ def test_tables_show_splits_groups_and_sizes(clips: Clips, tmp_path: Path) -> No
     for part in ("course (videos)", "HandstandPushups", "groups: 9", "0 of 6 val videos", "32x24 (18)"):
         assert part in result.stdout
     assert "no problems" in result.stdout
+    assert "data split" not in result.stdout, "no group is in two splits"
 
 
 def test_counts_groups_shared_with_train(clips: Clips, tmp_path: Path) -> None:
@@ -63,6 +64,9 @@ def test_counts_groups_shared_with_train(clips: Clips, tmp_path: Path) -> None:
         "val": {"shared": 0, "videos": 6},
         "test": {"shared": 1, "videos": 7},
     }
+    shown = run(root).stdout
+    assert f"vidcls data split {root} --out clean.csv" in shown
+    assert "no problems with the files" in shown
 
 
 def test_names_every_bad_video_where_loading_refuses(clips: Clips, tmp_path: Path) -> None:

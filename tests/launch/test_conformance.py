@@ -15,7 +15,7 @@ from tests.support.slurm import Slurm
 from tests.support.waiting import wait_for
 from vidcls.batch_systems import BATCH_SYSTEMS
 from vidcls.errors import UserError, VidclsError
-from vidcls.launch.queue import _KINDS, AnyProfile, open_queue
+from vidcls.launch.queue import QUEUE_KINDS, AnyProfile, open_queue
 
 _DUMP = (
     "import json, os, sys; json.dump([sys.argv[1:], dict(os.environ), os.getcwd()], open(sys.argv[1], 'w'))"
@@ -26,7 +26,7 @@ def test_no_queue_is_left_out() -> None:
     sections = [section.model_fields["queue"] for section in get_args(AnyProfile)]
     assert sorted(KINDS) == sorted(get_args(field.annotation)[0] for field in sections)
     assert set(BATCH_SYSTEMS) == set(KINDS) - {"local"}
-    assert set(KINDS) == set(_KINDS)
+    assert set(KINDS) == set(QUEUE_KINDS)
 
 
 def test_tasks_run_are_listed_warned_and_gone(desk: Desk) -> None:

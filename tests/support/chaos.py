@@ -64,20 +64,31 @@ class Chaos:
 
     def inflict(self, name: str) -> None:
         """One fault, as soon as there is somebody to suffer it, and life for a while after it."""
-        done = wait_for(lambda: self._tended(self.faults[name]), what=name)
+        done = self._wait_for(self.faults[name], what=name)
         self.note(f"{name}: {done}")
         if self.random.random() < 0.7:  # otherwise the next one comes at once
             before = self._progress()
-            wait_for(lambda: self._tended(lambda: self._progress() > before), what="progress")
+            self._wait_for(lambda: self._progress() > before, what="progress")
 
     def finish(self) -> None:
         """See all trials to their end."""
         self.spare = 0
-        wait_for(lambda: self._tended(self._is_done), what="all trials to end")
+        self._wait_for(self._is_done, what="all trials to end")
 
     def note(self, text: str) -> None:
         """Pytest shows what was printed where a test fails."""
         print(f"{time.monotonic() - self._begun:6.1f} {text}", flush=True)
+
+    def _wait_for(self, look: Callable[[], T], *, what: str) -> T:
+        """Wait as the person who sees to it that somebody works; says what stands still where it gives up."""
+        try:
+            found: T = wait_for(lambda: self._tended(look), what=what)
+        except AssertionError:
+            for command in (("squeue", "--all"), ("sinfo", "--list-reasons")):
+                self.note(self._ask(*command))
+            self.note(vidcls("sweep", "status", self.folder.path, "--all").stdout)
+            raise
+        return found
 
     def _tended(self, look: Callable[[], T]) -> T:
         """Look, as a person who types `resume` where nobody works, and `extend` where little is left."""

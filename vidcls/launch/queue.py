@@ -12,7 +12,7 @@ from vidcls.launch.lsf import LsfProfile, LsfQueue
 from vidcls.launch.profile import Profile
 from vidcls.launch.slurm import SlurmProfile, SlurmQueue
 
-# Add a further queue here, in `_KINDS` and in `open_queue`.
+# Add a further queue here, in `QUEUE_KINDS` and in `open_queue`.
 AnyProfile = SlurmProfile | LsfProfile | LocalProfile
 
 
@@ -116,7 +116,7 @@ def open_queue(profile: AnyProfile) -> Queue:
 
 
 # A machine is searched for them in this order.
-_KINDS: dict[str, type[Queue]] = {"slurm": SlurmQueue, "lsf": LsfQueue, "local": LocalQueue}
+QUEUE_KINDS: dict[str, type[Queue]] = {"slurm": SlurmQueue, "lsf": LsfQueue, "local": LocalQueue}
 
 
 def queue_here() -> str:
@@ -125,4 +125,4 @@ def queue_here() -> str:
     Raises:
         VidclsError: If there is a queue, but it does not answer.
     """
-    return next(kind for kind, queue in _KINDS.items() if queue.is_here())
+    return next(kind for kind, queue in QUEUE_KINDS.items() if queue.is_here())

@@ -26,8 +26,9 @@ def compute_fast() -> None:
     other's cores, and training is several times slower.
 
     glibc returns large blocks of memory to the kernel after each operator, and gets them again as fresh
-    pages, which must be cleared. Kept, they make training steps about 1.5 times as fast on the CPU; a process
-    then keeps the most that it ever used at one time. `VIDCLS_KEEP_MEMORY=0` leaves glibc as it is.
+    pages, which must be cleared. Kept, they make training steps about 1.5 times as fast on the CPU (`python
+    -m benchmarks kept_memory`); a process then keeps the most that it ever used at one time.
+    `VIDCLS_KEEP_MEMORY=0` leaves glibc as it is.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)
     if not keeps_memory():

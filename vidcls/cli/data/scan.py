@@ -83,9 +83,12 @@ def _show(scan: Scan, screen: Screen) -> None:
     screen.print(_header_table(scan))
     screen.print(_sizes(scan), soft_wrap=True)
     screen.print(f"groups: {scan.num_groups() or 'none known'}")
-    for split, (shared, total) in scan.num_sharing_train().items():
-        if scan.num_groups():
-            screen.print(f"  {shared} of {total} {split} videos share a group with train")
+    sharing = scan.num_sharing_train() if scan.num_groups() else {}
+    for split, (shared, total) in sharing.items():
+        screen.print(f"  {shared} of {total} {split} videos share a group with train")
+    if any(shared for shared, _ in sharing.values()):
+        advice = f"vidcls data split {manifest.root} --out clean.csv"
+        screen.print(f"  such splits show too high accuracies; {advice}   makes others", soft_wrap=True)
     notes = [problem for problem in scan.problems if problem.note]
     problems = [problem for problem in scan.problems if not problem.note]
     for title, listed in (("notes", notes), ("problems", problems)):
@@ -95,7 +98,7 @@ def _show(scan: Scan, screen: Screen) -> None:
             # One line per problem, even in a narrow terminal, so that names are not split.
             screen.print(f"  {printable(problem)}", soft_wrap=True)
     if not problems:
-        screen.print("no problems")
+        screen.print("no problems with the files")
 
 
 def _class_table(scan: Scan) -> Table:
