@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.site import Site, site_in, wrapped
@@ -62,6 +61,7 @@ _BANNERS = [
     "{}",
     "slurm_load_jobs error: Unable to contact slurm controller (connect failure)",
 ]
+_CLEARED = [HealthCheck.function_scoped_fixture]  # each example clears the site
 _NOISE = st.lists(
     st.sampled_from(_BANNERS) | st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=30),
     max_size=3,
@@ -69,10 +69,10 @@ _NOISE = st.lists(
 _COLOUR = st.sampled_from(["", "\x1b[0;32m", "\x1b[K", "\x1b]8;;x\x1b\\"])
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield site_in(tmp_path_factory.mktemp("site") / "bin", patch)
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """Of one test: a real queue in the next one must not be hidden by these commands."""
+    return site_in(tmp_path / "site", monkeypatch)
 
 
 def _tasks(queue: Queue) -> list[tuple[str, str]] | str:
@@ -83,7 +83,7 @@ def _tasks(queue: Queue) -> list[tuple[str, str]] | str:
 
 
 @pytest.mark.parametrize("kind", _PROFILES)
-@settings(max_examples=20)
+@settings(max_examples=20, suppress_health_check=_CLEARED)
 @given(data=st.data())
 def test_whatever_is_printed_around_an_answer_it_is_read_right_or_is_none(
     kind: str, site: Site, data: Any
@@ -221,7 +221,7 @@ def _attempt(submissions: Submissions, job: Job, profile: AnyProfile) -> str | N
 
 
 @pytest.mark.parametrize("kind", _PROFILES)
-@settings(max_examples=8)
+@settings(max_examples=8, suppress_health_check=_CLEARED)
 @given(data=st.data())
 def test_whatever_a_submission_prints_nothing_is_submitted_twice(
     kind: str, site: Site, tmp_path_factory: pytest.TempPathFactory, data: Any
