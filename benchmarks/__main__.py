@@ -16,6 +16,7 @@ NAMES = (
     "store",
     "check",
     "preflight",
+    "audit",
     "memory",
     "sweep_folder",
     "epoch",

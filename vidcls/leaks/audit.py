@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vidcls.data.decoding.workers import Decoders, StageProgress
 from vidcls.data.listing.groups import groups_by_name
@@ -20,6 +20,7 @@ from vidcls.data.sharing import HELD_OUT
 from vidcls.errors import UserError
 from vidcls.leaks.embeddings import Looks, Network, look_at
 from vidcls.leaks.relatives import Link, content_links, key_links
+from vidcls.leaks.similarity import Comparison
 from vidcls.leaks.state import UNKNOWN, By, LeakState, remember
 
 AskedBy = Literal["auto", "group", "name", "content"]
@@ -181,7 +182,7 @@ def relate(
     if by == "auto":
         links += key_links(videos, lambda video: video.group, "group") + key_links(videos, name_group, "name")
     looks = look_at(videos, store_dir=store_dir, decoders=decoders, network=network, progress=progress)
-    links += _content(videos, looks)
+    links += _content(videos, looks, progress)
     failures = {video.id: looks.failures[video.digest] for video in videos if video.digest in looks.failures}
     not_read = {name: failure.reason for name, failure in failures.items()}
     return Relations(manifest, _once(links), "content", len(not_read), not_read)
@@ -196,15 +197,16 @@ def _name_groups(manifest: Manifest) -> Callable[[Video], str | None]:
     return lambda video: of_video[video.id]
 
 
-def _content(videos: Sequence[Video], looks: Looks) -> Iterator[Link]:
+def _content(videos: Sequence[Video], looks: Looks, progress: StageProgress | None) -> Iterator[Link]:
     indices = [index for index, video in enumerate(videos) if video.digest in looks.descriptors]
+    if not indices:
+        return
     seen = [videos[index] for index in indices]
     # Only labels of train are used; those of the test split must have no influence.
     labels = np.array([video.label if video.split == "train" else -1 for video in seen])
-    is_train = labels >= 0
-    unrelated: NDArray[np.bool_] = (labels[:, None] != labels) & is_train[:, None] & is_train
-    descriptors = [looks.descriptors[video.digest] for video in seen]
-    for link in content_links(descriptors, parts=looks.parts, unrelated=unrelated):
+    comparison = Comparison([looks.descriptors[video.digest] for video in seen], parts=looks.parts)
+    shown = None if progress is None else partial(progress, "compare")
+    for link in content_links(comparison, labels=labels, progress=shown):
         yield replace(link, first=indices[link.first], second=indices[link.second])
 
 

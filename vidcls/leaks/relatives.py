@@ -1,28 +1,24 @@
 """Finds related videos: by group or name, or by visual content.
 
-The comparison by content needs no label and no setting. The descriptors of all frames are whitened together,
-so that features common to most videos count little. The similarity of two videos is the mean similarity of
-the frames of one to their nearest frames in the other. The threshold comes from pairs that are surely
-unrelated.
+The comparison by content needs no setting: its threshold comes from pairs that are surely unrelated.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from vidcls.arrays import Ints
 from vidcls.data.manifest import Video
 from vidcls.leaks.descriptors import Vectors
+from vidcls.leaks.similarity import Comparison
 
-_NUM_DIRECTIONS = 256
-_SHRINKAGE = 0.03  # share of the largest variance; smaller directions are noise and are not amplified
-_MAX_SAMPLE = 20_000
+_MAX_SAMPLE = 2_000  # videos; their two million pairs tell the tail well enough
 _ROWS_AT_ONCE = 64
 
 # Expected number of unrelated pairs above the threshold, in all of the data.
@@ -66,58 +62,39 @@ def key_links(videos: Sequence[Video], key: Callable[[Video], Hashable | None], 
 
 
 def content_links(
-    descriptors: Sequence[NDArray[np.float16]], *, parts: Sequence[int], unrelated: NDArray[np.bool_]
-) -> list[Link]:
+    videos: Comparison, *, labels: Ints, progress: Callable[[int, int], None] | None = None
+) -> Iterator[Link]:
     """Link any two videos that are more similar than by chance, unchanged or mirrored.
 
     Args:
-        descriptors: Descriptors of each video, `[2, n, D]`: of its frames, and of its mirrored frames.
-        parts: Lengths of the parts of a descriptor, which add up to D; each part has the same weight.
-        unrelated: `[N, N]`, pairs that are known to be unrelated, at least almost all of them.
+        videos: Videos to compare.
+        labels: Label of each video, `[N]`, -1 where it must not be used. Videos of different labels are
+            unrelated, at least almost all of them.
+        progress: Called with the number of compared blocks and of all blocks.
     """
-    if len(descriptors) < 2:
-        return []
-    alike, is_mirrored = similarities(descriptors, parts=parts)
-    upper = np.triu(np.ones(alike.shape, dtype=np.bool_), k=1)
-    limit = cut(alike[unrelated & upper], num_pairs=int(upper.sum()))
-    found = np.argwhere(upper & (alike >= limit))
-    return [
-        Link(
-            int(first),
-            int(second),
-            "content, mirrored" if is_mirrored[first, second] else "content",
-            round(float(alike[first, second]), 3),
-        )
-        for first, second in found
-    ]
+    if len(videos) < 2:
+        return
+    limit = cut(_of_unrelated(videos, labels), num_pairs=len(videos) * (len(videos) - 1) // 2)
+    for rows, columns, alike, is_mirrored in videos.blocks(progress):
+        for row, column in np.argwhere((alike >= limit) & (rows[:, None] < columns)):
+            yield Link(
+                int(rows[row]),
+                int(columns[column]),
+                "content, mirrored" if is_mirrored[row, column] else "content",
+                round(float(alike[row, column]), 3),
+            )
 
 
-def similarities(
-    descriptors: Sequence[NDArray[np.float16]], *, parts: Sequence[int]
-) -> tuple[Vectors, NDArray[np.bool_]]:
-    """Similarity of each pair of videos `[N, N]`, -1 to 1, and whether it is higher with one mirrored."""
-    whiten = _whitening(descriptors, parts=parts)
-    plain, mirrored = ([whiten(video[view]) for video in descriptors] for view in (0, 1))
-    alike = _nearest_frames(plain, plain)
-    alike_mirrored = _nearest_frames(plain, mirrored)
-    is_mirrored = alike_mirrored > alike
-    return np.maximum(alike, alike_mirrored, out=alike), is_mirrored
-
-
-def _nearest_frames(videos: Sequence[Vectors], others: Sequence[Vectors]) -> Vectors:
-    """Similarity of each pair `[N, N]`: mean over the frames of one to the nearest frame of the other."""
-    ends = np.cumsum([len(frames) for frames in videos])
-    starts = ends - [len(frames) for frames in videos]
-    columns = np.ascontiguousarray(np.concatenate(others).T)
-    alike = np.empty((len(videos), len(videos)), dtype=np.float32)
-    for begin in range(0, len(videos), _ROWS_AT_ONCE):
-        rows = slice(begin, begin + _ROWS_AT_ONCE)
-        own = np.concatenate(videos[rows])
-        nearest = np.maximum.reduceat(own @ columns, starts, axis=1)
-        sums = np.add.reduceat(nearest, starts[rows] - starts[begin], axis=0)
-        alike[rows] = sums / (ends[rows] - starts[rows])[:, None]
-    # A trimmed video is contained in the other one, but not the reverse, so take the larger similarity.
-    return np.maximum(alike, alike.T)
+def _of_unrelated(videos: Comparison, labels: Ints) -> Vectors:
+    """Similarities of pairs that are surely unrelated; of many videos, those among a sample."""
+    known = np.flatnonzero(labels >= 0)
+    if len(known) > _MAX_SAMPLE:
+        known = np.sort(np.random.default_rng(0).choice(known, _MAX_SAMPLE, replace=False))
+    found = [np.empty(0, dtype=np.float32)]
+    for rows in np.split(known, range(_ROWS_AT_ONCE, len(known), _ROWS_AT_ONCE)):
+        unrelated = (labels[rows][:, None] != labels[known]) & (rows[:, None] < known)
+        found.append(videos.between(rows, known)[0][unrelated])
+    return np.concatenate(found)
 
 
 def cut(unrelated: Vectors, *, num_pairs: int) -> float:
@@ -151,30 +128,3 @@ def components(num_videos: int, links: Iterable[Link]) -> list[int]:
     ends = np.array([(link.first, link.second) for link in links], dtype=np.int64).reshape(-1, 2)
     graph = sparse.coo_array((np.ones(len(ends)), ends.T), shape=(num_videos, num_videos))
     return [int(number) for number in connected_components(graph, directed=False)[1]]
-
-
-def _whitening(
-    descriptors: Sequence[NDArray[np.float16]], *, parts: Sequence[int]
-) -> Callable[[NDArray[np.float16]], Vectors]:
-    """Function from descriptors `[n, D]` to unit vectors in which no direction is common to all videos."""
-    num_frames = sum(video.shape[1] for video in descriptors)
-    every = -(-num_frames // _MAX_SAMPLE)
-    sample = np.concatenate([video.reshape(-1, video.shape[-1]) for video in descriptors[::every]])
-    sample = sample.astype(np.float32)
-    mean = sample.mean(axis=0)
-    lengths = [
-        np.sqrt(np.mean(np.sum(part**2, axis=1)))
-        for part in np.split(sample - mean, np.cumsum(parts)[:-1], 1)
-    ]
-    scale = np.repeat(1 / np.maximum(lengths, 1e-6), parts).astype(np.float32)
-    centred = (sample - mean) * scale
-    values, directions = np.linalg.eigh((centred.T @ centred / len(centred)).astype(np.float64))
-    values, directions = values[::-1][:_NUM_DIRECTIONS], directions[:, ::-1][:, :_NUM_DIRECTIONS]
-    floor = _SHRINKAGE * values[0] + 1e-12
-    turn = (directions / np.sqrt(np.maximum(values, 0) + floor)).astype(np.float32)
-
-    def whiten(frames: NDArray[np.float16]) -> Vectors:
-        turned = ((frames.astype(np.float32) - mean) * scale) @ turn
-        return np.asarray(turned / (np.linalg.norm(turned, axis=1, keepdims=True) + 1e-9), dtype=np.float32)
-
-    return whiten
