@@ -18,13 +18,15 @@ from tests.support.waiting import wait_for
 from vidcls.launch.job import Task
 from vidcls.launch.queue import open_queue
 from vidcls.sweep.config.file import load_sweep
+from vidcls.sweep.status import unheard_tasks
 from vidcls.sweep.storage.folder import SweepFolder
 from vidcls.sweep.storage.jobs import ask_queues
 from vidcls.sweep.storage.trials import FINAL, Trial
-from vidcls.sweep.storage.worker_heartbeat import Report, Workers
+from vidcls.sweep.storage.worker_heartbeat import LivenessMonitor, Report, Workers
 
 _NODES = ("node1", "node2")
 _UP = ("idle", "mixed", "allocated", "completing")
+_UNHEARD_S = 60.0
 T = TypeVar("T")
 
 
@@ -44,6 +46,8 @@ class Chaos:
         self._begun = time.monotonic()
         self._trials, self._workers = folder.trials(), Workers(folder.storage)
         self._lease_s = folder.options().lease_s
+        self._liveness = LivenessMonitor(folder.storage, lease_s=self._lease_s)
+        self._unheard_since: float | None = None
         self._run_cap = load_sweep(folder.sweep_file).run_cap or 0
         self.faults: dict[str, Callable[[], str | None]] = {
             fault.__name__.lstrip("_"): fault
@@ -96,7 +100,24 @@ class Chaos:
             self._type("extend", str(self.spare))
         elif not self._tasks() and not self._is_done():
             self._type("resume")
+        self._end_lost_tasks()
         return look()
+
+    def _end_lost_tasks(self) -> None:
+        """Do as `status` says where all tasks run, but no worker reports for a minute.
+
+        A controller that was killed after it had begun to queue a task again restores it as running.
+        """
+        tasks = self._tasks()
+        unheard = unheard_tasks(tasks, self._workers.refresh(), self._liveness.is_dead)
+        if not tasks or len(unheard) < len(tasks):
+            self._unheard_since = None
+            return
+        self._unheard_since = self._unheard_since or time.monotonic()
+        if time.monotonic() - self._unheard_since > _UNHEARD_S:
+            self._unheard_since = None
+            for task in unheard:
+                self.note(f"  lost by its queue: {task.cancel} {self._ask(*task.cancel.split())}")
 
     def _type(self, verb: str, *words: str) -> None:
         done = vidcls("sweep", verb, *words, self.folder.path)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.support.clusters import launched, profile_file, said, vidcls, wait_until_finished
@@ -90,3 +92,32 @@ def test_a_sweep_outlives_the_time_limits_of_lsf(search: Search, lsf: Lsf) -> No
     assert_undisturbed(search, folder, trials[1:], "lsf")
     wait_for(lambda: not ask_queues(folder).tasks, what="workers to leave")
     assert said("sweep", "status", folder.path)["workers"] == []
+
+
+def test_a_task_that_its_queue_has_lost_is_named_with_the_way_out(search: Search, slurm: Slurm) -> None:
+    search.experiment.settings["train__epochs"] = 30
+    profile = profile_file(slurm.profile(memory="2GB"), search.experiment.folder)
+    folder = launched(search.file({"seed": {"values": [0]}}), profile, "--workers", 1, "--lease", 5)
+    (submission,) = folder.submissions().all()
+    workers = Workers(folder.storage)
+    wait_for(lambda: any(report.trials for report in workers.refresh()), what="a worker to train")
+    worker = psutil.Process(workers.refresh()[0].pid)
+    # With the process in between gone, SLURM believes for long that the task runs.
+    step = next(parent for parent in worker.parents() if parent.name() == "slurmstepd")
+    for process in (step, *step.children(recursive=True)):
+        process.kill()
+
+    def notes() -> str:
+        return " ".join(said("sweep", "status", folder.path)["notes"])
+
+    name = f"{submission.job}_0"
+    note = wait_for(lambda: "no worker reports" in notes() and notes(), what="the loss to be told")
+    assert f"the queue says that {name} runs" in str(note)
+    assert f"scancel {name}; then: vidcls sweep resume {folder.path}" in str(note)
+    assert vidcls("sweep", "resume", folder.path).stdout.startswith("enough workers")
+    subprocess.run(["scancel", name], check=True)
+    wait_for(lambda: not ask_queues(folder).tasks, what="the task to be gone")
+    assert vidcls("sweep", "resume", folder.path).stdout.startswith("job ")
+    wait_until_finished(folder)
+    (trial,) = folder.trials().refresh()
+    assert_undisturbed(search, folder, [trial], "lost")

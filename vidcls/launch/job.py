@@ -47,6 +47,7 @@ class Task:
         state: State of the task.
         reason: Reason of the state, in the words of the queue; may be empty.
         host: Host on which it runs; empty while it waits.
+        cancel: Command with which the user ends this task alone.
     """
 
     job: str
@@ -55,3 +56,4 @@ class Task:
     state: Literal["pending", "running", "ending"]
     reason: str
     host: str
+    cancel: str

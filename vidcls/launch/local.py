@@ -147,7 +147,7 @@ class LocalQueue:
                 number = index if len(processes) > 1 else None
                 reason = "" if process.is_here else f"on {process.host}, which cannot be reached from here"
                 name = f"{process.host}_{process.pid}"
-                found.append(Task(job, number, name, "running", reason, process.host))
+                found.append(Task(job, number, name, "running", reason, process.host, f"kill {process.pid}"))
         return found
 
     def warn(self, jobs: Sequence[str]) -> None:

@@ -262,5 +262,6 @@ def _task(job: str, index: str, state: str, host: str, reason: str) -> Task:
     said = "" if reason in {"-", ""} else reason
     # With several cores of a host, LSF prints 4*host.
     place = "" if host in {"-", ""} else host.partition(":")[0].rpartition("*")[2]
+    cancel = f"bkill {job}" if number is None else f'bkill "{job}[{index}]"'
     # A job with an unknown state exists, so it counts as running.
-    return Task(job, number, name, _STATES.get(state, "running"), said, place)
+    return Task(job, number, name, _STATES.get(state, "running"), said, place, cancel)

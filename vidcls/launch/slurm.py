@@ -263,6 +263,5 @@ def _task(*, job: str, index: str, state: str, host: str, reason: str) -> Task:
     )
     name = job if number is None else f"{job}_{number}"
     said = "" if reason == "None" else reason
-    return Task(
-        job, number, name, kind, said if state in {"RUNNING", "PENDING"} else said or state.lower(), host
-    )
+    why = said if state in {"RUNNING", "PENDING"} else said or state.lower()
+    return Task(job, number, name, kind, why, host, f"scancel {name}")

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from vidcls.launch.job import Task
 from vidcls.leaks.run_state import leaks_of
 from vidcls.runs import Run
 from vidcls.sweep.config.file import load_sweep
@@ -119,8 +120,32 @@ class SweepObserver:
             gpu_hours=totals.gpu_s / 3600,
             worker_hours=totals.worker_s / 3600,
             advice=tuple(advice(trials, self._options)),
-            notes=(*queued.notes, *map(str, damaged), *_next_step(state, self.folder)),
+            notes=(
+                *queued.notes,
+                *map(str, damaged),
+                *self._of_unheard(unheard_tasks(queued.tasks, reports, self._liveness.is_dead)),
+                *_next_step(state, self.folder),
+            ),
         )
+
+    def _of_unheard(self, tasks: Sequence[Task]) -> list[str]:
+        """Note about tasks without a worker: a queue whose controller was restarted may have lost them."""
+        if not tasks:
+            return []
+        names, ends = ", ".join(task.name for task in tasks), "; ".join(task.cancel for task in tasks)
+        return [
+            f"the queue says that {names} runs, but no worker reports from there. A worker reports within a "
+            f"minute of its start; if it never does, the queue has lost it: {ends}; then: vidcls sweep "
+            f"resume {self.folder.path}"
+        ]
+
+
+def unheard_tasks(
+    tasks: Sequence[Task], reports: Sequence[Report], is_dead: Callable[[str], bool]
+) -> list[Task]:
+    """Tasks that run, as their queue says, but from which no living worker reports."""
+    heard = {report.job for report in reports if report.gone is None and not is_dead(report.id)}
+    return [task for task in tasks if task.state == "running" and task.name not in heard]
 
 
 def leak_state_of(folder: SweepFolder, trials: Sequence[Trial]) -> str:
