@@ -291,10 +291,17 @@ def test_a_step_that_overflows_in_half_precision_is_left_out() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     amp = Amp("fp16", torch.device("cpu"))
     scale = amp.scaler.get_scale()
-    amp.step(model(torch.tensor([[math.inf, 1.0]])).sum(), optimizer, model=model, clip_norm=1.0)
+    amp.step(
+        model(torch.tensor([[math.inf, 1.0]])).sum(),
+        optimizer,
+        params=list(model.parameters()),
+        clip_norm=1.0,
+    )
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), before, strict=True))
     assert amp.scaler.get_scale() < scale
-    norm = amp.step(model(torch.tensor([[3.0, 4.0]])).sum(), optimizer, model=model, clip_norm=1.0)
+    norm = amp.step(
+        model(torch.tensor([[3.0, 4.0]])).sum(), optimizer, params=list(model.parameters()), clip_norm=1.0
+    )
     assert float(norm) == pytest.approx(math.sqrt(26)), "of the gradient itself, not of the scaled one"
     moved = torch.cat([(a.detach() - b).flatten() for a, b in zip(model.parameters(), before, strict=True)])
     assert float(moved.norm()) == pytest.approx(1.0, rel=1e-4), "clipped to one"

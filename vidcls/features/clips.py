@@ -15,9 +15,11 @@ from vidcls.data.manifest import Video
 from vidcls.data.sampling import Indices
 from vidcls.errors import VidclsError
 from vidcls.features.store import StoredFeatures
+from vidcls.models.kinds.base import VideoModel
 from vidcls.spec.sections import AugmentSection
 
 _DEVICE_SHARE = 0.5
+_BLOCK = 256  # videos that are reduced at a time
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class FeatureBatch:
     """Batch of features for a head.
 
     Attributes:
-        features: Features of each backbone, `[B, ...]` float32, on the device.
+        features: Reduced features of each backbone, `[B, ...]` float32, on the device.
         labels: `[B]` int64 on the device.
         ids: Ids of the B videos.
     """
@@ -48,6 +50,7 @@ class FeatureClips:
         videos: All videos that may be requested.
         bad: Reason why a video is left out, by video id.
         mirrored: Returns the label of each mirrored clip, by label, under an augment section.
+        model: Model that reduces the features.
         device: Device of the batches.
 
     Attributes:
@@ -69,6 +72,7 @@ class FeatureClips:
         videos: Sequence[Video],
         bad: Mapping[str, str],
         mirrored: Callable[[AugmentSection], Sequence[int]],
+        model: VideoModel,
         device: torch.device,
     ) -> None:
         self.bad = bad
@@ -79,8 +83,10 @@ class FeatureClips:
         self._mirrored = mirrored
         self._device = device
         self._row_by_digest = {digest: row for row, digest in enumerate(evaluated.digests)}
-        self._eval_leaves = _on_device(evaluated, device)
-        self._train_leaves = self._eval_leaves if trained is evaluated else _on_device(trained, device)
+        self._eval_leaves = _on_device(_reduced(evaluated, model), device)
+        self._train_leaves = (
+            self._eval_leaves if trained is evaluated else _on_device(_reduced(trained, model), device)
+        )
 
     def num_train_steps(self, videos: Sequence[Video], *, batch_size: int) -> int:
         """Number of batches of an epoch over the good videos in `videos`."""
@@ -150,10 +156,24 @@ class FeatureClips:
         )
 
 
-def _on_device(stored: StoredFeatures, device: torch.device) -> tuple[Tensor, ...]:
+@torch.no_grad()
+def _reduced(stored: StoredFeatures, model: VideoModel) -> tuple[Tensor, ...]:
+    """Reduced features `[N, V, ...]` of each backbone; features that stay as they are stay mapped."""
+    num_views = stored.flips.shape[1]
+    blocks: list[tuple[Tensor, ...]] = []
+    for start in range(0, len(stored.digests), _BLOCK):
+        block = [leaf[start : start + _BLOCK].flatten(0, 1) for leaf in stored.leaves]
+        reduced = model.reduce(block)
+        if all(after is before for after, before in zip(reduced, block, strict=True)):
+            return stored.leaves
+        blocks.append(tuple(leaf.reshape(-1, num_views, *leaf.shape[1:]) for leaf in reduced))
+    return tuple(map(torch.cat, zip(*blocks, strict=True)))
+
+
+def _on_device(leaves: tuple[Tensor, ...], device: torch.device) -> tuple[Tensor, ...]:
     """Features on the device if they fit into half of its free memory, otherwise unchanged."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        if stored.num_bytes <= _DEVICE_SHARE * free:
-            return tuple(leaf.to(device) for leaf in stored.leaves)
-    return stored.leaves
+        if sum(leaf.nbytes for leaf in leaves) <= _DEVICE_SHARE * free:
+            return tuple(leaf.to(device) for leaf in leaves)
+    return leaves

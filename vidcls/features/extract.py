@@ -121,6 +121,7 @@ def _opened(
         videos=wanted.videos,
         bad=bad,
         mirrored=mirrored,
+        model=reading.model,
         device=reading.device,
     )
 

@@ -24,15 +24,21 @@ _HINT = (
 
 def is_frozen(module: nn.Module) -> bool:
     """Whether a module has parameters and all of them are frozen."""
-    params = list(module.parameters())
-    return bool(params) and not any(param.requires_grad for param in params)
+    has_params = False
+    for param in module.parameters():
+        if param.requires_grad:
+            return False
+        has_params = True
+    return has_params
 
 
-def hold_still(model: nn.Module) -> None:
-    """Put every fully frozen module into evaluation mode."""
-    for part in model.modules():
-        if part.training and is_frozen(part):
-            part.eval()
+def hold_still(module: nn.Module) -> None:
+    """Put a module into evaluation mode if it is fully frozen, otherwise its fully frozen parts."""
+    if is_frozen(module):
+        module.eval()
+        return
+    for child in module.children():
+        hold_still(child)
 
 
 def freeze(model: nn.Module, section: SingleModelSection) -> None:

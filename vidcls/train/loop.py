@@ -120,6 +120,7 @@ class Loop:
         self._amp = Amp(precision, device)
         # Built before gradual unfreezing freezes stages, so it covers all weights that train in any epoch.
         self._optimizer = build_optimizer(spec.optim, self.model)
+        self._params = list(self.model.parameters())
         self._unfreezing = Unfreezing(self.model, every=spec.train.unfreeze_every)
         self.steps_per_epoch = data.steps_per_epoch(spec.train.batch_size)
         self.position = Position()
@@ -191,7 +192,7 @@ class Loop:
             logits = forward(self.model, batch, channels_last=self.spec.train.channels_last)
             targets = batch.labels if mix is None else mix.targets(batch.labels, logits.shape[1])
             loss = F.cross_entropy(logits, targets, label_smoothing=self.spec.train.label_smoothing)
-        norm = self._amp.step(loss, self._optimizer, model=self.model, clip_norm=self.spec.optim.clip_norm)
+        norm = self._amp.step(loss, self._optimizer, params=self._params, clip_norm=self.spec.optim.clip_norm)
         self.check_finite()
         self._remember(loss.detach(), norm, lr, batch.ids)
         size = len(batch.ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 import torch
@@ -44,7 +45,7 @@ class Amp:
         loss: torch.Tensor,
         optimizer: torch.optim.Optimizer,
         *,
-        model: nn.Module,
+        params: Sequence[nn.Parameter],
         clip_norm: float | None,
     ) -> torch.Tensor:
         """Run the backward pass, clip the gradient, and update the weights.
@@ -55,7 +56,7 @@ class Amp:
         optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.unscale_(optimizer)
-        norm = nn.utils.clip_grad_norm_(model.parameters(), clip_norm or float("inf"))
+        norm = nn.utils.clip_grad_norm_(params, clip_norm or float("inf"))
         self.scaler.step(optimizer)
         self.scaler.update()
         return norm

@@ -187,7 +187,7 @@ def test_a_stream_without_its_last_layers_has_no_idle_parameter(kind: str) -> No
     stream = build(section, num_classes=NUM_CLASSES, clip=CLIP)
     assert isinstance(stream, BackboneModel)
     stream.drop_last_layers()
-    summary = stream.summary(stream.extract(torch.randn(8, 3, CLIP.frames, *CLIP.size)))
+    summary = stream.summary(stream.reduce_own(stream.extract(torch.randn(8, 3, CLIP.frames, *CLIP.size))))
     assert summary.shape == (8, stream.num_features)
     (summary * torch.randn(summary.shape)).sum().backward()
     assert not [key for key, param in stream.named_parameters() if param.grad is None or not param.grad.any()]

@@ -41,19 +41,29 @@ class VideoModel(nn.Module, ABC):
     def encode(self, clip: Tensor) -> Features:
         """Compute the features of each leaf from `[B, C, T, H, W]`."""
 
+    def reduce(self, features: Features) -> Features:
+        """Reduce the features of each leaf without weights; here the identity.
+
+        Of stored features it is computed once, not in each step.
+        """
+        return features
+
     @abstractmethod
     def classify(self, features: Features) -> Tensor:
-        """Compute logits `[B, K]` from the features of each leaf."""
+        """Compute logits `[B, K]` from the reduced features of each leaf."""
 
     def forward(self, clip: Tensor) -> Tensor:
         """Compute `[B, K]` from `[B, C, T, H, W]`."""
-        return self.classify(self.encode(clip))
+        return self.classify(self.reduce(self.encode(clip)))
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode, except for fully frozen modules; or set evaluation mode for all modules."""
-        super().train(mode)
-        if mode:
-            hold_still(self)
+        self.training = mode
+        for child in self.children():
+            if is_frozen(child) and not child.training:
+                continue  # hundreds of modules of a frozen backbone, at each epoch and each validation
+            child.train(mode)
+            hold_still(child)
         return self
 
 
@@ -61,8 +71,9 @@ class BackboneModel(VideoModel):
     """Model with one backbone; it is its own leaf.
 
     A subclass creates its layers in the constructor, the last ones with `end_with`, and defines `extract`. If
-    `extract` gives more than one vector per clip, the subclass also defines `summary`. If its last layers are
-    not dropout and a linear layer, it defines `head` and `drop_last_layers`.
+    `extract` gives more than one vector per clip, the subclass also defines `summary`; what that does without
+    weights may be moved to `reduce_own`. If its last layers are not dropout and a linear layer, it defines
+    `head` and `drop_last_layers`.
 
     Attributes:
         backbone: Part into which weights may be loaded; everything else is the head.
@@ -95,12 +106,16 @@ class BackboneModel(VideoModel):
     def extract(self, clip: Tensor) -> Tensor:
         """Compute `[B, ...]` from `[B, C, T, H, W]`: the backbone, and pooling without weights."""
 
+    def reduce_own(self, features: Tensor) -> Tensor:
+        """Reduce the result of `extract` without weights, clip by clip; here the identity."""
+        return features
+
     def summary(self, features: Tensor) -> Tensor:
-        """Input of the last layers `[B, J]` from the result of `extract`; here the identity."""
+        """Input of the last layers `[B, J]` from the result of `reduce_own`; here the identity."""
         return features
 
     def head(self, features: Tensor) -> Tensor:
-        """Compute logits `[B, K]` from the result of `extract`."""
+        """Compute logits `[B, K]` from the result of `reduce_own`."""
         logits: Tensor = self.classifier(self.dropout(self.summary(features)))
         return logits
 
@@ -126,7 +141,12 @@ class BackboneModel(VideoModel):
             parts = torch.split(clip.float(), max(1, _FROZEN_FRAMES // clip.shape[2]))
             return (torch.cat([self.extract(part) for part in parts]),)
 
+    def reduce(self, features: Features) -> Features:
+        """Apply `reduce_own`."""
+        (own,) = features
+        return (self.reduce_own(own),)
+
     def classify(self, features: Features) -> Tensor:
-        """Compute logits `[B, K]` from the result of `extract`."""
+        """Compute logits `[B, K]` from the result of `reduce_own`."""
         (own,) = features
         return self.head(own)

@@ -57,9 +57,12 @@ class Ensemble(VideoModel):
         return tuple(found[_key(leaf)] for leaf in self.leaves())
 
     def classify(self, features: Features) -> Tensor:
-        """Compute `[B, K]` from the features of each leaf."""
+        """Compute `[B, K]` from the features of each leaf, which members may share but reduce differently."""
         found = dict(zip(map(_key, self.leaves()), features, strict=True))
-        each = [member.classify([found[_key(leaf)] for leaf in member.leaves()]) for member in self._parts()]
+        each = [
+            member.classify(member.reduce([found[_key(leaf)] for leaf in member.leaves()]))
+            for member in self._parts()
+        ]
         logits = torch.stack(each, dim=1)
         return logits.mean(dim=1) if self.aggregate == "mean" else logits.amax(dim=1)
 

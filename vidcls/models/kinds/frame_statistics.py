@@ -45,10 +45,14 @@ class FrameStatistics(FrameModel):
         self.standardise = nn.BatchNorm1d(num_features, affine=False)
         self.end_with(num_features=num_features, num_classes=num_classes, dropout=section.dropout)
 
-    def summary(self, features: Tensor) -> Tensor:
+    def reduce_own(self, features: Tensor) -> Tensor:
         """Compute `[B, 2 F]` from `[B, T, F]`."""
         mean = features.mean(dim=1)
         # Statistics over all T frames, so without Bessel's correction.
         spread = (features - mean[:, None]).square().mean(dim=1).clamp_min(1e-12).sqrt()
-        standard: Tensor = self.standardise(torch.cat([mean, spread], dim=1))
+        return torch.cat([mean, spread], dim=1)
+
+    def summary(self, features: Tensor) -> Tensor:
+        """Standardise `[B, 2 F]`."""
+        standard: Tensor = self.standardise(features)
         return standard

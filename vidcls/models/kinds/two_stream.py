@@ -48,6 +48,11 @@ class TwoStream(VideoModel):
         """Compute the features of both streams from `[B, 3 + M, T, H, W]`."""
         return (*self.rgb.encode(clip[:, :_RGB]), *self.motion.encode(clip[:, _RGB:]))
 
+    def reduce(self, features: Features) -> Features:
+        """Reduce the features of both streams without weights."""
+        of_rgb, of_motion = features
+        return (self.rgb.reduce_own(of_rgb), self.motion.reduce_own(of_motion))
+
 
 class LogitFusion(TwoStream):
     """Weighted mean of the logits of both streams.
