@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import itertools
+import textwrap
+from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from vidcls.files import expand_home
 
@@ -48,17 +55,44 @@ PathText = Annotated[str, Field(min_length=1), AfterValidator(expand_home)]
 """Path of a file or a folder; `~` is the home folder."""
 
 
+def _texts_below_fields(cls: type) -> Iterator[tuple[str, str]]:
+    """Names of the fields that a class defines with a text below, and the texts."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    assert isinstance(definition, ast.ClassDef)
+    for field, below in itertools.pairwise(definition.body):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                yield name, inspect.cleandoc(text)
+
+
 class Section(BaseModel):
-    """A part of a spec. Frozen; unknown keys are errors; no text is taken for a number."""
+    """A part of a spec. Frozen; unknown keys are errors; no text is taken for a number.
+
+    The texts below the fields are their descriptions in the JSON schema. They are read from the source when
+    the schema is asked for: `use_attribute_docstrings` of pydantic reads it at each start of the command.
+    """
 
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
         strict=True,
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
         protected_namespaces=(),
     )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """JSON schema of the section, with the texts below its fields as their descriptions."""
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        for base in reversed(cls.__mro__):
+            if issubclass(base, Section):
+                for name, text in _texts_below_fields(base):
+                    if name in properties:  # class variables are not
+                        properties[name]["description"] = text
+        return schema
 
     def __hash__(self) -> int:
         """Hash of the content; a section may hold mappings, which are not hashable."""

@@ -5,10 +5,13 @@ The step of W&B is the number of the row in `metrics.jsonl`. Charts use `step` a
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +95,7 @@ class WandbStart:
 
         # On a full disk, its debug log would print a traceback to the terminal for each line.
         logging.getLogger("wandb").disabled = True
+        _skip_launch()
         section = self.section
         run = wandb.init(
             mode=mode,
@@ -129,6 +133,25 @@ class WandbStart:
         if mode == "online":
             _note_mirror(self.run_dir, Mirror(run.id, run.entity, run.project, _sweep()))
         return run
+
+
+@cache
+def _skip_launch() -> None:
+    """Keep the client from loading its package for W&B Launch at the start of a run, which takes a second.
+
+    The client looks for inputs that the user has staged there, which needs the package to be loaded before.
+    """
+    name = "_detect_and_apply_job_inputs"  # internal, and may change; then the package is loaded
+    with contextlib.suppress(ImportError, AttributeError):
+        from wandb.sdk.wandb_run import Run
+
+        apply_inputs = getattr(Run, name)
+
+        def apply_staged_inputs(run: Run) -> None:
+            if "wandb.sdk.launch" in sys.modules:
+                apply_inputs(run)
+
+        setattr(Run, name, apply_staged_inputs)
 
 
 def _sweep() -> str | None:

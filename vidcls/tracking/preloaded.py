@@ -5,7 +5,6 @@ import importlib
 
 import wandb  # noqa: F401
 
-# Internal names of the client, which may change.
-for _name in ("launch.inputs.internal", "artifacts._internal_artifact"):
-    with contextlib.suppress(ImportError):
-        importlib.import_module(f"wandb.sdk.{_name}")
+# An internal name of the client, which may change.
+with contextlib.suppress(ImportError):
+    importlib.import_module("wandb.sdk.artifacts._internal_artifact")

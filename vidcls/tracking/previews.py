@@ -22,7 +22,9 @@ def encode_clip(clip: np.ndarray) -> BytesIO:
     even = np.pad(clip, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     buffer = BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=PREVIEW_FPS, options={"crf": "20"})
+        stream = container.add_stream(
+            "libx264", rate=PREVIEW_FPS, options={"crf": "20", "preset": "veryfast"}
+        )
         stream.height, stream.width = even.shape[1:3]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1

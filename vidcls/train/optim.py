@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,6 +13,44 @@ from vidcls.errors import UserError
 from vidcls.models.kinds.base import VideoModel
 from vidcls.models.stages import param_levels
 from vidcls.spec.optim import AdamWSection, SGDSection
+
+
+class _Eager(torch.optim.Optimizer):
+    """Optimizer whose methods do not load torch's compiler, which takes longer than a head needs to train.
+
+    torch wraps the methods for code that is compiled, and the wrapper loads the compiler when it is first
+    called. Here the methods within are called.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """Update the parameters."""
+        return inspect.unwrap(super().step)(self, closure)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Reset the gradients."""
+        inspect.unwrap(super().zero_grad)(self, set_to_none)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Add a group of parameters."""
+        inspect.unwrap(super().add_param_group)(self, param_group)
+
+    def state_dict(self) -> dict[str, Any]:
+        """State for a checkpoint."""
+        state: dict[str, Any] = inspect.unwrap(super().state_dict)(self)
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore a state."""
+        inspect.unwrap(super().load_state_dict)(self, state_dict)
+
+
+class _AdamW(_Eager, torch.optim.AdamW):
+    pass
+
+
+class _SGD(_Eager, torch.optim.SGD):
+    pass
 
 
 def build_optimizer(section: AdamWSection | SGDSection, model: VideoModel) -> torch.optim.Optimizer:
@@ -40,8 +80,8 @@ def build_optimizer(section: AdamWSection | SGDSection, model: VideoModel) -> to
         for key in sorted(params, reverse=True)
     ]
     if isinstance(section, AdamWSection):
-        return torch.optim.AdamW(groups, lr=section.lr, betas=section.betas)
-    return torch.optim.SGD(groups, lr=section.lr, momentum=section.momentum, nesterov=section.nesterov)
+        return _AdamW(groups, lr=section.lr, betas=section.betas)
+    return _SGD(groups, lr=section.lr, momentum=section.momentum, nesterov=section.nesterov)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
