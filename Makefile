@@ -58,8 +58,8 @@ chaos: $(READY)  ## The long form of the kill tests, and ten thousand wrong file
 
 mutate: $(READY)  ## Mutation testing of the numerics: which changes of them no test would notice (hours)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[mutate]'
-	$(BIN)/mutmut run > mutants.log
-	$(BIN)/mutmut results
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/mutmut run > mutants.log
+	$(BIN)/python -m tests.mutation.report
 
 clean:  ## Remove the venv and what tools cached; runs, stores and data stay
 	rm -rf $(VENV) $(LOGIN) mutants mutants.log .mypy_cache .pytest_cache .ruff_cache .hypothesis

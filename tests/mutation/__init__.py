@@ -1,0 +1,1 @@
+"""Mutation testing of the numerics (`make mutate`): its score, and the changes that no test can notice."""
