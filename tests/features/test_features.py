@@ -304,3 +304,17 @@ def test_a_signal_is_heard_after_each_clip_where_a_clip_takes_long(
     chosen = settings("frame_average") | {"clip__frames": 16, "clip__size": [224, 224]}
     train_here(experiment.spec(data={"root": str(table)}, train__epochs=1, **chosen), display)
     assert [done for name, done, _ in display.stages if name == "features"] == [1, 2, 2]
+
+
+def test_a_first_save_that_a_kill_ended_is_made_again(experiment: Experiment) -> None:
+    """Heads are saved every few seconds, and `best` is written before `last`."""
+    whole, _ = trained(experiment, "whole", train__epochs=2, **settings("frame_average"))
+    cut, _ = trained(experiment, "cut", train__epochs=2, **settings("frame_average"))
+    cut.checkpoint_file("last").unlink()
+    status = json.loads(cut.status_file.read_text())
+    cut.status_file.write_text(json.dumps(status | {"state": "running"}))
+    with pytest.raises(VidclsError, match="its last checkpoint is missing, so the run cannot continue"):
+        trained(experiment, "cut", train__epochs=2, **settings("frame_average"))
+    cut.status_file.write_text(json.dumps(status | {"state": "running", "epoch": 0, "best_epoch": None}))
+    trained(experiment, "cut", train__epochs=2, **settings("frame_average"))
+    assert_same(whole, cut)

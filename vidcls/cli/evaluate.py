@@ -68,7 +68,7 @@ def evaluate(
         raise UserError("--dry-run: has no effect without --cluster", hint="add --cluster PROFILE")
 
     from vidcls.evaluate.compare import compare
-    from vidcls.evaluate.figures import draw_comparison
+    from vidcls.evaluate.figures import draw_comparison, draw_run
     from vidcls.evaluate.stored import as_evaluation, points_of
 
     plan, left_out = _plan(runs, split, checkpoint, anew=anew)
@@ -82,6 +82,9 @@ def evaluate(
     if len(scored) > 1:
         figure = _common_folder(of_runs) / f"comparison-{split}.png"
         draw_comparison(comparison, figure, say=say)
+    for run in of_runs:
+        if not run.curves_file.exists() and run.metrics_file.exists():
+            draw_run(run, say=say)
     unscored = {f"{s.run.folder}: {name}": why for s in plan for name, why in _unscored(s, split)}
     if as_json:
         print_json(_plain(scored, split, comparison=comparison, unscored=unscored, left_out=left_out))

@@ -1,4 +1,4 @@
-"""Figures of an evaluation: confusion matrix, comparison of runs. Their size is limited for any input."""
+"""Figures of an evaluation: curves, confusion matrix, comparison of runs; of limited size for any input."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import numpy as np
 
 from vidcls.drawing import Say, class_names, drawable, drawn
 from vidcls.evaluate.compare import Evaluation, leak_states
+from vidcls.leaks.run_state import leaks_of
+from vidcls.runs import Run
+from vidcls.tracking.curves import draw_curves
+from vidcls.tracking.jsonl import read_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +29,12 @@ MAX_NUMBERED = 30
 """Maximum number of classes with numbers in the cells; the CSV has the numbers in any case."""
 MAX_PAIRS = 30
 MAX_RUNS = 40
+
+
+def draw_run(run: Run, *, say: Say) -> None:
+    """Draw the training curves of a run; report an error instead of raising it."""
+    title = f"{run.folder.parent.name}  {run.folder.name}  leak state: {leaks_of(run)}"
+    draw_curves(read_rows(run.metrics_file), run.curves_file, title=title, say=say)
 
 
 def draw_confusion(counts: np.ndarray, path: Path, *, classes: Sequence[str], title: str, say: Say) -> None:

@@ -15,12 +15,19 @@ from vidcls.evaluate.predictions import Predictions
 from vidcls.files import write_json, write_text
 from vidcls.text import printable, spreadsheet_cell
 
+CONFUSION_PICTURE = "confusion.png"
 METRICS_FILE = "metrics.json"
 """Last file of a report: if it exists, the report is complete."""
 
 
 def write_report(
-    predictions: Predictions, folder: Path, *, leak_state: str, checkpoint_digest: str | None = None, say: Say
+    predictions: Predictions,
+    folder: Path,
+    *,
+    leak_state: str,
+    checkpoint_digest: str | None = None,
+    say: Say,
+    pictures: bool = True,
 ) -> Metrics:
     """Write `metrics.json`, `per_class.csv`, `confusion.csv` and `confusion.png`.
 
@@ -30,6 +37,7 @@ def write_report(
         leak_state: Leak state of the data, for the split.
         checkpoint_digest: Digest of the checkpoint file; None for a fusion, or if the file was removed.
         say: Receives a message about each table or figure that could not be written, which is no error.
+        pictures: Draw `confusion.png`; if not, an older one is removed.
 
     Raises:
         VidclsError: If no video was scored, or logits are not finite.
@@ -44,14 +52,17 @@ def write_report(
     )
     counts = ((name, *row) for name, row in zip(classes, metrics.confusion.tolist(), strict=True))
     _write_csv(folder / "confusion.csv", ["true \\ predicted", *classes], counts, say=say)
-    draw_confusion(
-        metrics.confusion,
-        folder / "confusion.png",
-        classes=classes,
-        title=f"{split}, {predictions.checkpoint}: top-1 {metrics.top1:.1%} of {metrics.num_videos} videos\n"
-        f"leak state of the data: {leak_state}",
-        say=say,
-    )
+    if not pictures:
+        (folder / CONFUSION_PICTURE).unlink(missing_ok=True)
+    else:
+        draw_confusion(
+            metrics.confusion,
+            folder / CONFUSION_PICTURE,
+            classes=classes,
+            title=f"{split}, {predictions.checkpoint}: top-1 {metrics.top1:.1%} of {metrics.num_videos} "
+            f"videos\nleak state of the data: {leak_state}",
+            say=say,
+        )
     write_json(
         folder / METRICS_FILE,
         {

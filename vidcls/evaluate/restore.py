@@ -35,8 +35,14 @@ class Restored:
     epoch: int
 
 
-def restore(run: Run, which: Checkpoint, device: torch.device) -> Restored:
+def restore(run: Run, which: Checkpoint, device: torch.device, *, into: VideoModel | None = None) -> Restored:
     """Restore the model of a run's checkpoint.
+
+    Args:
+        run: Run.
+        which: Checkpoint of the run.
+        device: Device of the model.
+        into: Model of this run that gets the weights; None builds one.
 
     Raises:
         UserError: If the run has no such checkpoint; the message lists those that it has.
@@ -45,7 +51,7 @@ def restore(run: Run, which: Checkpoint, device: torch.device) -> Restored:
     path = run.existing_checkpoint(which)
     stored = read_model(path)
     try:
-        model = build(stored.spec.model, num_classes=len(stored.classes), clip=stored.clip)
+        model = into or build(stored.spec.model, num_classes=len(stored.classes), clip=stored.clip)
         model.load_state_dict(stored.weights)
     except (KeyError, RuntimeError) as error:
         raise other_version(path, error) from error

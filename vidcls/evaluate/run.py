@@ -23,6 +23,7 @@ from vidcls.features.reading import Reading
 from vidcls.features.sources import open_scored, open_sealed
 from vidcls.leaks.run_state import leaks_of
 from vidcls.models.device import pin
+from vidcls.models.kinds.base import VideoModel
 from vidcls.runs import Checkpoint, Run
 
 
@@ -76,17 +77,28 @@ def evaluate_open(
     which: Checkpoint,
     device: torch.device,
     say: Callable[[str], None],
+    into: VideoModel | None = None,
+    pictures: bool = True,
 ) -> Metrics:
     """Score a split with clips that are already open; store logits, write the report.
 
-    `say` receives a message about each table or figure that could not be written.
+    Args:
+        run: Run.
+        manifest: Manifest of its data.
+        clips: Clips, or features, of at least the videos of the split.
+        split: Split to score.
+        which: Checkpoint whose weights are used.
+        device: Device that computes.
+        say: Receives a message about each table or figure that could not be written.
+        into: Model of this run that gets the weights; None builds one.
+        pictures: Draw the confusion matrix.
 
     Raises:
         UserError: If the checkpoint is missing.
     """
     # The digest comes first: if a training writes another checkpoint meanwhile, it matches no file any more.
     digest = checkpoint_digest(run, which)
-    restored = restore(run, which, device)
+    restored = restore(run, which, device, into=into)
     videos = manifest.split(split)
     train = restored.spec.train
     batches = clips.eval_batches(videos, batch_size=train.batch_size)
@@ -104,4 +116,6 @@ def evaluate_open(
     predictions.save(run.predictions_file(split, which))
     leak_state = leaks_of(run).of_split(split)
     folder = run.report_dir(split, which)
-    return write_report(predictions, folder, leak_state=leak_state, checkpoint_digest=digest, say=say)
+    return write_report(
+        predictions, folder, leak_state=leak_state, checkpoint_digest=digest, say=say, pictures=pictures
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,10 +40,21 @@ def forward(model: VideoModel, batch: AnyBatch, *, channels_last: bool) -> torch
 
 
 @torch.inference_mode()
-def score(model: VideoModel, batches: Iterable[AnyBatch], *, channels_last: bool) -> Scores:
-    """Score clips in float32, whatever the precision of training, so that batch sizes and machines agree.
+def score(
+    model: VideoModel,
+    batches: Iterable[AnyBatch],
+    *,
+    channels_last: bool,
+    autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Scores:
+    """Score clips. The model is put into evaluation mode and stays in it.
 
-    The model is put into evaluation mode and stays in it.
+    Args:
+        model: Model to score with.
+        batches: Clips or stored features.
+        channels_last: Memory format of the clips.
+        autocast: Context of the forward pass: that of training for a validation between two epochs. What is
+            stored and published is computed without, in float32, so that batch sizes and machines agree.
     """
     model.eval()
     ids: list[str] = []
@@ -52,7 +64,8 @@ def score(model: VideoModel, batches: Iterable[AnyBatch], *, channels_last: bool
         heed()
         ids += batch.ids
         labels.append(batch.labels)
-        logits.append(forward(model, batch, channels_last=channels_last).float())
+        with autocast():
+            logits.append(forward(model, batch, channels_last=channels_last).float())
     if not ids:
         return Scores((), np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
     return Scores(tuple(ids), torch.cat(labels).cpu().numpy(), torch.cat(logits).cpu().numpy())

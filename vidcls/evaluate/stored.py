@@ -17,7 +17,7 @@ from vidcls.evaluate.compare import Evaluation
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.metrics import Metrics
 from vidcls.evaluate.predictions import Predictions, load_predictions
-from vidcls.evaluate.report import METRICS_FILE, write_report
+from vidcls.evaluate.report import CONFUSION_PICTURE, METRICS_FILE, write_report
 from vidcls.leaks.run_state import leaks_of
 from vidcls.runs import CHECKPOINTS, Checkpoint, Run
 from vidcls.spec.experiment import Spec
@@ -132,7 +132,7 @@ def show_again(scoring: Scoring, split: Split, *, say: Say) -> Metrics:
     folder = run.report_dir(split, scoring.which)
     leak_state = _leak_state(run, split)
     reported = _reported(folder)
-    if reported.get("leak_state") == leak_state:
+    if reported.get("leak_state") == leak_state and (folder / CONFUSION_PICTURE).exists():
         return predictions.metrics()
     digest = reported.get("checkpoint_digest")
     return write_report(predictions, folder, leak_state=leak_state, checkpoint_digest=digest, say=say)

@@ -56,6 +56,7 @@ def open_tracker(
     leak_state: str,
     history: Sequence[Row],
     warn: Callable[[str], None],
+    offline: bool = True,
 ) -> Tracker:
     """Start tracking as the spec requests. It never raises, never prompts, never waits for the network.
 
@@ -69,6 +70,7 @@ def open_tracker(
         leak_state: Leak state of the data, shown with every accuracy: in the config and in the summary.
         history: Rows already in `metrics.jsonl`, after it was truncated to the checkpoint; empty at first.
         warn: Receives a one-line message if tracking differs from the request; also from another thread.
+        offline: Start the client also where it would only write a file.
     """
     if section.mode == "disabled":
         return NullTracker()
@@ -88,7 +90,9 @@ def open_tracker(
             f" after correcting this, send it with: vidcls sync {run_dir}"
         )
         return NullTracker()
-    if mode == "disabled":
+    if mode == "offline" and not offline:
+        warn(f"Weights & Biases is offline: recorded in metrics.jsonl; send it with: vidcls sync {run_dir}")
+    if mode == "disabled" or (mode == "offline" and not offline):
         return NullTracker()
     known = [mirror.id for mirror in read_mirrors(run_dir) if mirror.sweep is None]
     run_id = known[0] if known else run_id

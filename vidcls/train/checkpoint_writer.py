@@ -78,12 +78,14 @@ class CheckpointWriter:
         """
         path = self._run.checkpoint_file("last")
         if not path.is_file():
-            if self._run.checkpoint_file("best").is_file():
+            best, status = self._run.checkpoint_file("best"), self._run.status()
+            if best.is_file() and status is not None and status.epoch:
                 raise VidclsError(
                     f"{self._run.folder}: its last checkpoint is missing, so the run cannot continue",
                     hint="restore checkpoints/last.pt, or give --restart to move this run aside and start "
                     "again",
                 )
+            best.unlink(missing_ok=True)  # of a first save that a kill ended before `last` was written
             self._metrics.truncate_to(0)
             return False
         content = read_checkpoint(path)
@@ -111,7 +113,7 @@ class CheckpointWriter:
             self.save_last()
 
     def after_epoch(self, *, is_best: bool) -> bool:
-        """Save unless the last save is recent; always save the first epoch, since `best` requires `last`.
+        """Save the epoch unless the last save is recent; always save the last epoch.
 
         Args:
             is_best: Whether the epoch is the best so far.
@@ -121,7 +123,7 @@ class CheckpointWriter:
         """
         epoch, model = self._loop.position.epoch, self._loop.model
         is_due = time.monotonic() - self._saved >= self._save_after_s
-        saves = is_due or epoch in (1, self._loop.spec.train.epochs)
+        saves = is_due or epoch == self._loop.spec.train.epochs
         if is_best:
             self._unsaved_best = self._content(model.state_dict() if saves else _snapshot(model))
         if saves:

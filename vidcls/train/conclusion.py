@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vidcls.data.batches.clips import Clips
 from vidcls.drawing import Say, optional
+from vidcls.evaluate.figures import draw_run
 from vidcls.evaluate.predictions import Predictions, load_predictions
 from vidcls.evaluate.run import evaluate_open
 from vidcls.features.reading import Reading
@@ -11,16 +12,15 @@ from vidcls.leaks.run_state import leaks_of
 from vidcls.runs import Checkpoint, Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.show import plain
-from vidcls.tracking.curves import draw_curves
 from vidcls.tracking.jsonl import read_rows
-from vidcls.tracking.tracker import Preview, Tracker
+from vidcls.tracking.tracker import NullTracker, Preview, Tracker
 from vidcls.tracking.wandb import open_tracker
-from vidcls.train.loop import Loop
+from vidcls.train.loop import Loop, MetricValues
 from vidcls.train.previews import make_previews
 
 
-def tracker_of(run: Run, spec: Spec, say: Say) -> Tracker:
-    """Open the tracker of a run's spec, with the metrics logged so far."""
+def tracker_of(run: Run, spec: Spec, say: Say, *, offline: bool = True) -> Tracker:
+    """Open the tracker of a run's spec, with the metrics logged so far; without `offline` only if online."""
     return open_tracker(
         spec.tracking,
         run_dir=run.folder,
@@ -31,6 +31,7 @@ def tracker_of(run: Run, spec: Spec, say: Say) -> Tracker:
         leak_state=str(leaks_of(run)),
         history=read_rows(run.metrics_file),
         warn=say,
+        offline=offline,
     )
 
 
@@ -43,7 +44,9 @@ def replay(run: Run, spec: Spec, say: Say) -> None:
     tracker.finish(exit_code=0)
 
 
-def conclude(run: Run, loop: Loop, reading: Reading, tracker: Tracker, say: Say) -> None:
+def conclude(
+    run: Run, loop: Loop, reading: Reading, tracker: Tracker, say: Say, *, pictures: bool
+) -> MetricValues:
     """Evaluate the best checkpoint, draw the curves, and track the results. Tracking cannot fail a run.
 
     Args:
@@ -52,6 +55,10 @@ def conclude(run: Run, loop: Loop, reading: Reading, tracker: Tracker, say: Say)
         reading: Clip source of the run.
         tracker: Tracker that gets the results.
         say: Receives a message about results that could not be tracked.
+        pictures: Draw curves and confusion matrix.
+
+    Returns:
+        Metrics of the best checkpoint on val.
     """
     clips, classes = loop.data.clips, reading.manifest.classes
     scored: list[Checkpoint] = ["last", "best"] if loop.spec.train.keep_last else ["best"]
@@ -64,26 +71,29 @@ def conclude(run: Run, loop: Loop, reading: Reading, tracker: Tracker, say: Say)
             which=which,
             device=loop.device,
             say=say,
+            # A head computes the same in any memory format, so it can be used instead of a new model.
+            into=loop.model if clips.residency == "features" else None,
+            pictures=pictures,
         )
-    draw_curves(
-        read_rows(run.metrics_file),
-        run.curves_file,
-        title=f"{run.folder.parent.name}  {run.folder.name}  leak state: {leaks_of(run)}",
-        say=say,
-    )
+    if pictures:
+        draw_run(run, say=say)
+    named = metrics.named("val")
+    if isinstance(tracker, NullTracker):
+        return named
     with optional("previews of videos for Weights & Biases", say):
         predictions = load_predictions(run.predictions_file("val", "best"))
         tracker.log_previews(_previews(loop, reading, predictions))
     tracker.log_confusion(metrics.confusion, classes)
-    tracker.summarise({f"best/{name}": value for name, value in metrics.named("val").items()})
-    tracker.log_checkpoint(run.checkpoint_file("best"), metrics=metrics.named("val"))
+    tracker.summarise({f"best/{name}": value for name, value in named.items()})
+    tracker.log_checkpoint(run.checkpoint_file("best"), metrics=named)
+    return named
 
 
 def _previews(loop: Loop, reading: Reading, predictions: Predictions) -> list[Preview]:
     clips, num = loop.data.clips, loop.spec.tracking.previews
     if isinstance(clips, Clips):
         return make_previews(clips, loop.data.val, predictions, clip=reading.clip, num=num)
-    if not num or loop.spec.tracking.mode == "disabled":
+    if not num:
         return []
     # Features cannot be shown as pictures, and a store of frames may not exist, so decode the videos.
     with reading.frames(loop.data.val, progress=lambda *_: None, stored=False) as frames:

@@ -121,7 +121,7 @@ class Loop:
         # Built before gradual unfreezing freezes stages, so it covers all weights that train in any epoch.
         self._optimizer = build_optimizer(spec.optim, self.model)
         self._params = list(self.model.parameters())
-        self._unfreezing = Unfreezing(self.model, every=spec.train.unfreeze_every)
+        self.unfreezing = Unfreezing(self.model, every=spec.train.unfreeze_every)
         self.steps_per_epoch = data.steps_per_epoch(spec.train.batch_size)
         self.position = Position()
         self.speed = Speed()
@@ -153,7 +153,7 @@ class Loop:
         self.speed.total_s += time.perf_counter() - counted
 
     def _enter_epoch(self) -> None:
-        self._unfreezing.enter(self.position.epoch)
+        self.unfreezing.enter(self.position.epoch)
         self.model.train()
 
     def one_step(self) -> None:
@@ -267,15 +267,11 @@ class Loop:
             "waiting_s": self.speed.waiting_s,
         }
 
-    @property
-    def never_unfrozen(self) -> list[str]:
-        """Stages that gradual unfreezing does not reach."""
-        return self._unfreezing.never(self.spec.train.epochs)
-
     def validate(self) -> Scores:
-        """Evaluate the val videos with the current weights."""
-        batches = self.data.clips.eval_batches(self.data.val, batch_size=self.spec.train.batch_size)
-        return score(self.model, batches, channels_last=self.spec.train.channels_last)
+        """Evaluate the val videos with the current weights, at the precision of training."""
+        of = self.spec.train
+        batches = self.data.clips.eval_batches(self.data.val, batch_size=of.batch_size)
+        return score(self.model, batches, channels_last=of.channels_last, autocast=self._amp.autocast)
 
     def state_dict(self) -> dict[str, Any]:
         """State of the model, optimiser, gradient scaler, position and sums."""

@@ -43,6 +43,7 @@ from vidcls.train.random_state import seed_everything
 from vidcls.train.session import Display, Session, StopRule
 from vidcls.train.unfreezing import Unfreezing
 
+_BRIEF_S = 60.0
 _HEAD_SAVE_S = 2.0
 """Seconds between saves when training on stored features, where an epoch is faster than a checkpoint."""
 
@@ -59,6 +60,8 @@ class Options:
         wait: Wait for another process that trains this run, instead of refusing.
         stop_rule: Decides after each epoch whether to continue.
         tells_problems: Report problems of the data; of many trainings on the same videos only one does.
+        is_trial: The training is one of many of a sweep. It draws pictures only if it takes a minute, and
+            where Weights & Biases is offline, `vidcls sync` sends its rows later.
     """
 
     device: str | None = None
@@ -68,6 +71,7 @@ class Options:
     wait: bool = False
     stop_rule: StopRule | None = None
     tells_problems: bool = True
+    is_trial: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Training
                 )
                 signals.is_preparing = False
                 with failure_kept(session):
-                    _fit(session, plan, display)
+                    _fit(session, plan, display, is_trial=options.is_trial)
     return TrainingOutcome(plan.run, already_finished=False)
 
 
@@ -197,18 +201,19 @@ def _build_loop(plan: _Plan, clips: BatchSource[AnyBatch], precision: Precision)
     return Loop(plan.spec, model=plan.model, data=data, precision=precision, device=plan.device)
 
 
-def _fit(session: Session, plan: _Plan, display: Display) -> None:
+def _fit(session: Session, plan: _Plan, display: Display, *, is_trial: bool) -> None:
     if session.checkpoints.resume():
         display.say(f"{plan.run.folder}: resumed")
-    if never := session.loop.never_unfrozen:
+    if never := session.loop.unfreezing.never(plan.spec.train.epochs):
         stay = f"{', '.join(never)} {'stays' if len(never) == 1 else 'stay'} frozen"
         display.say(f"train.unfreeze_every: {stay} to the end: {plan.spec.train.epochs} epochs are too few")
-    tracker = tracker_of(plan.run, plan.spec, display.say)
+    tracker = tracker_of(plan.run, plan.spec, display.say, offline=not is_trial)
     session.track(tracker)
     try:
         session.fit()
-        conclude(plan.run, session.loop, plan.reading, tracker, display.say)
-        session.finish()
+        pictures = not is_trial or session.checkpoints.elapsed_s >= _BRIEF_S
+        metrics = conclude(plan.run, session.loop, plan.reading, tracker, display.say, pictures=pictures)
+        session.finish(metrics)
     except BaseException as error:
         code = error.exit_code if isinstance(error, VidclsError) else ExitCode.FAILED
         if not session.is_cut_off:

@@ -139,13 +139,18 @@ class Session:
         self.checkpoints.save_epoch()
         self.write_status("running")
 
-    def finish(self) -> None:
+    def finish(self, metrics: MetricValues) -> None:
         """Mark the run as finished, then remove the files that only a resume needs.
+
+        Args:
+            metrics: Metrics of the best checkpoint on val, in float32; those of the epochs were computed at
+                the precision of training.
 
         Raises:
             OSError: If the status cannot be written; then nothing is removed.
         """
-        self._run.write_status(self._status("finished", message=""))
+        status = self._status("finished", message="")
+        self._run.write_status(replace(status, metrics={**status.metrics, **metrics}))
         self._is_finished = True
         if not self.loop.spec.train.keep_last:
             self._held.check()

@@ -60,10 +60,12 @@ class VideoModel(nn.Module, ABC):
         """Set training mode, except for fully frozen modules; or set evaluation mode for all modules."""
         self.training = mode
         for child in self.children():
-            if is_frozen(child) and not child.training:
-                continue  # hundreds of modules of a frozen backbone, at each epoch and each validation
-            child.train(mode)
-            hold_still(child)
+            if not is_frozen(child):
+                child.train(mode)
+                if mode:
+                    hold_still(child)
+            elif child.training:  # once: a frozen backbone has hundreds of modules
+                child.eval()
         return self
 
 

@@ -120,7 +120,12 @@ def _train(request: TrialRequest, trial: _TrialDisplay) -> TrialOutcome:
         loaded = load_spec(request.spec_file, request.overrides)
         # The code is a copy, but packages of the environment may have been updated, which the log reports.
         options = Options(
-            device=request.device, threads=request.threads, wait=True, stop_rule=trial, accept_code=True
+            device=request.device,
+            threads=request.threads,
+            wait=True,
+            stop_rule=trial,
+            accept_code=True,
+            is_trial=True,
         )
         run = train(loaded, options=options, display=trial).run
     except StoppedError as error:
