@@ -51,7 +51,7 @@ def main() -> int:
 def _warn_if_busy() -> None:
     import psutil
 
-    from vidcls.data.decoding.workers import usable_cores
+    from vidcls.process.cores import usable_cores
 
     load = psutil.getloadavg()[0]
     if load > usable_cores() / 2:

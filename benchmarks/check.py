@@ -25,8 +25,9 @@ from vidcls.data.batches.open_clips import open_clips
 from vidcls.data.checks.check import check
 from vidcls.data.decoding.errors import DecodeError
 from vidcls.data.decoding.readers import decord_is_there, read
-from vidcls.data.decoding.workers import Decoders, usable_cores
+from vidcls.data.decoding.workers import Decoders
 from vidcls.data.manifest import Manifest
+from vidcls.process.cores import usable_cores
 from vidcls.spec.sections import Clip, DataSection
 
 TARGET = 1.3

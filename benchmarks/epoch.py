@@ -30,10 +30,10 @@ from benchmarks.common import (
     videos,
 )
 from vidcls.data.batches.open_clips import open_clips
-from vidcls.data.decoding.workers import usable_cores
 from vidcls.models.build import build
 from vidcls.models.device import clip_format, pick_device, to_channels_last
 from vidcls.models.inputs import input_clip
+from vidcls.process.cores import usable_cores
 from vidcls.spec.experiment import Spec
 from vidcls.train.precision import resolve_precision
 from vidcls.train.run_training import Options, train

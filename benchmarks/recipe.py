@@ -37,11 +37,11 @@ from benchmarks.common import (
     subset,
 )
 from benchmarks.common import Dataset as DataRoot
-from vidcls.data.decoding.workers import usable_cores
 from vidcls.data.manifest import Video
 from vidcls.models.build import build
 from vidcls.models.device import pick_device
 from vidcls.models.inputs import input_clip
+from vidcls.process.cores import usable_cores
 from vidcls.spec.experiment import Spec
 from vidcls.train.run_training import Options, train
 

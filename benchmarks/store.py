@@ -23,8 +23,8 @@ import torch
 from benchmarks.common import CACHE, FLIP_LABELS, Result, finish, manifest_of, ratio_text, videos
 from vidcls.data.batches.clips import Clips
 from vidcls.data.batches.open_clips import open_clips
-from vidcls.data.decoding.workers import usable_cores
 from vidcls.data.manifest import Video
+from vidcls.process.cores import usable_cores
 from vidcls.spec.sections import AugmentSection, Clip, DataSection
 
 TARGET = 20.0

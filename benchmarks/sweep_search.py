@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import Result, empty_sweep, finish, fresh
-from vidcls.data.decoding.workers import usable_cores
+from vidcls.process.cores import usable_cores
 from vidcls.sweep.search.scheduler import Scheduler
 from vidcls.sweep.storage.folder import SweepOptions
 

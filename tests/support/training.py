@@ -27,7 +27,7 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "late_fusion": {"kind": "late_fusion", "join": "concat", "hidden": 16, "dropout": 0.2},
     "ensemble": {"kind": "ensemble", "members": [{"kind": "cnn3d"}, {"kind": "frame_average"}]},
 }
-TIMES = ("time", "clips_per_s", "waiting_s")
+TIMES = ("time", "clips_per_s", "waiting_s", "resident_mib")
 
 
 @dataclass

@@ -16,12 +16,12 @@ from vidcls.choices import Precision
 from vidcls.data.batches.augment.flip import flip_map
 from vidcls.data.batches.open_clips import open_clips
 from vidcls.data.checks.short_videos import frame_counts, repeats
-from vidcls.data.decoding.workers import usable_cores
 from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.errors import VidclsError
 from vidcls.models.build import build
 from vidcls.models.device import pick_device, pin
 from vidcls.models.inputs import input_clip
+from vidcls.process.cores import usable_cores
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import LoadedSpec
 from vidcls.train.loop import Data, Loop

@@ -91,8 +91,8 @@ def _decoders() -> Iterator[Diagnosis]:
 def _compute() -> Iterator[Diagnosis]:
     import torch
 
-    from vidcls.data.decoding.workers import usable_cores
     from vidcls.models.device import pick_device
+    from vidcls.process.cores import usable_cores
     from vidcls.process.speed import keeps_memory
     from vidcls.spec.sections import TrainSection
     from vidcls.train.precision import resolve_precision

@@ -11,6 +11,7 @@ from vidcls.cli.common import AsJson, DataFile, SpecArgs, echo, load_one, print_
 from vidcls.cli.queue.preflight import NoCheck, look_before_queueing, refuse_without_cluster, require_all
 from vidcls.cli.queue.queued import Cluster, as_words, queue_command
 from vidcls.cli.queue.trainings import queued_training, refuse_other_data
+from vidcls.process.cores import watch_cores
 
 if TYPE_CHECKING:
     from vidcls.launch.job import Job
@@ -54,6 +55,7 @@ def train(
     Exit codes: 0 done, 1 failed or interrupted, 2 a mistake in the request, 75 saved before a time limit, to
     be queued again.
     """
+    watch_cores()
     loaded = load_one(args, data_file)
     if cluster is not None:
         flags = as_words({"--device": device, "--restart": restart, "--accept-code": accept_code})

@@ -33,9 +33,10 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from vidcls.arrays import Floats
-from vidcls.data.decoding.workers import Decoders, Failure, usable_cores
+from vidcls.data.decoding.workers import Decoders, Failure
 from vidcls.data.digests import Progress
 from vidcls.errors import UserError, VidclsError
+from vidcls.process.cores import usable_cores
 
 HEIGHT_PX, WIDTH_PX = 72, 96
 FPS = 25

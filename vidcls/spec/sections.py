@@ -266,7 +266,8 @@ class TrainSection(Section):
     deterministic: bool = False
     """Refuse operations that are not reproducible bit for bit on CUDA; the CPU is always reproducible."""
     threads: Auto | PositiveInt = "auto"
-    """Number of CPU threads; `auto` is the number of usable cores when the run starts, kept on resume."""
+    """Number of CPU threads; `auto` is the number of usable cores that other processes leave free when the
+    run starts, kept on resume."""
     checkpoint_every_s: PositiveFloat = not_identity(300.0)
     """Seconds after which a checkpoint is also written within an epoch."""
     keep_last: bool = not_identity(False)

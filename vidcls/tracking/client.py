@@ -126,7 +126,7 @@ class WandbStart:
         )
         run.define_metric("epoch", hidden=True)
         run.define_metric("step", hidden=True)
-        for pattern in ("train/*", "lr", "grad_norm", "clips_per_s", "waiting_s"):
+        for pattern in ("train/*", "lr", "grad_norm", "clips_per_s", "waiting_s", "resident_mib"):
             run.define_metric(pattern, step_metric="step")
         run.define_metric("val/*", step_metric="epoch")
         run.summary["leak_state"] = self.leak_state

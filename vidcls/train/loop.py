@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+import psutil
 import torch
 from torch.nn import functional as F
 
@@ -265,6 +266,7 @@ class Loop:
             **split_metrics(scores.logits, scores.labels, split="val"),
             "clips_per_s": self.speed.clips_per_s,
             "waiting_s": self.speed.waiting_s,
+            "resident_mib": psutil.Process().memory_info().rss / 2**20,
         }
 
     def validate(self) -> Scores:

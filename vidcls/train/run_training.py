@@ -13,7 +13,6 @@ from vidcls.checkpoints import CheckpointIdentity
 from vidcls.choices import Precision
 from vidcls.data.batches.augment.flip import flip_map
 from vidcls.data.batches.source import BatchSource
-from vidcls.data.decoding.workers import usable_cores
 from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.errors import ExitCode, UserError, VidclsError
 from vidcls.features.clips import AnyBatch
@@ -28,6 +27,7 @@ from vidcls.models.inputs import input_clip
 from vidcls.models.kinds.base import VideoModel
 from vidcls.models.weights.catalogue import weights_dir_of
 from vidcls.models.weights.load import load_pretrained
+from vidcls.process.cores import free_cores, usable_cores
 from vidcls.process.signals import Signals, under_agent
 from vidcls.runs import Run
 from vidcls.spec.experiment import Spec
@@ -116,12 +116,12 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Training
                 spec=spec,
                 manifest=manifest,
                 leaks=leaks,
-                start=TrainingStart(
-                    device, options.threads or usable_cores(), accept_code=options.accept_code
-                ),
+                start=TrainingStart(device, options.threads or free_cores(), accept_code=options.accept_code),
                 say=display.say,
             )
             provenance |= begun_with(plan.weights, provenance)
+            if not options.threads and not provenance["resumes"]:
+                _say_threads(spec, provenance["threads"], display.say)
             pin(threads=provenance["threads"], deterministic=spec.train.deterministic)
             with open_inputs(plan.reading, say=display.say, progress=stage) as clips:
                 plan.run.create(spec, provenance | seen(clips, provenance))
@@ -220,6 +220,11 @@ def _fit(session: Session, plan: _Plan, display: Display, *, is_trial: bool) -> 
             tracker.finish(exit_code=int(code), preempted=code == ExitCode.REQUEUE)
         raise
     tracker.finish(exit_code=0)
+
+
+def _say_threads(spec: Spec, threads: int, say: Callable[[str], None]) -> None:
+    if spec.train.threads == "auto" and threads < (usable := usable_cores()):
+        say(f"train.threads: {threads} of {usable} cores, as others keep the rest busy; kept for this run")
 
 
 def _restart(run: Run, held: Held) -> Path:

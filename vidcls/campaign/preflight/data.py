@@ -10,7 +10,7 @@ from vidcls.campaign.preflight.finding import Candidate, FindingState, Preflight
 from vidcls.data.checks.probe import known_probes
 from vidcls.data.checks.short_videos import frame_counts, repeats
 from vidcls.data.decoding.decode import Probe
-from vidcls.data.decoding.workers import Failure, StageProgress, usable_cores
+from vidcls.data.decoding.workers import Failure, StageProgress
 from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.data.store.estimate import Outlook, outlook
 from vidcls.errors import UserError, VidclsError
@@ -19,6 +19,7 @@ from vidcls.leaks.state import leak_state
 from vidcls.locking.holder import how_to_end
 from vidcls.locking.lock import holder_of
 from vidcls.models.inputs import input_clip
+from vidcls.process.cores import usable_cores
 from vidcls.runs import Run, find_runs
 from vidcls.spec.fingerprint import fingerprint
 from vidcls.spec.sections import DEFAULT_MAX_BAD, Clip, DataSection

@@ -99,8 +99,9 @@ def _reading(source: str, split_number: int | None) -> list[str]:
 
 def _write_sheet(result: Audit, path: Path, *, store_dir: Path) -> None:
     from vidcls.cli.output.progress import stages
-    from vidcls.data.decoding.workers import Decoders, usable_cores
+    from vidcls.data.decoding.workers import Decoders
     from vidcls.leaks.contact_sheet import write_sheet
+    from vidcls.process.cores import usable_cores
 
     decoders = Decoders(workers=usable_cores(), timeout_s=TIMEOUT_S)
     try:

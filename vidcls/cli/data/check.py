@@ -60,7 +60,8 @@ def check(
     from vidcls.cli.output.progress import stages
     from vidcls.data.checks.check import check as check_root
     from vidcls.data.checks.decoder_report import judge_decoders
-    from vidcls.data.decoding.workers import Decoders, usable_cores
+    from vidcls.data.decoding.workers import Decoders
+    from vidcls.process.cores import usable_cores
 
     decoders = Decoders(workers=workers or usable_cores(), timeout_s=timeout_s)
     try:

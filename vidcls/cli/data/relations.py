@@ -80,8 +80,9 @@ def find_relations(manifest: Manifest, *, by: AskedBy, features: str, store_dir:
         VidclsError: If the disk is full.
     """
     from vidcls.cli.output.progress import stages
-    from vidcls.data.decoding.workers import Decoders, usable_cores
+    from vidcls.data.decoding.workers import Decoders
     from vidcls.leaks.audit import needs_looks, relate
+    from vidcls.process.cores import usable_cores
 
     if features != "auto" and not needs_looks(manifest, by):
         raise UserError(

@@ -12,12 +12,13 @@ from vidcls.choices import Auto, Residency
 from vidcls.data.batches.clips import Clips
 from vidcls.data.checks.probe import probe_files
 from vidcls.data.decoding.decode import Probe
-from vidcls.data.decoding.workers import Decoders, Failure, StageProgress, usable_cores
+from vidcls.data.decoding.workers import Decoders, Failure, StageProgress
 from vidcls.data.manifest import Video
 from vidcls.data.modality import unfit
 from vidcls.data.store.build import Store
 from vidcls.data.store.residency import FrameSource, StoredFrames, Streamed, choose_stored
 from vidcls.errors import VidclsError
+from vidcls.process.cores import usable_cores
 from vidcls.spec.sections import Clip, DataSection
 
 

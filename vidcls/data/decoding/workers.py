@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import os
 import signal
 import sys
 import threading
@@ -55,13 +54,6 @@ class Failure:
     reason: str
     lasting: bool
     kind: FailureKind = "other"
-
-
-def usable_cores() -> int:
-    """Number of cores this process may use; a queue often allows fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class Decoders:
