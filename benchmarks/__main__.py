@@ -27,6 +27,7 @@ NAMES = (
     "sweep_folder",
     "epoch",
     "sweep_search",
+    "whole",
     "recipe",
     "features",
     "sweep",
