@@ -47,6 +47,10 @@ def predict(
         if not path.exists():
             raise UserError(f"{path}: no such file or folder")
 
+    from vidcls.data.decoding.workers import start_early
+
+    start_early()
+
     import vidcls
     from vidcls.cli.output.display import open_display
 

@@ -127,6 +127,11 @@ class Decoders:
                 self._pool = None
 
 
+def start_early() -> None:
+    """Start the process from which workers come; it loads the decoders while this process loads torch."""
+    _start_forkserver(_Context())
+
+
 def abandon(futures: Iterable[Future[Any]]) -> None:
     """Cancel the tasks that have not started; the others end by themselves."""
     for future in futures:
