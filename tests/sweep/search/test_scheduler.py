@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import yaml
 from tests.support.storage import Grant, NetworkStorage, Server
 from tests.sweep.search.trials import trial
 from vidcls.errors import VidclsError
-from vidcls.sweep.config.file import SweepFile, load_sweep
+from vidcls.sweep.config.file import load_sweep
 from vidcls.sweep.search.build import open_searcher
 from vidcls.sweep.search.scheduler import Observations, Scheduler, planned_trials
 from vidcls.sweep.search.searcher import Observation
@@ -30,6 +30,10 @@ SEED = 70  # of the experiment; not that of the search
 EPOCHS = 9
 
 
+Make = Callable[..., SweepFolder]
+
+
+@dataclass(frozen=True)
 class RemoteFolder(SweepFolder):
     """A sweep whose state lies on a server, which this machine may see late."""
 
@@ -40,42 +44,24 @@ class RemoteFolder(SweepFolder):
         return self.far
 
 
-@dataclass
-class Search:
-    """Writes sweeps below a folder, and hires workers for them."""
-
-    root: Path
-
-    def folder(
-        self,
-        parameters: Mapping[str, Any] = LR,
-        *,
-        far: NetworkStorage | None = None,
-        options: Mapping[str, Any] | None = None,
-        **keys: Any,
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    def make(
+        parameters: Mapping[str, Any] = LR, options: Mapping[str, Any] | None = None, **keys: Any
     ) -> SweepFolder:
-        """A sweep on which nobody works yet; for a state on a server, one view of it."""
-        path = self.root / f"sweep-{len(list(self.root.iterdir()))}"
+        """A sweep on which nobody works yet."""
+        path = tmp_path / f"sweep-{len(list(tmp_path.iterdir()))}"
         path.mkdir()
-        folder = SweepFolder(path) if far is None else RemoteFolder(path)
-        if isinstance(folder, RemoteFolder) and far is not None:
-            object.__setattr__(folder, "far", far)
-        content = {
-            "method": "random",
-            "parameters": dict(parameters),
-            "command": ["vidcls", "train", "spec.yaml", "${args}"],
-            **keys,
-        }
+        folder = SweepFolder(path)
+        command = ["vidcls", "train", "spec.yaml", "${args}"]
+        content = {"method": "random", "parameters": dict(parameters), "command": command, **keys}
         folder.sweep_file.write_text(yaml.safe_dump(content))
         base = {"name": "small", "model": {"kind": "cnn3d"}, "seed": SEED, "train": {"epochs": EPOCHS}}
         folder.base_file.write_text(yaml.safe_dump(base))
         folder.freeze(SweepOptions(**(options or {})))
         return folder
 
-
-@pytest.fixture
-def search(tmp_path: Path) -> Search:
-    return Search(tmp_path)
+    return make
 
 
 def hire(
@@ -105,8 +91,8 @@ def damage(folder: SweepFolder, number: int) -> Path:
     return file
 
 
-def test_a_new_trial_is_the_searchers_next_point_under_the_seed_of_the_experiment(search: Search) -> None:
-    folder = search.folder(options={"seed": 3})
+def test_a_new_trial_is_the_searchers_next_point_under_the_seed_of_the_experiment(make: Make) -> None:
+    folder = make(options={"seed": 3})
     scheduler = hire(folder)
     searcher = open_searcher(load_sweep(folder.sweep_file), seed=3)
     for number in range(3):
@@ -117,8 +103,8 @@ def test_a_new_trial_is_the_searchers_next_point_under_the_seed_of_the_experimen
     assert [one.lease for one in folder.trials().refresh()] == [Lease(n, 1, "a", 0, None) for n in range(3)]
 
 
-def test_repeats_share_a_point_and_count_their_seeds_up(search: Search) -> None:
-    scheduler = hire(search.folder(GRID, method="grid", options={"repeats": 2}))
+def test_repeats_share_a_point_and_count_their_seeds_up(make: Make) -> None:
+    scheduler = hire(make(GRID, method="grid", options={"repeats": 2}))
     taken = [take(scheduler, busy=range(number))[0] for number in range(6)]
     assert [(t.configuration, t.repeat, t.seed) for t in taken] == [
         (configuration, repeat, SEED + repeat) for configuration in range(3) for repeat in range(2)
@@ -127,14 +113,14 @@ def test_repeats_share_a_point_and_count_their_seeds_up(search: Search) -> None:
     assert scheduler.take(busy=range(6)) is None
 
 
-def test_a_point_may_set_the_seed(search: Search) -> None:
-    folder = search.folder({"seed": {"values": [5, 6]}}, method="grid", options={"repeats": 2})
+def test_a_point_may_set_the_seed(make: Make) -> None:
+    folder = make({"seed": {"values": [5, 6]}}, method="grid", options={"repeats": 2})
     scheduler = hire(folder)
     assert [take(scheduler, busy=range(number))[0].seed for number in range(4)] == [5, 6, 6, 7]
 
 
-def test_what_waits_comes_before_what_is_new_and_the_lowest_number_first(search: Search) -> None:
-    folder = search.folder()
+def test_what_waits_comes_before_what_is_new_and_the_lowest_number_first(make: Make) -> None:
+    folder = make()
     scheduler = hire(folder)
     leases = [take(scheduler, busy=range(number))[1] for number in range(4)]
     end(scheduler, leases[2], "released", epoch=4)
@@ -159,17 +145,17 @@ def dict_end(kind: str, epoch: int) -> dict[str, Any]:
     return {"kind": kind, "by": "a", "epoch": epoch, "rungs": {}}
 
 
-def test_a_trial_that_runs_under_this_worker_without_its_knowledge_is_taken_up(search: Search) -> None:
+def test_a_trial_that_runs_under_this_worker_without_its_knowledge_is_taken_up(make: Make) -> None:
     """As after a claim that was written although the disk reported an error."""
-    folder = search.folder()
+    folder = make()
     _, lease = take(hire(folder))
     assert take(hire(folder))[1] == lease
     assert take(hire(folder), busy=[0])[1].number == 1
     assert take(hire(folder, "b"))[1].number == 2, "the trial of another worker is not free"
 
 
-def test_only_the_trials_of_dead_workers_are_freed_and_go_on_where_those_were(search: Search) -> None:
-    folder = search.folder(run_cap=4)
+def test_only_the_trials_of_dead_workers_are_freed_and_go_on_where_those_were(make: Make) -> None:
+    folder = make(run_cap=4)
     for worker in ("gone", "alive", "gone too", "a"):
         take(hire(folder, worker))
     asked: list[tuple[str, int]] = []
@@ -190,9 +176,9 @@ def test_only_the_trials_of_dead_workers_are_freed_and_go_on_where_those_were(se
     assert scheduler.take(busy=[0, 2, 3]) is None
 
 
-def test_one_of_many_that_free_the_same_trial_counts(search: Search) -> None:
+def test_one_of_many_that_free_the_same_trial_counts(make: Make) -> None:
     """The second of two was freed by another worker in between; the first one's trial is free all the same."""
-    folder = search.folder(run_cap=2)
+    folder = make(run_cap=2)
     for worker in ("gone", "gone too"):
         take(hire(folder, worker))
 
@@ -207,8 +193,8 @@ def test_one_of_many_that_free_the_same_trial_counts(search: Search) -> None:
     assert [one.end["by"] for one in folder.trials().refresh() if one.end] == ["a", "b"]
 
 
-def test_a_cap_ends_the_search_until_it_is_extended(search: Search) -> None:
-    folder = search.folder(run_cap=1)
+def test_a_cap_ends_the_search_until_it_is_extended(make: Make) -> None:
+    folder = make(run_cap=1)
     scheduler = hire(folder)
     assert scheduler.num_trials() == 1
     assert scheduler.may_add([])
@@ -219,8 +205,8 @@ def test_a_cap_ends_the_search_until_it_is_extended(search: Search) -> None:
     assert scheduler.num_trials() == 2
     assert take(scheduler, busy=[0])[1].number == 1
     assert scheduler.take(busy=[0, 1]) is None
-    assert hire(search.folder()).num_trials() is None
-    assert hire(search.folder(GRID, method="grid", options={"repeats": 5})).num_trials() == 15
+    assert hire(make()).num_trials() is None
+    assert hire(make(GRID, method="grid", options={"repeats": 5})).num_trials() == 15
 
 
 @pytest.mark.parametrize(
@@ -239,17 +225,17 @@ def test_a_cap_ends_the_search_until_it_is_extended(search: Search) -> None:
     ],
 )
 def test_no_trial_is_added_once_one_has_reached_the_target(
-    search: Search, metric: Mapping[str, Any] | None, values: list[float | None], ends: bool
+    make: Make, metric: Mapping[str, Any] | None, values: list[float | None], ends: bool
 ) -> None:
-    folder = search.folder(**({} if metric is None else {"metric": dict(metric)}))
+    folder = make(**({} if metric is None else {"metric": dict(metric)}))
     scheduler = hire(folder)
     assert scheduler.goal == (metric or MAXIMIZE)["goal"]
     trials = [trial(number, "finished", value=value) for number, value in enumerate(values)]
     assert scheduler.may_add(trials) != ends
 
 
-def test_a_search_that_reached_its_target_leaves_what_waits_to_be_trained(search: Search) -> None:
-    scheduler = hire(search.folder(metric=MINIMIZE | {"target": 0.5}))
+def test_a_search_that_reached_its_target_leaves_what_waits_to_be_trained(make: Make) -> None:
+    scheduler = hire(make(metric=MINIMIZE | {"target": 0.5}))
     leases = [take(scheduler, busy=range(number))[1] for number in range(2)]
     end(scheduler, leases[0], "finished", value=0.25)
     end(scheduler, leases[1], "released")
@@ -264,8 +250,8 @@ def pause(scheduler: Scheduler, lease: Lease, value: float) -> None:
     end(scheduler, lease, "paused", epoch=lease.until_epoch, value=value)
 
 
-def test_asha_trains_to_the_first_rung_and_promotes_before_it_adds(search: Search) -> None:
-    folder = search.folder(metric=MINIMIZE, run_cap=4, options={"asha": True})
+def test_asha_trains_to_the_first_rung_and_promotes_before_it_adds(make: Make) -> None:
+    folder = make(metric=MINIMIZE, run_cap=4, options={"asha": True})
     scheduler = hire(folder)
     assert scheduler.rungs is not None
     assert (scheduler.rungs.first, scheduler.rungs.eta, scheduler.rungs.num_epochs) == (1, 3, EPOCHS)
@@ -283,8 +269,8 @@ def test_asha_trains_to_the_first_rung_and_promotes_before_it_adds(search: Searc
     assert take(scheduler, busy=[3])[1] == Lease(1, 3, "a", 2, 3)
 
 
-def test_without_asha_no_trial_pauses_or_is_promoted(search: Search) -> None:
-    scheduler = hire(search.folder(metric=MINIMIZE, run_cap=3))
+def test_without_asha_no_trial_pauses_or_is_promoted(make: Make) -> None:
+    scheduler = hire(make(metric=MINIMIZE, run_cap=3))
     assert scheduler.rungs is None
     for number in range(3):
         _, lease = take(scheduler)
@@ -294,8 +280,8 @@ def test_without_asha_no_trial_pauses_or_is_promoted(search: Search) -> None:
     assert scheduler.take() is None
 
 
-def test_results_of_all_repeats_reach_the_search(search: Search) -> None:
-    folder = search.folder(LR, method="bayes", metric=MINIMIZE, run_cap=26, options={"repeats": 2, "seed": 4})
+def test_results_of_all_repeats_reach_the_search(make: Make) -> None:
+    folder = make(LR, method="bayes", metric=MINIMIZE, run_cap=26, options={"repeats": 2, "seed": 4})
     scheduler = hire(folder)
     for number in range(24):
         taken, lease = take(scheduler)
@@ -311,15 +297,15 @@ def test_results_of_all_repeats_reach_the_search(search: Search) -> None:
     assert (taken.configuration, taken.repeat, taken.point) == (12, 0, expected)
 
 
-def test_a_damaged_repeat_hands_its_point_on_from_another(search: Search) -> None:
-    folder = search.folder(options={"repeats": 3})
+def test_a_damaged_repeat_hands_its_point_on_from_another(make: Make) -> None:
+    folder = make(options={"repeats": 3})
     points = [take(hire(folder), busy=range(number))[0].point for number in range(2)]
     damage(folder, 0)
     assert take(hire(folder), busy=range(2))[0].point == points[1]
 
 
-def test_repeats_that_are_all_damaged_have_no_point(search: Search) -> None:
-    folder = search.folder(options={"repeats": 2})
+def test_repeats_that_are_all_damaged_have_no_point(make: Make) -> None:
+    folder = make(options={"repeats": 2})
     take(hire(folder))
     file = damage(folder, 0)
     with pytest.raises(VidclsError) as caught:
@@ -328,8 +314,8 @@ def test_repeats_that_are_all_damaged_have_no_point(search: Search) -> None:
     assert str(caught.value) == folder.trials().refresh()[0].damage
 
 
-def test_a_trial_without_any_point_has_none_to_repeat(search: Search) -> None:
-    folder = search.folder(options={"repeats": 2})
+def test_a_trial_without_any_point_has_none_to_repeat(make: Make) -> None:
+    folder = make(options={"repeats": 2})
     assert folder.trials().add(0, configuration=0, repeat=0, point={}, seed=0)
     take(hire(folder))
     with pytest.raises(VidclsError, match=r"^trial 0 has no point$"):
@@ -337,17 +323,15 @@ def test_a_trial_without_any_point_has_none_to_repeat(search: Search) -> None:
 
 
 @dataclass
-class Race:
-    """Two machines that see each other's files a minute late."""
+class Disk:
+    """A network disk, of which machines see the last `lag_s` seconds late."""
 
-    search: Search
-    server: Server
+    server: Server = field(default_factory=Server)
     lag_s: float = 0.0
 
-    def folder(self, **keys: Any) -> SweepFolder:
-        """The sweep, as a further machine sees it."""
-        far = NetworkStorage(self.server, lambda: Grant(lag_s=self.lag_s))
-        return self.search.folder(far=far, **keys)
+    def on_it(self, folder: SweepFolder) -> RemoteFolder:
+        """A sweep, as one more machine sees it."""
+        return RemoteFolder(folder.path, NetworkStorage(self.server, lambda: Grant(lag_s=self.lag_s)))
 
 
 @pytest.fixture
@@ -359,16 +343,16 @@ def delays(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_workers_that_arrive_together_wait_longer_after_each_lost_attempt(
-    search: Search, delays: list[float]
+    make: Make, delays: list[float]
 ) -> None:
-    race = Race(search, Server())
-    winner = hire(race.folder(), "first")
+    disk, folder = Disk(), make()
+    winner = hire(disk.on_it(folder), "first")
     for number in range(5):
         take(winner, busy=range(number))
     assert delays == []
-    race.lag_s = 59.0
+    disk.lag_s = 59.0
     # It sees no trial; each file that it cannot create it sees from then on.
-    taken, lease = take(hire(race.folder(), "late"))
+    taken, lease = take(hire(disk.on_it(folder), "late"))
     assert (taken.number, lease.worker) == (5, "late")
     chance = random.Random("late")
     bounds = [0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0, 1.0, 1.0, 1.0]
@@ -380,33 +364,32 @@ def test_workers_that_arrive_together_wait_longer_after_each_lost_attempt(
     assert delays == expected
 
 
-def test_after_a_lost_attempt_a_worker_chooses_by_chance(search: Search, delays: list[float]) -> None:
-    race = Race(search, Server())
-    winner = hire(race.folder(), "first")
+def test_after_a_lost_attempt_a_worker_chooses_by_chance(make: Make, delays: list[float]) -> None:
+    disk, folder = Disk(), make()
+    winner = hire(disk.on_it(folder), "first")
     leases = [take(winner, busy=range(number))[1] for number in range(12)]
     for lease in leases:
         end(winner, lease, "released")
-    race.server.now_s = 100.0
+    disk.server.now_s = 100.0
     assert take(winner)[1].number == 0
-    race.lag_s = 59.0
-    taken, _ = take(hire(race.folder(), "late"))
+    disk.lag_s = 59.0
+    taken, _ = take(hire(disk.on_it(folder), "late"))
     chance = random.Random("late")
     assert delays == [chance.uniform(0, 0.02)]
     assert taken.number == chance.choice(range(1, 12))
     assert taken.number > 1
 
 
-def test_a_promotion_that_another_made_first_is_lost(search: Search, delays: list[float]) -> None:
-    race = Race(search, Server())
-    settings: dict[str, Any] = {"metric": MINIMIZE, "run_cap": 6, "options": {"asha": True}}
-    winner = hire(race.folder(**settings), "first")
+def test_a_promotion_that_another_made_first_is_lost(make: Make, delays: list[float]) -> None:
+    disk, folder = Disk(), make(metric=MINIMIZE, run_cap=6, options={"asha": True})
+    winner = hire(disk.on_it(folder), "first")
     leases = [take(winner, busy=range(number))[1] for number in range(6)]
     for lease in leases:
         pause(winner, lease, lease.number / 8)
-    race.server.now_s = 100.0
+    disk.server.now_s = 100.0
     assert take(winner)[1] == Lease(0, 2, "first", 1, 3)
-    race.lag_s = 59.0
-    assert take(hire(race.folder(**settings), "late"))[1] == Lease(1, 2, "late", 1, 3)
+    disk.lag_s = 59.0
+    assert take(hire(disk.on_it(folder), "late"))[1] == Lease(1, 2, "late", 1, 3)
     assert len(delays) == 1
 
 
@@ -423,16 +406,14 @@ def test_a_promotion_that_another_made_first_is_lost(search: Search, delays: lis
     ],
 )
 def test_a_search_is_bounded_by_its_space_and_its_cap(
-    search: Search,
+    make: Make,
     run_cap: int | None,
     extra_trials: int,
     num_configurations: int | None,
     repeats: int,
     expected: int | None,
 ) -> None:
-    sweep: SweepFile = load_sweep(
-        search.folder(**({} if run_cap is None else {"run_cap": run_cap})).sweep_file
-    )
+    sweep = load_sweep(make(**({} if run_cap is None else {"run_cap": run_cap})).sweep_file)
     options = SweepOptions(repeats=repeats)
     assert planned_trials(sweep, options, num_configurations, extra_trials) == expected
 
