@@ -35,6 +35,14 @@ def test_the_top_rung_comes_first_and_ties_go_by_number() -> None:
     assert promotable({1: {0: 1.0}}, {}, eta=3, goal="maximize") is None
 
 
+def test_losses_as_large_as_floats_go_are_ranked() -> None:
+    huge = {1: {0: 1.7e308, 1: 1.6e308, 2: -1.6e308, 3: -1.7e308}}
+    assert promotable(huge, {1: {2, 3}}, eta=2, goal="maximize") == (0, 1)
+    assert promotable(huge, {}, eta=4, goal="minimize") == (3, 1)
+    assert promotable({1: {0: 1.7e308, 1: 1.6e308}}, {}, eta=2, goal="minimize") == (1, 1)
+    assert promotable({1: {0: 1.6e308, 1: 1.7e308}}, {}, eta=2, goal="maximize") == (1, 1)
+
+
 @given(
     st.dictionaries(st.integers(0, 20), st.integers(0, 9).map(float), max_size=20),
     st.sets(st.integers(0, 20)),

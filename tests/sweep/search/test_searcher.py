@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import math
 import random
 import subprocess
@@ -9,10 +11,19 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import optuna
 import pytest
 import yaml
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import TPESampler
+from optuna.trial import TrialState, create_trial
 
 from tests.support.sweeps import assert_of_space
 from tests.sweep.search.test_oracle import PARAMETERS
@@ -20,7 +31,8 @@ from vidcls.sweep.config.file import SweepFile, load_sweep
 from vidcls.sweep.search.bayes import NUM_RANDOM
 from vidcls.sweep.search.build import open_searcher
 from vidcls.sweep.search.searcher import Observation, Searcher
-from vidcls.sweep.space.space import Point
+from vidcls.sweep.space.distributions import Categorical, Constant, IntUniform
+from vidcls.sweep.space.space import Point, Space
 
 BOWL = {"x": {"min": -5.0, "max": 5.0}, "y": {"distribution": "log_uniform_values", "min": 0.001, "max": 10}}
 Make = Callable[..., SweepFile]
@@ -186,6 +198,219 @@ def test_values_that_are_not_finite_count_as_bad(make: Make) -> None:
     failed = [replace(one, state="failed", value=None) if one.number % 7 == 0 else one for one in seen]
     asked = [open_searcher(make("bayes", BOWL), seed=0).ask(40, found) for found in (diverged, failed)]
     assert asked[0] == asked[1]
+
+
+Results = Sequence[tuple[str, float | None]]
+
+
+def asked_of_optuna(results: Results, seen: Sequence[Observation], space: Space, *, seed: int) -> Point:
+    """Optuna's own answer, for the results that a search should have told it; `goal` is to minimise.
+
+    A parameter is searched as the number in [0, 1] of its draw, or as what it is if it is discrete.
+    """
+    kinds: dict[str, BaseDistribution] = {}
+    for name, distribution in space.searched.items():
+        if isinstance(distribution, IntUniform):
+            kinds[name] = IntDistribution(distribution.low, distribution.high)
+        elif isinstance(distribution, Categorical) and distribution.probabilities is None:
+            kinds[name] = CategoricalDistribution(range(len(distribution.values)))
+        else:
+            kinds[name] = FloatDistribution(0.0, 1.0)
+    study = optuna.create_study(direction="minimize")
+    study.add_trial(create_trial(state=TrialState.RUNNING))
+    states = {"running": TrialState.RUNNING, "complete": TrialState.COMPLETE, "bad": TrialState.PRUNED}
+    for (state, value), one in zip(results, seen, strict=True):
+        told: dict[str, Any] = {}
+        for name, distribution in space.searched.items():
+            if isinstance(kinds[name], IntDistribution):
+                told[name] = one.point[name]
+            elif isinstance(distribution, Categorical) and isinstance(kinds[name], CategoricalDistribution):
+                told[name] = distribution.values.index(one.point[name])
+            else:
+                assert not isinstance(distribution, Constant)
+                told[name] = distribution.position(one.point[name])
+        study.add_trial(create_trial(state=states[state], value=value, params=told, distributions=kinds))
+    # The seed of each point: 32 bits of (seed of the search, number of the configuration).
+    digest = hashlib.sha256(f"{seed}/{len(seen)}".encode()).hexdigest()
+    sampler = TPESampler(seed=int(digest[:8], 16), n_startup_trials=0, constant_liar=True)
+    drawn = sampler.sample_relative(study, study.get_trials()[0], kinds)
+    point = {}
+    for name, distribution in space.parameters.items():
+        if isinstance(distribution, Constant):
+            point[name] = distribution.constant
+        elif isinstance(kinds[name], FloatDistribution):
+            point[name] = distribution.value(drawn[name])
+        elif isinstance(distribution, Categorical):
+            point[name] = distribution.values[drawn[name]]
+        else:
+            point[name] = drawn[name]
+    return point
+
+
+def assert_alike(point: Point, other: Point) -> None:
+    """The same point but for rounding, the keys in the same order."""
+    assert list(point) == list(other)
+    for name, value in point.items():
+        same = value if isinstance(value, str) else pytest.approx(value, rel=1e-9)
+        assert other[name] == same, name
+        assert type(other[name]) is type(value), name
+
+
+@pytest.mark.parametrize("goal", ["minimize", "maximize"])
+def test_bayes_is_optunas_search_over_all_distributions(make: Make, goal: str) -> None:
+    sweep = make("bayes", PARAMETERS, goal=goal)
+    searcher = open_searcher(sweep, seed=8)
+    chance = random.Random(0)
+    sign = 1.0 if goal == "minimize" else -1.0
+    seen = search(searcher, lambda point: sign * chance.random(), num=NUM_RANDOM)
+    for number in range(NUM_RANDOM, NUM_RANDOM + 4):
+        results = [("complete", sign * (one.value or 0.0)) for one in seen]
+        point = searcher.ask(number, seen)
+        assert_alike(point, asked_of_optuna(results, seen, sweep.space, seed=8))
+        seen.append(Observation(number, point, "finished", sign * chance.random()))
+
+
+@pytest.mark.parametrize(
+    ("metric", "state", "value", "latest", "told"),
+    [
+        ({}, "finished", -1.0, 9.0, ("complete", -1.0)),
+        ({}, "stopped", -1.0, 9.0, ("complete", -1.0)),
+        ({}, "finished", None, -1.0, ("bad", None)),
+        ({}, "finished", -math.inf, -1.0, ("bad", None)),
+        ({}, "running", -1.0, -1.0, ("running", None)),
+        ({}, "failed", -1.0, -1.0, ("bad", None)),
+        ({"impute": "best"}, "failed", -1.0, 9.0, ("complete", -1.0)),
+        ({"impute": "best"}, "failed", None, -1.0, ("bad", None)),
+        ({"impute": "best"}, "failed", math.nan, -1.0, ("bad", None)),
+        ({"impute": "best"}, "finished", -1.0, 9.0, ("complete", -1.0)),
+        ({"impute": "best"}, "running", -1.0, -1.0, ("running", None)),
+        ({"impute": "latest"}, "failed", 9.0, -1.0, ("complete", -1.0)),
+        ({"impute": "latest"}, "failed", -1.0, None, ("bad", None)),
+        ({"impute": "latest"}, "failed", -1.0, math.nan, ("bad", None)),
+        ({"impute": "latest"}, "stopped", -1.0, 9.0, ("complete", -1.0)),
+        ({"impute_while_running": "worst"}, "running", -1.0, 9.0, ("complete", -1.0)),
+        ({"impute_while_running": "latest"}, "running", -1.0, 9.0, ("complete", -1.0)),
+        ({"impute_while_running": "best"}, "running", None, -1.0, ("bad", None)),
+    ],
+)
+def test_what_a_configuration_counts_as(
+    make: Make,
+    metric: dict[str, str],
+    state: Literal["running", "finished", "stopped", "failed"],
+    value: float | None,
+    latest: float | None,
+    told: tuple[str, float | None],
+) -> None:
+    """Told from its effect: the best counts as good, and one that has ended makes another one of 21 good."""
+    sweep = make("bayes", BOWL, **metric)
+    seen = search(open_searcher(make("random", BOWL), seed=6), lambda point: 1 + bowl(point), num=20)
+    results: list[tuple[str, float | None]] = [("complete", one.value) for one in seen]
+    point = {"x": -4.5, "y": 0.002}
+    now = [*seen, Observation(20, point, state, value, latest)]
+    kinds: Results = [("running", None), ("bad", None), ("complete", -1.0), ("complete", 9.0)]
+    answers = {kind: asked_of_optuna([*results, kind], now, sweep.space, seed=0) for kind in kinds}
+    assert len({answer["x"] for answer in answers.values()}) == 3, "the worst is as good as bad"
+    found = open_searcher(sweep, seed=0).ask(21, now)
+    assert_alike(found, answers[told])
+
+
+def test_configurations_without_a_value_do_not_begin_the_bayesian_search(make: Make) -> None:
+    sweep, other = make("bayes", BOWL), make("random", BOWL)
+    seen = search(open_searcher(other, seed=1), bowl, num=NUM_RANDOM - 1)
+    begun: list[tuple[Literal["running", "finished", "stopped", "failed"], float | None, bool]] = [
+        ("running", 0.5, False),
+        ("failed", 0.5, False),
+        ("finished", None, False),
+        ("stopped", 0.5, True),
+        ("finished", 0.0, True),
+        ("finished", math.inf, True),
+    ]
+    for state, value, is_bayesian in begun:
+        now = [*seen, Observation(NUM_RANDOM - 1, {"x": 0.0, "y": 1.0}, state, value)]
+        drawn = open_searcher(other, seed=1).ask(NUM_RANDOM, now)
+        assert (open_searcher(sweep, seed=1).ask(NUM_RANDOM, now) != drawn) == is_bayesian, state
+
+
+def test_a_search_that_only_grows_keeps_what_it_knows(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise its time would grow with the square of the number of configurations."""
+    made: list[optuna.Study] = []
+    create = optuna.create_study
+
+    def count(**options: Any) -> optuna.Study:
+        made.append(create(**options))
+        return made[-1]
+
+    monkeypatch.setattr(optuna, "create_study", count)
+    now = [*states(30)[:20], *(replace(one, state="running", value=None) for one in states(30)[20:])]
+    steps = [list(now)]
+    for number in (28, 20, 24, 21, 29):
+        now[number] = states(30)[number]
+        steps.append(list(now))
+        now.append(Observation(len(now), {"x": number / 10, "y": 0.5}, "running", None))
+        steps.append(list(now))
+    sweep = make("bayes", BOWL)
+    grown = open_searcher(sweep, seed=3)
+    answers = [grown.ask(len(seen), seen) for seen in [*steps, steps[-1]]]
+    assert len(made) == 1
+    fresh = [open_searcher(sweep, seed=3).ask(len(seen), seen) for seen in [*steps, steps[-1]]]
+    assert answers == fresh
+    assert len(made) == 1 + len(fresh)
+
+
+@pytest.mark.parametrize("change", ["all values", "all points", "one point", "one less", "many less"])
+def test_what_changes_afterwards_is_searched_anew(make: Make, change: str) -> None:
+    """As when paused trials went on, or the file of a trial was damaged and restored."""
+    sweep = make("bayes", BOWL)
+    seen = search(open_searcher(make("random", BOWL), seed=6), lambda point: 0.5, num=21)
+    others = search(open_searcher(make("random", BOWL), seed=7), bowl, num=21)
+    before, after = {
+        "all values": (seen, [replace(one, value=bowl(one.point)) for one in seen]),
+        "all points": (seen, [replace(one, point=two.point) for one, two in zip(seen, others, strict=True)]),
+        "one point": (seen, [replace(seen[0], point={"x": -4.5, "y": 0.002}), *seen[1:]]),
+        "one less": (others, others[:-1]),
+        "many less": (others, others[:NUM_RANDOM]),
+    }[change]
+    searcher, fresh = open_searcher(sweep, seed=2), open_searcher(sweep, seed=2)
+    assert searcher.ask(30, before) != fresh.ask(30, after)
+    assert searcher.ask(30, after) == fresh.ask(30, after)
+
+
+def test_the_very_end_of_an_interval_is_a_value(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Optuna's interval includes 1; the normal distribution, for one, has no value there."""
+
+    def draw_ends(sampler: TPESampler, study: object, trial: object, space: dict[str, Any]) -> dict[str, Any]:
+        return {
+            name: kind.choices[-1] if isinstance(kind, CategoricalDistribution) else kind.high
+            for name, kind in space.items()
+        }
+
+    monkeypatch.setattr(TPESampler, "sample_relative", draw_ends)
+    sweep = make("bayes", PARAMETERS)
+    seen = search(open_searcher(sweep, seed=0), lambda point: 0.5, num=NUM_RANDOM)
+    point = open_searcher(sweep, seed=0).ask(NUM_RANDOM, seen)
+    assert_of_space(point, sweep.space)
+    for name, distribution in sweep.space.parameters.items():
+        assert point[name] == distribution.value(1 - 2**-53), name
+
+
+def test_a_bayesian_search_is_quiet_and_leaves_optunas_messages_as_they_are(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen = search(open_searcher(make("random", BOWL), seed=1), bowl, num=NUM_RANDOM)
+    before, logger = optuna.logging.get_verbosity(), logging.getLogger("optuna")
+    logger.addHandler(caplog.handler)
+    try:
+        for level in (optuna.logging.DEBUG, optuna.logging.ERROR):
+            optuna.logging.set_verbosity(level)
+            open_searcher(make("bayes", BOWL), seed=1).ask(NUM_RANDOM, seen)
+            assert optuna.logging.get_verbosity() == level
+        assert caplog.messages == []
+        optuna.logging.set_verbosity(optuna.logging.INFO)
+        optuna.create_study()
+        assert len(caplog.messages) == 1
+    finally:
+        optuna.logging.set_verbosity(before)
+        logger.removeHandler(caplog.handler)
 
 
 def test_a_search_imports_neither_torch_nor_optuna_before_it_is_bayesian() -> None:
