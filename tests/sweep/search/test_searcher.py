@@ -341,10 +341,10 @@ def test_a_search_that_only_grows_keeps_what_it_knows(make: Make, monkeypatch: p
         return made[-1]
 
     monkeypatch.setattr(optuna, "create_study", count)
-    now = [*states(30)[:20], *(replace(one, state="running", value=None) for one in states(30)[20:])]
+    now = [*states(40)[:30], *(replace(one, state="running", value=None) for one in states(40)[30:])]
     steps = [list(now)]
-    for number in (28, 20, 24, 21, 29):
-        now[number] = states(30)[number]
+    for number in (38, 30, 34, 31, 39):
+        now[number] = states(40)[number]
         steps.append(list(now))
         now.append(Observation(len(now), {"x": number / 10, "y": 0.5}, "running", None))
         steps.append(list(now))
