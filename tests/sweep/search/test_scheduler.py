@@ -219,6 +219,8 @@ def test_a_cap_ends_the_search_until_it_is_extended(make: Make) -> None:
         (MINIMIZE | {"target": 0.5}, [0.5], True),
         (MINIMIZE | {"target": 0.5}, [0.75, None], False),
         (MINIMIZE | {"target": -0.5}, [0.0], False),
+        (MAXIMIZE | {"target": 1.7e308}, [1.6e308], False),
+        (MINIMIZE | {"target": 1.6e308}, [1.7e308], False),
         (MINIMIZE, [0.0], False),
         (MINIMIZE | {"target": 0.5}, [], False),
         (None, [1.0], False),
@@ -328,10 +330,15 @@ class Disk:
 
     server: Server = field(default_factory=Server)
     lag_s: float = 0.0
+    num_accesses: int = 0
 
     def on_it(self, folder: SweepFolder) -> RemoteFolder:
         """A sweep, as one more machine sees it."""
-        return RemoteFolder(folder.path, NetworkStorage(self.server, lambda: Grant(lag_s=self.lag_s)))
+        return RemoteFolder(folder.path, NetworkStorage(self.server, self._access))
+
+    def _access(self) -> Grant:
+        self.num_accesses += 1
+        return Grant(lag_s=self.lag_s)
 
 
 @pytest.fixture
@@ -391,6 +398,20 @@ def test_a_promotion_that_another_made_first_is_lost(make: Make, delays: list[fl
     disk.lag_s = 59.0
     assert take(hire(disk.on_it(folder), "late"))[1] == Lease(1, 2, "late", 1, 3)
     assert len(delays) == 1
+
+
+def test_the_disk_is_read_once_if_nobody_died(make: Make) -> None:
+    disk, folder = Disk(), make(run_cap=3)
+    scheduler = hire(disk.on_it(folder))
+    for number in range(3):
+        take(scheduler, busy=range(number))
+    accesses = []
+    for work in (scheduler.trials.refresh, scheduler.num_trials, lambda: scheduler.take(busy=range(3))):
+        before = disk.num_accesses
+        work()
+        accesses.append(disk.num_accesses - before)
+    refresh, num_trials, whole = accesses
+    assert whole == refresh + num_trials
 
 
 @pytest.mark.parametrize(
