@@ -343,8 +343,10 @@ def test_a_search_that_only_grows_keeps_what_it_knows(make: Make, monkeypatch: p
     monkeypatch.setattr(optuna, "create_study", count)
     now = [*states(40)[:30], *(replace(one, state="running", value=None) for one in states(40)[30:])]
     steps = [list(now)]
-    for number in (38, 30, 34, 31, 39):
-        now[number] = states(40)[number]
+    # What ends is better than all before, worse, or bad.
+    ends = [(38, -1.0), (30, None), (34, -3.0), (31, 99.0), (39, -2.0), (32, None), (33, 98.0), (36, -4.0)]
+    for number, value in ends:
+        now[number] = replace(now[number], state="failed" if value is None else "finished", value=value)
         steps.append(list(now))
         now.append(Observation(len(now), {"x": number / 10, "y": 0.5}, "running", None))
         steps.append(list(now))
