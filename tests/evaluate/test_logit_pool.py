@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import log_softmax
 
-from vidcls.evaluate.logit_pool import cross_fitted, mean_interval, pooled, tuned_weights
+from vidcls.data.sampling import generator
+from vidcls.evaluate.logit_pool import (
+    Interval,
+    cross_fitted,
+    holm,
+    mean_interval,
+    pooled,
+    tuned_weights,
+)
 from vidcls.evaluate.metrics import compute_metrics
 
 
@@ -162,3 +170,92 @@ def test_the_interval_covers_the_truth_where_videos_of_a_group_agree() -> None:
         assert found is not None
         hits += found.low <= 0.1 <= found.high
     assert 0.88 <= hits / 150 <= 0.99
+
+
+def test_what_is_said_of_a_video_can_be_done_again_by_hand() -> None:
+    """Groups are shuffled by a fixed key and dealt to five folds; a fold is judged by the others' weights."""
+    rng = np.random.default_rng(4)
+    groups = [f"g{number}" for number in rng.integers(12, size=60)]
+    labels = rng.integers(3, size=60)
+    logits = rng.normal(size=(2, 60, 3)) + np.eye(3)[labels] * np.array([1.0, 2.0])[:, None, None]
+    names = [f"g{number}" for number in (0, 1, 10, 11, 2, 3, 4, 5, 6, 7, 8, 9)]
+    assert set(names) == set(groups)
+    dealt = [names[index] for index in generator("fuse", 12).permutation(12)]
+    expected = np.full((60, 3), np.nan)
+    for fold in range(5):
+        held = np.isin(groups, dealt[fold::5])
+        expected[held] = pooled(logits[:, held], tuned_weights(logits[:, ~held], labels[~held]))
+    np.testing.assert_array_equal(cross_fitted(logits, labels, groups), expected)
+
+
+def test_two_groups_judge_each_other() -> None:
+    rng = np.random.default_rng(5)
+    groups = ["a"] * 7 + ["b"] * 5
+    labels = rng.integers(2, size=12)
+    logits = rng.normal(size=(2, 12, 2)) + np.eye(2)[labels]
+    said = cross_fitted(logits, labels, groups)
+    assert said is not None
+    first, second = slice(0, 7), slice(7, 12)
+    for own, other in ((first, second), (second, first)):
+        weights = tuned_weights(logits[:, other], labels[other])
+        np.testing.assert_allclose(said[own], pooled(logits[:, own], weights), rtol=1e-12)
+    assert mean_interval(rng.normal(size=12), groups) is not None
+
+
+def test_the_interval_can_be_done_again_by_hand() -> None:
+    """Each resample draws as many groups as there are, and averages over the videos of those drawn."""
+    rng = np.random.default_rng(6)
+    groups = [f"g{number}" for number in rng.integers(9, size=50)]
+    for shift in (0.1, -0.1):
+        differences = rng.normal(shift, 1.0, size=50)
+        bags = [differences[np.array(groups) == name] for name in sorted(set(groups))]
+        draw = generator("bootstrap", 9)
+        means = []
+        for _ in range(4000):
+            counts = draw.multinomial(9, [1 / 9] * 9)
+            means.append(np.concatenate([np.repeat(*pair) for pair in zip(bags, counts, strict=True)]).mean())
+        found = mean_interval(differences, groups)
+        assert found is not None
+        assert (found.low, found.high) == pytest.approx(np.percentile(means, [2.5, 97.5]))
+        beyond = sum(mean * shift <= 0 for mean in means)
+        assert 10 < beyond < 1900
+        assert found.p_value == pytest.approx(2 * (1 + beyond) / 4001)
+
+
+def test_p_values_end_at_one_and_at_what_the_resamples_can_show() -> None:
+    def p_value(*differences: float) -> float:
+        found = mean_interval(np.array(differences), [f"g{number}" for number in range(len(differences))])
+        assert found is not None
+        return found.p_value
+
+    assert p_value(0.0, 0.0, 0.0) == 1
+    assert p_value(0.5, 1.0, 0.25) == p_value(-0.5, -1.0, -0.25) == 2 / 4001
+    # With a single group among many that differs at all, the resamples without it count for neither side.
+    assert p_value(*[0.0] * 9, 1.0) == p_value(*[0.0] * 9, -1.0)
+    assert p_value(*[0.0] * 9, 1.0) == pytest.approx(2 * 0.9**10, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "is_clear"),
+    [(0.0, 0.2, False), (0.01, 0.2, True), (-0.2, 0.0, False), (-0.2, -0.01, True), (-0.1, 0.1, False)],
+)
+def test_a_difference_is_clear_if_zero_lies_outside(low: float, high: float, is_clear: bool) -> None:
+    assert Interval((low + high) / 2, low, high, 0.05).is_clear is is_clear
+
+
+def test_holm_corrects_as_r_does() -> None:
+    """`p.adjust(p, "holm")` of R."""
+    assert holm([0.01, 0.02, 0.03, 0.04, 0.05]) == pytest.approx([0.05, 0.08, 0.09, 0.09, 0.09])
+    assert holm([0.2, 0.001, 0.04]) == pytest.approx([0.2, 0.003, 0.08])
+    assert holm([0.6, 0.001, 0.4, 1.0]) == pytest.approx([1.0, 0.004, 1.0, 1.0])
+    assert holm([0.03]) == [0.03]
+    assert holm([]) == []
+
+
+def test_pools_are_computed_in_double_precision() -> None:
+    rng = np.random.default_rng(7)
+    logits, weights = rng.normal(size=(3, 5, 4)).astype(np.float32), np.float32([0.2, 0.3, 0.5])
+    found = pooled(logits, weights)
+    assert found.dtype == np.float64
+    expected = sum(float(w) * each.astype(np.float64) for w, each in zip(weights, logits, strict=True))
+    np.testing.assert_allclose(found, expected, rtol=1e-14)

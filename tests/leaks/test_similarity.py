@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vidcls.leaks.relatives import content_links
+from vidcls.leaks.relatives import Link, content_links, cut
 from vidcls.leaks.similarity import Comparison
 
 PARTS = (6, 4, 2)
@@ -25,16 +25,19 @@ def some_videos(num: int, *, most: int = 8, seed: int = 0) -> list[Descriptors]:
     ]
 
 
-def by_definition(videos: Sequence[Descriptors]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def by_definition(
+    videos: Sequence[Descriptors], *, parts: Sequence[int] = PARTS, num_directions: int | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Similarity and mirroring `[N, N]`, one pair at a time, from whitened frames of a video with itself."""
-    frames = np.concatenate([video.reshape(-1, sum(PARTS)) for video in videos]).astype(np.float64)
+    frames = np.concatenate([video.reshape(-1, sum(parts)) for video in videos]).astype(np.float64)
     mean = frames.mean(axis=0)
-    cuts = np.cumsum(PARTS)[:-1]
+    cuts = np.cumsum(parts)[:-1]
     scale = np.concatenate(
         [np.full(part.shape[1], (part**2).sum(1).mean() ** -0.5) for part in np.split(frames - mean, cuts, 1)]
     )
     values, directions = np.linalg.eigh(np.cov(((frames - mean) * scale).T, bias=True))
     turn = directions / np.sqrt(values + 0.03 * values.max())
+    turn = turn[:, np.argsort(-values)[:num_directions]]
 
     def whiten(view: Descriptors) -> NDArray[np.float64]:
         turned = (view.astype(np.float64) - mean) * scale @ turn
@@ -91,3 +94,132 @@ def test_copies_are_found_among_more_videos_than_the_threshold_is_made_from() ->
 
 def test_one_video_has_no_relative() -> None:
     assert not list(content_links(Comparison(some_videos(1), parts=PARTS), labels=np.array([0])))
+
+
+def test_videos_without_any_difference_are_like_nothing() -> None:
+    """What is common to all videos is no sign of a common source; nor is a part that is empty in all."""
+    frame = np.linspace(-1, 1, sum(PARTS)).astype(np.float16)
+    same = [np.broadcast_to(frame, (2, 3, sum(PARTS)))] * 4
+    found, _ = Comparison(same, parts=PARTS).between(np.arange(4), np.arange(4))
+    np.testing.assert_array_equal(found, 0)
+
+    videos = some_videos(10)
+    expected = by_definition([video[..., :10] for video in videos], parts=PARTS[:2])[0]
+    for video in videos:
+        video[..., 10:] = 7
+    found, _ = Comparison(videos, parts=PARTS).between(np.arange(10), np.arange(10))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_directions_in_which_videos_differ_least_are_left_out() -> None:
+    """With more than 256 numbers a frame, those of the least variance count for nothing."""
+    wide = (200, 100)
+    rng = np.random.default_rng(3)
+    strength = np.linspace(1.0, 0.1, sum(wide))
+    videos = [(strength * rng.standard_normal((2, 30, sum(wide)))).astype(np.float16) for _ in range(12)]
+    expected = by_definition(videos, parts=wide, num_directions=256)[0]
+    without = by_definition(videos, parts=wide, num_directions=255)[0]
+    found, _ = Comparison(videos, parts=wide).between(np.arange(12), np.arange(12))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert np.abs(expected - without).max() > 1e-3
+
+
+@pytest.mark.parametrize(("num", "counts"), [(20_000, True), (20_001, False)])
+def test_of_very_many_frames_every_second_video_tells_what_is_common(num: int, counts: bool) -> None:
+    rng = np.random.default_rng(0)
+    plain = rng.standard_normal((400, 2, 50, 3)).astype(np.float16)
+    other = plain.copy()
+    other[1::2] *= np.arange(3, 12, 3, dtype=np.float16)
+    longer = rng.standard_normal((2, 50 + num - 20_000, 3)).astype(np.float16)
+    some = np.arange(0, 20, 2)
+    found, changed = (
+        Comparison([longer, *each[1:]], parts=(2, 1)).between(some, some)[0] for each in (plain, other)
+    )
+    assert (np.abs(found - changed).max() > 0.01) == counts
+
+
+def test_progress_is_told_block_by_block() -> None:
+    """Blocks of 256 videos with themselves and with those that follow."""
+    videos = Comparison(some_videos(600, most=1), parts=PARTS)
+    told: list[tuple[int, int]] = []
+    list(videos.blocks(lambda done, total: told.append((done, total))))
+    assert told == [(done, 6) for done in range(1, 7)]
+    assert [(rows[0], columns[0]) for rows, columns, *_ in videos.blocks()] == [
+        (0, 0),
+        (0, 256),
+        (0, 512),
+        (256, 256),
+        (256, 512),
+        (512, 512),
+    ]
+    told.clear()
+    assert list(content_links(videos, labels=np.zeros(600, np.int64), progress=lambda *now: told.append(now)))
+    assert told == [(done, 6) for done in range(1, 7)]
+
+
+def related_videos(num: int, *, num_pairs: int) -> list[Descriptors]:
+    """Videos of which the first `num_pairs` pairs are from all but equal to all but unrelated."""
+    rng = np.random.default_rng(8)
+    videos = rng.standard_normal((num, 2, 1, 60))
+    noise = np.linspace(0, 3, num_pairs)[:, None, None, None]
+    videos[1 : 2 * num_pairs : 2] = videos[: 2 * num_pairs : 2] + noise * videos[1 : 2 * num_pairs : 2]
+    videos[1 : 2 * num_pairs : 4] = videos[1 : 2 * num_pairs : 4, ::-1]
+    return list(videos.astype(np.float16))
+
+
+def linked(videos: Comparison, limit: float) -> list[tuple[int, int, str, float]]:
+    everything = np.arange(len(videos))
+    alike, is_mirrored = videos.between(everything, everything)
+    return [
+        (i, j, "content, mirrored" if is_mirrored[i, j] else "content", round(float(alike[i, j]), 3))
+        for i, j in zip(*np.nonzero(np.triu(alike >= limit, 1)), strict=True)
+    ]
+
+
+def found_links(videos: Comparison, labels: NDArray[np.int64]) -> list[tuple[int, int, str, float | None]]:
+    return sorted(
+        (link.first, link.second, link.reason, link.similarity)
+        for link in content_links(videos, labels=labels)
+    )
+
+
+def test_links_are_the_pairs_above_what_pairs_of_two_labels_reach() -> None:
+    """A label of -1 must not be used: nothing is known of such a video, though it is compared."""
+    num = 150
+    videos = Comparison(related_videos(num, num_pairs=70), parts=(30, 20, 10))
+    labels = np.arange(num) // 2 % 7  # those of a pair have one label
+    labels[[3, 80, 149]] = -1
+    alike, _ = videos.between(np.arange(num), np.arange(num))
+    unrelated = [
+        alike[i, j]
+        for i in range(num)
+        for j in range(i + 1, num)
+        if labels[i] != labels[j] and min(labels[i], labels[j]) >= 0
+    ]
+    expected = linked(videos, cut(np.array(unrelated), num_pairs=num * (num - 1) // 2))
+    assert found_links(videos, labels) == expected
+    assert 20 < len(expected) < 70
+    assert {reason for _, _, reason, _ in expected} == {"content", "content, mirrored"}
+    assert (2, 3) in {(first, second) for first, second, _, _ in expected}
+
+
+def test_the_threshold_of_many_videos_is_that_of_a_sample_of_fixed_choice() -> None:
+    num = 2_100
+    videos = Comparison(related_videos(num, num_pairs=700), parts=(30, 20, 10))
+    labels = np.arange(num) // 2 % 5
+    labels[:50] = -1
+    sample = np.sort(np.random.default_rng(0).choice(np.arange(50, num), 2_000, replace=False))
+    alike, _ = videos.between(sample, sample)
+    is_unrelated = np.triu(labels[sample][:, None] != labels[sample], 1)
+    expected = linked(videos, cut(alike[is_unrelated], num_pairs=num * (num - 1) // 2))
+    assert found_links(videos, labels) == expected
+    assert 200 < len(expected) < 700
+
+
+def test_a_similarity_at_the_threshold_is_a_link() -> None:
+    """Nothing is known of two videos, so that the threshold is 0.5; one frame in two is the same, either way."""
+    up, right = np.float16([0, 1]), np.float16([1, 0])
+    one = np.stack([[right, up], [-right, -up]])
+    other = np.stack([[right, -up], [-right, up]])
+    links = list(content_links(Comparison([one, other], parts=(1, 1)), labels=np.array([0, 1])))
+    assert links == [Link(0, 1, "content", 0.5)]
