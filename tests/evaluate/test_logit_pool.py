@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 
 from vidcls.data.sampling import generator
 from vidcls.evaluate.logit_pool import (
@@ -97,6 +97,20 @@ def test_tuned_weights_of_a_case_by_hand() -> None:
     weight = tuned_weights(logits, np.array([0, 0]))[1]
     assert 0 < weight < 1
     assert 2 / (1 + np.exp(1 + 2 * weight)) == pytest.approx(1 / (1 + np.exp(1 - weight)), abs=1e-5)
+
+
+@pytest.mark.parametrize(("num_models", "num_videos"), [(3, 30), (60, 100)])
+def test_no_weights_are_better_than_tuned_ones(num_models: int, num_videos: int) -> None:
+    """A convex loss is nowhere lower than its tangent, which is lowest with all the weight on one model."""
+    rng = np.random.default_rng(3)
+    labels = rng.integers(5, size=num_videos)
+    truth = np.eye(5)[labels]
+    logits = rng.normal(size=(num_models, num_videos, 5)) + truth * rng.uniform(0, 2, size=(num_models, 1, 1))
+    logits *= np.exp(rng.uniform(np.log(0.1), np.log(30), size=(num_models, 1, 1)))
+    weights = tuned_weights(logits, labels)
+    wrong = softmax(np.einsum("m,mnk->nk", weights, logits), axis=1) - truth
+    slopes = np.einsum("nk,mnk->m", wrong, logits) / num_videos
+    assert weights @ slopes - slopes.min() < 1e-6
 
 
 def test_experts_of_half_of_the_question_each_answer_all_of_it() -> None:
