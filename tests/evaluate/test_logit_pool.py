@@ -99,6 +99,16 @@ def test_tuned_weights_of_a_case_by_hand() -> None:
     assert 2 / (1 + np.exp(1 + 2 * weight)) == pytest.approx(1 / (1 + np.exp(1 - weight)), abs=1e-5)
 
 
+def test_a_model_that_has_gone_mad_does_not_end_the_search_beside_the_best_one() -> None:
+    """Its loss is so steep that the search makes no step."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(4, size=30)
+    sane = rng.normal(size=(30, 4)) + np.eye(4)[labels]
+    mad = 1e6 * rng.normal(size=(30, 4))
+    assert tuned_weights(np.stack([sane, mad]), labels).tolist() == [1, 0]
+    assert tuned_weights(np.stack([mad, sane]), labels).tolist() == [0, 1]
+
+
 @pytest.mark.parametrize(("num_models", "num_videos"), [(3, 30), (60, 100)])
 def test_no_weights_are_better_than_tuned_ones(num_models: int, num_videos: int) -> None:
     """A convex loss is nowhere lower than its tangent, which is lowest with all the weight on one model."""

@@ -55,6 +55,8 @@ def test_class_metrics_agree_with_counting(case: tuple[np.ndarray, np.ndarray]) 
     predicted = [max(range(len(row)), key=lambda k: (row[k], -k)) for row in logits.tolist()]
     pairs = list(zip(labels.tolist(), predicted, strict=True))
     metrics = compute_metrics(logits, labels, classes=_names(logits))
+    assert metrics.num_videos == len(labels)
+    assert [one.name for one in metrics.per_class] == _names(logits)
     recalls, f1s = [], []
     for k, one in enumerate(metrics.per_class):
         support = sum(true == k for true, _ in pairs)
@@ -83,6 +85,12 @@ def test_loss_is_cross_entropy(case: tuple[np.ndarray, np.ndarray], scale: float
     assert compute_metrics(logits, labels, classes=_names(logits)).loss == pytest.approx(
         expected.item(), abs=1e-9
     )
+
+
+def test_the_loss_of_a_video_does_not_depend_on_the_size_of_the_logits_of_another() -> None:
+    logits = np.array([[2000.0, 0.0], [-2000.0, -2001.0]])
+    found = compute_metrics(logits, np.array([0, 0]), classes=["a", "b"]).loss
+    assert found == pytest.approx(np.log1p(np.exp(-1)) / 2)
 
 
 def test_names_are_the_fixed_ones() -> None:

@@ -88,7 +88,8 @@ def tuned_weights(logits: Floats, labels: Ints) -> Floats:
         constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": np.ones_like},
         options={"ftol": 1e-12, "maxiter": 1000},
     )
-    weights = np.clip(found.x, 0, 1) / np.clip(found.x, 0, 1).sum()
+    inside = np.clip(found.x, 0, 1)
+    weights = inside / inside.sum()
     # If a single model is best, the search may end close to it instead of exactly there.
     alone = np.eye(num)[int(own.argmax())]
     return np.asarray(alone if loss(alone)[0] < loss(weights)[0] - _ROUNDING else weights)
