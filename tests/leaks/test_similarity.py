@@ -157,9 +157,9 @@ def test_progress_is_told_block_by_block() -> None:
     assert told == [(done, 6) for done in range(1, 7)]
 
 
-def related_videos(num: int, *, num_pairs: int) -> list[Descriptors]:
+def related_videos(num: int, *, num_pairs: int, seed: int = 8) -> list[Descriptors]:
     """Videos of which the first `num_pairs` pairs are from all but equal to all but unrelated."""
-    rng = np.random.default_rng(8)
+    rng = np.random.default_rng(seed)
     videos = rng.standard_normal((num, 2, 1, 60))
     noise = np.linspace(0, 3, num_pairs)[:, None, None, None]
     videos[1 : 2 * num_pairs : 2] = videos[: 2 * num_pairs : 2] + noise * videos[1 : 2 * num_pairs : 2]
@@ -203,9 +203,31 @@ def test_links_are_the_pairs_above_what_pairs_of_two_labels_reach() -> None:
     assert (2, 3) in {(first, second) for first, second, _, _ in expected}
 
 
+@pytest.mark.parametrize("seed", [46, 93, 139, 153])
+def test_each_pair_counts_once_for_the_threshold(seed: int) -> None:
+    """Of so few videos, a few pairs more or less move the threshold past one of these."""
+    videos = Comparison(
+        [video[..., :12] for video in related_videos(20, num_pairs=9, seed=seed)], parts=PARTS
+    )
+    labels = np.arange(20) // 2
+    alike, _ = videos.between(np.arange(20), np.arange(20))
+    unrelated = alike[np.triu(labels[:, None] != labels, 1)]
+    expected, more, less = (linked(videos, cut(unrelated, num_pairs=num)) for num in (190, 210, 180))
+    assert found_links(videos, labels) == expected
+    assert expected != more or expected != less
+
+
+def test_where_no_label_may_be_used_the_threshold_is_a_half() -> None:
+    videos = Comparison(related_videos(40, num_pairs=15), parts=(30, 20, 10))
+    expected = linked(videos, 0.5)
+    assert 3 < len(expected) < 15
+    assert found_links(videos, np.full(40, -1)) == expected
+
+
 def test_the_threshold_of_many_videos_is_that_of_a_sample_of_fixed_choice() -> None:
     num = 2_100
-    videos = Comparison(related_videos(num, num_pairs=700), parts=(30, 20, 10))
+    narrow = [video[..., :40] for video in related_videos(num, num_pairs=700)]
+    videos = Comparison(narrow, parts=(34, 4, 2))
     labels = np.arange(num) // 2 % 5
     labels[:50] = -1
     sample = np.sort(np.random.default_rng(0).choice(np.arange(50, num), 2_000, replace=False))

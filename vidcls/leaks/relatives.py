@@ -90,7 +90,7 @@ def _of_unrelated(videos: Comparison, labels: Ints) -> Vectors:
     known = np.flatnonzero(labels >= 0)
     if len(known) > _MAX_SAMPLE:
         known = np.sort(np.random.default_rng(0).choice(known, _MAX_SAMPLE, replace=False))
-    found = [np.empty(0, dtype=np.float32)]
+    found: list[Vectors] = []
     for rows in np.split(known, range(_ROWS_AT_ONCE, len(known), _ROWS_AT_ONCE)):
         unrelated = (labels[rows][:, None] != labels[known]) & (rows[:, None] < known)
         found.append(videos.between(rows, known)[0][unrelated])
