@@ -87,6 +87,11 @@ def test_loss_is_cross_entropy(case: tuple[np.ndarray, np.ndarray], scale: float
     )
 
 
+def test_the_first_five_of_eight_are_the_top_five() -> None:
+    metrics = compute_metrics(-np.tile(np.arange(8.0), (8, 1)), np.arange(8), classes=list("abcdefgh"))
+    assert (metrics.top1, metrics.top5) == (1 / 8, 5 / 8)
+
+
 def test_the_loss_of_a_video_does_not_depend_on_the_size_of_the_logits_of_another() -> None:
     logits = np.array([[2000.0, 0.0], [-2000.0, -2001.0]])
     found = compute_metrics(logits, np.array([0, 0]), classes=["a", "b"]).loss
