@@ -67,6 +67,13 @@ def test_blocks_say_what_the_definition_says() -> None:
     assert (found_mirrored == is_mirrored)[clear].mean() > 0.999
 
 
+def test_each_part_has_the_same_weight_however_small_its_numbers() -> None:
+    size = np.repeat(np.float16([0.01, 0.2, 20]), PARTS)
+    videos = [video * size for video in some_videos(20)]
+    found, _ = Comparison(videos, parts=PARTS).between(np.arange(20), np.arange(20))
+    np.testing.assert_allclose(found, by_definition(videos)[0], atol=1e-4)
+
+
 @pytest.mark.parametrize("num", [2, 255, 256, 257, 600])
 def test_every_pair_is_in_one_block(num: int) -> None:
     videos = Comparison(some_videos(num, most=2), parts=PARTS)
