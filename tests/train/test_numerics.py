@@ -272,6 +272,12 @@ def test_a_schedule_without_warm_up_begins_at_the_peak_and_never_rises() -> None
     assert rates[20:] == [0.0] * 5, "whoever trains on beyond the end does not climb the cosine again"
 
 
+def test_beyond_a_training_that_is_all_warm_up_the_rate_is_zero() -> None:
+    section = TypeAdapter(OptimSection).validate_python({"lr": 0.1, "warmup_epochs": 2})
+    rates = [learning_rate(section, step, steps_per_epoch=3, num_epochs=2) for step in range(9)]
+    assert rates == pytest.approx([0.1 * k / 7 for k in range(1, 8)] + [0.0, 0.0])
+
+
 def test_only_weights_decay() -> None:
     """Without a gradient AdamW does nothing but decay."""
     spec = spec_of({"kind": "cnn3d"}, {"weight_decay": 0.5, "lr": 0.1})
@@ -324,7 +330,27 @@ def test_auto_is_the_fastest_precision_that_the_device_computes_natively(
         assert resolve_precision(TrainSection(precision=asked), torch.device(device)) == asked
 
 
-@pytest.mark.parametrize(("precision", "dtype"), [("bf16", torch.bfloat16), ("fp32", torch.float32)])
+def test_a_release_of_torch_that_does_not_know_the_processor_computes_in_fp32(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr("torch.cpu.get_capabilities", raising=False)
+    assert resolve_precision(TrainSection(), torch.device("cpu")) == "fp32"
+
+
+def test_a_weight_that_no_loss_reaches_stays_where_it_is() -> None:
+    """No gradient is not a gradient of zero, with which the momentum of the step before would go on."""
+    a, b = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
+    optimizer = torch.optim.SGD([a, b], lr=0.1, momentum=0.9)
+    amp = Amp("fp32", torch.device("cpu"))
+    for loss in (lambda: (a + b).sum(), lambda: a.sum()):
+        amp.step(loss(), optimizer, params=[a, b], clip_norm=None)
+    torch.testing.assert_close(a.detach(), torch.full((2,), 1 - 0.1 - 0.19))
+    torch.testing.assert_close(b.detach(), torch.full((2,), 1 - 0.1))
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16), ("fp32", torch.float32)]
+)
 def test_what_a_step_computes_in(precision: Any, dtype: torch.dtype) -> None:
     with Amp(precision, torch.device("cpu")).autocast():
         assert nn.Linear(2, 2)(torch.ones(1, 2)).dtype == dtype

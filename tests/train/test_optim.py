@@ -75,6 +75,72 @@ def test_every_parameter_that_trains_is_in_one_group_and_norms_do_not_decay() ->
     assert optimizer.param_groups[0]["lr_scale"] == 1.0
 
 
+def by_torch(section: AdamWSection | SGDSection, model: VideoModel) -> torch.optim.Optimizer:
+    """The same groups, weights first, in torch's own class."""
+    weights, others = ([p for p in model.parameters() if (p.ndim > 1) == many] for many in (True, False))
+    groups = [
+        {"params": weights, "lr_scale": 1.0, "weight_decay": section.weight_decay},
+        {"params": others, "lr_scale": 1.0, "weight_decay": 0.0},
+    ]
+    if isinstance(section, AdamWSection):
+        return torch.optim.AdamW(groups, lr=section.lr, betas=section.betas)
+    return torch.optim.SGD(groups, lr=section.lr, momentum=section.momentum, nesterov=section.nesterov)
+
+
+SECTIONS = [AdamWSection(betas=(0.7, 0.9)), SGDSection(kind="sgd", momentum=0.6, weight_decay=0.1)]
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.kind)
+def test_an_optimizer_does_all_that_torchs_own_does(section: AdamWSection | SGDSection) -> None:
+    """A step with a closure, hooks, a group that comes later, gradients that end, and a state that moves."""
+    ends: list[tuple[list[Any], dict[str, Any], list[torch.Tensor]]] = []
+    for make_optimizer in (build_optimizer, by_torch):
+        model = make(kind="cnn3d")
+        optimizer = make_optimizer(section, model)
+        late = nn.Parameter(torch.ones(2, 2))
+        params = [*model.parameters(), late]
+        seen: list[Any] = []
+
+        def loss() -> torch.Tensor:
+            optimizer.zero_grad()  # noqa: B023  (called in this round only)
+            total = torch.stack([param.square().sum() for param in params]).sum()  # noqa: B023
+            total.backward()  # type: ignore[no-untyped-call]
+            return total
+
+        optimizer.register_step_pre_hook(lambda *_: seen.append("before"))  # noqa: B023
+        optimizer.register_step_post_hook(lambda *_: seen.append("after"))  # noqa: B023
+        optimizer.register_state_dict_pre_hook(lambda *_: seen.append("asked"))  # noqa: B023
+        optimizer.register_load_state_dict_post_hook(lambda *_: seen.append("loaded"))  # noqa: B023
+        seen.append(optimizer.step(loss).item())
+        optimizer.add_param_group({"params": [late], "lr_scale": 1.0, "weight_decay": 0.5})
+        seen.append(optimizer.step(loss).item())
+        state = optimizer.state_dict()
+        seen.append(optimizer.step())
+        optimizer.load_state_dict(state)
+        seen.append(optimizer.step(loss).item())
+        optimizer.zero_grad(set_to_none=False)
+        seen.append([bool((param.grad == 0).all()) for param in params if param.grad is not None])
+        optimizer.zero_grad()
+        seen.append([param.grad for param in params])
+        ends.append((seen, optimizer.state_dict(), params))
+    (mine, state, params), (theirs, same, others) = ends
+    assert mine == theirs
+    assert mine.count("before") == mine.count("after") == 4
+    assert state["param_groups"] == same["param_groups"]
+    torch.testing.assert_close(state["state"], same["state"], rtol=0, atol=0)
+    torch.testing.assert_close(params, others, rtol=0, atol=0)
+
+
+def test_without_layer_decay_a_frozen_backbone_is_no_mistake() -> None:
+    model = make(kind="frame_average", freeze=["backbone"])
+    (weight, bias) = build_optimizer(AdamWSection(), model).param_groups
+    assert [weight["lr_scale"], bias["lr_scale"]] == [1.0, 1.0]
+    with pytest.raises(UserError) as caught:
+        build_optimizer(AdamWSection(layer_decay=0.9), model)
+    assert caught.value.message == "optim.layer_decay: has no effect, because the whole backbone is frozen"
+    assert caught.value.hint == "leave one of the two out"
+
+
 def test_stages_thaw_from_the_top_as_a_function_of_the_epoch() -> None:
     model = make(kind="cnn3d")
     unfreezing = Unfreezing(model, every=2)
@@ -100,8 +166,32 @@ def test_what_is_frozen_by_name_never_thaws_and_takes_no_turn() -> None:
     Unfreezing(model, every=1).enter(1)
     weights = [leaf_of(model).get_parameter(f"backbone.body.{k}.0.weight").requires_grad for k in range(3)]
     assert weights == [False, True, False]
-    with pytest.raises(UserError, match="no effect"):
+    with pytest.raises(UserError, match="no effect") as caught:
         Unfreezing(make(kind="cnn3d", freeze=["backbone"]), every=1)
+    assert caught.value.message == (
+        "train.unfreeze_every: has no effect, because model.freeze freezes the whole backbone"
+    )
+    assert caught.value.hint == "leave one of the two out"
+
+
+def test_an_ensemble_thaws_a_stage_of_each_member_and_names_both() -> None:
+    model = make(
+        kind="ensemble", members=[{"kind": "cnn3d", "freeze": ["backbone.body.2"]}, {"kind": "cnn3d"}]
+    )
+    unfreezing = Unfreezing(model, every=3)
+    assert unfreezing.never(1) == ["body.1, body.2", "body.0, body.1", "body.0"]
+    assert unfreezing.never(4) == ["body.0, body.1", "body.0"]
+    assert unfreezing.never(9) == ["body.0"]
+    assert unfreezing.never(10) == []
+
+
+def test_without_gradual_unfreezing_all_trains_in_every_epoch() -> None:
+    model = make(kind="cnn3d", freeze=["backbone.body.0"])
+    before = [param.requires_grad for param in model.parameters()]
+    unfreezing = Unfreezing(model, every=None)
+    unfreezing.enter(0)
+    assert [param.requires_grad for param in model.parameters()] == before
+    assert unfreezing.never(1) == []
 
 
 @pytest.mark.parametrize(
