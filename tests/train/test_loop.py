@@ -84,15 +84,20 @@ class Clock:
 
 
 class Rows(Losses):
-    """Also the row of each step."""
+    """Also the row of each step, and where the loop stands after each epoch."""
 
     def __init__(self) -> None:
         super().__init__()
         self.step_rows: list[MetricValues | None] = []
+        self.positions: list[tuple[int, int]] = []
 
     def after_step(self, loop: Loop, row: MetricValues | None) -> None:
         self.step_rows.append(row)
         super().after_step(loop, row)
+
+    def after_epoch(self, loop: Loop, row: MetricValues) -> None:
+        self.positions.append((loop.position.epoch, loop.position.step))
+        super().after_epoch(loop, row)
 
 
 class StopsAt(Exception):  # noqa: N818  (no error)
@@ -166,6 +171,7 @@ def test_every_tenth_step_has_a_row_about_itself() -> None:
             "grad_norm": seen.norms[step - 1],
         }
     assert loop.global_step == len(seen.steps) == spec.train.epochs * STEPS
+    assert seen.positions == [(epoch, 0) for epoch in range(1, spec.train.epochs + 1)]
 
 
 def test_the_row_of_an_epoch_says_how_long_it_took_and_how_long_it_waited(
@@ -329,6 +335,18 @@ def test_a_loop_keeps_all_of_its_numbers_on_its_device() -> None:
     loop.load_state_dict(state)
     sums = loop.state_dict()["sums"]
     assert (sums["loss"].device, sums["correct"].device) == (meta, meta)
+
+
+def test_a_fit_computes_on_its_device_wherever_new_tensors_are_made_by_default() -> None:
+    """Plain gradient descent: torch's AdamW itself counts its steps on the default device."""
+    optim = {"kind": "sgd", "momentum": 0.0, "nesterov": False}
+    here, there = Losses(), Losses()
+    loop_of(spec_with(optim)).fit(here)
+    loop = loop_of(spec_with(optim))
+    with torch.device("meta"):
+        loop.fit(there)
+    assert there.steps == here.steps
+    assert [row["train/loss"] for row in there.epochs] == [row["train/loss"] for row in here.epochs]
 
 
 @pytest.mark.parametrize("channels_last", [True, False])

@@ -135,7 +135,7 @@ class Loop:
         while self.position.epoch < self.spec.train.epochs:
             self._train_epoch(observer)
             row = self.close_epoch()
-            self.position = Position(self.position.epoch + 1, 0)
+            self.position = Position(self.position.epoch + 1)
             self._sums, self.speed = _Sums.zero(self.device), Speed()
             observer.after_epoch(self, row)
 
