@@ -272,6 +272,13 @@ def test_a_schedule_without_warm_up_begins_at_the_peak_and_never_rises() -> None
     assert rates[20:] == [0.0] * 5, "whoever trains on beyond the end does not climb the cosine again"
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+def test_the_first_step_after_the_warm_up_has_the_peak_to_the_bit(schedule: str) -> None:
+    chosen = {"lr": 0.1, "warmup_epochs": 1, "schedule": schedule}
+    section = TypeAdapter(OptimSection).validate_python(chosen)
+    assert learning_rate(section, 2, steps_per_epoch=2, num_epochs=3) == 0.1 != 0.1 * 3 / 3
+
+
 def test_beyond_a_training_that_is_all_warm_up_the_rate_is_zero() -> None:
     section = TypeAdapter(OptimSection).validate_python({"lr": 0.1, "warmup_epochs": 2})
     rates = [learning_rate(section, step, steps_per_epoch=3, num_epochs=2) for step in range(9)]
