@@ -344,6 +344,13 @@ def test_a_release_of_torch_that_does_not_know_the_processor_computes_in_fp32(
     assert resolve_precision(TrainSection(), torch.device("cpu")) == "fp32"
 
 
+def test_half_precision_asks_the_scaler_of_its_own_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which says on a machine without CUDA that it cannot scale there."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.warns(UserWarning, match="GradScaler is enabled, but CUDA is not available"):
+        Amp("fp16", torch.device("cuda"))
+
+
 def test_a_weight_that_no_loss_reaches_stays_where_it_is() -> None:
     """No gradient is not a gradient of zero, with which the momentum of the step before would go on."""
     a, b = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
