@@ -222,7 +222,7 @@ def test_one_step_is_the_next_step_of_a_fit() -> None:
         assert loop.recent_loss == seen.steps[k]
         assert (loop.position.epoch, loop.position.step, loop.global_step) == (0, k + 1, k + 1)
     row = loop.close_epoch()
-    times = {"clips_per_s", "waiting_s"}
+    times = {"clips_per_s", "waiting_s", "resident_mib"}
     assert {key: row[key] for key in row.keys() - times} == {
         key: value for key, value in seen.epochs[0].items() if key not in times
     }
@@ -306,7 +306,7 @@ def test_a_loop_goes_on_from_the_state_of_another_one_as_if_it_had_been_its_own(
     second.fit(goes_on)
     assert state["position"] == {"epoch": 1, "step": 2}, "a state is of its own moment"
     assert stops.steps + goes_on.steps == alone.steps
-    times = {"clips_per_s": 0.0, "waiting_s": 0.0}
+    times = {"clips_per_s": 0.0, "waiting_s": 0.0, "resident_mib": 0.0}
     assert [row | times for row in goes_on.epochs] == [row | times for row in alone.epochs[1:]]
 
 
@@ -371,7 +371,7 @@ def test_weights_and_clips_are_in_the_memory_format_of_the_spec(channels_last: b
 @pytest.mark.parametrize(
     ("precision", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16), ("fp32", None)]
 )
-def test_steps_compute_in_the_precision_and_validation_in_float32(
+def test_steps_and_validations_compute_in_the_precision(
     precision: Precision, dtype: torch.dtype | None
 ) -> None:
     loop = loop_of(spec_with(), precision=precision)
@@ -383,7 +383,7 @@ def test_steps_compute_in_the_precision_and_validation_in_float32(
     loop.model.register_forward_pre_hook(record)
     loop.one_step()
     loop.validate()
-    assert seen == [dtype, None]
+    assert seen == [dtype, dtype]
     assert loop.state_dict()["scaler"].get("scale") == (65536.0 if precision == "fp16" else None)
 
 
@@ -426,6 +426,6 @@ def test_gradual_unfreezing_follows_the_epochs_of_a_fit() -> None:
     loop.fit(Losses())
     assert [key for key, _ in itertools.groupby(trains)] == [[False] * 3, [False, False, True]]
     assert trains.index([False, False, True]) == 2 * STEPS
-    assert loop.never_unfrozen == ["body.1", "body.0"]
-    assert loop_of(spec_with()).never_unfrozen == []
+    assert loop.unfreezing.never(EPOCHS) == ["body.1", "body.0"]
+    assert loop_of(spec_with()).unfreezing.never(EPOCHS) == []
     assert loop.validate().logits.shape[1] == NUM_CLASSES
