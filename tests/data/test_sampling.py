@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import hashlib
+import struct
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,6 +58,35 @@ def test_segments_reach_every_frame_in_training() -> None:
     clip = Clip(frames=4, sampling="segment")
     drawn = {int(i) for epoch in range(200) for i in frame_indices(13, clip, rng=generator(0, epoch))}
     assert drawn == set(range(13))
+
+
+def test_segments_give_their_middle_frame_in_evaluation() -> None:
+    middle = [frame_indices(n, Clip(frames=4, sampling="segment")).tolist() for n in (10, 20)]
+    # Of segments 0 1, 2 3 4, 5 6, 7 8 9: a middle between two frames is the later one.
+    assert middle == [[1, 3, 6, 8], [2, 7, 12, 17]]
+
+
+@pytest.mark.parametrize(
+    ("num_moments", "clip", "reachable"),
+    [
+        (9, Clip(frames=4), [0, 2, 5, 8]),
+        (2, Clip(frames=4), [0, 1]),
+        (9, Clip(frames=4, sampling="segment"), list(range(9))),
+        (9, Clip(frames=4, modality="difference"), [0, 1, 2, 3, 5, 6, 8, 9]),
+        (9, Clip(frames=4, modality="difference", sampling="segment"), list(range(10))),
+    ],
+)
+def test_a_store_holds_no_more_frames_than_a_clip_can_need(
+    num_moments: int, clip: Clip, reachable: list[int]
+) -> None:
+    assert reachable_frames(num_moments, clip).tolist() == reachable
+
+
+def test_a_generator_is_keyed_by_the_hash_of_its_key_as_json() -> None:
+    """Fixed, because a run that is resumed, or repeated by a later version, must draw the same clips."""
+    digest = hashlib.blake2b(b'["clip", 0, 3, "v7"]', digest_size=16).digest()
+    expected = np.random.Generator(np.random.Philox(key=struct.unpack("<2Q", digest)))
+    assert generator("clip", 0, 3, "v7").random(4).tolist() == expected.random(4).tolist()
 
 
 def test_generators_differ_by_every_part_of_their_key() -> None:

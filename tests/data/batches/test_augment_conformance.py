@@ -96,3 +96,41 @@ def test_what_is_switched_off_draws_no_random_numbers() -> None:
     assert view.operations == ()
     other.random()
     assert rng.random() == other.random()
+
+
+class _Least(np.random.Generator):
+    """Draws the least number that there is."""
+
+    def random(self, *_: object, **__: object) -> float:  # type: ignore[override]
+        return 0.0
+
+
+def test_a_clip_is_mirrored_with_the_probability_that_is_asked_for() -> None:
+    for flip in (0.0, 0.3, 1.0):
+        for i in range(20):
+            view = augment.train_view(
+                (20, 24), Clip(size=(20, 24)), augment=AugmentSection(flip=flip), rng=generator(i)
+            )
+            assert view.operations == ((Flip(),) if generator(i).random() < flip else ())
+    least = _Least(np.random.Philox())
+    assert not augment.train_view((8, 8), Clip(size=(8, 8)), augment=AugmentSection(), rng=least).operations
+
+
+def test_mixup_draws_the_share_of_a_clip_from_a_beta_distribution() -> None:
+    for i, mixup in enumerate((0.2, 0.8, 3.0)):
+        mix = augment.draw_mix(AugmentSection(mixup=mixup), generator("mix", i))
+        assert mix == Mixup(generator("mix", i).beta(mixup, mixup))
+
+
+def test_mixup_blends_a_clip_with_the_one_at_the_same_place_from_the_end() -> None:
+    clip = torch.tensor([1.0, 10.0, 100.0]).view(3, 1, 1, 1, 1).expand(3, 3, 2, 4, 4).contiguous()
+    Mixup(0.75).on_clips(clip)
+    assert clip[:, 0, 0, 0, 0].tolist() == [25.75, 10.0, 75.25]
+    targets = Mixup(0.75).targets(torch.tensor([0, 1, 1]), 3)
+    assert targets.tolist() == [[0.75, 0.25, 0.0], [0.0, 1.0, 0.0], [0.25, 0.75, 0.0]]
+    assert targets.dtype == torch.float32
+
+
+def test_targets_of_a_mix_are_made_on_the_device_of_the_labels() -> None:
+    for mix in MIXES:
+        assert mix.targets(torch.zeros(4, dtype=torch.int64, device="meta"), 5).device.type == "meta"

@@ -8,8 +8,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from tests.support.views import seen
+from vidcls.choices import Modality
 from vidcls.data.batches.augment import eval_view, train_view
 from vidcls.data.batches.augment.flip import flip_map
 from vidcls.data.batches.augment.view import View
@@ -19,7 +21,7 @@ from vidcls.data.sampling import generator
 from vidcls.errors import UserError
 from vidcls.spec.sections import AugmentSection, Clip
 
-CPU = torch.device("cpu")
+CPU, META = torch.device("cpu"), torch.device("meta")
 
 
 def frames(seed: int, num_frames: int = 3, height: int = 20, width: int = 24) -> list[torch.Tensor]:
@@ -135,6 +137,66 @@ def test_host_and_device_agree_to_a_grey_level(
         assert torch.equal(ours, theirs)
 
 
+@pytest.mark.parametrize("size", [(9, 11), (31, 40), (20, 11)])
+def test_a_resize_is_that_of_pillow_to_a_grey_level(batch: Way, size: tuple[int, int]) -> None:
+    clip = Clip(frames=2, size=size, mean=(0, 0, 0), std=(1, 1, 1))
+    given_frames = frames(0, num_frames=2)
+    made = batch([given_frames], [seen(2, 1, 16, 20)], clip)[0].permute(1, 2, 3, 0) * 255
+    for frame, ours in zip(given_frames, made, strict=True):
+        window = Image.fromarray(frame.numpy()[2:18, 1:21])
+        theirs = np.asarray(window.resize(size[::-1], Image.Resampling.BILINEAR), np.float64)
+        assert np.abs(ours.numpy() - theirs).max() <= 1.01
+
+
+def test_clips_are_packed_together_if_their_windows_are_of_one_size() -> None:
+    narrow, other, wide = frames(0), frames(1), frames(2, width=26)
+    (together,) = pack([narrow, other], pin=False)
+    assert torch.equal(together, torch.stack([torch.stack(narrow), torch.stack(other)]))
+    apart = pack([narrow, wide], pin=False)
+    assert torch.equal(apart[0], torch.stack(narrow)[None])
+    assert torch.equal(apart[1], torch.stack(wide)[None])
+    assert {packed.dtype for packed in (together, *apart)} == {torch.uint8}
+
+
+def test_windows_on_a_device_are_packed_there() -> None:
+    (packed,) = pack([[frame.to(META) for frame in frames(seed)] for seed in range(2)], pin=False)
+    assert packed.device.type == "meta"
+    assert packed.shape == (2, 3, 20, 24, 3)
+
+
+@pytest.mark.parametrize("widths", [(24, 24), (24, 26)])
+def test_packed_windows_are_pinned_if_asked(widths: tuple[int, int]) -> None:
+    windows = [frames(0, width=width) for width in widths]
+    if torch.cuda.is_available():
+        assert all(packed.is_pinned() for packed in pack(windows, pin=True))
+    else:  # torch cannot, and says so
+        with pytest.raises(RuntimeError):
+            pack(windows, pin=True)
+    assert not any(packed.is_pinned() for packed in pack(windows, pin=False))
+
+
+@pytest.mark.parametrize("modality", ["rgb", "difference"])
+@pytest.mark.parametrize("size", [(20, 24), (16, 18)])
+def test_a_batch_is_made_on_the_device_that_is_asked_for(size: tuple[int, int], modality: Modality) -> None:
+    clip = Clip(frames=2, size=size, modality=modality)
+    given_frames = frames(0, num_frames=4 if modality == "difference" else 2)
+    packed = pack([given_frames], pin=False)
+    made = finish(packed, [seen(0, 0, 20, 24, flip=True)], clip=clip, device=META)
+    assert made.device.type == "meta"
+    assert made.dtype == torch.float32
+    assert made.shape == (1, 3, 2, *size)
+    assert torch.equal(packed[0][0], torch.stack(given_frames)), "copied before it is mirrored"
+
+
+def test_a_clip_without_a_view_is_refused() -> None:
+    clip, views = Clip(frames=3, size=(20, 24)), [seen(0, 0, 20, 24)]
+    windows = [frames(0), frames(1)]
+    with pytest.raises(ValueError, match="zip"):
+        host_batch(windows, views, clip=clip, buffers=Buffers(1))
+    with pytest.raises(ValueError, match="zip"):
+        finish(pack(windows, pin=False), views, clip=clip, device=CPU)
+
+
 @given(st.integers(16, 60), st.integers(16, 60), st.integers(0, 1000))
 def test_windows_lie_within_the_frame(height: int, width: int, key: int) -> None:
     clip = Clip(size=(16, 16), fit="crop")
@@ -194,3 +256,62 @@ def test_flip_labels_map_both_ways_and_leave_the_rest() -> None:
 def test_flip_labels_that_cannot_be_meant(flip: float, labels: dict[str, str], said: str) -> None:
     with pytest.raises(UserError, match=said):
         flip_map(AugmentSection(flip=flip), flip_labels=labels, classes=CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("flip", "labels", "message", "hint"),
+    [
+        (
+            0.0,
+            {"TurnLeft": "TurnRight", "TurnRight": "TurnLeft"},
+            "data.flip_labels: has no effect with augment.flip: 0",
+            "set augment.flip=0.5, or leave data.flip_labels out",
+        ),
+        (
+            0.5,
+            {"TurnLeft": "TurnWrite", "TurnRite": "TurnRight"},
+            "data.flip_labels: no such class: TurnRite, TurnWrite",
+            "classes: wave, TurnLeft, TurnRight, push_left, push_right, leftover, Copyright",
+        ),
+        (
+            1.0,
+            {"push_left": "push_right", "wave": "wave", "TurnRight": "TurnLeft"},
+            "data.flip_labels: each pair must be given in both directions, unlike push_left: push_right, "
+            "TurnRight: TurnLeft",
+            "write {left: right, right: left}",
+        ),
+        (
+            1.0,
+            None,
+            "augment.flip: a left-right mirror would change the label of TurnLeft, TurnRight, push_left, "
+            "push_right",
+            "set augment.flip=0, or write which classes the mirror exchanges: data.flip_labels: "
+            "{TurnLeft: TurnRight, TurnRight: TurnLeft, push_left: push_right, push_right: push_left}",
+        ),
+    ],
+)
+def test_a_flip_that_cannot_be_meant_is_explained(
+    flip: float, labels: dict[str, str] | None, message: str, hint: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        flip_map(AugmentSection(flip=flip), flip_labels=labels, classes=CLASSES)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize(
+    ("classes", "pairs"),
+    [
+        (("TURN_LEFT", "TURN_RIGHT"), "TURN_LEFT: TURN_RIGHT, TURN_RIGHT: TURN_LEFT"),
+        (("go-left", "go-right"), "go-left: go-right, go-right: go-left"),
+        (("turnLeft", "turnRight"), "turnLeft: turnRight, turnRight: turnLeft"),
+        (("HTTPLeft", "HTTPRight"), "HTTPLeft: HTTPRight, HTTPRight: HTTPLeft"),
+        (("Left2", "Right2"), "Left2: Right2, Right2: Left2"),
+        (("left_to_Right", "right_to_Left"), "left_to_Right: right_to_Left, right_to_Left: left_to_Right"),
+        (("go_left", "go_on", "aleft", "Leftover"), "go_left: go_left"),
+    ],
+)
+def test_sides_are_exchanged_as_the_name_is_written(classes: tuple[str, ...], pairs: str) -> None:
+    """A class whose counterpart there is not keeps its label."""
+    with pytest.raises(UserError) as caught:
+        flip_map(AugmentSection(flip=0.5), flip_labels=None, classes=classes)
+    assert str(caught.value).endswith(f" data.flip_labels: {{{pairs}}}")
