@@ -137,6 +137,17 @@ def test_host_and_device_agree_to_a_grey_level(
         assert torch.equal(ours, theirs)
 
 
+def test_a_byte_is_normalised_by_one_product_and_one_sum_in_single_precision(batch: Way) -> None:
+    """To the last bit, so that a run on the host is the run on a device."""
+    clip = Clip(frames=3, size=(20, 24), mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
+    given_frames = frames(0)
+    made = batch([given_frames], [seen(0, 0, 20, 24)], clip)[0].permute(1, 2, 3, 0)
+    mean, std = np.array((0.1, 0.2, 0.3)), np.array((0.5, 0.6, 0.7))
+    scale, shift = (1 / 255 / std).astype(np.float32), (-mean / std).astype(np.float32)
+    pixels = torch.stack(given_frames).numpy().astype(np.float32)
+    assert np.array_equal(made.numpy(), pixels * scale + shift)
+
+
 @pytest.mark.parametrize("size", [(9, 11), (31, 40), (20, 11)])
 def test_a_resize_is_that_of_pillow_to_a_grey_level(batch: Way, size: tuple[int, int]) -> None:
     clip = Clip(frames=2, size=size, mean=(0, 0, 0), std=(1, 1, 1))

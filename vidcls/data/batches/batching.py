@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from vidcls.data.sampling import Indices, generator
 
 
@@ -18,6 +20,6 @@ def drawn_views(num_videos: int, *, num_views: int, seed: int, epoch: int) -> In
 def batch_bounds(num_samples: int, batch_size: int) -> list[tuple[int, int]]:
     """Start and end (exclusive) of each batch; a single last sample joins the batch before it."""
     starts = list(range(0, num_samples, batch_size))
-    if batch_size > 1 and num_samples % batch_size == 1 and len(starts) > 1:
+    if num_samples % batch_size == 1 and len(starts) > 1:
         starts.pop()
-    return list(zip(starts, [*starts[1:], num_samples], strict=True)) if starts else []
+    return list(pairwise([*starts, num_samples]))
