@@ -61,9 +61,9 @@ def test_segments_reach_every_frame_in_training() -> None:
 
 
 def test_segments_give_their_middle_frame_in_evaluation() -> None:
-    middle = [frame_indices(n, Clip(frames=4, sampling="segment")).tolist() for n in (10, 20)]
-    # Of segments 0 1, 2 3 4, 5 6, 7 8 9: a middle between two frames is the later one.
-    assert middle == [[1, 3, 6, 8], [2, 7, 12, 17]]
+    middle = [frame_indices(n, Clip(frames=4, sampling="segment")).tolist() for n in (10, 13, 20)]
+    # Of 0 1, 2 3 4, 5 6, 7 8 9, or 0 1 2, 3 4 5, 6 7 8, 9 10 11 12: between two frames, the later one.
+    assert middle == [[1, 3, 6, 8], [1, 4, 7, 11], [2, 7, 12, 17]]
 
 
 @pytest.mark.parametrize(
