@@ -43,7 +43,7 @@ def frame_indices(num_moments: int, clip: Clip, *, rng: np.random.Generator | No
         return np.floor(np.linspace(0, num_moments - 1, clip.frames)).astype(np.int64)
     if rng is None:
         return (first + (behind - first) // 2).astype(np.int64)
-    return rng.integers(first, behind, dtype=np.int64)
+    return rng.integers(first, behind)
 
 
 def reachable_frames(num_moments: int, clip: Clip) -> Indices:

@@ -61,15 +61,17 @@ def host_batch(
         gathered = _gather(frames)
         for operation in view.operations:
             operation.on_host(gathered, clip)
-        scale, shift = _host_levels(clip, *growth(clip, gathered.shape[1:3]))
-        if gathered.shape[1:3] != clip.size:
+        window = gathered.shape[1:3]
+        scale, shift = _host_levels(clip, *growth(clip, window))
+        if window != clip.size:
             gathered = _resize(torch.from_numpy(gathered).permute(0, 3, 1, 2), clip.size).numpy()
         for row, images in zip(target, gathered.reshape(num_frames, frames_each(clip), -1), strict=True):
             if has_difference(clip):
                 values = row.reshape(-1, clip.num_channels)
-                values[:, -3:] = images[-1].reshape(-1, 3)
-                values[:, -3:] -= images[0].reshape(-1, 3)
-                values[:, :-3] = images[0].reshape(-1, 3)[:, : clip.num_channels - 3]
+                first, following = (image.reshape(-1, 3) for image in images)
+                values[:, -3:] = following
+                values[:, -3:] -= first
+                values[:, :-3] = first[:, : clip.num_channels - 3]
             else:
                 row[:] = images[-1]
             row *= scale
@@ -158,7 +160,7 @@ def _resize_on_device(windows: Tensor, clip: Clip) -> Tensor:
 
 def _resize(frames: Tensor, size: tuple[int, int]) -> Tensor:
     """Antialiased bilinear resize, `[T, C, h, w]` to `[T, H, W, C]`; fast for channels-innermost uint8."""
-    resized = F.interpolate(frames, size=size, mode="bilinear", antialias=True, align_corners=False)
+    resized = F.interpolate(frames, size=size, mode="bilinear", antialias=True)
     return resized.permute(0, 2, 3, 1)
 
 
