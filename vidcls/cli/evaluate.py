@@ -68,7 +68,6 @@ def evaluate(
         raise UserError("--dry-run: has no effect without --cluster", hint="add --cluster PROFILE")
 
     from vidcls.evaluate.compare import compare
-    from vidcls.evaluate.figures import draw_comparison, draw_run
     from vidcls.evaluate.stored import as_evaluation, points_of
 
     plan, left_out = _plan(runs, split, checkpoint, anew=anew)
@@ -78,13 +77,7 @@ def evaluate(
     comparison = compare(
         [as_evaluation(s, split=split, metrics=metrics, point=points[s.run]) for s, metrics in scored]
     )
-    figure = None
-    if len(scored) > 1:
-        figure = _common_folder(of_runs) / f"comparison-{split}.png"
-        draw_comparison(comparison, figure, say=say)
-    for run in of_runs:
-        if not run.curves_file.exists() and run.metrics_file.exists():
-            draw_run(run, say=say)
+    figure = _draw(of_runs, comparison, split)
     unscored = {f"{s.run.folder}: {name}": why for s in plan for name, why in _unscored(s, split)}
     if as_json:
         print_json(_plain(scored, split, comparison=comparison, unscored=unscored, left_out=left_out))
@@ -95,6 +88,20 @@ def evaluate(
     _say_left_out(left_out)
     if unscored or left_out:
         raise typer.Exit(int(ExitCode.PARTLY_DONE))
+
+
+def _draw(runs: list[Run], comparison: Comparison, split: str) -> Path | None:
+    """Draw the comparison, if there is one, and curves that were not drawn, as those of brief trials."""
+    from vidcls.evaluate.figures import draw_comparison, draw_run
+
+    for run in runs:
+        if not run.curves_file.exists() and run.metrics_file.exists():
+            draw_run(run, say=say)
+    if len(comparison.rows) < 2:
+        return None
+    figure = _common_folder(runs) / f"comparison-{split}.png"
+    draw_comparison(comparison, figure, say=say)
+    return figure
 
 
 def _queue(

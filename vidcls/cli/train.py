@@ -52,8 +52,7 @@ def train(
 ) -> None:
     """Train an experiment. The same command resumes an interrupted run, or reports that it is finished.
 
-    Exit codes: 0 done, 1 failed or interrupted, 2 a mistake in the request, 75 saved before a time limit, to
-    be queued again.
+    Exit codes: 0 done, 1 failed or interrupted, 2 a mistake in the request, 75 saved, to be queued again.
     """
     watch_cores()
     loaded = load_one(args, data_file)

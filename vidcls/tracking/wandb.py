@@ -63,7 +63,7 @@ def open_tracker(
     Args:
         section: Tracking section of the spec.
         run_dir: Folder of the run; the client writes below `wandb/` in it.
-        run_id: Id that is the same at every start of the run. Under `wandb agent` the agent's id is used.
+        run_id: Id that is the same at every start; under `wandb agent` the agent's id is used.
         name: Readable name of the run.
         group: Group of runs that are shown together, unless the section sets another one.
         spec: Resolved spec, shown as the config.
@@ -92,19 +92,12 @@ def open_tracker(
         return NullTracker()
     if mode == "offline" and not offline:
         warn(f"Weights & Biases is offline: recorded in metrics.jsonl; send it with: vidcls sync {run_dir}")
-    if mode == "disabled" or (mode == "offline" and not offline):
+        mode = "disabled"
+    if mode == "disabled":
         return NullTracker()
-    known = [mirror.id for mirror in read_mirrors(run_dir) if mirror.sweep is None]
-    run_id = known[0] if known else run_id
-    start = WandbStart(
-        section=section,
-        run_dir=run_dir,
-        run_id=run_id,
-        name=name,
-        group=group,
-        spec=spec,
-        leak_state=leak_state,
-    )
+    run_id = next((mirror.id for mirror in read_mirrors(run_dir) if mirror.sweep is None), run_id)
+    who = {"run_id": run_id, "name": name, "group": group}
+    start = WandbStart(section=section, run_dir=run_dir, spec=spec, leak_state=leak_state, **who)
     return WandbTracker(start, mode=mode, history=history, warn=warn)
 
 
