@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -21,6 +21,12 @@ from vidcls.spec.load import LoadedSpec, load_spec
 from vidcls.spec.sections import DataSection
 from vidcls.spec.show import to_yaml
 from vidcls.sweep.storage.folder import SweepFolder, SweepOptions
+
+if TYPE_CHECKING:
+    import torch
+
+    from vidcls.data.batches.clips import Clips
+    from vidcls.spec.experiment import Spec
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 WORK = REPOSITORY / "build" / "bench"
@@ -125,6 +131,21 @@ def _in_turns(found: Sequence[Video]) -> list[Video]:
 def spec_of(experiment: str, overrides: Sequence[str]) -> LoadedSpec:
     """A shipped experiment with overrides."""
     return load_spec(REPOSITORY / "experiments" / f"{experiment}.yaml", overrides)
+
+
+def clips_of(spec: Spec, manifest: Manifest, device: torch.device) -> Clips:
+    """The clips of a spec, all of whose videos are readable."""
+    from vidcls.data.batches.open_clips import open_clips
+    from vidcls.models.inputs import input_clip
+
+    return open_clips(
+        manifest.videos,
+        data=spec.data,
+        clip=input_clip(spec.model, spec.clip),
+        classes=manifest.classes,
+        store_dir=Path(spec.store_dir),
+        device=device,
+    )
 
 
 def empty_sweep(

@@ -21,6 +21,7 @@ from benchmarks.common import (
     CACHE,
     Quiet,
     Result,
+    clips_of,
     finish,
     fresh,
     manifest_of,
@@ -29,7 +30,6 @@ from benchmarks.common import (
     subset,
     videos,
 )
-from vidcls.data.batches.open_clips import open_clips
 from vidcls.models.build import build
 from vidcls.models.device import clip_format, pick_device, to_channels_last
 from vidcls.models.inputs import input_clip
@@ -115,14 +115,7 @@ def _batches(spec: Spec, csv: Path, device: torch.device) -> list[tuple[Tensor, 
     """The batches of an epoch, finished and in memory."""
     manifest = manifest_of(csv)
     memory_format = clip_format(channels_last=True)
-    with open_clips(
-        manifest.videos,
-        data=spec.data,
-        clip=input_clip(spec.model, spec.clip),
-        classes=manifest.classes,
-        store_dir=Path(spec.store_dir),
-        device=device,
-    ) as clips:
+    with clips_of(spec, manifest, device) as clips:
         batches = clips.train_batches(
             manifest.split("train"),
             augment=spec.augment,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import platform
 import re
-from collections.abc import Iterable, Sequence
+import subprocess
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,8 @@ def compare(first: Path, second: Path) -> tuple[list[tuple[str, str, str, str]],
 
 
 def _row(name: str, old: dict[str, Any], new: dict[str, Any]) -> tuple[float, str, str, str, str]:
-    if not old["value"] or not new["value"] or old["value"] * new["value"] < 0:
-        return 0.0, name, old["measured"], new["measured"], "no number to compare"
+    if not old["value"] or not new["value"] or new["better"] is None:
+        return 0.0, name, old["measured"], new["measured"], "neither is better"
     ratio = new["value"] / old["value"]
     worse = ratio if new["better"] == "lower" else 1 / ratio
     word = "worse" if worse > SLOWER else "better" if worse < 1 / SLOWER else "the same"
@@ -72,18 +73,21 @@ def _value(measured: str) -> float | None:
     return float(found[0].replace(",", "")) if found else None
 
 
-def _better(target: str) -> str:
-    return "higher" if target.startswith(("at least", "more", "above")) else "lower"
+def _better(target: str) -> str | None:
+    """Which direction a target asks for; None if none, such as `each once` or `reported whatever it is`."""
+    if target.startswith("at least"):
+        return "higher"
+    return "lower" if target.startswith(("at most", "under")) else None
 
 
 def _machine() -> dict[str, Any]:
     import psutil
 
     from vidcls.installed import releases
-    from vidcls.process.cores import usable_cores
+    from vidcls.process.cores import processor, usable_cores
 
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": usable_cores(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "python": platform.python_version(),
@@ -91,16 +95,7 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines: Sequence[str] = info.read_text().splitlines() if info.exists() else ()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
-
-
 def _commit() -> str:
-    import subprocess
-
     command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip() or "unknown"

@@ -87,23 +87,14 @@ def prepare(file: Path, batches: Path) -> None:
     """Fill the store, and write the finished batches of both splits to one file."""
     import torch
 
-    from benchmarks.common import manifest_of
-    from vidcls.data.batches.open_clips import open_clips
+    from benchmarks.common import clips_of, manifest_of
     from vidcls.models.device import clip_format
-    from vidcls.models.inputs import input_clip
     from vidcls.spec.load import load_spec
 
     spec = load_spec(file).spec
     manifest = manifest_of(Path(spec.data.root))
     memory_format = clip_format(channels_last=spec.train.channels_last)
-    with open_clips(
-        manifest.videos,
-        data=spec.data,
-        clip=input_clip(spec.model, spec.clip),
-        classes=manifest.classes,
-        store_dir=Path(spec.store_dir),
-        device=torch.device("cpu"),
-    ) as clips:
+    with clips_of(spec, manifest, torch.device("cpu")) as clips:
         content: dict[str, Any] = {
             split: [
                 (batch.clip.contiguous(memory_format=memory_format), batch.labels)

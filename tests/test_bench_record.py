@@ -19,10 +19,10 @@ def result(name: str, measured: str, target: str) -> Result:
 def test_each_claim_is_a_line_with_machine_and_versions(tmp_path: Path) -> None:
     file = tmp_path / "results.jsonl"
     record.append([result("sweep", "1,234.5 s (2 runs)", "at most 2,000 s")], file)
-    record.append([result("loads", "none of them", "no torch")], file)
+    record.append([result("doubles", "0 duplicates", "each once")], file)
     first, second = map(json.loads, file.read_text().splitlines())
     assert (first["name"], first["value"], first["better"]) == ("sweep", 1234.5, "lower")
-    assert second["value"] is None
+    assert (second["value"], second["better"]) == (0.0, None)
     assert first["versions"]["torch"]
     assert first["cores"] >= 1
     assert first["held"] is True

@@ -1,10 +1,12 @@
-"""Cores that this process may use, and those that other processes leave free."""
+"""The processor: its name, the cores that this process may use, and those that others leave free."""
 
 from __future__ import annotations
 
 import math
 import os
+import platform
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 _LEAST_S = 0.3  # a shorter time says little
@@ -24,6 +26,16 @@ _watched: _Use | None = None
 def usable_cores() -> int:
     """Number of cores this process may use; a queue often allows fewer than the machine has."""
     return len(_usable())
+
+
+def processor() -> str:
+    """Product name of the CPU."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
 
 
 def watch_cores() -> None:

@@ -19,6 +19,7 @@ from vidcls.errors import VidclsError
 from vidcls.features.clips import AnyBatch
 from vidcls.installed import COMPUTING, code_digest, releases
 from vidcls.leaks.state import LeakState
+from vidcls.process.cores import processor
 from vidcls.runs import Run
 from vidcls.spec.experiment import Spec
 from vidcls.train.precision import resolve_precision
@@ -118,12 +119,7 @@ def _processor(device: torch.device) -> str:
     """Product name of the GPU or CPU that computes."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
+    return processor()
 
 
 def seen(clips: BatchSource[AnyBatch], before: dict[str, Any]) -> dict[str, Any]:
