@@ -112,7 +112,7 @@ def test_a_task_that_its_queue_has_lost_is_named_with_the_way_out(search: Search
 
     name = f"{submission.job}_0"
     note = wait_for(lambda: "no worker reports" in notes() and notes(), what="the loss to be told")
-    assert f"the queue says that {name} runs" in str(note)
+    assert f"{name} runs, as its queue says, but no worker reports from there" in str(note)
     assert f"scancel {name}; then: vidcls sweep resume {folder.path}" in str(note)
     assert vidcls("sweep", "resume", folder.path).stdout.startswith("enough workers")
     subprocess.run(["scancel", name], check=True)

@@ -129,14 +129,17 @@ class SweepObserver:
         )
 
     def _of_unheard(self, tasks: Sequence[Task]) -> list[str]:
-        """Note about tasks without a worker: a queue whose controller was restarted may have lost them."""
-        if not tasks:
+        """Notes about tasks without a worker: a queue whose controller was restarted may have lost them.
+
+        Soon after a submission its workers are starting, so nothing is said for the length of a lease.
+        """
+        submitted = [submission.file.stat().st_mtime for submission in self.folder.submissions().all()]
+        if not tasks or time.time() - max(submitted, default=0.0) < self._options.lease_s:
             return []
-        names, ends = ", ".join(task.name for task in tasks), "; ".join(task.cancel for task in tasks)
         return [
-            f"the queue says that {names} runs, but no worker reports from there. A worker reports within a "
-            f"minute of its start; if it never does, the queue has lost it: {ends}; then: vidcls sweep "
-            f"resume {self.folder.path}"
+            f"{task.name} runs, as its queue says, but no worker reports from there: it is starting, or the "
+            f"queue has lost it. If this stays: {task.cancel}; then: vidcls sweep resume {self.folder.path}"
+            for task in tasks
         ]
 
 
