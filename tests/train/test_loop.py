@@ -37,16 +37,9 @@ from vidcls.spec.sections import AugmentSection
 from vidcls.train.divergence import DivergedError
 from vidcls.train.loop import LOG_EVERY_STEPS, Data, Loop, MetricValues, Speed
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 TRAIN, VAL = videos(NUM_TRAIN), videos(NUM_VAL)
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Asked(FixedClips):

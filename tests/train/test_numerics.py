@@ -33,6 +33,7 @@ from vidcls.train.loop import Data, Loop, MetricValues
 from vidcls.train.optim import build_optimizer, learning_rate
 from vidcls.train.precision import Amp, resolve_precision
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 GOLDEN = Path(__file__).with_name("golden_losses.json")
 NUM_CLASSES, NUM_TRAIN, NUM_VAL, BATCH, EPOCHS = 3, 10, 4, 4, 3
 STEPS = math.ceil(NUM_TRAIN / BATCH)
@@ -53,14 +54,6 @@ MODELS: dict[str, dict[str, Any]] = {
     "two_stream": {"kind": "two_stream", "rgb": {"kind": "early_fusion"}, "motion": {"kind": "cnn3d"}},
     "ensemble": {"kind": "ensemble", "members": [{"kind": "cnn3d"}, {"kind": "frame_average"}]},
 }
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def clip_of(kind: str) -> Clip:
