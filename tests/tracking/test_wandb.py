@@ -40,7 +40,12 @@ def _isolated(unreachable: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def start(
-    tmp_path: Path, said: list[str], *, mode: str = "auto", history: list[Row] | None = None
+    tmp_path: Path,
+    said: list[str],
+    *,
+    mode: str = "auto",
+    history: list[Row] | None = None,
+    offline: bool = True,
 ) -> Tracker:
     section = TrackingSection.model_validate_json(json.dumps({"mode": mode, "tags": ["a"], "notes": "n"}))
     return tracking.open_tracker(
@@ -53,6 +58,7 @@ def start(
         leak_state="leaky 92 %",
         history=history or [],
         warn=said.append,
+        offline=offline,
     )
 
 
@@ -105,6 +111,38 @@ def test_an_offline_run_holds_all(tmp_path: Path) -> None:
     assert summary["val/confusion_table"]["nrows"] == 3
     assert b"run-fixed-id-best" in run.read_bytes()
     assert list(run.parent.glob("files/media/videos/val/*.mp4"))
+
+
+def test_a_trial_starts_no_client_that_is_offline(tmp_path: Path) -> None:
+    said: list[str] = []
+    tracker = start(tmp_path, said, mode="offline", offline=False)
+    assert isinstance(tracker, NullTracker)
+    run = tmp_path / "run"
+    assert said == [
+        f"Weights & Biases is offline: recorded in metrics.jsonl; send it with: vidcls sync {run}"
+    ]
+    assert not (run / "wandb").exists()
+
+
+LIGHT = """
+import sys
+from pathlib import Path
+from vidcls.spec.sections import TrackingSection
+from vidcls.tracking.wandb import open_tracker
+
+names = {"run_id": "a", "name": "b", "group": "c", "spec": {}, "leak_state": "clean", "history": []}
+section = TrackingSection(mode="offline")
+tracker = open_tracker(section, run_dir=Path(sys.argv[1]), warn=print, **names)
+tracker.finish(exit_code=0)
+print("wandb.sdk.launch" in sys.modules)
+"""
+
+
+def test_the_client_starts_without_its_package_for_launch(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", LIGHT, str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+    assert len(offline_runs(tmp_path)) == 1
 
 
 def test_a_resumed_offline_run_is_whole_under_the_same_id(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -255,3 +257,29 @@ def test_a_run_leaves_what_is_frozen_as_it_was_drawn(
     assert frozen
     assert all(torch.equal(trained[key], start[key]) for key in frozen)
     assert not torch.equal(trained["classifier.weight"], start["classifier.weight"])
+
+
+LIGHT = """
+import sys, torch
+from vidcls.models.device import pin
+from vidcls.spec.optim import AdamWSection, SGDSection
+from vidcls.spec.model import FrameAverageSection
+from vidcls.spec.sections import Clip
+from vidcls.models.build import build
+from vidcls.train.optim import build_optimizer
+
+pin(threads=1, deterministic=True)
+model = build(FrameAverageSection(kind="frame_average"), num_classes=2, clip=Clip(frames=2, size=(32, 32)))
+for section in (AdamWSection(), SGDSection(kind="sgd")):
+    optimizer = build_optimizer(section, model)
+    model(torch.zeros(1, 3, 2, 32, 32)).sum().backward()
+    optimizer.step()
+    optimizer.load_state_dict(optimizer.state_dict())
+assert torch.are_deterministic_algorithms_enabled()
+print([name for name in ("torch._dynamo", "torch._inductor") if name in sys.modules])
+"""
+
+
+def test_a_start_and_a_step_do_not_load_the_compiler() -> None:
+    done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

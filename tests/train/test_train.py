@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from tests.support.suspended import before_operation
 from tests.support.training import (
@@ -24,6 +25,7 @@ from tests.support.training import (
     train_child,
     train_here,
 )
+from vidcls.cli import app
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.installed import code_digest
@@ -277,3 +279,22 @@ def test_the_golden_loss_curve(experiment: Experiment) -> None:
     losses = [row["train/loss"] for row in rows(experiment.run()) if row["kind"] == "epoch"]
     assert losses[0] == pytest.approx(math.log(10), abs=0.6)
     assert losses[-1] < 0.75 * losses[0]
+
+
+def test_a_brief_trial_draws_nothing_and_evaluate_draws_what_is_missing(experiment: Experiment) -> None:
+    run = train_here(experiment.spec(train__epochs=1), is_trial=True)
+    pictures = [run.curves_file, run.report_dir("val", "best") / "confusion.png"]
+    assert not any(picture.exists() for picture in pictures)
+    assert (run.report_dir("val", "best") / "confusion.csv").exists()
+    assert CliRunner().invoke(app, ["evaluate", str(run.folder)]).exit_code == 0
+    assert all(picture.stat().st_size for picture in pictures)
+
+
+def test_what_is_published_is_computed_in_float32(experiment: Experiment) -> None:
+    run = train_here(experiment.spec(train__epochs=2, train__precision="bf16"))
+    status = run.status()
+    assert status is not None
+    published = load_predictions(run.predictions_file("val", "best")).metrics().named("val")
+    assert {name: status.metrics[name] for name in published} == published
+    (of_epoch,) = (row for row in rows(run) if row["kind"] == "epoch" and row["epoch"] == status.best_epoch)
+    assert of_epoch["val/loss"] != published["val/loss"], "the epochs are validated in bf16"

@@ -44,6 +44,7 @@ from vidcls.train.session import Display, Session, StopRule
 from vidcls.train.unfreezing import Unfreezing
 
 _BRIEF_S = 60.0
+"""A trial of a sweep that takes less draws no pictures."""
 _HEAD_SAVE_S = 2.0
 """Seconds between saves when training on stored features, where an epoch is faster than a checkpoint."""
 

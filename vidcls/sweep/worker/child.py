@@ -23,7 +23,7 @@ from typing import Any
 import matplotlib.backends.backend_agg
 import matplotlib.figure  # noqa: F401
 import torch
-import torch._dynamo  # the first step of an optimiser imports it
+import torch._dynamo  # building a 3D network imports it, for the shapes of its layers
 import torchvision  # noqa: F401
 
 from vidcls.errors import ExitCode, UserError, VidclsError
