@@ -225,7 +225,10 @@ def _fit(session: Session, plan: _Plan, display: Display, *, is_trial: bool) -> 
 
 def _say_threads(spec: Spec, threads: int, say: Callable[[str], None]) -> None:
     if spec.train.threads == "auto" and threads < (usable := usable_cores()):
-        say(f"train.threads: {threads} of {usable} cores, as others keep the rest busy; kept for this run")
+        say(
+            f"train.threads: {threads} of {usable} cores for this run, as others keep the rest busy; "
+            f"train.threads={usable} would take all"
+        )
 
 
 def _restart(run: Run, held: Held) -> Path:
