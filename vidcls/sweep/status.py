@@ -133,8 +133,10 @@ class SweepObserver:
 
         Soon after a submission its workers are starting, so nothing is said for the length of a lease.
         """
+        if not tasks:  # As where the file of a submission is damaged, which is a note of its own.
+            return []
         submitted = [submission.file.stat().st_mtime for submission in self.folder.submissions().all()]
-        if not tasks or time.time() - max(submitted, default=0.0) < self._options.lease_s:
+        if time.time() - max(submitted, default=0.0) < self._options.lease_s:
             return []
         return [
             f"{task.name} runs, as its queue says, but no worker reports from there: it is starting, or the "
