@@ -22,6 +22,7 @@ NAMES = (
     "store",
     "check",
     "preflight",
+    "decode",
     "audit",
     "memory",
     "sweep_folder",

@@ -24,3 +24,5 @@ Layout = Literal[
 FlowMethod = Literal["dis", "farneback"]
 Modality = Literal["rgb", "flow", "difference", "rgb+flow", "rgb+difference"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+SMALL, LITE = "small", "efficientnet_lite0"
+"""Backbones that do not need torchvision, which takes seconds to load."""

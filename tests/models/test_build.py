@@ -14,10 +14,11 @@ from pydantic import TypeAdapter
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from vidcls.choices import LITE
 from vidcls.errors import UserError
 from vidcls.models.backbones import backbone_2d, backbone_3d
 from vidcls.models.backbones.bf16_conv3d_fix import pad_short_clips
-from vidcls.models.backbones.lite import LITE, is_installed
+from vidcls.models.backbones.lite import is_installed
 from vidcls.models.backbones.names import names_2d, names_3d
 from vidcls.models.backbones.shapes import output_shape
 from vidcls.models.backbones.video3d import FIXED_CLIPS

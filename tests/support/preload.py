@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import matplotlib.figure
-import torch._dynamo
-import torchvision
+import torch
 
 import tests.support.training
 import vidcls.sweep.worker.child
 import vidcls.train.run_training
 
-__all__ = ["matplotlib", "tests", "torch", "torchvision", "vidcls"]
+__all__ = ["matplotlib", "tests", "torch", "vidcls"]

@@ -261,22 +261,24 @@ def test_a_run_leaves_what_is_frozen_as_it_was_drawn(
 
 LIGHT = """
 import sys, torch
+import vidcls.sweep.worker.child
 from vidcls.models.device import pin
 from vidcls.spec.optim import AdamWSection, SGDSection
-from vidcls.spec.model import FrameAverageSection
+from vidcls.spec.model import CNN3DSection, FrameAverageSection
 from vidcls.spec.sections import Clip
 from vidcls.models.build import build
 from vidcls.train.optim import build_optimizer
 
 pin(threads=1, deterministic=True)
-model = build(FrameAverageSection(kind="frame_average"), num_classes=2, clip=Clip(frames=2, size=(32, 32)))
-for section in (AdamWSection(), SGDSection(kind="sgd")):
-    optimizer = build_optimizer(section, model)
-    model(torch.zeros(1, 3, 2, 32, 32)).sum().backward()
-    optimizer.step()
-    optimizer.load_state_dict(optimizer.state_dict())
+for network in (FrameAverageSection(kind="frame_average"), CNN3DSection(kind="cnn3d")):
+    model = build(network, num_classes=2, clip=Clip(frames=4, size=(32, 32)))
+    for section in (AdamWSection(), SGDSection(kind="sgd")):
+        optimizer = build_optimizer(section, model)
+        model(torch.zeros(1, 3, 4, 32, 32)).sum().backward()
+        optimizer.step()
+        optimizer.load_state_dict(optimizer.state_dict())
 assert torch.are_deterministic_algorithms_enabled()
-print([name for name in ("torch._dynamo", "torch._inductor") if name in sys.modules])
+print([name for name in ("torch._dynamo", "torch._inductor", "torchvision") if name in sys.modules])
 """
 
 

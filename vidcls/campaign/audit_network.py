@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vidcls.choices import LITE
 from vidcls.data.decoding.pictures import Pixels
 from vidcls.leaks.embeddings import Network
 from vidcls.models.backbones import backbone_2d
-from vidcls.models.backbones.lite import LITE, SIZE, is_installed
+from vidcls.models.backbones.lite import SIZE, is_installed
 from vidcls.models.weights.catalogue import DEFAULT, resolve
 from vidcls.models.weights.load import load_backbone
 

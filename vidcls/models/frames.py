@@ -10,6 +10,6 @@ def fold_time(clip: Tensor) -> Tensor:
     return clip.transpose(1, 2).flatten(0, 1)
 
 
-def unfold_time(images: Tensor, *, num_clips: int) -> Tensor:
-    """Group per-frame results `[B * T, ...]` by clip: `[B, T, ...]`."""
-    return images.reshape(num_clips, -1, *images.shape[1:])
+def unfold_time(images: Tensor, *, clip: Tensor) -> Tensor:
+    """Group results `[B * T, ...]` of the frames of `clip` `[B, C, T, H, W]`: `[B, T, ...]`."""
+    return images.reshape(clip.shape[0], clip.shape[2], *images.shape[1:])

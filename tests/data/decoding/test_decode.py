@@ -15,7 +15,8 @@ import pytest
 from tests.support.video import Frames, moving_square, write_clip, write_frames
 from tests.support.videos import read_from
 from tests.support.waiting import PATIENCE_S
-from vidcls.data.checks.inspect import AGREE_LEVELS, inspect
+from vidcls.data.checks.decord_proof import AGREE_LEVELS
+from vidcls.data.checks.inspect import inspect
 from vidcls.data.checks.probe import probe_files
 from vidcls.data.decoding.decode import Form, Probe, decode
 from vidcls.data.decoding.errors import DecodeError
@@ -66,8 +67,25 @@ def test_every_frame_is_that_of_the_truth(
 @needs_decord
 def test_decord_serves_what_it_reads_well(tmp_path: Path) -> None:
     path = ENCODERS["h264"](tmp_path)
-    assert inspect(path, "decord").probe == Probe(23, 48, 64, 25.0, "decord")
+    assert inspect(path, "decord").probe == Probe(23, 48, 64, 25.0, "decord", ((0, 0), (12, 0)))
     assert inspect(path, "pyav").probe == Probe(23, 48, 64, 25.0, "pyav")
+
+
+@needs_decord
+@pytest.mark.parametrize("suffix", ["mp4", "avi", "mkv"])
+def test_decord_at_random_gives_the_frames_that_it_gives_in_order(tmp_path: Path, suffix: str) -> None:
+    frames = moving_square(40, 48, 64, dx=3, dy=2)
+    codec = "mpeg4" if suffix == "avi" else "libx264"
+    path = write_clip(
+        tmp_path / f"a.{suffix}", frames, codec=codec, options={"g": "7", "bf": "0", "sc_threshold": "0"}
+    )
+    found = inspect(path, "decord").probe
+    assert found.decoder == "decord"
+    assert [index for index, _ in found.seek_points] == list(range(0, 40, 7))
+    in_order = decode(path, None, size=(48, 64), decoder="decord")
+    for wanted in ([39], [0, 6, 7, 8, 20, 20, 35], [13, 14], list(range(40))):
+        at_random = decode(path, wanted, size=(48, 64), decoder="decord", seek_points=found.seek_points)
+        assert (at_random == in_order[wanted]).all(), wanted
 
 
 def test_frames_of_a_folder_come_in_natural_order(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from tests.support.encodings import ENCODINGS, EncoderFailedError, Encoding, tru
 from tests.support.video import Frames, moving_square
 from tests.support.videos import read_from
 from tests.support.waiting import PATIENCE_S
-from vidcls.data.checks.inspect import AGREE_LEVELS, inspect
+from vidcls.data.checks.decord_proof import AGREE_LEVELS
+from vidcls.data.checks.inspect import inspect
 from vidcls.data.checks.probe import probe_files
 from vidcls.data.decoding.decode import Probe, decode
 from vidcls.data.decoding.errors import DecodeError

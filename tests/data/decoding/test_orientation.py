@@ -16,8 +16,9 @@ from PIL import Image
 from tests.support.boxes import ONE, set_matrix
 from tests.support.video import Frames, moving_square, write_clip
 from tests.support.videos import open_cpu, video
+from vidcls.data.checks.decord_proof import AGREE_LEVELS
 from vidcls.data.checks.findings import findings
-from vidcls.data.checks.inspect import AGREE_LEVELS, Inspection, inspect
+from vidcls.data.checks.inspect import Inspection, inspect
 from vidcls.data.checks.selftest import compare
 from vidcls.data.decoding.decode import decode
 from vidcls.data.decoding.errors import DecodeError

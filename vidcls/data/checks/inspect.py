@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from vidcls.data.checks.decord_proof import decord_probe, suits_decord
 from vidcls.data.checks.frame_stats import Complaints, FrameStats, complaints_of_ffmpeg, first_of, luma_of
 from vidcls.data.decoding.animation import is_animated_file
 from vidcls.data.decoding.decode import Probe, SeekPoints
@@ -23,14 +24,10 @@ from vidcls.data.decoding.errors import DecodeError
 from vidcls.data.decoding.flow import probe_fields
 from vidcls.data.decoding.frame_folders import Files, look_into, number_of
 from vidcls.data.decoding.headers import promises, riff_bytes
-from vidcls.data.decoding.pictures import FrameLoads, Pixels, read_described
-from vidcls.data.decoding.readers import VideoFile, decord_is_there, has_alpha, open_decord, read_decord
+from vidcls.data.decoding.pictures import read_described
+from vidcls.data.decoding.readers import VideoFile, decord_is_there, has_alpha, open_decord
 
-_DECORD_CONTAINERS = {"mp4", "matroska", "avi"}  # recognised by their first bytes in every release of FFmpeg
 _TS_PACKET_BYTES = (188, 192, 204)  # a transport stream has no header, but packets of one size
-
-AGREE_LEVELS = 2
-"""Grey levels by which decoders may differ, since they round in different orders."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +124,8 @@ def inspect(path: Path, decoder: Literal["decord", "pyav"]) -> Inspection:
 
     Args:
         path: Video file, animated picture, or folder of frames.
-        decoder: `decord` serves the file if its count, first, middle and last frame agree with PyAV, and the
-            file has no feature that decord is known to read differently.
+        decoder: `decord` serves the file if it gives the same frames as PyAV, each compared, and the file has
+            no feature that decord is known to read differently.
 
     Raises:
         DecodeError: If the file, or a part of it, cannot be decoded.
@@ -137,23 +134,22 @@ def inspect(path: Path, decoder: Literal["decord", "pyav"]) -> Inspection:
     if path.is_dir() or is_animated_file(path):
         return _inspect_pictures(path)
     reader = None
-    if decoder == "decord" and decord_is_there() and _suits_decord(path):
+    if decoder == "decord" and decord_is_there() and suits_decord(path):
         with contextlib.suppress(DecodeError):
             reader = open_decord(path)
     # PyAV runs first: decord can hang on frames that are in the header but not in the file.
-    claimed = len(reader) if reader is not None else 0
-    marks = {0, claimed // 2, claimed - 1} if claimed else set()
     watch = FrameStats()
     with complaints_of_ffmpeg() as complaints:
         try:
-            inspection, marked = _watched(path, watch, complaints, marks=marks)
+            inspection = _watched(path, watch, complaints)
         except DecodeError as error:
             said = watch.container_complaint or watch.complaint or first_of(complaints)
             raise DecodeError(f"{error.reason} ({said})" if said else error.reason, error.kind) from None
     is_plain = not (inspection.is_mirrored or watch.num_other_orientation or has_alpha(watch.pixel_format))
-    is_counted = reader is not None and claimed == watch.num_frames
-    if is_plain and is_counted and _agrees(read_decord(reader), marked):
-        return replace(inspection, probe=replace(inspection.probe, decoder="decord"))
+    if reader is not None and is_plain and len(reader) == watch.num_frames:
+        probe = decord_probe(path, reader, inspection.probe)
+        if probe is not None:
+            return replace(inspection, probe=probe, random_access=bool(probe.seek_points) or None)
     if seek_points := watch.seek_points():
         proven = _proves(path, seek_points, watch.sums)
         points = seek_points if proven else ()
@@ -162,19 +158,13 @@ def inspect(path: Path, decoder: Literal["decord", "pyav"]) -> Inspection:
     return inspection
 
 
-def _watched(
-    path: Path, watch: FrameStats, complaints: Complaints, *, marks: Collection[int]
-) -> tuple[Inspection, dict[int, Pixels]]:
-    """Inspect every frame of a file; return the inspection and the frames at `marks`."""
-    marked: dict[int, Pixels] = {}
+def _watched(path: Path, watch: FrameStats, complaints: Complaints) -> Inspection:
     with VideoFile.open(path) as video:
         for frame in video.frames():
-            if watch.num_frames in marks:
-                marked[watch.num_frames] = video.rgb(frame)
             watch.see(frame)
             watch.hear(complaints, video, is_damaged=frame.is_corrupt)
         watch.hear(complaints, video, is_damaged=False)
-        return _described(video, watch, path), marked
+        return _described(video, watch, path)
 
 
 def _described(video: VideoFile, watch: FrameStats, path: Path) -> Inspection:
@@ -233,16 +223,6 @@ def _missing_bytes(video: VideoFile, path: Path, start: bytes) -> str | None:
     return f"{missing} bytes that are listed in its index are missing" if missing > 0 else None
 
 
-def _suits_decord(path: Path) -> bool:
-    """Whether PyAV accepts a file, in a container that every FFmpeg recognises, with one video stream."""
-    try:
-        with VideoFile.open(path) as video:
-            is_known = not _DECORD_CONTAINERS.isdisjoint(video.container.format.name.split(","))
-            return is_known and len(video.container.streams.video) == 1
-    except DecodeError:
-        return False
-
-
 def _inspect_pictures(path: Path) -> Inspection:
     """Inspect every picture of a folder or of an animated file, or the flow fields of a folder."""
     if path.is_dir() and look_into(path).only_fields:
@@ -275,20 +255,5 @@ def _proves(path: Path, points: SeekPoints, sums: Sequence[int]) -> bool:
                 if any(int(cv2.sumElems(luma_of(next(frames)))[0]) != sums[k] for k in range(first, end)):
                     return False
     except (DecodeError, StopIteration):
-        return False
-    return True
-
-
-def _agrees(reader: FrameLoads, truth: dict[int, Pixels]) -> bool:
-    try:
-        for index, load in enumerate(reader):
-            if index not in truth:
-                continue
-            frame = load()
-            if frame.shape != truth[index].shape:
-                return False
-            if int(cv2.absdiff(frame, truth[index]).max()) > AGREE_LEVELS:
-                return False
-    except DecodeError:
         return False
     return True

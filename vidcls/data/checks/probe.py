@@ -14,7 +14,7 @@ from vidcls.data.decoding.decode import Probe
 from vidcls.data.decoding.frame_folders import Files
 from vidcls.data.decoding.workers import Decoders, Failure, StageProgress
 
-_VERSION = 5
+_VERSION = 6
 _AHEAD = 256
 _OUTCOME: TypeAdapter[Inspection | Failure] = TypeAdapter(Inspection | Failure)
 

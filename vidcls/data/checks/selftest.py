@@ -15,8 +15,8 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
+from vidcls.data.checks.decord_proof import AGREE_LEVELS
 from vidcls.data.checks.frame_stats import FrameStats
-from vidcls.data.checks.inspect import AGREE_LEVELS
 from vidcls.data.decoding.containers import unlike_url
 from vidcls.data.decoding.decode import decode
 from vidcls.data.decoding.errors import DecodeError

@@ -16,10 +16,11 @@ import numpy as np
 
 from vidcls.data.decoding.errors import DecodeError
 from vidcls.data.decoding.pictures import Pixels
-from vidcls.data.decoding.readers import Decoder, VideoFile, read
+from vidcls.data.decoding.readers import Decoder, VideoFile, open_decord, read, seek_decord
 
 SeekPoints = tuple[tuple[int, int], ...]
-"""(frame index, presentation timestamp in the stream's time base) of frames at which decoding may start."""
+"""(frame index, presentation timestamp in the stream's time base) of frames at which decoding may start. For
+decord, which knows the timestamps itself, they are 0."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,10 @@ def frames_at(
     Raises:
         DecodeError: If a frame cannot be decoded.
     """
-    if decoder == "pyav" and len(seek_points) > 1:
+    if len(seek_points) > 1:
+        if decoder == "decord":
+            reader = open_decord(path)
+            return ((index, seek_decord(reader, index)) for index in sorted(wanted))
         return _sought(path, wanted, seek_points=seek_points)
     return _in_order(path, wanted, decoder)
 

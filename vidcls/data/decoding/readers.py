@@ -1,8 +1,9 @@
 """Reads frames of one file, in order or from a seek point. Runs in worker processes: must not import torch.
 
 The reference is PyAV in order from the first frame, with the orientation of the file applied. A folder of
-frames, or an animated picture, is read with Pillow. decord is also read in order, because its seeks return
-wrong frames in files with a wrong header count or wrong timestamps.
+frames, or an animated picture, is read with Pillow. decord serves only files on which each frame was compared
+with PyAV, in order and after seeks: it returns wrong frames in files with a wrong header count or wrong
+timestamps.
 
 A file that only stops early is used up to its end. A file with data after a decode error is bad: the data
 after the error cannot be trusted, and it is unknown how much is missing.
@@ -229,6 +230,22 @@ def read_decord(reader: Any) -> FrameLoads:
         except (decord.DECORDError, RuntimeError, StopIteration) as error:
             raise DecodeError(f"decord stopped: {_first_line(error)}", "corrupt") from None
         yield frame.asnumpy
+
+
+def seek_decord(reader: Any, index: int) -> Pixels:
+    """Frame at an index, `[H, W, 3]`, decoded from the key frame before it, or from where the reader stands.
+
+    Raises:
+        DecodeError: If decord does not find it.
+    """
+    import decord
+
+    try:
+        reader.seek_accurate(index)
+        pixels: Pixels = reader.next().asnumpy()
+    except (decord.DECORDError, RuntimeError, StopIteration) as error:
+        raise DecodeError(f"decord found no frame {index}: {_first_line(error)}", "corrupt") from None
+    return pixels
 
 
 def _first_line(error: Exception) -> str:

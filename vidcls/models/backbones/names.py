@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from vidcls.choices import LITE, SMALL
 from vidcls.errors import UserError, did_you_mean
-from vidcls.models.backbones.lite import LITE
 from vidcls.models.backbones.timm2d import PREFIX
 from vidcls.models.backbones.torchvision2d import NO_MAP, torchvision_names_2d
 from vidcls.models.backbones.video3d import torchvision_names_3d
-
-SMALL = "small"
 
 
 def names_2d() -> list[str]:

@@ -59,7 +59,7 @@ class FramePool(nn.Module):
 
     def forward(self, clip: Tensor) -> Tensor:
         """Compute `[B, C, T, H/2, W/2]` from `[B, C, T, H, W]`."""
-        return unfold_time(F.max_pool2d(fold_time(clip), 2), num_clips=len(clip)).transpose(1, 2)
+        return unfold_time(F.max_pool2d(fold_time(clip), 2), clip=clip).transpose(1, 2)
 
 
 class SpaceTimeMean(nn.Module):

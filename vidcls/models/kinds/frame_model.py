@@ -41,4 +41,4 @@ class FrameModel(BackboneModel):
 
     def extract(self, clip: Tensor) -> Tensor:
         """Compute `[B, T, F]` from `[B, C, T, H, W]`."""
-        return unfold_time(self.backbone(fold_time(clip)).mean(dim=(2, 3)), num_clips=len(clip))
+        return unfold_time(self.backbone(fold_time(clip)).mean(dim=(2, 3)), clip=clip)

@@ -66,7 +66,7 @@ class LateFusion(BackboneModel):
 
     def extract(self, clip: Tensor) -> Tensor:
         """Compute `[B, T, F, m, m]` from `[B, C, T, H, W]`."""
-        return unfold_time(self.pool(self.backbone(fold_time(clip))), num_clips=len(clip))
+        return unfold_time(self.pool(self.backbone(fold_time(clip))), clip=clip)
 
     def summary(self, features: Tensor) -> Tensor:
         """Compute `[B, J]` from `[B, T, F, m, m]`."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from vidcls.choices import LITE, SMALL
 from vidcls.errors import UserError, did_you_mean
 from vidcls.spec.model import is_weights_file
 
@@ -151,8 +152,7 @@ def names_of(backbone: str) -> list[str]:
     Raises:
         UserError: If the backbone is unknown.
     """
-    from vidcls.models.backbones.lite import LITE
-    from vidcls.models.backbones.names import SMALL, names_2d, names_3d, wrong_name
+    from vidcls.models.backbones.names import names_2d, names_3d, wrong_name
 
     if _is_timm(backbone):
         from vidcls.models.backbones.timm2d import known_timm, timm_tags

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from torch import Tensor
 
+from vidcls.choices import LITE
 from vidcls.models.backbones import Backbone, InflatedBackbone
 from vidcls.models.backbones.first_layer import adapt_first_layer, first_conv
-from vidcls.models.backbones.lite import LITE, lite_names
+from vidcls.models.backbones.lite import lite_names
 from vidcls.models.error_context import in_part
 from vidcls.models.kinds.base import BackboneModel, VideoModel
 from vidcls.models.weights.catalogue import Weights, digest_of, resolve

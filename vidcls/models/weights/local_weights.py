@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidcls.models.backbones.lite import LITE, is_installed, lite_file
+from vidcls.choices import LITE
+from vidcls.models.backbones.lite import is_installed, lite_file
 from vidcls.models.weights.catalogue import PACKAGE, SUFFIX
 
 

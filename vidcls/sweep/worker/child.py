@@ -19,12 +19,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from multiprocessing.connection import Connection
 from typing import Any
 
-# Some modules are needed only later in a trial; they are loaded before the fork, so no trial waits for them.
-import matplotlib.backends.backend_agg
-import matplotlib.figure  # noqa: F401
 import torch
-import torch._dynamo  # building a 3D network imports it, for the shapes of its layers
-import torchvision  # noqa: F401
 
 from vidcls.errors import ExitCode, UserError, VidclsError
 from vidcls.files import is_disk_full

@@ -15,11 +15,12 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
+from vidcls.choices import LITE, SMALL
 from vidcls.errors import ExitCode
 from vidcls.process.signals import Signals
 from vidcls.spec.experiment import Spec
 from vidcls.sweep.search.scheduler import Scheduler
-from vidcls.sweep.space.space import overrides
+from vidcls.sweep.space.space import Space, overrides
 from vidcls.sweep.storage.folder import SweepFolder
 from vidcls.sweep.storage.retention import Retention
 from vidcls.sweep.storage.trials import Lease, Trial
@@ -66,7 +67,9 @@ class SweepWorker:
         self._retention = Retention(
             folder, keep=options.keep, goal=self._scheduler.goal, repeats=options.repeats
         )
-        self._launcher = launcher or TrialLauncher(preload=_preload(folder.base()))
+        self._launcher = launcher or TrialLauncher(
+            preload=_preload(folder.base(), self._scheduler.sweep.space)
+        )
         self._children: list[TrialProcess] = []
         self._max_children = options.per_gpu
         self._lease_s = options.lease_s
@@ -256,5 +259,9 @@ class SweepWorker:
         self._me.tell(state, {child.trial.number: child.epoch for child in self._children})
 
 
-def _preload(spec: Spec) -> list[str]:
-    return ["vidcls.tracking.preloaded"] if spec.tracking.mode != "disabled" else []
+def _preload(spec: Spec, space: Space) -> list[str]:
+    """Modules that every trial needs, and that take long to load."""
+    networks = {single.backbone for single in spec.model.singles()}
+    needs_torchvision = not networks <= {SMALL, LITE} or any("backbone" in name for name in space.names)
+    needs_client = spec.tracking.mode != "disabled"
+    return ["torchvision"] * needs_torchvision + ["vidcls.tracking.preloaded"] * needs_client
