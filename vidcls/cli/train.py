@@ -67,7 +67,6 @@ def train(
     if fingerprint is not None:
         refuse_other_data(loaded, fingerprint)
 
-    from vidcls.campaign.dry_run import dry_run as try_once
     from vidcls.cli.output.display import open_display
     from vidcls.leaks.run_state import leaks_of
     from vidcls.train.run_training import Options, train
@@ -75,6 +74,8 @@ def train(
     options = Options(device=device, restart=restart, accept_code=accept_code)
     with open_display() as display:
         if dry_run:
+            from vidcls.campaign.dry_run import dry_run as try_once
+
             for line in try_once(loaded, device=device, display=display):
                 echo(line)
             return

@@ -25,21 +25,21 @@ def output_shape(module: nn.Module, input_shape: tuple[int, ...]) -> torch.Size:
     """
     num, *rest = input_shape
     try:
-        shape = _output_shape(module, torch.zeros(0, *rest))
+        shape = _output_shape(module, torch.zeros(0, *rest, device="cpu"))
     except TooSmallError:
         return _output_shape(module, torch.zeros(input_shape, device="meta"))
     return torch.Size((num, *shape[1:]))
 
 
 def _output_shape(module: nn.Module, batch: torch.Tensor) -> torch.Size:
-    there = {
-        name: tensor.to(batch.device)
-        for tensors in (module.named_parameters(), module.named_buffers())
-        for name, tensor in tensors
-    }
     training = {part: part.training for part in module.modules()}
     module.eval()
     try:
+        there = {
+            name: tensor.to(batch.device)
+            for tensors in (module.named_parameters(), module.named_buffers())
+            for name, tensor in tensors
+        }
         with torch.no_grad():
             output = torch.func.functional_call(module, there, (batch,))
     except (RuntimeError, ValueError, AssertionError) as error:
