@@ -104,9 +104,21 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def experiment(tmp_path: Path, demo: Path) -> Experiment:
+def store_dir(tmp_path: Path) -> Path:
+    """Where an experiment keeps what it decodes; tests that are not about it return `decoded` here."""
+    return tmp_path / "store"
+
+
+@pytest.fixture(scope="session")
+def decoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that tests share: what one has decoded, the next one finds."""
+    return tmp_path_factory.mktemp("decoded")
+
+
+@pytest.fixture
+def experiment(tmp_path: Path, demo: Path, store_dir: Path) -> Experiment:
     """An experiment on the small demo data."""
-    return Experiment(tmp_path, demo)
+    return Experiment(tmp_path, demo, store=store_dir)
 
 
 @pytest.fixture

@@ -35,6 +35,11 @@ def said(*args: str | Path) -> dict[str, Any]:
 
 
 @pytest.fixture
+def store_dir(decoded: Path) -> Path:
+    return decoded
+
+
+@pytest.fixture
 def search(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> Search:
     monkeypatch.chdir(experiment.folder)
     return Search(experiment)

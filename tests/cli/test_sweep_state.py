@@ -30,6 +30,11 @@ def said(*words: object, code: int = 0) -> Any:
 
 
 @pytest.fixture
+def store_dir(decoded: Path) -> Path:
+    return decoded
+
+
+@pytest.fixture
 def search(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> Search:
     monkeypatch.chdir(experiment.folder)
     return Search(experiment)

@@ -37,6 +37,8 @@ class Experiment:
     folder: Path
     data: Path
     settings: dict[str, Any] = field(default_factory=dict)
+    store: Path | None = None
+    """None: in `folder`."""
 
     def spec(self, *, runs: str = "runs", **settings: Any) -> Path:
         """Write the spec; `a__b=1` sets `a.b`."""
@@ -48,7 +50,7 @@ class Experiment:
             "train": {"epochs": 3, "batch_size": 4, "keep_last": True, "threads": 1},
             "tracking": {"mode": "disabled"},
             "runs_dir": str(self.folder / runs),
-            "store_dir": str(self.folder / "store"),
+            "store_dir": str(self.store or self.folder / "store"),
         }
         for key, value in (self.settings | settings).items():
             section = content

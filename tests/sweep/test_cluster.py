@@ -30,6 +30,11 @@ SEARCHES: dict[str, Mapping[str, Any]] = {
 
 
 @pytest.fixture
+def store_dir(decoded: Path) -> Path:
+    return decoded
+
+
+@pytest.fixture
 def search(experiment: Experiment) -> Search:
     return Search(experiment)
 

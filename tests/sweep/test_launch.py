@@ -25,6 +25,11 @@ VIDCLS = str(Path(sys.executable).with_name("vidcls"))
 
 
 @pytest.fixture
+def store_dir(decoded: Path) -> Path:
+    return decoded
+
+
+@pytest.fixture
 def search(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> Search:
     monkeypatch.chdir(experiment.folder)
     return Search(experiment)

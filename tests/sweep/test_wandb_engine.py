@@ -38,6 +38,11 @@ LONG = 2000
 
 
 @pytest.fixture
+def store_dir(decoded: Path) -> Path:
+    return decoded
+
+
+@pytest.fixture
 def environment(wandb_server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     environment = client_environment(wandb_server, tmp_path)
     for name in ("WANDB_SERVICE", "WANDB_MODE"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import time
+from pathlib import Path
 from typing import get_args
 from zlib import crc32
 
@@ -14,6 +15,12 @@ from tests.support.training import STRATEGIES, Experiment, assert_same, start_ch
 from vidcls.choices import Residency
 
 pytestmark = pytest.mark.long
+
+
+@pytest.fixture
+def store_dir(decoded: Path) -> Path:
+    return decoded
+
 
 RESIDENCIES = get_args(Residency)
 NUM_KILLS = 20

@@ -36,6 +36,19 @@ from vidcls.train.divergence import DivergedError
 pytestmark = pytest.mark.long
 
 
+@pytest.fixture
+def store_dir(decoded: Path) -> Path:
+    return decoded
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, demo: Path, decoded: Path) -> Run:
+    """The run of an experiment as it is, trained without a disturbance."""
+    experiment = Experiment(tmp_path_factory.mktemp("alone"), demo, store=decoded)
+    assert train_child(experiment.spec()) == 0
+    return experiment.run()
+
+
 def test_a_finished_run_holds_all_that_is_promised(experiment: Experiment) -> None:
     assert train_child(experiment.spec(train__keep_last=False)) == 0
     run = experiment.run()
@@ -54,26 +67,29 @@ def test_a_finished_run_holds_all_that_is_promised(experiment: Experiment) -> No
     assert sum(provenance["decoders"].values()) == 40
 
 
-def test_the_best_is_the_epoch_of_the_highest_val_top1_and_what_is_stored(experiment: Experiment) -> None:
-    assert train_child(experiment.spec()) == 0
-    run = experiment.run()
-    epochs = [row for row in rows(run) if row["kind"] == "epoch"]
+def test_the_best_is_the_epoch_of_the_highest_val_top1_and_what_is_stored(alone: Run) -> None:
+    epochs = [row for row in rows(alone) if row["kind"] == "epoch"]
     best = max(epochs, key=lambda row: (row["val/top1"], -row["val/loss"]))
-    status = run.status()
+    status = alone.status()
     assert status is not None
     assert status.best_epoch == best["epoch"]
-    predictions = load_predictions(run.predictions_file("val", "best"))
+    predictions = load_predictions(alone.predictions_file("val", "best"))
     assert predictions.metrics().top1 == best["val/top1"]
     assert len(predictions.ids) == 20
     assert len(set(predictions.ids)) == 20
 
 
-def test_the_same_spec_trains_to_the_same_weights_and_another_seed_does_not(experiment: Experiment) -> None:
-    for runs, seed in (("a", 0), ("b", 0), ("c", 1)):
+def test_the_same_spec_trains_to_the_same_weights_and_another_seed_does_not(
+    experiment: Experiment, alone: Run
+) -> None:
+    for runs, seed in (("same", 0), ("other", 1)):
         assert train_child(experiment.spec(runs=runs, seed=seed)) == 0
-    assert_same(experiment.run("a"), experiment.run("b"))
-    a, c = (torch.load(experiment.run(runs).checkpoint_file("best"), weights_only=True) for runs in "ac")
-    assert any(not torch.equal(value, c["model"][key]) for key, value in a["model"].items())
+    assert_same(alone, experiment.run("same"))
+    one, other = (
+        torch.load(run.checkpoint_file("best"), weights_only=True)["model"]
+        for run in (alone, experiment.run("other"))
+    )
+    assert any(not torch.equal(value, other[key]) for key, value in one.items())
 
 
 def test_a_finished_run_is_not_trained_again(experiment: Experiment) -> None:
@@ -90,9 +106,8 @@ def test_a_finished_run_is_not_trained_again(experiment: Experiment) -> None:
      (signal.SIGINT, 1, "interrupted"), (signal.SIGHUP, 1, "interrupted")],
 )  # fmt: skip
 def test_a_signal_saves_and_the_next_start_goes_on(
-    experiment: Experiment, number: int, code: int, state: str
+    experiment: Experiment, alone: Run, number: int, code: int, state: str
 ) -> None:
-    assert train_child(experiment.spec(runs="alone")) == 0
     spec = experiment.spec(runs="stopped")
     assert train_child(spec, signal_at=(7, number)) == code
     run = experiment.run("stopped")
@@ -105,7 +120,7 @@ def test_a_signal_saves_and_the_next_start_goes_on(
     content = torch.load(run.checkpoint_file("last"), weights_only=True)
     assert (content["epoch"], content["step"]) == (1, 2)
     assert train_child(spec) == 0
-    assert_same(experiment.run("alone"), run)
+    assert_same(alone, run)
 
 
 class _Impatient(QuietDisplay):
@@ -131,9 +146,8 @@ def _train_impatiently(spec: Path, operation: int) -> None:
 
 @pytest.mark.parametrize("operation", [0, 3, 6])
 def test_a_second_int_ends_at_once_and_the_checkpoint_from_before_stands(
-    experiment: Experiment, operation: int
+    experiment: Experiment, alone: Run, operation: int
 ) -> None:
-    assert train_child(experiment.spec(runs="alone")) == 0
     spec = experiment.spec(runs="stopped")
     child = Child(target=_train_impatiently, args=(spec, operation))
     child.start()
@@ -150,7 +164,7 @@ def test_a_second_int_ends_at_once_and_the_checkpoint_from_before_stands(
     assert (content["epoch"], status.epoch) == (1, 1)
     assert not list(run.folder.rglob("*.tmp"))
     assert train_child(spec) == 0
-    assert_same(experiment.run("alone"), run)
+    assert_same(alone, run)
 
 
 def test_code_that_changed_since_the_start_is_refused_or_accepted_or_restarted(
@@ -224,8 +238,9 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_videos(experiment: Experi
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system: run the tests as root")
-def test_a_full_disk_leaves_the_last_checkpoint_and_the_run_goes_on_later(experiment: Experiment) -> None:
-    assert train_child(experiment.spec(runs="alone", train__checkpoint_every_s=0.01)) == 0
+def test_a_full_disk_leaves_the_last_checkpoint_and_the_run_goes_on_later(
+    experiment: Experiment, alone: Run
+) -> None:
     small = experiment.folder / "small"
     small.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", small], check=False)
@@ -242,7 +257,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_the_run_goes_on_later(experi
         assert content["training"]["loop"]["optimizer"]["state"]
         (small / "ballast").unlink()
         assert train_child(spec) == 0
-        assert_same(experiment.run("alone"), run)
+        assert_same(alone, run)
     finally:
         subprocess.run(["umount", small], check=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,11 @@ from vidcls.runs import find_runs
 from vidcls.sweep.storage.folder import SweepFolder
 
 pytestmark = pytest.mark.long
+
+
+@pytest.fixture
+def store_dir(decoded: Path) -> Path:
+    return decoded
 
 
 @pytest.fixture

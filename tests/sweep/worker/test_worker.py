@@ -37,6 +37,12 @@ from vidcls.sweep.worker.budget import Budget
 
 pytestmark = pytest.mark.long
 
+
+@pytest.fixture
+def store_dir(decoded: Path) -> Path:
+    return decoded
+
+
 TWO = {"optim.lr": {"values": [0.001, 0.003]}}
 
 
@@ -150,8 +156,8 @@ def test_a_loss_that_is_no_number_fails_its_trial_once_and_no_other(search: Sear
 def test_a_trial_that_crashes_again_and_again_has_failed_and_can_be_tried_again(search: Search) -> None:
     from vidcls.sweep import actions
 
+    search.experiment.store = store = search.experiment.folder / "store"
     folder = search.frozen(search.file({"optim.lr": {"values": [0.003, 0.001]}}), attempts=2)
-    store = Path(folder.base_file.read_text().split("store_dir: ")[1].splitlines()[0])
     store.write_text("in the way")  # no folder can be made where the store should be
     assert work(folder).exit_code == ExitCode.DONE
     trials = folder.trials().refresh()
