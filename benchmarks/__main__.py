@@ -27,6 +27,7 @@ NAMES = (
     "memory",
     "sweep_folder",
     "epoch",
+    "neighbours",
     "sweep_search",
     "whole",
     "recipe",
