@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from torch import Tensor, nn
@@ -219,6 +220,7 @@ def test_one_step_is_the_next_step_of_a_fit() -> None:
     assert {key: row[key] for key in row.keys() - times} == {
         key: value for key, value in seen.epochs[0].items() if key not in times
     }
+    assert row["resident_mib"] == pytest.approx(psutil.Process().memory_info().rss / 2**20, rel=0.3)
     assert not loop.model.training, "validation"
 
 
