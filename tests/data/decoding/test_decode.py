@@ -72,6 +72,17 @@ def test_decord_serves_what_it_reads_well(tmp_path: Path) -> None:
 
 
 @needs_decord
+def test_decord_reads_in_order_where_its_seeks_are_wrong(tmp_path: Path) -> None:
+    """An AVI has no presentation times, so with B-frames its key frames are not where its index says."""
+    frames = moving_square(23, 48, 64, dx=5, dy=3)
+    path = write_clip(tmp_path / "a.avi", frames, options={"g": "12", "bf": "3", "sc_threshold": "0"})
+    found = inspect(path, "decord")
+    assert (found.probe.decoder, found.probe.seek_points, found.random_access) == ("decord", (), False)
+    made = decode(path, [3, 13, 22], size=(48, 64), decoder="decord", seek_points=found.probe.seek_points)
+    assert np.abs(made.astype(int) - truth(path)[[3, 13, 22]]).max() <= AGREE_LEVELS
+
+
+@needs_decord
 @pytest.mark.parametrize("suffix", ["mp4", "avi", "mkv"])
 def test_decord_at_random_gives_the_frames_that_it_gives_in_order(tmp_path: Path, suffix: str) -> None:
     frames = moving_square(40, 48, 64, dx=3, dy=2)

@@ -30,7 +30,7 @@ def suits_decord(path: Path) -> bool:
         return False
 
 
-def decord_probe(path: Path, reader: Any, probe: Probe) -> Probe | None:
+def decord_probe(path: Path, reader: Any, probe: Probe) -> tuple[Probe, bool | None] | None:
     """Probe with which decord serves a file; None if it does not give the frames of PyAV.
 
     Args:
@@ -39,17 +39,19 @@ def decord_probe(path: Path, reader: Any, probe: Probe) -> Probe | None:
         probe: Probe of PyAV.
 
     Returns:
-        The probe has seek points if random access gives the same frames too, byte by byte.
+        The probe, with seek points if random access gives the same frames too, byte by byte; and whether it
+        does, None if there is one key frame only.
     """
     try:
         sums = _agreeing_sums(path, reader)
         if sums is None:
             return None
         keys = sorted({0, *map(int, reader.get_key_indices())})
-        points = tuple((key, 0) for key in keys) if len(keys) > 1 and _seeks(reader, keys, sums) else ()
+        does_seek = _seeks(reader, keys, sums) if len(keys) > 1 else None
     except DecodeError:
         return None
-    return replace(probe, decoder="decord", seek_points=points)
+    points = tuple((key, 0) for key in keys) if does_seek else ()
+    return replace(probe, decoder="decord", seek_points=points), does_seek
 
 
 def _agreeing_sums(path: Path, reader: Any) -> list[int] | None:

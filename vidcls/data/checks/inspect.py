@@ -147,9 +147,9 @@ def inspect(path: Path, decoder: Literal["decord", "pyav"]) -> Inspection:
             raise DecodeError(f"{error.reason} ({said})" if said else error.reason, error.kind) from None
     is_plain = not (inspection.is_mirrored or watch.num_other_orientation or has_alpha(watch.pixel_format))
     if reader is not None and is_plain and len(reader) == watch.num_frames:
-        probe = decord_probe(path, reader, inspection.probe)
-        if probe is not None:
-            return replace(inspection, probe=probe, random_access=bool(probe.seek_points) or None)
+        found = decord_probe(path, reader, inspection.probe)
+        if found is not None:
+            return replace(inspection, probe=found[0], random_access=found[1])
     if seek_points := watch.seek_points():
         proven = _proves(path, seek_points, watch.sums)
         points = seek_points if proven else ()
