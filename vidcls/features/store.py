@@ -38,7 +38,7 @@ from vidcls.files import atomic_file, nearest_folder
 from vidcls.installed import COMPUTING, releases
 from vidcls.json_files import Count, DamagedError, JsonText, read_json
 
-_VERSION = 3
+_VERSION = 4
 _BLOCK_VIEWS = 32
 """Approximate number of views per block, the most that a killed builder loses."""
 _SPARE_BYTES = 256 * 2**20

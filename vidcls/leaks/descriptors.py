@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from vidcls.data.decoding.decode import Probe, decode
 from vidcls.data.decoding.pictures import Pixels
 
-VERSION = 3
+VERSION = 4
 """Version of the descriptors; increased when they change, so that old stored ones are not used."""
 NUM_FRAMES = 8
 Vectors = NDArray[np.float32]

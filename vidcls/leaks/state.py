@@ -16,7 +16,7 @@ from vidcls.run_shapes import LEAKS
 
 LeakKind = Literal["leaky", "clean", "unknown"]
 By = Literal["group", "name", "content", "none"]
-_VERSION = 1  # increased when an audit may give another result
+_VERSION = 2  # increased when an audit may give another result
 
 
 @dataclass(frozen=True)

@@ -135,7 +135,9 @@ def test_batches_of_a_marked_video_are_those_of_one_that_was_drawn_so(tmp_path: 
         with open_cpu(videos, tmp_path / place, clip={"modality": modality}) as clips:
             (batch,) = clips.eval_batches(videos, batch_size=8)
             batches.append(batch.clip.numpy())
-    assert (batches[0] == batches[1]).all()
+    level = 1 / 255 / {"rgb": 0.225, "difference": 0.05}[modality]
+    # Scaling rounds rows after columns, and a turn exchanges them.
+    assert np.abs(batches[0] - batches[1]).max() < 1.01 * level
     assert np.abs(batches[0][0] - batches[0][4]).max() > 0  # a mirror shows
 
 

@@ -99,10 +99,10 @@ def decode(
         DecodeError: If a frame is missing or cannot be decoded.
     """
     if frame_indices is None:
-        with contextlib.closing(read(path, decoder)) as reader:
+        with contextlib.closing(read(path, decoder, size=size)) as reader:
             return np.stack([scale(load(), size) for load in reader])
     wanted = {int(index) for index in frame_indices}
-    found = frames_at(path, wanted, decoder=decoder, seek_points=seek_points)
+    found = frames_at(path, wanted, decoder=decoder, seek_points=seek_points, size=size)
     frames = {index: scale(frame, size) for index, frame in found}
     if not frames.keys() >= wanted:
         raise DecodeError(f"ends before frame {max(wanted)}, which was there at the first look", "corrupt")
@@ -110,15 +110,21 @@ def decode(
 
 
 def frames_at(
-    path: Path, wanted: Collection[int], *, decoder: Decoder, seek_points: SeekPoints
+    path: Path,
+    wanted: Collection[int],
+    *,
+    decoder: Decoder,
+    seek_points: SeekPoints,
+    size: tuple[int, int] | None = None,
 ) -> Iterator[tuple[int, Pixels]]:
-    """Yield each existing wanted frame in order: its index, and `[h, w, 3]` uint8 RGB as decoded.
+    """Yield each existing wanted frame in order: its index, and `[h, w, 3]` uint8 RGB.
 
     Args:
         path: Video file, or folder of frames.
         wanted: One or more frame indices.
         decoder: Decoder from the probe of the file.
         seek_points: Seek points from the probe of the file.
+        size: Height and width to which PyAV scales frames, see `VideoFile.rgb`; others do not.
 
     Raises:
         DecodeError: If a frame cannot be decoded.
@@ -127,13 +133,15 @@ def frames_at(
         if decoder == "decord":
             reader = open_decord(path)
             return ((index, seek_decord(reader, index)) for index in sorted(wanted))
-        return _sought(path, wanted, seek_points=seek_points)
-    return _in_order(path, wanted, decoder)
+        return _sought(path, wanted, seek_points=seek_points, size=size)
+    return _in_order(path, wanted, decoder, size=size)
 
 
-def _in_order(path: Path, wanted: Collection[int], decoder: Decoder) -> Iterator[tuple[int, Pixels]]:
+def _in_order(
+    path: Path, wanted: Collection[int], decoder: Decoder, *, size: tuple[int, int] | None
+) -> Iterator[tuple[int, Pixels]]:
     last = max(wanted)
-    with contextlib.closing(read(path, decoder)) as reader:
+    with contextlib.closing(read(path, decoder, size=size)) as reader:
         for index, load in enumerate(reader):
             if index in wanted:
                 yield index, load()
@@ -141,7 +149,9 @@ def _in_order(path: Path, wanted: Collection[int], decoder: Decoder) -> Iterator
                 break
 
 
-def _sought(path: Path, wanted: Collection[int], *, seek_points: SeekPoints) -> Iterator[tuple[int, Pixels]]:
+def _sought(
+    path: Path, wanted: Collection[int], *, seek_points: SeekPoints, size: tuple[int, int] | None
+) -> Iterator[tuple[int, Pixels]]:
     """Yield the wanted frames, each decoded from the last seek point before it."""
     firsts = [first for first, _ in seek_points]
     parts: dict[int, list[int]] = {}
@@ -152,7 +162,7 @@ def _sought(path: Path, wanted: Collection[int], *, seek_points: SeekPoints) -> 
             first, stamp = seek_points[part]
             for index, frame in enumerate(video.frames_from(stamp), start=first):
                 if index in indices:
-                    yield index, video.rgb(frame)
+                    yield index, video.rgb(frame, size=size)
                 if index == indices[-1]:
                     break
 

@@ -43,7 +43,7 @@ class _StoreIndex(TypedDict):
 
 
 _INDEX = TypeAdapter(_StoreIndex)
-_VERSION = 4
+_VERSION = 5
 _SPARE_BYTES = 256 * 2**20
 
 
