@@ -99,6 +99,17 @@ def test_decord_at_random_gives_the_frames_that_it_gives_in_order(tmp_path: Path
         assert (at_random == in_order[wanted]).all(), wanted
 
 
+def test_a_video_is_scaled_by_the_mean_of_areas(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4", moving_square(6, 96, 128, dx=5, dy=3))
+    expected = truth(path).reshape(6, 48, 2, 64, 2, 3).mean(axis=(2, 4))
+    made = decode(path, None, size=(48, 64), decoder="pyav")
+    # Brightness and colour are scaled apart, as the video stores them, so edges of colour differ a little.
+    assert np.abs(made.mean(axis=3) - expected.mean(axis=3)).mean() < 1.5
+    assert np.abs(made - expected).mean() < 3
+    enlarged = decode(path, [2], size=(192, 256), decoder="pyav")
+    assert np.abs(enlarged.reshape(1, 96, 2, 128, 2, 3).mean(axis=(2, 4)) - truth(path)[[2]]).mean() < 2
+
+
 def test_frames_of_a_folder_come_in_natural_order(tmp_path: Path) -> None:
     frames = moving_square(11, 20, 30)
     folder = write_frames(tmp_path / "v", frames)
