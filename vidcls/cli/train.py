@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vidcls.launch.queue import AnyProfile
     from vidcls.spec.load import LoadedSpec
     from vidcls.train.run_training import TrainingOutcome
+    from vidcls.train.session import Display
 
 
 def train(
@@ -74,13 +75,17 @@ def train(
     options = Options(device=device, restart=restart, accept_code=accept_code)
     with open_display() as display:
         if dry_run:
-            from vidcls.campaign.dry_run import dry_run as try_once
-
-            for line in try_once(loaded, device=device, display=display):
-                echo(line)
+            _try_once(loaded, device, display)
             return
         outcome = train(loaded, options=options, display=display)
     _show(outcome, leak_state=str(leaks_of(outcome.run)), as_json=as_json)
+
+
+def _try_once(loaded: LoadedSpec, device: str | None, display: Display) -> None:
+    from vidcls.campaign.dry_run import dry_run  # it counts operations, which takes a second to load
+
+    for line in dry_run(loaded, device=device, display=display):
+        echo(line)
 
 
 def _show(outcome: TrainingOutcome, *, leak_state: str, as_json: bool) -> None:

@@ -136,14 +136,12 @@ class VideoFile:
         # One converter for all frames, as its setup is slow, with one thread, as several block each other.
         orientation = Orientation.of_frame(frame)
         if not has_alpha(frame.format.name):
-            height, width = frame.height, frame.width
+            scaling: dict[str, Any] = {}
             if size is not None:
-                as_stored = size[::-1] if orientation.swaps_sides else size
-                if as_stored[0] <= height and as_stored[1] <= width:
-                    height, width = as_stored
-            converted = self._reformatter.reformat(
-                frame, width=width, height=height, format="rgb24", interpolation=Interpolation.AREA, threads=1
-            )
+                height, width = size[::-1] if orientation.swaps_sides else size
+                if height <= frame.height and width <= frame.width:
+                    scaling = {"height": height, "width": width, "interpolation": Interpolation.AREA}
+            converted = self._reformatter.reformat(frame, format="rgb24", threads=1, **scaling)
             pixels: Pixels = np.asarray(converted.to_ndarray(), dtype=np.uint8)
         else:
             converted = self._reformatter.reformat(frame, format="rgba", threads=1)

@@ -25,7 +25,7 @@ def pad_short_clips(network: nn.Module, clip_shape: tuple[int, ...]) -> None:
     short: list[nn.Conv3d] = []
 
     def note(conv: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if isinstance(conv, nn.Conv3d) and inputs[0].shape[2] == 2:
+        if isinstance(conv, nn.Conv3d) and inputs[0].shape[2] == 2 and conv not in short:
             short.append(conv)
 
     hooks = [

@@ -177,7 +177,7 @@ class _Watch(TorchFunctionMode):
         self._handles: list[RemovableHandle] = []
 
     def __enter__(self) -> Self:
-        self._handles.append(self._body.register_forward_pre_hook(self._leave_part))
+        self._handles.append(self._body.register_forward_pre_hook(self._begin))
         self._handles.append(self._body.register_forward_hook(self._enter_part))
         for leaf in self._leaves:
             self._handles.append(leaf.register_forward_pre_hook(self._enter_part))
@@ -200,6 +200,10 @@ class _Watch(TorchFunctionMode):
         if name == "cat":
             return bool((args[1] if len(args) > 1 else kwargs.get("dim", 0)) == 1)  # along the channels
         return name in _ANY_AXES
+
+    def _begin(self, *_call: object) -> None:
+        # Not the first time if an earlier call failed midway, see `output_shape`.
+        self._inside, self.refused = 0, None
 
     def _enter_part(self, *_call: object) -> None:
         self._inside += 1

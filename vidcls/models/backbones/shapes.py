@@ -49,6 +49,6 @@ def _output_shape(module: nn.Module, batch: torch.Tensor) -> torch.Size:
             part.training = mode
     if not isinstance(output, torch.Tensor):
         raise TooSmallError(f"its output is a {type(output).__name__}, not a tensor")
-    if len(output) != len(batch) or 0 in output.shape[1:]:
+    if output.shape[:1] != batch.shape[:1] or 0 in output.shape[1:]:
         raise TooSmallError(f"its output would be {list(output.shape)}")
     return output.shape

@@ -261,7 +261,10 @@ class SweepWorker:
 
 def _preload(spec: Spec, space: Space) -> list[str]:
     """Modules that every trial needs, and that take long to load."""
+    modules = []
     networks = {single.backbone for single in spec.model.singles()}
-    needs_torchvision = not networks <= {SMALL, LITE} or any("backbone" in name for name in space.names)
-    needs_client = spec.tracking.mode != "disabled"
-    return ["torchvision"] * needs_torchvision + ["vidcls.tracking.preloaded"] * needs_client
+    if not networks <= {SMALL, LITE} or any("backbone" in name for name in space.names):
+        modules.append("torchvision")
+    if spec.tracking.mode != "disabled":
+        modules.append("vidcls.tracking.preloaded")
+    return modules
