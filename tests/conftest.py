@@ -103,22 +103,16 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def store_dir(tmp_path: Path) -> Path:
-    """Where an experiment keeps what it decodes; tests that are not about it return `decoded` here."""
-    return tmp_path / "store"
-
-
 @pytest.fixture(scope="session")
 def decoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store that tests share: what one has decoded, the next one finds."""
+    """A store that tests share which are marked so: what one has decoded, the next one finds."""
     return tmp_path_factory.mktemp("decoded")
 
 
 @pytest.fixture
-def experiment(tmp_path: Path, demo: Path, store_dir: Path) -> Experiment:
+def experiment(request: pytest.FixtureRequest, tmp_path: Path, demo: Path, decoded: Path) -> Experiment:
     """An experiment on the small demo data."""
-    return Experiment(tmp_path, demo, store=store_dir)
+    return Experiment(tmp_path, demo, store=decoded if request.node.get_closest_marker("decoded") else None)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from vidcls.cli import app
 from vidcls.spec.load import load_spec
 from vidcls.sweep.storage.folder import SweepFolder
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.decoded]
 
 VIDCLS = str(Path(sys.executable).with_name("vidcls"))
 
@@ -32,11 +32,6 @@ def said(*args: str | Path) -> dict[str, Any]:
     """What a command prints as JSON."""
     found: dict[str, Any] = json.loads(subprocess.check_output([VIDCLS, "sweep", *map(str, args), "--json"]))
     return found
-
-
-@pytest.fixture
-def store_dir(decoded: Path) -> Path:
-    return decoded
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from tests.support.training import Experiment
 from vidcls.cli import app
 from vidcls.sweep.worker.messages import TrialOutcome, TrialRequest
 
+pytestmark = pytest.mark.decoded
+
 _NUM = 10
 
 
@@ -27,11 +29,6 @@ def said(*words: object, code: int = 0) -> Any:
     done = run(*words, "--json")
     assert done.exit_code == code, done.output
     return json.loads(done.stdout)
-
-
-@pytest.fixture
-def store_dir(decoded: Path) -> Path:
-    return decoded
 
 
 @pytest.fixture

@@ -21,17 +21,14 @@ from vidcls.sweep.storage.jobs import ask_queues
 from vidcls.sweep.storage.trials import Trial
 from vidcls.sweep.storage.worker_heartbeat import Workers
 
+pytestmark = pytest.mark.decoded
+
 LR = {"distribution": "log_uniform_values", "min": 1e-4, "max": 1e-2}
 SEARCHES: dict[str, Mapping[str, Any]] = {
     "grid": {"parameters": {"optim.lr": {"values": [0.001, 0.003]}, "seed": {"values": [0, 1]}}},
     "random": {"parameters": {"optim.lr": LR}, "run_cap": 3},
     "bayes": {"parameters": {"optim.lr": LR}, "run_cap": 3},
 }
-
-
-@pytest.fixture
-def store_dir(decoded: Path) -> Path:
-    return decoded
 
 
 @pytest.fixture

@@ -21,12 +21,9 @@ from vidcls.cli import app
 from vidcls.launch.frozen import package_path
 from vidcls.sweep.storage.folder import SweepFolder
 
+pytestmark = pytest.mark.decoded
+
 VIDCLS = str(Path(sys.executable).with_name("vidcls"))
-
-
-@pytest.fixture
-def store_dir(decoded: Path) -> Path:
-    return decoded
 
 
 @pytest.fixture

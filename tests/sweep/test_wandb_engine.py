@@ -23,6 +23,8 @@ from vidcls.errors import UserError, VidclsError
 from vidcls.runs import Run, find_runs
 from vidcls.sweep.wandb import agent_command, create_sweep
 
+pytestmark = pytest.mark.decoded
+
 HASTY_AGENT = """
 from wandb.cli.cli import cli
 from wandb.wandb_agent import Agent
@@ -35,11 +37,6 @@ cli()
 VIDCLS = str(Path(sys.executable).with_name("vidcls"))
 LONG = 2000
 """Epochs that no test waits for."""
-
-
-@pytest.fixture
-def store_dir(decoded: Path) -> Path:
-    return decoded
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import signal
 import time
-from pathlib import Path
 from typing import get_args
 from zlib import crc32
 
@@ -14,12 +13,7 @@ import pytest
 from tests.support.training import STRATEGIES, Experiment, assert_same, start_child, train_child
 from vidcls.choices import Residency
 
-pytestmark = pytest.mark.long
-
-
-@pytest.fixture
-def store_dir(decoded: Path) -> Path:
-    return decoded
+pytestmark = [pytest.mark.long, pytest.mark.decoded]
 
 
 RESIDENCIES = get_args(Residency)

@@ -33,12 +33,7 @@ from vidcls.process.signals import Interruption
 from vidcls.runs import Run
 from vidcls.train.divergence import DivergedError
 
-pytestmark = pytest.mark.long
-
-
-@pytest.fixture
-def store_dir(decoded: Path) -> Path:
-    return decoded
+pytestmark = [pytest.mark.long, pytest.mark.decoded]
 
 
 @pytest.fixture(scope="module")

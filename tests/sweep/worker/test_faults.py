@@ -5,7 +5,6 @@ from __future__ import annotations
 import resource
 import signal
 import time
-from pathlib import Path
 
 import pytest
 
@@ -17,12 +16,7 @@ from vidcls.errors import ExitCode
 from vidcls.runs import find_runs
 from vidcls.sweep.storage.folder import SweepFolder
 
-pytestmark = pytest.mark.long
-
-
-@pytest.fixture
-def store_dir(decoded: Path) -> Path:
-    return decoded
+pytestmark = [pytest.mark.long, pytest.mark.decoded]
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import psutil
 import pytest
@@ -35,12 +34,7 @@ from vidcls.sweep.storage.worker_heartbeat import Workers
 from vidcls.sweep.worker.allocation import Allocation
 from vidcls.sweep.worker.budget import Budget
 
-pytestmark = pytest.mark.long
-
-
-@pytest.fixture
-def store_dir(decoded: Path) -> Path:
-    return decoded
+pytestmark = [pytest.mark.long, pytest.mark.decoded]
 
 
 TWO = {"optim.lr": {"values": [0.001, 0.003]}}
