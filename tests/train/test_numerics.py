@@ -20,7 +20,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from vidcls.data.batches.clips import Batch
+from vidcls.data.batches.source import Batch
 from vidcls.data.manifest import Video
 from vidcls.data.sampling import generator
 from vidcls.models.build import build
@@ -89,7 +89,8 @@ class FixedClips:
 
     def _batch(self, rows: np.ndarray) -> Batch:
         ids = tuple(str(row) for row in rows)
-        return Batch(self.clips[rows], self.labels[rows], ids, (False,) * len(rows))
+        labels = self.labels[rows]
+        return Batch(self.clips[rows], labels, tuple(labels.tolist()), ids, (False,) * len(rows))
 
 
 class Losses:
@@ -100,9 +101,9 @@ class Losses:
         self.norms: list[float] = []
         self.epochs: list[MetricValues] = []
 
-    def after_step(self, loop: Loop, row: MetricValues | None) -> None:
+    def after_step(self, loop: Loop) -> None:
         assert loop._pending is not None
-        self.norms.append(float(loop._pending.norm))
+        self.norms.append(loop._pending.loss_and_norm.read()[1])
         loop.check_finite()
         assert loop.recent_loss is not None
         self.steps.append(loop.recent_loss)

@@ -49,6 +49,8 @@ def score(
 ) -> Scores:
     """Score clips. The model is put into evaluation mode and stays in it.
 
+    The logits are read from the device once, after the last batch.
+
     Args:
         model: Model to score with.
         batches: Clips or stored features.
@@ -58,14 +60,14 @@ def score(
     """
     model.eval()
     ids: list[str] = []
-    labels: list[torch.Tensor] = []
+    labels: list[int] = []
     logits: list[torch.Tensor] = []
     for batch in batches:
         heed()
         ids += batch.ids
-        labels.append(batch.labels)
+        labels += batch.host_labels
         with autocast():
             logits.append(forward(model, batch, channels_last=channels_last).float())
     if not ids:
         return Scores((), np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
-    return Scores(tuple(ids), torch.cat(labels).cpu().numpy(), torch.cat(logits).cpu().numpy())
+    return Scores(tuple(ids), np.array(labels, np.int64), torch.cat(logits).cpu().numpy())

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from vidcls.data.batches.batching import batch_bounds, drawn_views, sample_order
-from vidcls.data.batches.clips import Batch
+from vidcls.data.batches.source import Batch
+from vidcls.data.batches.transfer import copy_ahead, to_device
 from vidcls.data.manifest import Video
 from vidcls.data.sampling import Indices
 from vidcls.errors import VidclsError
@@ -29,11 +30,13 @@ class FeatureBatch:
     Attributes:
         features: Reduced features of each backbone, `[B, ...]` float32, on the device.
         labels: `[B]` int64 on the device.
+        host_labels: The same on the host.
         ids: Ids of the B videos.
     """
 
     features: tuple[Tensor, ...]
     labels: Tensor
+    host_labels: tuple[int, ...]
     ids: tuple[str, ...]
 
 
@@ -111,23 +114,25 @@ class FeatureClips:
         flips = self._trained.flips[stored_rows, views]
         labels = np.array([video.label for video in good], np.int64)
         labels = np.where(flips, mirrored[labels], labels)
-        for start, behind in batch_bounds(len(good), batch_size)[start_step:]:
-            rows = order[start:behind]
-            yield self._batch(
-                self._train_leaves,
-                [good[row] for row in rows],
-                labels[rows],
-                at=(stored_rows[rows], views[rows]),
-            )
+        yield from self._batches(
+            self._train_leaves,
+            [good[row] for row in order],
+            labels[order],
+            at=(stored_rows[order], views[order]),
+            bounds=batch_bounds(len(good), batch_size)[start_step:],
+        )
 
     def eval_batches(self, videos: Sequence[Video], *, batch_size: int) -> Iterator[FeatureBatch]:
         """Batches of the good videos in `videos`, each once, in order, in their deterministic view."""
         good = self._good(videos)
-        for start in range(0, len(good), batch_size):
-            part = good[start : start + batch_size]
-            labels = np.array([video.label for video in part], np.int64)
-            stored_rows = self._rows_of(part)
-            yield self._batch(self._eval_leaves, part, labels, at=(stored_rows, np.zeros_like(stored_rows)))
+        stored_rows = self._rows_of(good)
+        yield from self._batches(
+            self._eval_leaves,
+            good,
+            np.array([video.label for video in good], np.int64),
+            at=(stored_rows, np.zeros_like(stored_rows)),
+            bounds=[(start, start + batch_size) for start in range(0, len(good), batch_size)],
+        )
 
     def _good(self, videos: Sequence[Video]) -> list[Video]:
         return [video for video in videos if video.id not in self.bad]
@@ -135,25 +140,30 @@ class FeatureClips:
     def _rows_of(self, videos: Sequence[Video]) -> Indices:
         return np.array([self._row_by_digest[video.digest] for video in videos], np.int64)
 
-    def _batch(
+    def _batches(
         self,
         leaves: Sequence[Tensor],
         videos: Sequence[Video],
         labels: Indices,
         *,
         at: tuple[Indices, Indices],
-    ) -> FeatureBatch:
+        bounds: Sequence[tuple[int, int]],
+    ) -> Iterator[FeatureBatch]:
         num_views = leaves[0].shape[1]
-        rows = torch.from_numpy(at[0] * num_views + at[1])
-        features = []
-        for leaf in leaves:
-            flat = leaf.flatten(0, 1)
-            features.append(flat.index_select(0, rows.to(flat.device)).to(self._device))
-        return FeatureBatch(
-            features=tuple(features),
-            labels=torch.from_numpy(labels).to(self._device),
-            ids=tuple(video.id for video in videos),
+        flat = [leaf.flatten(0, 1) for leaf in leaves]
+        # One copy for a whole epoch, not one for each batch.
+        rows = to_device(torch.from_numpy(at[0] * num_views + at[1]), flat[0].device)
+        labels_there = to_device(torch.from_numpy(labels), self._device)
+        selected = (
+            (slice(*ends), [leaf.index_select(0, rows[slice(*ends)]) for leaf in flat]) for ends in bounds
         )
+        for part, features in copy_ahead(selected, self._device):
+            yield FeatureBatch(
+                features=tuple(features),
+                labels=labels_there[part],
+                host_labels=tuple(labels[part].tolist()),
+                ids=tuple(video.id for video in videos[part]),
+            )
 
 
 @torch.no_grad()

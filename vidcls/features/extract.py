@@ -184,16 +184,18 @@ def _build(
             else clips.view_batches(part, augment=augment, view=view, batch_size=batch_clips)
         )
         memory_format = clip_format(channels_last=reading.spec.train.channels_last)
-        leaves: list[list[np.ndarray]] = []
+        leaves: list[Sequence[torch.Tensor]] = []
         flips: list[bool] = []
         for batch in batches:
             features = model.encode(batch.clip.contiguous(memory_format=memory_format))
-            leaves.append([leaf.cpu().numpy() for leaf in features])
+            leaves.append(features)
             flips += batch.flips
             # Signals are handled here, since a block may take longer than a queue waits.
             done = (view * len(part) + len(flips)) // num_views
             progress("features", indices[part[0].digest] + done, len(good))
-        return Block(tuple(map(np.concatenate, zip(*leaves, strict=True))), np.array(flips))
+        # Read back once for all batches, so that the device does not wait between them.
+        whole = (torch.cat(parts).cpu().numpy() for parts in zip(*leaves, strict=True))
+        return Block(tuple(whole), np.array(flips))
 
     def compute(digests: Sequence[str]) -> Block:
         part = [good[digest] for digest in digests]

@@ -14,7 +14,7 @@ def pick_device(name: str | None = None) -> torch.device:
     """Device to compute on: the given one, otherwise CUDA if available.
 
     Raises:
-        UserError: If the name is unknown, or CUDA is given but not available.
+        UserError: If the name is unknown, or a CUDA device is given that is not there.
     """
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -24,6 +24,12 @@ def pick_device(name: str | None = None) -> torch.device:
         raise UserError(f"--device {name}: unknown; allowed: cpu, cuda, cuda:N") from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"--device {name}: no CUDA device here", hint="vidcls doctor shows why")
+    if device.index is not None and device.type == "cuda":
+        if device.index >= (num := torch.cuda.device_count()):
+            last = f"cuda:0 to cuda:{num - 1}" if num > 1 else "cuda:0"
+            raise UserError(f"--device {name}: there is no such device; there is {last}")
+        # Streams and events belong to the current device where none is named.
+        torch.cuda.set_device(device)
     return device
 
 

@@ -107,10 +107,10 @@ class CheckpointWriter:
         if not path.is_file() or read_checkpoint(path)["epoch"] != self.best.epoch:
             self._write("best", self._content(self._loop.model.state_dict()))
 
-    def after_step(self) -> None:
-        """Save if too much time has passed since the last save."""
-        if time.monotonic() - self._saved >= self._loop.spec.train.checkpoint_every_s:
-            self.save_last()
+    @property
+    def is_due(self) -> bool:
+        """Whether so much time has passed since the last save that a step must be saved."""
+        return time.monotonic() - self._saved >= self._loop.spec.train.checkpoint_every_s
 
     def after_epoch(self, *, is_best: bool) -> bool:
         """Save the epoch unless the last save is recent; always save the last epoch.

@@ -15,8 +15,7 @@ from torch.nn import functional as F
 
 from vidcls.choices import Precision
 from vidcls.data.batches.augment import draw_mix
-from vidcls.data.batches.clips import Batch
-from vidcls.data.batches.source import BatchSource
+from vidcls.data.batches.source import Batch, BatchSource
 from vidcls.data.manifest import Video
 from vidcls.data.sampling import generator
 from vidcls.evaluate.score import Scores, forward, score
@@ -25,6 +24,7 @@ from vidcls.models.device import to_channels_last
 from vidcls.models.kinds.base import VideoModel
 from vidcls.spec.experiment import Spec
 from vidcls.train.divergence import diverged
+from vidcls.train.host_reader import HostCopy, HostReader
 from vidcls.train.optim import build_optimizer, learning_rate, set_learning_rate
 from vidcls.train.precision import Amp
 from vidcls.train.unfreezing import Unfreezing
@@ -71,8 +71,8 @@ class Data:
 class LoopObserver(Protocol):
     """Callbacks of the loop; they may raise to stop it between two steps."""
 
-    def after_step(self, loop: Loop, row: MetricValues | None) -> None:
-        """Called after each step; `row` holds metrics every `LOG_EVERY_STEPS` steps, otherwise None."""
+    def after_step(self, loop: Loop) -> None:
+        """Called after each step; `loop.take_rows` gives the metrics to log."""
 
     def after_epoch(self, loop: Loop, row: MetricValues) -> None:
         """Called after each validation; `loop.position` is the start of the next epoch."""
@@ -96,13 +96,12 @@ class _Sums:
 
 @dataclass
 class _Pending:
-    """Loss of the last step, copied to the host and read one step later so that the device never idles."""
+    """Loss and gradient norm of the last step, read one step later so that the device never idles."""
 
-    loss: torch.Tensor
-    arrived: torch.cuda.Event | None
-    norm: torch.Tensor
+    loss_and_norm: HostCopy
     lr: float
     position: Position
+    global_step: int
     ids: tuple[str, ...] = field(repr=False)
 
 
@@ -128,7 +127,9 @@ class Loop:
         self.speed = Speed()
         self.recent_loss: float | None = None
         self._sums = _Sums.zero(device)
+        self._to_host = HostReader(2, device)
         self._pending: _Pending | None = None
+        self._rows: list[MetricValues] = []
 
     def fit(self, observer: LoopObserver) -> None:
         """Train from the current position to the last epoch."""
@@ -145,11 +146,10 @@ class Loop:
         for batch in self._batches():
             self.speed.waiting_s += time.perf_counter() - asked
             self._step(batch)
-            row = self._step_row() if self.global_step % LOG_EVERY_STEPS == 0 else None
             now = time.perf_counter()
             self.speed.total_s += now - counted
             counted = now  # the time of the observer counts as part of the epoch too
-            observer.after_step(self, row)
+            observer.after_step(self)
             asked = time.perf_counter()
         self.speed.total_s += time.perf_counter() - counted
 
@@ -195,6 +195,7 @@ class Loop:
             loss = F.cross_entropy(logits, targets, label_smoothing=self.spec.train.label_smoothing)
         norm = self._amp.step(loss, self._optimizer, params=self._params, clip_norm=self.spec.optim.clip_norm)
         self.check_finite()
+        self.position.step += 1
         self._remember(loss.detach(), norm, lr, batch.ids)
         size = len(batch.ids)
         self._sums.loss += loss.detach().double() * size
@@ -202,18 +203,13 @@ class Loop:
         self._sums.correct += (logits.detach().argmax(1) == likeliest).sum()
         self._sums.seen += size
         self.speed.clips += size
-        self.position.step += 1
 
     def _remember(self, loss: torch.Tensor, norm: torch.Tensor, lr: float, ids: tuple[str, ...]) -> None:
-        arrived = None
-        on_host = loss.to("cpu", non_blocking=True)
-        if self.device.type == "cuda":
-            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            arrived.record()
-        self._pending = _Pending(on_host, arrived, norm, lr, Position(**vars(self.position)), ids)
+        values = self._to_host.start(torch.stack([loss.float(), norm.float()]))
+        self._pending = _Pending(values, lr, Position(**vars(self.position)), self.global_step, ids)
 
     def check_finite(self) -> None:
-        """Read the loss of the last step.
+        """Read the loss of the last step, and keep its metrics for `take_rows` if they are due.
 
         Raises:
             DivergedError: If it is not finite, with epoch, step, learning rate and videos.
@@ -221,36 +217,39 @@ class Loop:
         pending, self._pending = self._pending, None
         if pending is None:
             return
-        if pending.arrived is not None:
-            pending.arrived.synchronize()
-        self.recent_loss = float(pending.loss)
+        self.recent_loss, norm = pending.loss_and_norm.read()
+        if pending.global_step % LOG_EVERY_STEPS == 0:
+            self._rows.append(
+                {
+                    "epoch": pending.position.epoch + 1,
+                    "step": pending.global_step,
+                    "train/step_loss": self.recent_loss,
+                    "lr": pending.lr,
+                    "grad_norm": norm,
+                }
+            )
         if math.isfinite(self.recent_loss):
             return
-        where = f"epoch {pending.position.epoch + 1}, step {pending.position.step + 1}"
+        where = f"epoch {pending.position.epoch + 1}, step {pending.position.step}"
         what = f"the loss is {self.recent_loss}"
         raise diverged(self.spec, where=where, what=what, lr=pending.lr, ids=pending.ids)
+
+    def take_rows(self) -> list[MetricValues]:
+        """Metrics of every `LOG_EVERY_STEPS`th step that were read since the last call."""
+        rows, self._rows = self._rows, []
+        return rows
 
     @property
     def global_step(self) -> int:
         """Number of steps since the start of training."""
         return self.position.epoch * self.steps_per_epoch + self.position.step
 
-    def _step_row(self) -> MetricValues:
-        pending = self._pending
-        assert pending is not None
-        return {
-            "epoch": self.position.epoch + 1,
-            "step": self.global_step,
-            "train/step_loss": float(pending.loss),
-            "lr": pending.lr,
-            "grad_norm": float(pending.norm),
-        }
-
     def close_epoch(self) -> MetricValues:
         """Validate, and return the row that is logged after an epoch."""
         from vidcls.evaluate.metrics import split_metrics
 
         self.check_finite()
+        loss, correct = torch.stack([self._sums.loss, self._sums.correct.double()]).cpu().tolist()
         scores = self.validate()
         if not np.isfinite(scores.logits).all():
             where = f"validation after epoch {self.position.epoch + 1}"
@@ -261,8 +260,8 @@ class Loop:
         return {
             "epoch": self.position.epoch + 1,
             "step": self.global_step,
-            "train/loss": float(self._sums.loss) / self._sums.seen,
-            "train/top1": float(self._sums.correct) / self._sums.seen,
+            "train/loss": loss / self._sums.seen,
+            "train/top1": correct / self._sums.seen,
             **split_metrics(scores.logits, scores.labels, split="val"),
             "clips_per_s": self.speed.clips_per_s,
             "waiting_s": self.speed.waiting_s,

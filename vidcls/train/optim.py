@@ -41,8 +41,12 @@ class _Eager(torch.optim.Optimizer):
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore a state."""
-        inspect.unwrap(super().load_state_dict)(self, state_dict)
+        """Restore a state, which another device may have written: the kernels stay those of this one."""
+        groups = [
+            {**stored, "fused": own["fused"]}
+            for stored, own in zip(state_dict["param_groups"], self.param_groups, strict=True)
+        ]
+        inspect.unwrap(super().load_state_dict)(self, {**state_dict, "param_groups": groups})
 
 
 class _AdamW(_Eager, torch.optim.AdamW):
@@ -79,9 +83,11 @@ def build_optimizer(section: AdamWSection | SGDSection, model: VideoModel) -> to
         {"params": params[key], "lr_scale": key[0], "weight_decay": section.weight_decay if key[1] else 0.0}
         for key in sorted(params, reverse=True)
     ]
+    # Fused kernels skip a step that overflowed under fp16 by themselves; others make the host wait for it.
+    fused = True if trained[0].is_cuda else None
     if isinstance(section, AdamWSection):
-        return _AdamW(groups, lr=section.lr, betas=section.betas)
-    return _SGD(groups, lr=section.lr, momentum=section.momentum, nesterov=section.nesterov)
+        return _AdamW(groups, lr=section.lr, betas=section.betas, fused=fused)
+    return _SGD(groups, lr=section.lr, momentum=section.momentum, nesterov=section.nesterov, fused=fused)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:

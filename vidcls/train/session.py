@@ -102,24 +102,28 @@ class Session:
             self.was_interrupted = True
             raise StoppedError("stopped early by the sweep's server", exit_code=ExitCode.DONE) from error
 
-    def after_step(self, loop: Loop, row: MetricValues | None) -> None:
+    def after_step(self, loop: Loop) -> None:
         """Log, react to a signal, save when it is due."""
         self._display.step(loop)
         if self._held.is_lost:
             self._held.check()
-        if row is not None:
-            self._log({**row, "kind": "step"})
-        if self._signals.received is not None:
-            if self._signals.received == signal.SIGINT:
-                self._display.say("SIGINT: saving a checkpoint; press Ctrl-C again to end at once without it")
+        stops = self._signals.received is not None
+        saves = stops or self.checkpoints.is_due
+        if saves:
+            loop.check_finite()  # so that the rows of all steps up to the checkpoint are written before it
+        self._log_steps()
+        if stops and self._signals.received == signal.SIGINT:
+            self._display.say("SIGINT: saving a checkpoint; press Ctrl-C again to end at once without it")
+        if saves:
             self.checkpoints.save_last()
+        if stops:
             raise self._interrupted()
-        self.checkpoints.after_step()
 
     def after_epoch(self, loop: Loop, row: MetricValues) -> None:
         """Log, save, show the epoch, and ask the stop rule."""
         epoch = loop.position.epoch
         is_best = self.checkpoints.best.offer(epoch, row)
+        self._log_steps()
         self._log({**row, "kind": "epoch", "time": time.time()})
         if self.checkpoints.after_epoch(is_best=is_best):
             self.write_status("running")
@@ -189,6 +193,10 @@ class Session:
             elapsed_s=self.checkpoints.elapsed_s,
             message=message,
         )
+
+    def _log_steps(self) -> None:
+        for row in self.loop.take_rows():
+            self._log({**row, "kind": "step"})
 
     def _log(self, row: Row) -> None:
         self._metrics.append(row)

@@ -14,8 +14,8 @@ from tests.support.video import moving_square, write_clip
 from tests.support.videos import open_cpu, video
 from tests.support.views import seen
 from vidcls.data.batches.buffers import Buffers
-from vidcls.data.batches.clips import Batch
-from vidcls.data.batches.transforms import cut, finish, host_batch, pack
+from vidcls.data.batches.source import Batch
+from vidcls.data.batches.transforms import cut, device_levels, finish, host_batch, pack
 from vidcls.data.manifest import Video
 from vidcls.spec.load import SpecError
 from vidcls.spec.sections import AugmentSection, Clip
@@ -44,6 +44,7 @@ def batch_of(videos: list[Video], store: Path, modality: str, **options: Any) ->
     return Batch(
         clip=torch.cat([evaluated.clip.clone(), trained.clip.clone()]),
         labels=torch.cat([evaluated.labels, trained.labels]),
+        host_labels=evaluated.host_labels + trained.host_labels,
         ids=evaluated.ids + trained.ids,
         flips=evaluated.flips + trained.flips,
     )
@@ -89,7 +90,9 @@ def test_the_way_of_cuda_gives_the_same(both: str, motion: str, flip: bool) -> N
     view = seen(0, 0, 20, 24, flip=flip)
     windows = [cut(list(torch.from_numpy(values)), view)]
     host = host_batch(windows, [view], clip=clip, buffers=Buffers(1))
-    device = finish(pack(windows, pin=False), [view], clip=clip, device=torch.device("cpu"))
+    device = finish(
+        pack(windows, pin=False), [view], clip=clip, levels=device_levels(clip, torch.device("cpu"))
+    )
     torch.testing.assert_close(host, device, atol=1e-5, rtol=1e-5)
 
 

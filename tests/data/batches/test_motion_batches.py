@@ -18,7 +18,7 @@ from tests.support.views import seen
 from vidcls.choices import Modality
 from vidcls.data.batches.augment.view import View
 from vidcls.data.batches.buffers import Buffers
-from vidcls.data.batches.transforms import cut, finish, host_batch, pack
+from vidcls.data.batches.transforms import cut, device_levels, finish, host_batch, pack
 from vidcls.data.decoding.decode import Probe, decode
 from vidcls.data.decoding.flow import STEP_PX, STILL, compute_fields
 from vidcls.data.modality import needed_frames, num_moments
@@ -40,7 +40,7 @@ def on_the_host(clips: list[Frames], views: list[View], clip: Clip) -> torch.Ten
 def on_the_device(clips: list[Frames], views: list[View], clip: Clip) -> torch.Tensor:
     """What CUDA does, on the CPU."""
     packed = pack([cut(frames, view) for frames, view in zip(clips, views, strict=True)], pin=False)
-    return finish(packed, views, clip=clip, device=torch.device("cpu"))
+    return finish(packed, views, clip=clip, levels=device_levels(clip, torch.device("cpu")))
 
 
 @pytest.fixture(params=[on_the_host, on_the_device])

@@ -11,7 +11,8 @@ import torch
 
 from tests.support.video import moving_square, write_clip, write_frames
 from tests.support.videos import open_cpu, video
-from vidcls.data.batches.clips import Batch, Clips
+from vidcls.data.batches.clips import Clips
+from vidcls.data.batches.source import Batch
 from vidcls.data.decoding.decode import decode
 from vidcls.data.manifest import Video
 from vidcls.errors import UserError, VidclsError

@@ -8,7 +8,6 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -23,7 +22,9 @@ from vidcls.data.batches.augment.view import View
 from vidcls.data.batches.batching import batch_bounds, drawn_views, sample_order
 from vidcls.data.batches.buffers import Buffers
 from vidcls.data.batches.prefetch import NUM_AHEAD, ahead
-from vidcls.data.batches.transforms import cut, finish, host_batch, pack
+from vidcls.data.batches.source import Batch
+from vidcls.data.batches.transfer import copy_ahead
+from vidcls.data.batches.transforms import cut, device_levels, finish, host_batch, pack
 from vidcls.data.decoding.decode import Form, Probe
 from vidcls.data.decoding.readers import Decoder
 from vidcls.data.decoding.workers import Failure
@@ -33,23 +34,6 @@ from vidcls.data.sampling import frame_indices, generator
 from vidcls.data.store.residency import ClipFrames, FrameSource
 from vidcls.errors import VidclsError
 from vidcls.spec.sections import AugmentSection, Clip, DataSection
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Batch of clips for a model.
-
-    Attributes:
-        clip: `[B, C, T, H, W]` float32, normalised, on the device, channels innermost in memory.
-        labels: `[B]` int64 on the device.
-        ids: Ids of the B videos.
-        flips: Whether each of the B clips is mirrored.
-    """
-
-    clip: Tensor
-    labels: Tensor
-    ids: tuple[str, ...]
-    flips: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -64,9 +48,14 @@ class _Planned:
 
 @dataclass(frozen=True)
 class _Fetched:
-    """Batch as far as it is prepared in advance; `finish` completes it."""
+    """Batch as far as it is prepared in advance, in the prefetching threads.
 
-    finish: Callable[[], Tensor]
+    Attributes:
+        pixels: The finished clip for a CPU; for another device the packed windows, see `transforms`.
+        clips: Clips of the batch.
+    """
+
+    pixels: list[Tensor]
     clips: list[_Planned]
 
 
@@ -106,6 +95,7 @@ class Clips:
         self._clip = clip
         self._classes = classes
         self._device = device
+        self._levels = device_levels(clip, device)
         self._report_bad = report_bad
         # Buffers for the prefetched batches, the next batch, and the batch that the model still reads.
         self._buffers = Buffers(NUM_AHEAD + 2)
@@ -266,23 +256,31 @@ class Clips:
             return None
         views = [clip.view for clip in clips]
         if self._device.type == "cpu":
-            batch = host_batch(windows, views, clip=self._clip, buffers=self._buffers)
-            return _Fetched(lambda: batch, clips)
-        packed = pack(windows, pin=self._device.type == "cuda")
-        return _Fetched(partial(finish, packed, views, clip=self._clip, device=self._device), clips)
+            return _Fetched([host_batch(windows, views, clip=self._clip, buffers=self._buffers)], clips)
+        return _Fetched(pack(windows, pin=self._device.type == "cuda"), clips)
 
     def _batches(self, fetch: Callable[[int], _Fetched | None], steps: range) -> Iterator[Batch]:
         # If the store is on a device other than the CPU, nothing has to be prefetched.
         on_device = self.residency == "device" and self._device.type != "cpu"
-        for fetched in map(fetch, steps) if on_device else ahead(fetch, steps):
-            if fetched is not None:
-                labels = torch.tensor([clip.label for clip in fetched.clips], dtype=torch.int64)
-                yield Batch(
-                    clip=fetched.finish(),
-                    labels=labels.to(self._device),
-                    ids=tuple(clip.video.id for clip in fetched.clips),
-                    flips=tuple(clip.view.is_mirrored for clip in fetched.clips),
-                )
+        prepared = map(fetch, steps) if on_device else ahead(fetch, steps)
+        good = (fetched for fetched in prepared if fetched is not None)
+        with_labels = ((fetched.clips, [_labels(fetched.clips), *fetched.pixels]) for fetched in good)
+        for clips, (labels, *pixels) in copy_ahead(with_labels, self._device):
+            views = [clip.view for clip in clips]
+            is_finished = self._device.type == "cpu"
+            yield Batch(
+                clip=pixels[0]
+                if is_finished
+                else finish(pixels, views, clip=self._clip, levels=self._levels),
+                labels=labels,
+                host_labels=tuple(clip.label for clip in clips),
+                ids=tuple(clip.video.id for clip in clips),
+                flips=tuple(view.is_mirrored for view in views),
+            )
+
+
+def _labels(clips: Sequence[_Planned]) -> Tensor:
+    return torch.from_numpy(np.array([clip.label for clip in clips], np.int64))
 
 
 def _of_view(video: Video, view: int, k: int) -> np.random.Generator:

@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
+
+from torch import Tensor
 
 from vidcls.data.manifest import Video
 from vidcls.spec.sections import AugmentSection
 
 BatchT_co = TypeVar("BatchT_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Batch of clips for a model.
+
+    Attributes:
+        clip: `[B, C, T, H, W]` float32, normalised, on the device, channels innermost in memory.
+        labels: `[B]` int64 on the device.
+        host_labels: The same on the host, so that scoring does not have to read them back.
+        ids: Ids of the B videos.
+        flips: Whether each of the B clips is mirrored.
+    """
+
+    clip: Tensor
+    labels: Tensor
+    host_labels: tuple[int, ...]
+    ids: tuple[str, ...]
+    flips: tuple[bool, ...]
 
 
 class BatchSource(Protocol[BatchT_co]):

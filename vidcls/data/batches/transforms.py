@@ -5,6 +5,7 @@
     host_batch        [B, C, T, H, W]       for a model on the CPU
     pack              [B, T, h', w', C]     for a model on CUDA; one tensor per clip if windows differ; pinned
     finish            [B, C, T, H, W]       on CUDA, because a uint8 copy takes a quarter of the time
+                                            (`vidcls.data.batches.transfer` copies what was packed)
 
 A batch is float32, normalised, in memory order B T H W C. Frames are uint8 until they are normalised.
 
@@ -28,8 +29,11 @@ from torch.nn import functional as F
 from vidcls.data.batches.augment.view import View
 from vidcls.data.batches.buffers import Buffers
 from vidcls.data.decoding.flow import STILL
-from vidcls.data.modality import U, frames_each, growth, has_difference, has_flow, levels
+from vidcls.data.modality import U, frames_each, growth, has_difference, has_flow
+from vidcls.data.modality import levels as channel_levels
 from vidcls.spec.sections import Clip
+
+Levels = tuple[Tensor, Tensor]
 
 
 def cut(frames: Sequence[Tensor], view: View) -> list[Tensor]:
@@ -106,23 +110,24 @@ def pack(windows: Sequence[Sequence[Tensor]], *, pin: bool) -> list[Tensor]:
     return [packed.view(len(windows), -1, *first.shape)]
 
 
-def finish(packed: Sequence[Tensor], views: Sequence[View], *, clip: Clip, device: torch.device) -> Tensor:
-    """Make the normalised batch `[B, C, T, H, W]` float32 on `device`, channels innermost in memory.
+def finish(packed: Sequence[Tensor], views: Sequence[View], *, clip: Clip, levels: Levels) -> Tensor:
+    """Make the normalised batch `[B, C, T, H, W]` float32 on a device, channels innermost in memory.
 
     Args:
-        packed: Result of `pack`; changed in place if it is already on `device`.
+        packed: Result of `pack`, on the device; changed in place.
         views: View of each of the B clips; its window was cut already.
         clip: Modality, size, mean and standard deviation.
-        device: Device of the batch.
+        levels: Result of `device_levels`.
     """
     height, width = clip.size
     num_frames = packed[0].shape[1] // frames_each(clip)
     batch = torch.empty(
-        (len(views), num_frames, height, width, clip.num_channels), dtype=torch.float32, device=device
+        (len(views), num_frames, height, width, clip.num_channels),
+        dtype=torch.float32,
+        device=packed[0].device,
     )
     start = 0
     for windows in packed:
-        windows = windows.to(device, non_blocking=True)
         behind = start + len(windows)
         for window, view in zip(windows, views[start:behind], strict=True):
             for operation in view.operations:
@@ -136,7 +141,7 @@ def finish(packed: Sequence[Tensor], views: Sequence[View], *, clip: Clip, devic
         else:
             batch[start:behind] = windows
         start = behind
-    scale, shift = (torch.from_numpy(row).to(device) for row in _row_levels(clip, 1.0, 1.0))
+    scale, shift = levels
     # Two operations, because a fused one rounds differently at the end of a batch than inside it.
     batch.view(-1, scale.numel()).mul_(scale).add_(shift)
     return batch.permute(0, 4, 1, 2, 3)
@@ -164,6 +169,12 @@ def _resize(frames: Tensor, size: tuple[int, int]) -> Tensor:
     return resized.permute(0, 2, 3, 1)
 
 
+def device_levels(clip: Clip, device: torch.device) -> Levels:
+    """Factor and offset of `finish`, on its device: `[W * C]` each."""
+    scale, shift = (torch.from_numpy(row).to(device) for row in _row_levels(clip, 1.0, 1.0))
+    return scale, shift
+
+
 @lru_cache(maxsize=16)
 def _host_levels(clip: Clip, across: float, down: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Same as `_row_levels` for a whole frame: `[H * W * C]` each."""
@@ -181,5 +192,7 @@ def _row_levels(clip: Clip, across: float, down: float) -> tuple[NDArray[np.floa
         across: Ratio of the clip's width to the window's width; u scales with it.
         down: Ratio of the heights; v scales with it.
     """
-    scale, shift = (np.tile(values, clip.size[1]).astype(np.float32) for values in levels(clip, across, down))
+    scale, shift = (
+        np.tile(values, clip.size[1]).astype(np.float32) for values in channel_levels(clip, across, down)
+    )
     return scale, shift
