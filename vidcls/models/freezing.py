@@ -32,15 +32,6 @@ def is_frozen(module: nn.Module) -> bool:
     return has_params
 
 
-def hold_still(module: nn.Module) -> None:
-    """Put a module into evaluation mode if it is fully frozen, otherwise its fully frozen parts."""
-    if is_frozen(module):
-        module.eval()
-        return
-    for child in module.children():
-        hold_still(child)
-
-
 def freeze(model: nn.Module, section: SingleModelSection) -> None:
     """Freeze the parts that a section selects, in a model with one `backbone`.
 
@@ -55,7 +46,7 @@ def freeze(model: nn.Module, section: SingleModelSection) -> None:
             "model.freeze: nothing is left to train",
             hint="leave out a part, such as the last layer: classifier",
         )
-    hold_still(model)
+    model.train()
 
 
 def _freeze_parts(model: nn.Module, names: tuple[str, ...]) -> None:

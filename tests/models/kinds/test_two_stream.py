@@ -11,6 +11,7 @@ from torch import nn
 from vidcls.models.build import build
 from vidcls.models.kinds.base import VideoModel
 from vidcls.models.kinds.ensemble import Ensemble
+from vidcls.models.kinds.frame_statistics import FrameStatistics
 from vidcls.models.kinds.two_stream import TwoStream
 from vidcls.spec.model import ModelSection
 from vidcls.spec.sections import Clip
@@ -95,3 +96,16 @@ def test_members_share_what_they_freeze_of_the_same_weights() -> None:
     # Random starts differ, so they are not shared.
     apart = make(clip, kind="ensemble", members=[frozen(), frozen()])
     assert len(apart.leaves()) == 2
+
+
+def test_statistics_of_frozen_backbones_are_standardised_in_feature_fusion_too() -> None:
+    """No parameter of such a stream trains, but the means of its features are learned nevertheless."""
+    stream = {"kind": "frame_statistics", "freeze": ["backbone"]}
+    model = make(kind="two_stream", fusion="features", rgb=stream, motion=stream).train()
+    assert isinstance(model, TwoStream)
+    model(make_clip(16))
+    for one in (model.rgb, model.motion):
+        assert isinstance(one, FrameStatistics)
+        assert not one.backbone.training
+        assert one.standardise.running_mean is not None
+        assert one.standardise.running_mean.any()

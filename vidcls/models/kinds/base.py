@@ -15,7 +15,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from vidcls.models.freezing import hold_still, is_frozen
+from vidcls.models.freezing import is_frozen
 
 Features = Sequence[Tensor]
 """Features of B clips from the backbones of a model: one tensor `[B, ...]` for each backbone."""
@@ -57,16 +57,33 @@ class VideoModel(nn.Module, ABC):
         return self.classify(self.reduce(self.encode(clip)))
 
     def train(self, mode: bool = True) -> Self:
-        """Set training mode, except for fully frozen modules; or set evaluation mode for all modules."""
+        """Set training mode, except for fully frozen modules; or set evaluation mode for all modules.
+
+        A model inside this one sets its own modules: if all its parameters are frozen, what it does without
+        parameters, such as standardising features, is trained nevertheless.
+        """
         self.training = mode
         for child in self.children():
-            if not is_frozen(child):
+            if isinstance(child, VideoModel):
+                child.train(mode)
+            elif not is_frozen(child):
                 child.train(mode)
                 if mode:
-                    hold_still(child)
+                    _hold_still(child)
             elif child.training:  # once: a frozen backbone has hundreds of modules
                 child.eval()
         return self
+
+
+def _hold_still(module: nn.Module) -> None:
+    """Put the fully frozen modules in a module into evaluation mode; models in it have done so themselves."""
+    for child in module.children():
+        if isinstance(child, VideoModel):
+            continue
+        if is_frozen(child):
+            child.eval()
+        else:
+            _hold_still(child)
 
 
 class BackboneModel(VideoModel):
