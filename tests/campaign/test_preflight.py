@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from dataclasses import replace
@@ -191,6 +192,23 @@ def test_what_the_profile_asks_for_must_suit(
     finding = found(ask(here.spec(), *_large(what), profile=profile))[what]
     assert finding.state in ("warning", "error")
     assert words in finding.todo
+
+
+def test_gpu_memory_is_that_of_the_card_and_the_batch_that_fits_is_named(here: Experiment) -> None:
+    large = ("clip.size=[96,96]", "train.batch_size=64")
+    whole = found(ask(here.spec(), *large, profile=queued(gpus={"count": 1, "type": "a100"})))["gpu memory"]
+    assert whole.state == "ok"
+    assert whole.found.endswith(" needed, A100 40 GB has 40.00 GB")
+    small = queued(gpus={"count": 1, "type": "a100", "mig": "1g.1gb"})
+    finding = found(ask(here.spec(), *large, profile=small))["gpu memory"]
+    assert finding.state == "error"
+    fits = re.match(r"set train\.batch_size=(\d+), ", finding.todo)
+    assert fits is not None
+    assert int(fits[1]) < 64
+    again = found(ask(here.spec(), large[0], f"train.batch_size={fits[1]}", profile=small))["gpu memory"]
+    assert again.state == "ok"
+    unknown = found(ask(here.spec(), *large, profile=queued(gpus={"count": 1, "type": "rocket"})))
+    assert unknown["gpu memory"].found.endswith("the profile names no card (gpus.type)")
 
 
 def _large(what: str) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ SIDES = {
     for side, other in (("Left", "Right"), ("Right", "Left"))
 }
 FROZEN = {"kind": "frame_statistics", "freeze": ["backbone"]}
-SUMS = "copy of [2] to the host"
+SUMS = "copy of [3] to the host"
 WAITS = [SUMS, "copy of [20, 10] to the host"]
 """What an epoch's end reads: the sums of its steps, and the logits of the val videos."""
 

@@ -12,7 +12,6 @@ from pydantic import TypeAdapter, ValidationError
 from torch import nn
 from typer.testing import CliRunner
 
-from vidcls.campaign.memory import footprint
 from vidcls.cli.main import app
 from vidcls.errors import UserError
 from vidcls.models.build import build
@@ -23,6 +22,7 @@ from vidcls.spec.experiment import Spec
 from vidcls.spec.model import ModelSection
 from vidcls.spec.optim import AdamWSection
 from vidcls.spec.sections import Clip
+from vidcls.train.cost.memory import footprint
 from vidcls.train.optim import build_optimizer
 
 CLIP = Clip(frames=4, size=(32, 32))
@@ -157,9 +157,10 @@ def test_what_is_frozen_costs_no_gradients() -> None:
         for freeze in ([], ["backbone"])
     )
     assert head.weight_bytes == whole.weight_bytes
-    assert head.optimizer_bytes == 2 * head.gradient_bytes < whole.optimizer_bytes
-    assert head.activation_bytes < whole.activation_bytes / 5
-    assert head.gflops == pytest.approx(whole.gflops / 3)
+    assert head.optimizer_bytes < whole.optimizer_bytes / 2
+    assert head.training_bytes < whole.training_bytes / 2
+    # Of the backward pass only the gradient of the first layer's input is not computed.
+    assert 2.5 < whole.gflops / head.gflops < 3
 
 
 def test_is_frozen_means_all_of_it() -> None:

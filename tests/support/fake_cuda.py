@@ -263,6 +263,7 @@ class FakeCuda:
             (torch.cuda, "is_bf16_supported", lambda **_: True),
             (torch.cuda, "get_device_name", lambda _device=None: "no device"),
             (torch.cuda, "mem_get_info", lambda _device=None: (80 * 2**30, 80 * 2**30)),
+            (torch.cuda, "get_per_process_memory_fraction", lambda _device=None: 1.0),
             (torch.cuda, "Event", lambda: _Event(cuda.traffic)),
             (torch.cuda, "Stream", _Stream),
             (torch.cuda, "current_stream", lambda _device=None: cuda.stream),

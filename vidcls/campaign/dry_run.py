@@ -10,7 +10,6 @@ from pathlib import Path
 import psutil
 import torch
 
-from vidcls.campaign.memory import footprint
 from vidcls.checkpoints import CheckpointIdentity, checkpoint_content, read_checkpoint, write_checkpoint
 from vidcls.choices import Precision
 from vidcls.data.batches.augment.flip import flip_map
@@ -24,6 +23,7 @@ from vidcls.models.inputs import input_clip
 from vidcls.process.cores import usable_cores
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import LoadedSpec
+from vidcls.train.cost.memory import footprint
 from vidcls.train.loop import Data, Loop
 from vidcls.train.precision import resolve_precision
 from vidcls.train.random_state import seed_everything

@@ -1,4 +1,4 @@
-"""`vidcls model`: lists the backbones, and shows the tensor flow of a spec's model."""
+"""`vidcls model`: lists the backbones, and shows the tensor flow of a spec's model and what it costs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from vidcls.cli.common import AsJson, DataFile, SpecArgs, console, load_one, pri
 
 if TYPE_CHECKING:
     from vidcls.models.describe import FlowStep, ModelSummary
+    from vidcls.train.cost.report import StepCost
 
 app = typer.Typer(no_args_is_help=True, help="List backbones; show the layers and sizes of a model.")
 
@@ -66,20 +67,30 @@ def show(
     ] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Show the layers of a spec's model with output shapes for one clip, parameters and GFLOPs."""
+    """Show the layers of a spec's model with output shapes for one clip, parameters and GFLOPs.
+
+    Below, what a training step costs: its memory, and how many clips per second GPUs can reach at most. Both
+    are computed, not measured: libraries need work space too, and no GPU reaches its peak.
+    """
     loaded = load_one(args, data_file)
 
     from dataclasses import asdict
 
     from vidcls.models.describe import describe
+    from vidcls.train.cost.memory import footprint
+    from vidcls.train.cost.report import step_cost
 
     spec = loaded.spec
+    precision = "bf16" if spec.train.precision == "auto" else spec.train.precision
     with loaded.error_context():
         summary = describe(spec.model, clip=spec.clip, num_classes=classes)
+        counted = footprint(spec, num_classes=classes, precision=precision)
+    cost = step_cost(counted, batch_size=spec.train.batch_size, precision=precision)
     if as_json:
-        print_json(asdict(summary))
+        print_json({**asdict(summary), "step": asdict(cost)})
     else:
         _print(summary, layer_decay=spec.optim.layer_decay)
+        _print_cost(cost)
 
 
 def _print(summary: ModelSummary, *, layer_decay: float) -> None:
@@ -97,6 +108,21 @@ def _print(summary: ModelSummary, *, layer_decay: float) -> None:
     out.print(table)
     out.print(f"{summary.kind}: {summary.num_params:,} parameters, {summary.num_trainable:,} trainable")
     out.print(f"{summary.gflops:.3g} GFLOPs forward for each clip (a multiply-add is two)")
+
+
+def _print_cost(cost: StepCost) -> None:
+    from vidcls.cli.output.screen import Table
+
+    table = Table("computed for", "memory", "clips/s at most", "limit")
+    for bound in cost.bounds:
+        limit = "arithmetic" if bound.compute_share > 0.5 else "bandwidth"
+        table.add_row(bound.card, f"{bound.memory_bytes / 1e9:.0f} GB", f"{bound.clips_per_s:,.0f}", limit)
+    out = console()
+    out.print(
+        f"a training step of {cost.batch_size} clips in {cost.precision}: {cost.training_bytes / 1e9:.2g} GB "
+        f"of tensors, {cost.gflops:.3g} GFLOPs"
+    )
+    out.print(table)
 
 
 def _rate(stage: FlowStep, layer_decay: float) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from vidcls.features.clips import AnyBatch, FeatureBatch
-from vidcls.models.device import clip_format
+from vidcls.models.device import clip_format, full_float32
 from vidcls.models.kinds.base import VideoModel
 from vidcls.process.signals import heed
 
@@ -45,7 +45,7 @@ def score(
     batches: Iterable[AnyBatch],
     *,
     channels_last: bool,
-    autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+    autocast: Callable[[], AbstractContextManager[object]] = full_float32,
 ) -> Scores:
     """Score clips. The model is put into evaluation mode and stays in it.
 
@@ -56,7 +56,7 @@ def score(
         batches: Clips or stored features.
         channels_last: Memory format of the clips.
         autocast: Context of the forward pass: that of training for a validation between two epochs. What is
-            stored and published is computed without, in float32, so that batch sizes and machines agree.
+            stored and published is computed without, in full float32, so that batch sizes and machines agree.
     """
     model.eval()
     ids: list[str] = []
@@ -67,7 +67,9 @@ def score(
         ids += batch.ids
         labels += batch.host_labels
         with autocast():
-            logits.append(forward(model, batch, channels_last=channels_last).float())
+            given = forward(model, batch, channels_last=channels_last)
+        # A copy, because CUDA graphs write their next result to the same memory.
+        logits.append(given.to(torch.float32, copy=True))
     if not ids:
         return Scores((), np.zeros(0, np.int64), np.zeros((0, 0), np.float32))
     return Scores(tuple(ids), np.array(labels, np.int64), torch.cat(logits).cpu().numpy())

@@ -14,12 +14,12 @@ from vidcls.data.batches.source import Batch
 from vidcls.data.batches.transfer import copy_ahead, to_device
 from vidcls.data.manifest import Video
 from vidcls.data.sampling import Indices
+from vidcls.data.store.residency import fits_device
 from vidcls.errors import VidclsError
 from vidcls.features.store import StoredFeatures
 from vidcls.models.kinds.base import VideoModel
 from vidcls.spec.sections import AugmentSection
 
-_DEVICE_SHARE = 0.5
 _BLOCK = 256  # videos that are reduced at a time
 
 
@@ -182,8 +182,6 @@ def _reduced(stored: StoredFeatures, model: VideoModel) -> tuple[Tensor, ...]:
 
 def _on_device(leaves: tuple[Tensor, ...], device: torch.device) -> tuple[Tensor, ...]:
     """Features on the device if they fit into half of its free memory, otherwise unchanged."""
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        if sum(leaf.nbytes for leaf in leaves) <= _DEVICE_SHARE * free:
-            return tuple(leaf.to(device) for leaf in leaves)
+    if fits_device(sum(leaf.nbytes for leaf in leaves), device):
+        return tuple(leaf.to(device) for leaf in leaves)
     return leaves

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -33,20 +35,36 @@ def pick_device(name: str | None = None) -> torch.device:
     return device
 
 
-def pin(*, threads: int, deterministic: bool) -> None:
+def pin(*, threads: int, deterministic: bool, tf32: bool = False) -> None:
     """Make results depend on the run alone: fixed number of threads, full float32 precision also on CUDA.
 
     Args:
         threads: Number of CPU threads.
         deterministic: Refuse operations that are not reproducible bit for bit.
+        tf32: Let CUDA round the factors of float32 products to TF32 (10 bits).
     """
     torch.set_num_threads(threads)
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
+    _set_tf32(tf32)
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # Not `use_deterministic_algorithms`, which loads torch's compiler to configure it too: over a second.
     torch.set_deterministic_debug_mode("error" if deterministic else "default")
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Compute float32 products on CUDA without TF32, for results that are published."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    _set_tf32(False)
+    try:
+        yield
+    finally:
+        _set_tf32(before)
+
+
+def _set_tf32(is_on: bool) -> None:
+    torch.backends.cudnn.allow_tf32 = is_on
+    torch.backends.cuda.matmul.allow_tf32 = is_on
 
 
 def to_channels_last(model: nn.Module) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,39 +20,18 @@ from vidcls.data.manifest import Video
 from vidcls.data.sampling import generator
 from vidcls.evaluate.score import Scores, forward, score
 from vidcls.features.clips import AnyBatch
+from vidcls.models.compilation import compile_model
 from vidcls.models.device import to_channels_last
 from vidcls.models.kinds.base import VideoModel
 from vidcls.spec.experiment import Spec
 from vidcls.train.divergence import diverged
-from vidcls.train.host_reader import HostCopy, HostReader
 from vidcls.train.optim import build_optimizer, learning_rate, set_learning_rate
 from vidcls.train.precision import Amp
+from vidcls.train.progress import HostReader, Pending, Position, Speed, Sums
 from vidcls.train.unfreezing import Unfreezing
 
 LOG_EVERY_STEPS = 10
 MetricValues = dict[str, float]
-
-
-@dataclass
-class Position:
-    """Position of the next step: `step` counts from 0 within `epoch`, which counts from 0."""
-
-    epoch: int = 0
-    step: int = 0
-
-
-@dataclass
-class Speed:
-    """Time spent in the parts of an epoch, in seconds; a resume does not have to reproduce it."""
-
-    clips: int = 0
-    total_s: float = 0.0
-    waiting_s: float = 0.0
-
-    @property
-    def clips_per_s(self) -> float:
-        """Training clips per second."""
-        return self.clips / self.total_s if self.total_s else 0.0
 
 
 @dataclass(frozen=True)
@@ -78,33 +57,6 @@ class LoopObserver(Protocol):
         """Called after each validation; `loop.position` is the start of the next epoch."""
 
 
-@dataclass
-class _Sums:
-    """Sums over the steps of the current epoch, on the device, so that no step waits for their values."""
-
-    loss: torch.Tensor
-    correct: torch.Tensor
-    seen: int = 0
-
-    @classmethod
-    def zero(cls, device: torch.device) -> _Sums:
-        return cls(
-            torch.zeros((), dtype=torch.float64, device=device),
-            torch.zeros((), dtype=torch.int64, device=device),
-        )
-
-
-@dataclass
-class _Pending:
-    """Loss and gradient norm of the last step, read one step later so that the device never idles."""
-
-    loss_and_norm: HostCopy
-    lr: float
-    position: Position
-    global_step: int
-    ids: tuple[str, ...] = field(repr=False)
-
-
 class Loop:
     """Trains a model; `state_dict` holds everything that a resume needs."""
 
@@ -117,6 +69,9 @@ class Loop:
         self.device = device
         if spec.train.channels_last:
             to_channels_last(self.model)
+        if spec.train.compile:
+            compile_model(self.model, spec.train.compile, device)
+        self.precision = precision
         self._amp = Amp(precision, device)
         # Built before gradual unfreezing freezes stages, so it covers all weights that train in any epoch.
         self._optimizer = build_optimizer(spec.optim, self.model)
@@ -126,10 +81,11 @@ class Loop:
         self.position = Position()
         self.speed = Speed()
         self.recent_loss: float | None = None
-        self._sums = _Sums.zero(device)
+        self._sums = Sums.zero(device)
         self._to_host = HostReader(2, device)
-        self._pending: _Pending | None = None
+        self._pending: Pending | None = None
         self._rows: list[MetricValues] = []
+        self._compiled: set[tuple[int, int]] = set()
 
     def fit(self, observer: LoopObserver) -> None:
         """Train from the current position to the last epoch."""
@@ -137,7 +93,7 @@ class Loop:
             self._train_epoch(observer)
             row = self.close_epoch()
             self.position = Position(self.position.epoch + 1)
-            self._sums, self.speed = _Sums.zero(self.device), Speed()
+            self._sums, self.speed = Sums.zero(self.device), Speed()
             observer.after_epoch(self, row)
 
     def _train_epoch(self, observer: LoopObserver) -> None:
@@ -147,11 +103,23 @@ class Loop:
             self.speed.waiting_s += time.perf_counter() - asked
             self._step(batch)
             now = time.perf_counter()
-            self.speed.total_s += now - counted
+            if self._is_compiling(batch):
+                self.speed.clips -= len(batch.ids)
+            else:
+                self.speed.total_s += now - counted
             counted = now  # the time of the observer counts as part of the epoch too
             observer.after_step(self)
             asked = time.perf_counter()
         self.speed.total_s += time.perf_counter() - counted
+
+    def _is_compiling(self, batch: AnyBatch) -> bool:
+        """Whether this was the first step with a batch of its size, for which the model was compiled."""
+        if not self.spec.train.compile:
+            return False
+        shape = (len(batch.ids), sum(param.requires_grad for param in self._params))
+        is_new = shape not in self._compiled
+        self._compiled.add(shape)
+        return is_new
 
     def _enter_epoch(self) -> None:
         self.unfreezing.enter(self.position.epoch)
@@ -201,12 +169,13 @@ class Loop:
         self._sums.loss += loss.detach().double() * size
         likeliest = batch.labels if mix is None else targets.argmax(1)
         self._sums.correct += (logits.detach().argmax(1) == likeliest).sum()
+        self._sums.overflows += ~norm.isfinite()
         self._sums.seen += size
         self.speed.clips += size
 
     def _remember(self, loss: torch.Tensor, norm: torch.Tensor, lr: float, ids: tuple[str, ...]) -> None:
         values = self._to_host.start(torch.stack([loss.float(), norm.float()]))
-        self._pending = _Pending(values, lr, Position(**vars(self.position)), self.global_step, ids)
+        self._pending = Pending(values, lr, Position(**vars(self.position)), self.global_step, ids)
 
     def check_finite(self) -> None:
         """Read the loss of the last step, and keep its metrics for `take_rows` if they are due.
@@ -249,7 +218,7 @@ class Loop:
         from vidcls.evaluate.metrics import split_metrics
 
         self.check_finite()
-        loss, correct = torch.stack([self._sums.loss, self._sums.correct.double()]).cpu().tolist()
+        loss, top1, overflows = self._sums.read()
         scores = self.validate()
         if not np.isfinite(scores.logits).all():
             where = f"validation after epoch {self.position.epoch + 1}"
@@ -260,12 +229,13 @@ class Loop:
         return {
             "epoch": self.position.epoch + 1,
             "step": self.global_step,
-            "train/loss": loss / self._sums.seen,
-            "train/top1": correct / self._sums.seen,
+            "train/loss": loss,
+            "train/top1": top1,
             **split_metrics(scores.logits, scores.labels, split="val"),
             "clips_per_s": self.speed.clips_per_s,
             "waiting_s": self.speed.waiting_s,
             "resident_mib": psutil.Process().memory_info().rss / 2**20,
+            **({"overflow_steps": overflows} if self.precision == "fp16" else {}),
         }
 
     def validate(self) -> Scores:
@@ -292,6 +262,7 @@ class Loop:
         self._optimizer.load_state_dict(state["optimizer"])
         self._amp.scaler.load_state_dict(state["scaler"])
         self.position = Position(**state["position"])
-        sums = state["sums"]
-        self._sums = _Sums(sums["loss"].to(self.device), sums["correct"].to(self.device), sums["seen"])
+        sums = state["sums"].items()
+        on_device = {key: value.to(self.device) for key, value in sums if isinstance(value, torch.Tensor)}
+        self._sums = Sums(**on_device, seen=state["sums"]["seen"])
         self.speed = Speed(**state["speed"])

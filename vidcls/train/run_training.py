@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,8 +22,9 @@ from vidcls.features.sources import open_inputs
 from vidcls.leaks.run_state import leak_warning
 from vidcls.leaks.state import leak_state
 from vidcls.locking.lock import Held
+from vidcls.models.bf16_check import compute_in_float32, wrong_in_bf16
 from vidcls.models.build import build
-from vidcls.models.device import pick_device, pin
+from vidcls.models.device import pick_device, pin, to_channels_last
 from vidcls.models.inputs import input_clip
 from vidcls.models.kinds.base import VideoModel
 from vidcls.models.weights.catalogue import weights_dir_of
@@ -123,8 +125,18 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Training
             provenance |= begun_with(plan.weights, provenance)
             if not options.threads and not provenance["resumes"]:
                 _say_threads(spec, provenance["threads"], display.say)
-            pin(threads=provenance["threads"], deterministic=spec.train.deterministic)
+            pin(
+                threads=provenance["threads"],
+                deterministic=spec.train.deterministic,
+                tf32=spec.train.tf32,
+            )
             with open_inputs(plan.reading, say=display.say, progress=stage) as clips:
+                if clips.residency == "features" and spec.train.compile:
+                    raise UserError(
+                        "train.compile: has no effect on a head that is trained on stored features",
+                        hint="set train.compile=false",
+                    )
+                provenance |= _right_convolutions(plan, clips.residency, provenance, display.say)
                 plan.run.create(spec, provenance | seen(clips, provenance))
                 session = Session(
                     plan.run,
@@ -195,6 +207,33 @@ def _refuse_lone(spec: Spec, manifest: Manifest) -> None:
             f"{manifest.root}: only one training video; frame_statistics needs several",
             hint="add videos, or set model.kind=frame_average",
         )
+
+
+def _right_convolutions(
+    plan: _Plan, residency: str, provenance: Mapping[str, Any], say: Callable[[str], None]
+) -> dict[str, list[str]]:
+    """Let the convolutions that bf16 computes wrongly on this device compute in float32; record them.
+
+    A resume keeps the record, so that it computes as before.
+    """
+    if provenance["precision"] != "bf16" or residency == "features":
+        return {}
+    train, clip = plan.spec.train, plan.clip
+    model = plan.model.to(plan.device)
+    wrong: list[str] | None = provenance.get("float32_convolutions")
+    if wrong is None:
+        if train.channels_last:
+            to_channels_last(model)
+        num_frames = 1 if clip.unit == "frame" else clip.frames
+        batch = torch.zeros(train.batch_size, clip.num_channels, num_frames, *clip.size, device=plan.device)
+        wrong = wrong_in_bf16(model, batch, cache_dir=Path(plan.spec.store_dir))
+        if wrong:
+            say(
+                "train.precision: bf16 is wrong on this device for some convolutions of this model, "
+                f"which compute in float32 instead: {', '.join(wrong)}"
+            )
+    compute_in_float32(model, wrong)
+    return {"float32_convolutions": wrong}
 
 
 def _build_loop(plan: _Plan, clips: BatchSource[AnyBatch], precision: Precision) -> Loop:

@@ -68,6 +68,7 @@ class Session:
     ) -> None:
         self._run = run
         self.loop = loop
+        self.identity = identity
         self._signals = signals
         self._held = held
         self._display = display

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
@@ -18,9 +17,10 @@ from vidcls.launch.profile import QueuedProfile
 from vidcls.launch.queue import open_queue
 from vidcls.runs import find_runs
 from vidcls.sweep.plan import seconds_of_trial
+from vidcls.train.cost.cards import card_of
 
-_MARGIN = 1.3
-"""Safety factor: measured trainings took up to 1.3 times the counted memory, plus library work space."""
+_MARGIN = 1.15
+"""Measured trainings took up to this multiple of the counted tensors; libraries need work space besides."""
 _WORK_SPACE_BYTES = 0.2e9
 _CUDA_HOST_BYTES = 1.5e9
 _CUDA_DEVICE_BYTES = 0.6e9
@@ -62,10 +62,9 @@ def check_memory(
     yield _compare("memory", host * at_once, (profile.memory_mb or 0) * _MB, key="memory")
     if num_gpus == 0:
         return
-    gpu = training + _CUDA_DEVICE_BYTES
-    if data.residency == "device":
-        gpu += largest
-    yield _compare("gpu memory", gpu * at_once, _slice_bytes(profile), key="gpus.mig or app")
+    # Each process has a context of its own; a store on the device exists once for each of them.
+    fixed = _CUDA_DEVICE_BYTES + (largest if data.residency == "device" else 0)
+    yield _compare_gpu(tried, fixed, _gpu(profile), at_once=at_once)
 
 
 def _compare(what: str, needed: float, asked: float, *, key: str) -> PreflightFinding:
@@ -79,13 +78,43 @@ def _compare(what: str, needed: float, asked: float, *, key: str) -> PreflightFi
     return PreflightFinding(what, "ok", found)
 
 
-def _slice_bytes(profile: object) -> float:
-    """Memory of a GPU slice, from its name such as 1g.10gb; 0 if unknown."""
-    if not isinstance(profile, QueuedProfile):
-        return 0.0
-    names = [profile.gpus.mig or "", (profile.app or "") if isinstance(profile, LsfProfile) else ""]
-    found = re.search(r"\d+g\.(\d+)gb", " ".join(names))
-    return float(found[1]) * 1e9 if found else 0.0
+def _compare_gpu(
+    tried: Tried, fixed_bytes: float, gpu: tuple[str, float] | None, *, at_once: int
+) -> PreflightFinding:
+    """Compare the memory of the trials that share a GPU with that of the GPU, or of its slice."""
+
+    def needed(tensors_bytes: float) -> float:
+        return (tensors_bytes * _MARGIN + _WORK_SPACE_BYTES + fixed_bytes) * at_once
+
+    whole = needed(tried.training_bytes)
+    about = f"about {gb(whole)} needed" + (f" for {at_once} trials on a GPU" if at_once > 1 else "")
+    if gpu is None:
+        return PreflightFinding("gpu memory", "ok", f"{about}; the profile names no card (gpus.type)")
+    name, memory_bytes = gpu
+    found = f"{about}, {name} has {gb(memory_bytes)}"
+    if whole <= memory_bytes:
+        return PreflightFinding("gpu memory", "ok", found)
+    fitting = [
+        size for size, size_bytes in tried.bytes_by_batch.items() if needed(size_bytes) <= memory_bytes
+    ]
+    smaller = f"set train.batch_size={max(fitting)}" if fitting else "lower clip.size or clip.frames"
+    fewer = ", lower --per-gpu" if at_once > 1 else ""
+    todo = f"{smaller}{fewer}, or raise gpus.mig or app in the profile"
+    return PreflightFinding("gpu memory", "error", found, todo)
+
+
+def _gpu(profile: object) -> tuple[str, float] | None:
+    """Name and bytes of memory of the profile's GPU, its slice, or this machine's GPU; None if unknown."""
+    if isinstance(profile, QueuedProfile):
+        slices = f"{profile.gpus.mig or ''} {(profile.app or '') if isinstance(profile, LsfProfile) else ''}"
+        card = card_of(profile.gpus.type, slices)
+        return None if card is None else (card.name, card.memory_bytes)
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    properties = torch.cuda.get_device_properties(0)
+    return properties.name, properties.total_memory
 
 
 def check_time(asked: PreflightRequest, tried: Tried, manifests: Manifests) -> Iterator[PreflightFinding]:

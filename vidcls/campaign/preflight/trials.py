@@ -1,6 +1,6 @@
 """Tries each distinct model on a batch of the data, on the CPU, which finds the causes of most failed jobs.
 
-Every shape is built and its memory counted, on torch's meta device; the largest shapes are trained on a
+Every shape is built and its memory counted, on fake tensors; the largest shapes are trained on a
 batch, until the time limit. A passed check is stored by code, specs and data, and is not repeated.
 """
 
@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 
 from vidcls.campaign.preflight.data import Manifests
 from vidcls.campaign.preflight.finding import Candidate, PreflightFinding, PreflightRequest, has_errors
+from vidcls.choices import Precision
 from vidcls.errors import VidclsError
 from vidcls.files import write_json
 from vidcls.installed import code_digest
@@ -28,7 +29,7 @@ from vidcls.spec.fingerprint import identity
 
 if TYPE_CHECKING:
     from vidcls.campaign.dry_run import Rehearsal
-    from vidcls.campaign.memory import Footprint
+    from vidcls.train.cost.memory import Footprint
     from vidcls.train.session import Display
 
 MOST_SHAPES = 8
@@ -51,7 +52,9 @@ class Tried:
         step_s: Seconds of one step with its whole batch, on this CPU.
         decode_s: Seconds to decode one video, by all workers together.
         base_bytes: Memory of a process before it trains.
-        training_bytes: Memory of weights, gradients, optimiser and activations.
+        training_bytes: Peak of all tensors during a step.
+        bytes_by_batch: The same for smaller batches of the largest shape, halved again and again; only for
+            jobs with a GPU.
         last_bytes: Size of the checkpoint from which a training resumes.
         best_bytes: Size of the weights alone.
         feature_bytes: Disk space for the features of frozen backbones while they are computed.
@@ -66,6 +69,7 @@ class Tried:
     decode_s: float = 0.0
     base_bytes: int = 0
     training_bytes: int = 0
+    bytes_by_batch: dict[int, int] = field(default_factory=dict)
     last_bytes: int = 0
     best_bytes: int = 0
     feature_bytes: int = 0
@@ -74,6 +78,7 @@ class Tried:
 @dataclass(frozen=True)
 class _Shape:
     candidate: Candidate
+    precision: Precision
     footprint: Footprint
 
 
@@ -102,7 +107,9 @@ def try_trials(
             done.append((shape, outcome))
     if not done or has_errors(findings):
         return Tried(num_shapes=len(distinct)), findings
-    tried = _sum_up(shapes, done, manifests)
+    tried = _sum_up(
+        shapes, done, manifests, batches=_smaller(done[0][0], manifests) if asked.num_gpus else {}
+    )
     write_json(file, asdict(tried))
     return tried, [*findings, PreflightFinding("model", "ok", _said(tried))]
 
@@ -150,7 +157,7 @@ def _build(
     candidates: Sequence[Candidate], manifests: Manifests, *, half: bool
 ) -> tuple[list[_Shape], list[PreflightFinding]]:
     """Footprint of each shape, with `half` in 16 bits as on GPUs; and findings about shapes that fail."""
-    from vidcls.campaign.memory import footprint
+    from vidcls.train.cost.memory import footprint
 
     shapes: list[_Shape] = []
     findings: list[PreflightFinding] = []
@@ -161,10 +168,28 @@ def _build(
             with candidate.loaded.error_context():
                 num_classes = manifests[spec.data].num_classes
                 asked = ("bf16" if half else "fp32") if precision == "auto" else precision
-                shapes.append(_Shape(candidate, footprint(spec, num_classes=num_classes, precision=asked)))
+                counted = footprint(spec, num_classes=num_classes, precision=asked)
+                shapes.append(_Shape(candidate, asked, counted))
         except Exception as error:
             findings.append(_failed(candidate, error))
     return shapes, findings
+
+
+def _smaller(shape: _Shape, manifests: Manifests) -> dict[int, int]:
+    """Memory of a step with half the batch of a shape, with a quarter, and so on."""
+    from vidcls.train.cost.memory import footprint
+
+    spec, found = shape.candidate.spec, {}
+    num_clips = spec.train.batch_size
+    while (num_clips := num_clips // 2) > 0:
+        counted = footprint(
+            spec,
+            num_classes=manifests[spec.data].num_classes,
+            precision=shape.precision,
+            batch_size=num_clips,
+        )
+        found[num_clips] = counted.training_bytes
+    return found
 
 
 def _rehearse(
@@ -207,7 +232,11 @@ def _failed(candidate: Candidate, error: Exception) -> PreflightFinding:
 
 
 def _sum_up(
-    shapes: Sequence[_Shape], done: Sequence[tuple[_Shape, Rehearsal]], manifests: Manifests
+    shapes: Sequence[_Shape],
+    done: Sequence[tuple[_Shape, Rehearsal]],
+    manifests: Manifests,
+    *,
+    batches: dict[int, int],
 ) -> Tried:
     largest, first = done[0]
     rehearsals, prints = [one for _, one in done], [shape.footprint for shape in shapes]
@@ -223,6 +252,7 @@ def _sum_up(
         decode_s=max(one.decode_s / one.num_videos for one in rehearsals),
         base_bytes=first.base_bytes,
         training_bytes=max(one.training_bytes for one in prints),
+        bytes_by_batch=batches,
         last_bytes=max(one.last_bytes for one in prints),
         best_bytes=max(one.weight_bytes for one in prints),
         feature_bytes=_feature_bytes(shapes, manifests),

@@ -56,8 +56,13 @@ def _epoch_text(loop: Loop, row: MetricValues, *, is_best: bool) -> str:
         f"epoch {loop.position.epoch:>{width}}/{loop.spec.train.epochs}"
         f"  loss {row['train/loss']:.3f}  top-1 {row['train/top1']:.1%}"
         f"  val loss {row['val/loss']:.3f}  val top-1 {row['val/top1']:.1%}{' *' if is_best else '  '}"
-        f"  {row['clips_per_s']:.0f} clips/s"
+        f"  {row['clips_per_s']:.0f} clips/s{_overflow_text(row)}"
     )
+
+
+def _overflow_text(row: MetricValues) -> str:
+    num = int(row.get("overflow_steps", 0))
+    return f"  {num} {'step' if num == 1 else 'steps'} left out (fp16 overflow)" if num else ""
 
 
 @dataclass

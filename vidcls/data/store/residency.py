@@ -129,9 +129,16 @@ class Streamed:
 
 def choose_stored(store: Store, device: torch.device) -> Residency:
     """Residency that `auto` takes for a store that fits on the disk."""
-    if device.type == "cuda" and store.num_bytes <= torch.cuda.mem_get_info(device)[0] * _MEMORY_SHARE:
-        return "device"
-    return "mapped"
+    return "device" if fits_device(store.num_bytes, device) else "mapped"
+
+
+def fits_device(num_bytes: int, device: torch.device) -> bool:
+    """Whether data fits into half of the memory that this process can still get on a CUDA device."""
+    if device.type != "cuda":
+        return False
+    free, total = torch.cuda.mem_get_info(device)
+    allowed = total * torch.cuda.get_per_process_memory_fraction(device)  # less if trials share the device
+    return num_bytes <= min(free, allowed) * _MEMORY_SHARE
 
 
 def _slots(entry: StoredVideo, frame_indices: Indices) -> list[int]:

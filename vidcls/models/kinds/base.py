@@ -15,6 +15,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from vidcls.models.device import full_float32
 from vidcls.models.freezing import is_frozen
 
 Features = Sequence[Tensor]
@@ -156,7 +157,7 @@ class BackboneModel(VideoModel):
             return (self.extract(clip),)
         # The meta device, which is used to determine shapes, has no autocast.
         device = "cpu" if clip.is_meta else clip.device.type
-        with torch.no_grad(), torch.autocast(device, enabled=False):
+        with torch.no_grad(), torch.autocast(device, enabled=False), full_float32():
             parts = torch.split(clip.float(), max(1, _FROZEN_FRAMES // clip.shape[2]))
             return (torch.cat([self.extract(part) for part in parts]),)
 

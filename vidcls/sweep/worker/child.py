@@ -23,6 +23,7 @@ import torch
 
 from vidcls.errors import ExitCode, UserError, VidclsError
 from vidcls.files import is_disk_full
+from vidcls.models.device import pick_device
 from vidcls.process.signals import StoppedError
 from vidcls.runs import Run
 from vidcls.spec.load import load_spec
@@ -113,6 +114,9 @@ def _end_with(alive: Connection) -> None:
 def _train(request: TrialRequest, trial: _TrialDisplay) -> TrialOutcome:
     try:
         loaded = load_spec(request.spec_file, request.overrides)
+        if request.gpu_share < 1 and (device := pick_device(request.device)).type == "cuda":
+            # A trial that needs more fails alone, instead of taking the memory of those beside it.
+            torch.cuda.set_per_process_memory_fraction(request.gpu_share, device)
         # The code is a copy, but packages of the environment may have been updated, which the log reports.
         options = Options(
             device=request.device,

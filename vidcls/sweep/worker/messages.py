@@ -22,6 +22,7 @@ class TrialRequest:
         device: Name of the device; None for the best available.
         threads: Number of CPU threads for the setting `auto`.
         log_file: File for the output of the child.
+        gpu_share: Share of the memory of a GPU that the trial may take, as others run beside it; 0 to 1.
         patience_s: Seconds to wait for a decision; a worker that is silent for longer has lost its lease.
     """
 
@@ -31,6 +32,7 @@ class TrialRequest:
     device: str | None
     threads: int
     log_file: Path
+    gpu_share: float
     patience_s: float
 
 

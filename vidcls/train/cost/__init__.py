@@ -1,0 +1,1 @@
+"""What a training step costs: its memory, its operations, and the time that a GPU needs at least."""
