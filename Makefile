@@ -8,7 +8,7 @@ DEMO := data/motion10
 EXPERIMENT ?= experiments/late_fusion.yaml
 SWEEP ?= sweeps/lr_grid.yaml
 
-.PHONY: help train sweep hpc test test-fast lint schema bench robust chaos mutate clean
+.PHONY: help train sweep hpc test test-fast lint schema bench gpu robust chaos mutate clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -49,6 +49,9 @@ schema: $(READY)  ## Write the schema that editors complete specs from
 
 bench: $(READY)  ## Every claim about speed and accuracy, each as a ratio in one run
 	$(BIN)/python -m benchmarks
+
+gpu: $(READY)  ## All that only a GPU can show, in minutes; on a CPU in small
+	$(BIN)/python -m benchmarks.gpu
 
 robust: $(READY)  ## The tests under other processors, precisions, threads and loads (an hour and more)
 	$(BIN)/python -m tests.robustness

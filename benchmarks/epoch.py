@@ -46,7 +46,14 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 class BareLoop:
     """What a person would write: model, AdamW, a `for` over batches that are there already."""
 
-    def __init__(self, spec: Spec, batches: Sequence[tuple[Tensor, Tensor]], *, num_classes: int) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        batches: Sequence[tuple[Tensor, Tensor]],
+        *,
+        num_classes: int,
+        compiled: bool = False,
+    ) -> None:
         self._device = batches[0][0].device
         self._batches = batches
         self._dtype = _DTYPES.get(resolve_precision(spec.train, self._device))
@@ -55,6 +62,8 @@ class BareLoop:
             self._device
         )
         to_channels_last(self._model)
+        if compiled:
+            self._model.compile(dynamic=False)
         self._optimizer = torch.optim.AdamW(self._model.parameters(), lr=spec.optim.lr)
 
     def epoch(self) -> float:
@@ -87,7 +96,7 @@ def run() -> list[Result]:
     loaded = spec_of("cnn3d", overrides)
     spec, device = loaded.spec, pick_device()
     torch.set_num_threads(usable_cores())
-    bare = BareLoop(spec, _batches(spec, csv, device), num_classes=manifest_of(csv).num_classes)
+    bare = BareLoop(spec, batches_of(spec, csv, device), num_classes=manifest_of(csv).num_classes)
     ours_s: list[float] = []
     bare_s: list[float] = []
 
@@ -111,9 +120,9 @@ def run() -> list[Result]:
     ]
 
 
-def _batches(spec: Spec, csv: Path, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+def batches_of(spec: Spec, root: Path, device: torch.device) -> list[tuple[Tensor, Tensor]]:
     """The batches of an epoch, finished and in memory."""
-    manifest = manifest_of(csv)
+    manifest = manifest_of(root)
     memory_format = clip_format(channels_last=True)
     with clips_of(spec, manifest, device) as clips:
         batches = clips.train_batches(

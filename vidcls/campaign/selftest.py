@@ -7,7 +7,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -50,8 +50,12 @@ class Result:
     same: bool
 
 
-def selftest(*, say: Callable[[str], None]) -> list[Result]:
-    """Train each model kind twice for 20 steps on demo data, and kill the second training midway.
+def selftest(*, say: Callable[[str], None], kinds: Iterable[str] = MODEL_KINDS) -> list[Result]:
+    """Train model kinds twice for 20 steps each on demo data, and kill the second training midway.
+
+    Args:
+        say: Receives a line about each kind.
+        kinds: Model kinds; all of them unless given.
 
     Raises:
         VidclsError: If a training fails.
@@ -64,7 +68,7 @@ def selftest(*, say: Callable[[str], None]) -> list[Result]:
         folder = Path(name)
         # 80 training clips: ten batches per epoch.
         make_demo_of(Amount(train=4, val=2, test=1, clips=2), folder / "data", seed=0)
-        return [_try(name, folder, context=context, say=say) for name in MODEL_KINDS]
+        return [_try(name, folder, context=context, say=say) for name in kinds]
 
 
 def _try(name: str, folder: Path, *, context: ForkServerContext, say: Callable[[str], None]) -> Result:
@@ -111,16 +115,18 @@ def _train(name: str, folder: Path, runs_dir: Path) -> None:
 
 
 def _write_spec(name: str, folder: Path, runs_dir: Path) -> Path:
-    is_two_stream = name == "two_stream"
+    has_gpu = torch.cuda.is_available()
+    # A CPU without bf16 computes it in small steps, in many times the time of float32.
+    clip = {"frames": 8, "size": [64, 64]} if has_gpu else {"frames": 4, "size": [32, 32]}
     content = {
         "name": name,
         "data": {"root": str(folder / "data")},
-        "clip": {"frames": 8, "size": [64, 64], **({"modality": "rgb+difference"} if is_two_stream else {})},
+        "clip": {**clip, **({"modality": "rgb+difference"} if name == "two_stream" else {})},
         "model": _smallest(name),
         "train": {
             "epochs": NUM_STEPS // _STEPS_PER_EPOCH,
             "batch_size": 80 // _STEPS_PER_EPOCH,
-            "precision": "bf16" if not torch.cuda.is_available() else "auto",
+            "precision": "auto" if has_gpu else "bf16",
             "deterministic": True,
             "keep_last": True,
         },
