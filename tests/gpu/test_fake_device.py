@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from torch.utils._pytree import tree_map_only
 
 import vidcls.data.batches.clips as clips_module
+import vidcls.features.extract as extract_module
 from tests.models.kinds.test_conformance import SECTIONS
 from tests.support.fake_cuda import CUDA, FakeCuda
 from tests.support.training import Experiment, train_here
@@ -31,12 +32,15 @@ from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.evaluate.restore import restore
 from vidcls.evaluate.score import score
 from vidcls.features.clips import AnyBatch, FeatureClips
+from vidcls.features.reading import Reading
+from vidcls.features.sources import open_inputs
 from vidcls.features.store import StoredFeatures
 from vidcls.models.backbones.lite import is_installed
 from vidcls.models.build import build
 from vidcls.models.inputs import input_clip
 from vidcls.models.kinds.late_fusion import AttentionJoin, MapPool
 from vidcls.spec.experiment import Spec
+from vidcls.spec.sections import AugmentSection
 from vidcls.train.loop import Data, Loop, MetricValues
 from vidcls.train.optim import build_optimizer
 
@@ -234,6 +238,35 @@ def test_a_head_on_stored_features_copies_rows_and_labels_once_an_epoch(
     assert (seen.steps, seen.ends) == ([[]] * NUM_STEPS * 2, [WAITS] * 2)
     assert len(cuda.traffic.copies) == 2 * 2 * 2, "epochs, train and val, rows and labels"
     assert all(copy.is_pinned and copy.is_async for copy in cuda.traffic.copies)
+
+
+def test_features_are_computed_on_the_device_and_read_back_once_a_block(
+    cuda: FakeCuda, demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = extract_module._digest
+
+    def of_real_weights(*args: Any) -> str:
+        with unset_fake_temporarily():
+            return right(*args)
+
+    monkeypatch.setattr(extract_module, "_digest", of_real_weights)
+    spec = spec_of(demo, FROZEN)
+    spec = spec.model_copy(update={"augment": AugmentSection(), "store_dir": str(tmp_path)})
+    manifest = load_manifest(spec.data, cache_dir=tmp_path)
+    with unset_fake_temporarily():
+        clip = input_clip(spec.model, spec.clip)
+        model = build(spec.model, num_classes=manifest.num_classes, clip=clip)
+    reading = Reading(spec, clip, manifest, model, CUDA)
+    with open_inputs(reading, say=lambda _text: None, progress=lambda *_: None) as clips:
+        num_frames, num_features = clip.frames, model.leaves()[0].backbone.num_features
+        blocks = [read for read in cuda.traffic.take_reads() if read.endswith("to the host")]
+        assert blocks == [f"copy of [{num}, {num_frames}, {num_features}] to the host" for num in (32, 8)]
+        assert clips.residency == "features"
+        loop = loop_of(spec, manifest, clips)
+        seen = Watched(cuda)
+        cuda.traffic.clear()
+        loop.fit(seen)
+    assert (seen.steps, seen.ends) == ([[]] * NUM_STEPS * 2, [WAITS] * 2)
 
 
 def test_a_restored_model_is_on_the_device(
