@@ -211,6 +211,22 @@ def test_gpu_memory_is_that_of_the_card_and_the_batch_that_fits_is_named(here: E
     assert unknown["gpu memory"].found.endswith("the profile names no card (gpus.type)")
 
 
+def test_trials_that_share_a_gpu_must_fit_together(here: Experiment) -> None:
+    search = Search(here)
+    file = search.file({"optim.lr": {"values": [0.1, 0.2, 0.3, 0.4]}})
+    profile = queued(gpus={"count": 1, "type": "a100", "mig": "1g.2gb"})
+    findings = {
+        per_gpu: found(
+            ask_for_sweep(search.plan(file, profile=profile, num_workers=None, per_gpu=per_gpu), settings=())
+        )["gpu memory"]
+        for per_gpu in (1, 4)
+    }
+    assert findings[1].state == "ok"
+    assert findings[4].state == "error", "each process has a context of its own"
+    assert "needed for 4 trials on a GPU, 1g.2gb of an A100 40 GB has 2.00 GB" in findings[4].found
+    assert "lower --per-gpu" in findings[4].todo
+
+
 def _large(what: str) -> tuple[str, ...]:
     if what == "gpu memory":
         return ("clip.size=[96,96]", "train.batch_size=64")

@@ -251,7 +251,8 @@ def test_features_are_computed_on_the_device_and_read_back_once_a_block(
 
     monkeypatch.setattr(extract_module, "_digest", of_real_weights)
     spec = spec_of(demo, FROZEN)
-    spec = spec.model_copy(update={"augment": AugmentSection(), "store_dir": str(tmp_path)})
+    plain = {"augment": AugmentSection(), "data": spec.data.model_copy(update={"flip_labels": None})}
+    spec = spec.model_copy(update={**plain, "store_dir": str(tmp_path)})
     manifest = load_manifest(spec.data, cache_dir=tmp_path)
     with unset_fake_temporarily():
         clip = input_clip(spec.model, spec.clip)
