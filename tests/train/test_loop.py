@@ -111,6 +111,14 @@ class Stops(Rows):
             raise StopsAt
 
 
+class StopsSilently(Stops):
+    """Reads nothing of the loop."""
+
+    def after_step(self, loop: Loop) -> None:
+        if loop.global_step == self._step:
+            raise StopsAt
+
+
 def spec_with(
     optim: dict[str, Any] = ADAMW, *, seed: int = 0, model: str = "frame_average", **train: Any
 ) -> Spec:
@@ -200,6 +208,66 @@ def test_the_row_of_an_epoch_says_how_long_it_took_and_how_long_it_waited(
         loop.one_step()
     assert vars(loop.speed) == {"clips": 2 * BATCH, "total_s": 0.0, "waiting_s": 2.0}
     assert loop.speed.clips_per_s == 0.0
+
+
+def test_rows_are_given_once_and_by_the_time_that_a_checkpoint_is_made() -> None:
+    loop = loop_of(spec_with(epochs=2 * LOG_EVERY_STEPS // STEPS + 1))
+    with pytest.raises(StopsAt):
+        loop.fit(StopsSilently(LOG_EVERY_STEPS))
+    assert loop.take_rows() == [], "the loss of the last step has not been read"
+    loop.state_dict()
+    (row,) = loop.take_rows()
+    assert (row["step"], row["epoch"]) == (LOG_EVERY_STEPS, (LOG_EVERY_STEPS - 1) // STEPS + 1)
+    loop.check_finite()
+    assert loop.take_rows() == []
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_steps_that_overflow_are_counted_under_fp16_alone(precision: Precision) -> None:
+    loop, seen = loop_of(spec_with(), precision=precision), Losses()
+    state = loop.state_dict()
+    state["scaler"] |= {"scale": 2.0**40} if precision == "fp16" else {}
+    loop.load_state_dict(state)
+    loop.fit(seen)
+    counts = [row.get("overflow_steps") for row in seen.epochs]
+    if precision == "fp32":
+        assert counts == [None] * EPOCHS
+        return
+    factor, num = 2.0, sum(not np.isfinite(norm) for norm in seen.norms)
+    assert sum(int(count or 0) for count in counts) == num > STEPS
+    assert counts[0] == STEPS
+    assert loop.state_dict()["scaler"]["scale"] == 2.0**40 / factor**num
+    assert int(loop.state_dict()["sums"]["overflows"]) == 0, "of the epoch that comes next"
+
+
+def test_a_model_is_compiled_as_the_spec_says_and_its_first_steps_are_no_part_of_the_speed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first step with each size of a batch takes long; by a clock that only the model moves."""
+    asked: list[tuple[Any, ...]] = []
+    monkeypatch.setattr("vidcls.train.loop.compile_model", lambda *args: asked.append(args))
+    clips = Asked()
+    monkeypatch.setattr("time.perf_counter", clips.clock)
+    plain = loop_of(spec_with(), Asked())
+    assert asked == []
+    loop, seen = loop_of(spec_with(compile=True), clips), Losses()
+    assert asked == [(loop.model, True, CPU)]
+    sizes: set[int] = set()
+
+    def compute(model: nn.Module, args: tuple[Tensor, ...]) -> None:
+        size = len(args[0])
+        if model.training:
+            clips.clock.now += 2.0 if size in sizes else 1000.0
+            sizes.add(size)
+
+    loop.model.register_forward_pre_hook(compute)
+    loop.fit(seen)
+    assert len(sizes) == len({len(batch.ids) for batch in batches_of(clips)})
+    first = {len(batch.ids): batch for batch in reversed(batches_of(clips)[:STEPS])}
+    counted = NUM_TRAIN - sum(first)
+    assert seen.epochs[0]["clips_per_s"] == counted / (2.0 * (STEPS - len(first)))
+    assert seen.epochs[1]["clips_per_s"] == NUM_TRAIN / (2.0 * STEPS)
+    assert plain.speed == Speed()
 
 
 def test_one_step_is_the_next_step_of_a_fit() -> None:

@@ -59,7 +59,7 @@ class HostReader:
     def __init__(self, num_values: int, device: torch.device) -> None:
         self._device = device
         self._is_async = device.type == "cuda"
-        self._on_host = torch.empty(num_values, pin_memory=self._is_async)
+        self._on_host = torch.empty(num_values, device="cpu", pin_memory=self._is_async)
 
     def start(self, values: Tensor) -> HostCopy:
         """Start to copy `[num_values]` float32."""
