@@ -26,7 +26,7 @@ from vidcls.spec.experiment import Spec
 from vidcls.spec.sections import Clip
 from vidcls.spec.show import plain
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from tests.support.sweeps import Search
 from tests.support.training import Experiment, QuietDisplay, train_here
 from vidcls.campaign.preflight.check import ask_for_spec, ask_for_sweep, check_evaluation, preflight
 from vidcls.campaign.preflight.finding import PreflightFinding, PreflightRequest
+from vidcls.campaign.preflight.queue import check_memory
+from vidcls.campaign.preflight.trials import Tried
 from vidcls.cli import app
 from vidcls.data.manifest import read_manifest
 from vidcls.launch.job import Job
@@ -181,7 +183,7 @@ def _mount_of(folder: Path) -> str:
     ("profile", "what", "words"),
     [
         (queued(memory="100MB"), "memory", "raise memory in the profile"),
-        (queued(gpus={"count": 1, "mig": "1g.1gb"}), "gpu memory", "raise gpus.mig or app"),
+        (queued(gpus={"count": 1, "mig": "1g.1gb"}), "gpu memory", "gpus.mig or app"),
         (queued(time="3", requeue=False), "time", "set requeue: true"),
         (queued(venv="/nowhere/venv"), "queue", "make hpc"),
     ],
@@ -208,7 +210,22 @@ def test_gpu_memory_is_that_of_the_card_and_the_batch_that_fits_is_named(here: E
     again = found(ask(here.spec(), large[0], f"train.batch_size={fits[1]}", profile=small))["gpu memory"]
     assert again.state == "ok"
     unknown = found(ask(here.spec(), *large, profile=queued(gpus={"count": 1, "type": "rocket"})))
-    assert unknown["gpu memory"].found.endswith("the profile names no card (gpus.type)")
+    assert unknown["gpu memory"].found.endswith("gpus.type rocket: not a known card")
+    unnamed = found(ask(here.spec(), *large, profile=queued(gpus={"count": 1})))
+    assert unnamed["gpu memory"].found.endswith("the profile names no card (gpus.type)")
+    huge = ("clip.size=[512,512]", "clip.frames=64", "train.batch_size=64")
+    unsure = queued(gpus={"count": 1, "type": "TeslaV100"})
+    assert _compared(here, huge, unsure) == ("warning", "gpus.type")
+    sure = queued(gpus={"count": 1, "type": "v100-32gb"})
+    assert _compared(here, huge, sure) == ("error", "gpus.type")
+
+
+def _compared(here: Experiment, settings: tuple[str, ...], profile: SlurmProfile) -> tuple[str, str]:
+    """State of the finding about a need of 60 GB, and what it says to ask for in the profile."""
+    tried = Tried(num_rehearsed=1, training_bytes=int(60e9), bytes_by_batch={32: int(30e9), 16: int(15e9)})
+    asked = ask(here.spec(), *settings, profile=profile)
+    (finding,) = [one for one in check_memory(asked, tried, []) if one.what == "gpu memory"]
+    return finding.state, finding.todo.rsplit(" ", 1)[1]
 
 
 def test_trials_that_share_a_gpu_must_fit_together(here: Experiment) -> None:

@@ -64,4 +64,4 @@ def test_features_stored_on_the_device_train_as_the_backbone_in_the_loop(experim
     stored, in_the_loop = (experiment.run(name) for name in ("stored", "loop"))
     assert stored.provenance()["residency"] == "features"
     a, b = (load_predictions(run.predictions_file("val", "last")).logits for run in (stored, in_the_loop))
-    np.testing.assert_allclose(a, b, atol=1e-2)  # convolutions round to TF32 there, each batch in its own way
+    np.testing.assert_allclose(a, b, atol=1e-2)  # each batch rounds in its own way

@@ -28,6 +28,7 @@ from vidcls.data.batches.augment.mixup import Mixup
 from vidcls.data.batches.clips import Clips
 from vidcls.data.batches.open_clips import open_clips
 from vidcls.data.batches.source import BatchSource
+from vidcls.data.batches.transfer import Copier
 from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.evaluate.restore import restore
 from vidcls.evaluate.score import score
@@ -167,6 +168,9 @@ def test_a_training_waits_for_nothing_and_copies_ahead(
     assert {copy.dtype for copy in cuda.traffic.copies} <= {torch.uint8, torch.int64}
     assert all(copy.is_pinned and copy.is_async for copy in cuda.traffic.copies)
     assert {copy.stream for copy in cuda.traffic.copies} == {"copying"}
+    num_batches = 2 * NUM_STEPS
+    assert cuda.traffic.stream_waits == num_batches, "the computation waits for the copy of each batch"
+    assert cuda.traffic.recorded >= 2 * num_batches, "labels and pixels belong to the computation too"
     # Labels cross once for each batch: of an epoch's three, two have by the first step, all by the second.
     order = ["step" if event == "step" else "copy" for event in cuda.traffic.events if event != "uint8"]
     assert order == ["copy", "copy", "step", "copy", "step", "step"] * 2
@@ -280,19 +284,38 @@ def test_a_restored_model_is_on_the_device(
     assert (logits.device, logits.shape) == (CUDA, (2, 10))
 
 
+@pytest.mark.parametrize("device", [torch.device("cuda"), torch.device("cuda", 0)])
+def test_a_device_with_and_without_a_number_is_the_same(
+    cuda: FakeCuda, demo: Path, decoded: Path, device: torch.device
+) -> None:
+    spec = spec_of(demo, {"kind": "early_fusion"})
+    manifest = load_manifest(spec.data, cache_dir=decoded)
+    with open_clips(
+        manifest.training,
+        data=spec.data,
+        clip=input_clip(spec.model, spec.clip),
+        classes=manifest.classes,
+        store_dir=decoded,
+        device=device,
+    ) as clips:
+        assert clips.residency == "device", "there is room for the store"
+        batch = next(clips.eval_batches(manifest.split("val"), batch_size=BATCH))
+    assert (batch.clip.device, batch.labels.device) == (CUDA, CUDA)
+
+
 # Ten ways to leave a tensor on the host, each of which must fail as on a GPU. --------------------------------
 
 Mistake = Callable[[pytest.MonkeyPatch], None]
 
 
 def left_labels(patch: pytest.MonkeyPatch) -> None:
-    right = clips_module.copy_ahead
+    right = Copier.ahead
 
-    def wrong(batches: Any, device: torch.device) -> Iterator[tuple[Any, list[Tensor]]]:
-        for batch, (labels, *pixels) in right(batches, device):
+    def wrong(copier: Copier, batches: Any) -> Iterator[tuple[Any, list[Tensor]]]:
+        for batch, (labels, *pixels) in right(copier, batches):
             yield batch, [torch.zeros(labels.shape, dtype=torch.int64), *pixels]
 
-    patch.setattr(clips_module, "copy_ahead", wrong)
+    patch.setattr(Copier, "ahead", wrong)
 
 
 def left_levels(patch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,8 @@ class Traffic:
         reads: Operations for which the host waits until the device has computed their value.
         async_reads: Copies to pinned host memory, for which it does not wait.
         waits: Events that the host waited for.
+        stream_waits: Events that the computing stream waits for.
+        recorded: Tensors of the copying stream that are known to be used by the computing one.
         copies: Copies to the device.
         events: Type of each copy to the device, and what a test notes between them, in order.
     """
@@ -69,6 +71,8 @@ class Traffic:
     reads: list[str] = field(default_factory=list)
     async_reads: int = 0
     waits: int = 0
+    stream_waits: int = 0
+    recorded: int = 0
     copies: list[Copy] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
 
@@ -89,14 +93,15 @@ class Traffic:
 class _Stream:
     """Stands for `torch.cuda.Stream`."""
 
-    def __init__(self, device: Any = None, *, name: str = "copying") -> None:
-        self.name = name
+    def __init__(self, device: Any = None, *, name: str = "copying", traffic: Traffic | None = None) -> None:
+        self.name, self.traffic = name, traffic
 
     def record_event(self) -> _Event:
         return _Event(None)
 
     def wait_event(self, event: _Event) -> None:
-        pass
+        if self.traffic is not None:
+            self.traffic.stream_waits += 1
 
 
 class _Event:
@@ -210,7 +215,7 @@ class FakeCuda:
 
     def __init__(self) -> None:
         self.traffic = Traffic()
-        self.main = _Stream(name="computing")
+        self.main = _Stream(name="computing", traffic=self.traffic)
         self.stream = self.main
         self._pinned: set[StorageWeakRef] = set()
 
@@ -227,8 +232,14 @@ class FakeCuda:
     def queued_on(self, stream: _Stream) -> Iterator[None]:
         """Stands for `torch.cuda.stream`."""
         before, self.stream = self.stream, stream
-        yield
-        self.stream = before
+        try:
+            yield
+        finally:
+            self.stream = before
+
+    def record(self, _tensor: Tensor, _stream: _Stream) -> None:
+        """Stand for `Tensor.record_stream`."""
+        self.traffic.recorded += 1
 
     @classmethod
     @contextmanager
@@ -258,12 +269,12 @@ class FakeCuda:
             (torch, "from_numpy", real_from_numpy),
             (Tensor, "pin_memory", pin_of),
             (Tensor, "is_pinned", lambda tensor: cuda.is_pinned(tensor)),
-            (Tensor, "record_stream", lambda _tensor, _stream: None),
+            (Tensor, "record_stream", lambda tensor, stream: cuda.record(tensor, stream)),
             (torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),
             (torch.cuda, "is_bf16_supported", lambda **_: True),
             (torch.cuda, "get_device_name", lambda _device=None: "no device"),
             (torch.cuda, "mem_get_info", lambda _device=None: (80 * 2**30, 80 * 2**30)),
-            (torch.cuda, "get_per_process_memory_fraction", lambda _device=None: 1.0),
+            (torch.cuda, "get_per_process_memory_fraction", _fraction),
             (torch.cuda, "Event", lambda: _Event(cuda.traffic)),
             (torch.cuda, "Stream", _Stream),
             (torch.cuda, "current_stream", lambda _device=None: cuda.stream),
@@ -274,6 +285,12 @@ class FakeCuda:
         monkeypatch.setattr(nn.Module, "to", _moved)
         with FakeTensorMode(allow_non_fake_inputs=True), _Dispatch(cuda), _Functions():
             yield cuda
+
+
+def _fraction(device: int | None = None) -> float:
+    """Stand for `torch.cuda.get_per_process_memory_fraction`, which refuses a device without a number."""
+    assert device is None or isinstance(device, int)
+    return 1.0
 
 
 def _moved(module: nn.Module, device: torch.device | str) -> nn.Module:

@@ -111,6 +111,19 @@ class Stops(Rows):
             raise StopsAt
 
 
+class Epochs:
+    """The row of every epoch; of a step it reads nothing."""
+
+    def __init__(self) -> None:
+        self.epochs: list[MetricValues] = []
+
+    def after_step(self, loop: Loop) -> None:
+        pass
+
+    def after_epoch(self, loop: Loop, row: MetricValues) -> None:
+        self.epochs.append(row)
+
+
 class StopsSilently(Stops):
     """Reads nothing of the loop."""
 
@@ -250,7 +263,7 @@ def test_a_model_is_compiled_as_the_spec_says_and_its_first_steps_are_no_part_of
     monkeypatch.setattr("time.perf_counter", clips.clock)
     plain = loop_of(spec_with(), Asked())
     assert asked == []
-    loop, seen = loop_of(spec_with(compile=True), clips), Losses()
+    loop, seen = loop_of(spec_with(compile=True), clips), Epochs()
     assert asked == [(loop.model, True, CPU)]
     sizes: set[int] = set()
 

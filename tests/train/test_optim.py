@@ -12,6 +12,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import nn
 
+import vidcls.train.optim as optim_module
 from tests.support.training import Experiment, assert_same, rows, train_child, train_here
 from vidcls.errors import UserError
 from vidcls.models.build import build
@@ -285,3 +286,56 @@ print([name for name in ("torch._dynamo", "torch._inductor", "torchvision") if n
 def test_a_start_and_a_step_do_not_load_the_compiler() -> None:
     done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def fused_sgd(momentum: float = 0.9) -> tuple[list[nn.Parameter], torch.optim.Optimizer]:
+    """SGD with fused kernels, which a CPU has too, over two parameters."""
+    params = [nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(2, 2))]
+    groups = [{"params": params, "lr_scale": 1.0, "weight_decay": 0.0}]
+    return params, optim_module._SGD(groups, lr=0.1, momentum=momentum, nesterov=momentum > 0, fused=True)
+
+
+@pytest.mark.parametrize("momentum", [0.9, 0.0])
+def test_fused_sgd_takes_parameters_that_are_unfrozen_later(momentum: float) -> None:
+    (first, second), ours = fused_sgd(momentum)
+    peers = [nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(2, 2))]
+    peer = torch.optim.SGD(peers, lr=0.1, momentum=momentum, nesterov=momentum > 0)
+    for step in range(4):
+        for param, other in zip((first, second), peers, strict=True):
+            is_trained = param is first or step >= 2
+            param.grad = torch.full_like(param, step + 1.0) if is_trained else None
+            other.grad = torch.full_like(other, step + 1.0) if is_trained else None
+        ours.step()
+        peer.step()
+    for param, other in zip((first, second), peers, strict=True):
+        torch.testing.assert_close(param, other)
+
+
+def test_fused_sgd_starts_from_zero_where_its_first_step_overflows() -> None:
+    """torch keeps memory of undefined content as momentum then; with deterministic fill, NaN."""
+    (first, second), ours = fused_sgd()
+    torch.use_deterministic_algorithms(True)
+    try:
+        for found_inf in (1.0, 0.0, 0.0):
+            first.grad, second.grad = torch.ones(3), torch.ones(2, 2)
+            ours.grad_scale, ours.found_inf = None, torch.tensor(found_inf)  # type: ignore[attr-defined]
+            ours.step()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    expected = nn.Parameter(torch.ones(3))
+    peer = torch.optim.SGD([expected], lr=0.1, momentum=0.9, nesterov=True)
+    for _ in range(2):
+        expected.grad = torch.ones(3)
+        peer.step()
+    torch.testing.assert_close(first, expected)
+
+
+def test_a_state_of_other_kernels_is_taken_over() -> None:
+    params, fused = fused_sgd()
+    plain = optim_module._SGD(
+        [{"params": params, "lr_scale": 1.0, "weight_decay": 0.0}], lr=0.1, momentum=0.9, nesterov=True
+    )
+    fused.load_state_dict(plain.state_dict())
+    assert fused.param_groups[0]["fused"] is True
+    plain.load_state_dict(fused.state_dict())
+    assert plain.param_groups[0]["fused"] is None

@@ -14,7 +14,11 @@ from tests.support.training import Experiment, QuietDisplay, assert_same, rows, 
 from vidcls.cli.output.display import PlainDisplay
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate import score as score_module
-from vidcls.models.device import full_float32
+from vidcls.models.build import build
+from vidcls.models.compilation import compile_model
+from vidcls.models.device import full_float32, pin
+from vidcls.spec.model import FrameStatisticsSection
+from vidcls.spec.sections import Clip
 from vidcls.tracking.jsonl import read_rows
 from vidcls.train.loop import Loop
 
@@ -143,6 +147,28 @@ def test_a_compiled_training_goes_on_as_if_it_had_been_left_alone(experiment: Ex
     assert_same(experiment.run("alone"), experiment.run("killed"))
     speeds = [row["clips_per_s"] for row in read_rows(experiment.run("alone").metrics_file) if "time" in row]
     assert speeds[0] > speeds[1] / 3, "compiling took tens of seconds, and is no part of it"
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_a_frozen_backbone_is_not_compiled_and_computes_without_tf32(experiment: Experiment) -> None:
+    """So that its features are those that are stored: with all else equal, stored and in the loop agree."""
+    model = {"kind": "frame_statistics", "freeze": ["backbone"]}
+    clip = Clip(frames=4, size=(24, 24))
+    section = FrameStatisticsSection.model_validate(model, strict=False)
+    compiled, plain = (build(section, num_classes=3, clip=clip).eval() for _ in range(2))
+    compiled.load_state_dict(plain.state_dict())
+    seen: list[bool] = []
+    compiled.get_submodule("backbone").register_forward_pre_hook(lambda *_: seen.append(tf32_is_on()))
+    compile_model(compiled, True, torch.device("cpu"))
+    pin(threads=1, deterministic=False, tf32=True)
+    try:
+        batch = torch.randn(2, 3, 4, 24, 24)
+        with torch.no_grad():
+            torch.testing.assert_close(compiled(batch), plain(batch))
+        assert seen == [False]
+    finally:
+        pin(threads=1, deterministic=False)
 
 
 def test_cuda_graphs_need_cuda(experiment: Experiment) -> None:

@@ -135,7 +135,9 @@ def rehearse(
     pin(threads=threads, deterministic=spec.train.deterministic)
     num = batch_size or spec.train.batch_size
     # Everything that trains in any epoch trains in this step, so it needs as much as the last epochs.
-    train_section = spec.train.model_copy(update={"batch_size": num, "unfreeze_every": None})
+    # Compiling takes longer than all else, and a login node may have no compiler.
+    update = {"batch_size": num, "unfreeze_every": None, "compile": False}
+    train_section = spec.train.model_copy(update=update)
     spec = spec.model_copy(update={"train": train_section})
     train, val = manifest.split("train")[:num], manifest.split("val")[:num]
     # The videos of one batch are streamed: no store is built for a dry run.

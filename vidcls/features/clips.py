@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vidcls.data.batches.batching import batch_bounds, drawn_views, sample_order
 from vidcls.data.batches.source import Batch
-from vidcls.data.batches.transfer import copy_ahead, to_device
+from vidcls.data.batches.transfer import Copier, to_device
 from vidcls.data.manifest import Video
 from vidcls.data.sampling import Indices
 from vidcls.data.store.residency import fits_device
@@ -85,6 +85,7 @@ class FeatureClips:
         self._trained = trained
         self._mirrored = mirrored
         self._device = device
+        self._copier = Copier(device)
         self._row_by_digest = {digest: row for row, digest in enumerate(evaluated.digests)}
         self._eval_leaves = _on_device(_reduced(evaluated, model), device)
         self._train_leaves = (
@@ -157,7 +158,7 @@ class FeatureClips:
         selected = (
             (slice(*ends), [leaf.index_select(0, rows[slice(*ends)]) for leaf in flat]) for ends in bounds
         )
-        for part, features in copy_ahead(selected, self._device):
+        for part, features in self._copier.ahead(selected):
             yield FeatureBatch(
                 features=tuple(features),
                 labels=labels_there[part],

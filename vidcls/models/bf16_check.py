@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from vidcls.files import write_json
 from vidcls.json_files import DamagedError, read_json
+from vidcls.models.freezing import is_frozen
 from vidcls.models.kinds.base import VideoModel
 
 _TOLERANCE = 0.05
@@ -38,7 +39,8 @@ class _Case:
 
     @property
     def identity(self) -> list[Any]:
-        return [self.name, repr(self.conv), list(self.shape)]
+        is_innermost = self.conv.weight.is_contiguous(memory_format=_format(self.conv))
+        return [self.name, repr(self.conv), list(self.shape), is_innermost]
 
 
 def wrong_in_bf16(model: VideoModel, clip: Tensor, *, cache_dir: Path) -> list[str]:
@@ -86,7 +88,7 @@ class _InFloat32:
 
 
 def _cases(model: VideoModel, clip: Tensor) -> list[_Case]:
-    """One case for each convolution that trains, as its inputs are when the model takes the clip."""
+    """One case for each convolution that may compute in bf16, with the shape that a clip gives its input."""
     found: dict[str, _Case] = {}
 
     def note(name: str) -> Any:
@@ -96,11 +98,12 @@ def _cases(model: VideoModel, clip: Tensor) -> list[_Case]:
 
         return hook
 
+    # A backbone that is frozen as a whole computes in float32 anyway.
+    frozen = {part for leaf in model.leaves() if is_frozen(leaf.backbone) for part in leaf.backbone.modules()}
     hooks = [
         part.register_forward_pre_hook(note(name))
         for name, part in model.named_modules()
-        # A frozen one computes in float32 anyway.
-        if isinstance(part, nn.Conv2d | nn.Conv3d) and part.weight.requires_grad
+        if isinstance(part, nn.Conv2d | nn.Conv3d) and part not in frozen
     ]
     was_training = model.training
     try:
@@ -152,7 +155,8 @@ def _agree(right: Tensor, half: Tensor) -> bool:
 
 def _machine(device: torch.device) -> list[Any]:
     """What computes: a driver or a library of another version may be right where this one is wrong."""
-    versions = [torch.__version__, torch.version.cuda, torch.backends.cudnn.version()]  # type: ignore[no-untyped-call]
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    versions = [torch.__version__, torch.version.cuda, cudnn, torch.backends.cudnn.deterministic]
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
         return [properties.name, [properties.major, properties.minor], *versions, _driver()]

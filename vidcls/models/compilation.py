@@ -7,16 +7,20 @@ from typing import Literal
 import torch
 
 from vidcls.errors import UserError
+from vidcls.models.freezing import is_frozen
 from vidcls.models.kinds.base import VideoModel
 
 _HINT = "set train.compile=false, or install what is missing: torch needs a C++ compiler, and Triton on CUDA"
+_MOST_VARIANTS = 256
+"""By default torch stops after eight, at which a resumed training, which compiles anew, does not stop."""
 
 
 def compile_model(model: VideoModel, how: Literal[True, "cuda_graphs"], device: torch.device) -> None:
     """Compile the forward pass of a model in place; its weights and their names stay as they are.
 
-    A part that torch cannot compile runs as before. Each shape of a batch is compiled for itself, so that the
-    results do not depend on which shapes came before, and a resumed training computes the same.
+    A part that torch cannot compile runs as before, and so does a frozen backbone, whose features must be
+    equal to stored ones. Each shape of a batch is compiled for itself, so that results do not depend on which
+    shapes came before.
 
     Args:
         model: Model on its device.
@@ -33,4 +37,8 @@ def compile_model(model: VideoModel, how: Literal[True, "cuda_graphs"], device: 
     except Exception as error:  # each backend of the compiler raises its own errors
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise UserError(f"train.compile: torch cannot compile here: {reason}", hint=_HINT) from error
+    torch._dynamo.config.recompile_limit = _MOST_VARIANTS  # noqa: SLF001  (its public name)
+    for leaf in model.leaves():
+        if is_frozen(leaf.backbone):
+            leaf.encode = torch.compiler.disable(leaf.encode)  # type: ignore[method-assign, no-untyped-call]
     model.compile(mode="reduce-overhead" if how == "cuda_graphs" else "default", dynamic=False)

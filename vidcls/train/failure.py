@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import torch
 
 from vidcls.errors import ExitCode, VidclsError
-from vidcls.models.inputs import input_clip
 from vidcls.process.signals import Interruption
 from vidcls.run_shapes import RunState
+from vidcls.train.cost.out_of_memory import out_of_memory
 from vidcls.train.session import Session
 
 
@@ -38,7 +38,14 @@ def failure_kept(session: Session) -> Iterator[None]:
                 f"train.deterministic: {error}", hint="set train.deterministic=false to allow this operation"
             ) from error
         if isinstance(error, torch.OutOfMemoryError):
-            raise _out_of_memory(session, error) from error
+            loop = session.loop
+            raise out_of_memory(
+                error,
+                loop.spec,
+                num_classes=len(session.identity.classes),
+                precision=loop.precision,
+                residency=loop.data.clips.residency,
+            ) from error
         raise
     except BaseException as error:
         _leave(session, state, message=repr(error))
@@ -56,28 +63,6 @@ def _cut_off(session: Session) -> Iterator[None]:
         if session.is_cut_off:
             raise Interruption(signal.SIGINT) from None
         raise
-
-
-def _out_of_memory(session: Session, error: torch.OutOfMemoryError) -> VidclsError:
-    """Error that names the batch, what its step needs, and settings that need less."""
-    from vidcls.train.cost.memory import footprint
-
-    loop, spec = session.loop, session.loop.spec
-    num_classes = len(session.identity.classes)
-    counted = footprint(spec, num_classes=num_classes, precision=loop.precision)
-    half = max(1, spec.train.batch_size // 2)
-    smaller = footprint(spec, num_classes=num_classes, precision=loop.precision, batch_size=half)
-    tries = [f"train.batch_size={half} (about {smaller.training_bytes / 1e9:.2g} GB)"]
-    if loop.precision == "fp32":
-        tries.append("train.precision=bf16")
-    height, width = input_clip(spec.model, spec.clip).size
-    tries += [f"clip.size=[{height // 2},{width // 2}]", f"clip.frames={max(1, spec.clip.frames // 2)}"]
-    return VidclsError(
-        f"out of memory with a batch of {spec.train.batch_size} clips, whose step needs about "
-        f"{counted.training_bytes / 1e9:.2g} GB and work space: {str(error).splitlines()[0]}",
-        hint=f"try {', or '.join(tries[:3])}; this makes another run, and the checkpoints of this run are "
-        "kept. If another process took the memory, the same command continues this run later",
-    )
 
 
 def _leave(session: Session, state: RunState, *, message: str) -> None:

@@ -102,14 +102,18 @@ class Loop:
         for batch in self._batches():
             self.speed.waiting_s += time.perf_counter() - asked
             self._step(batch)
+            is_compiling = self._is_compiling(batch)
+            if is_compiling:
+                self.check_finite()  # waits for the step
             now = time.perf_counter()
-            if self._is_compiling(batch):
+            if is_compiling:
                 self.speed.clips -= len(batch.ids)
             else:
                 self.speed.total_s += now - counted
             counted = now  # the time of the observer counts as part of the epoch too
             observer.after_step(self)
             asked = time.perf_counter()
+        self.check_finite()  # waits for the last step, which is part of the epoch
         self.speed.total_s += time.perf_counter() - counted
 
     def _is_compiling(self, batch: AnyBatch) -> bool:

@@ -54,7 +54,19 @@ class _AdamW(_Eager, torch.optim.AdamW):
 
 
 class _SGD(_Eager, torch.optim.SGD):
-    pass
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """Update the parameters; for fused kernels, momentum starts at zero.
+
+        torch starts it with the first gradient: for all parameters at once, which fails where gradual
+        unfreezing adds some later, and from memory with undefined content if that step overflows in fp16.
+        """
+        for group in self.param_groups:
+            if group["fused"] and group["momentum"]:
+                for param in group["params"]:
+                    if param.grad is not None and self.state[param].get("momentum_buffer") is None:
+                        self.state[param]["momentum_buffer"] = torch.zeros_like(param)
+        return super().step(closure)
 
 
 def build_optimizer(section: AdamWSection | SGDSection, model: VideoModel) -> torch.optim.Optimizer:

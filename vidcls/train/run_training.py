@@ -37,6 +37,7 @@ from vidcls.spec.fingerprint import fingerprint
 from vidcls.spec.load import LoadedSpec
 from vidcls.spec.sections import Clip
 from vidcls.train.conclusion import conclude, replay, tracker_of
+from vidcls.train.cost.out_of_memory import memory_explained
 from vidcls.train.failure import failure_kept
 from vidcls.train.loop import Data, Loop
 from vidcls.train.optim import build_optimizer
@@ -130,7 +131,10 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Training
                 deterministic=spec.train.deterministic,
                 tf32=spec.train.tf32,
             )
-            with open_inputs(plan.reading, say=display.say, progress=stage) as clips:
+            with (
+                memory_explained(spec, num_classes=manifest.num_classes, precision=provenance["precision"]),
+                open_inputs(plan.reading, say=display.say, progress=stage) as clips,
+            ):
                 if clips.residency == "features" and spec.train.compile:
                     raise UserError(
                         "train.compile: has no effect on a head that is trained on stored features",

@@ -17,6 +17,7 @@ from vidcls.runs import Run
 from vidcls.tracking.jsonl import MetricsFile, Row, read_rows
 from vidcls.tracking.tracker import Tracker
 from vidcls.train.checkpoint_writer import CheckpointWriter
+from vidcls.train.divergence import DivergedError
 from vidcls.train.loop import Loop, MetricValues
 
 
@@ -96,6 +97,9 @@ class Session:
         self.write_status("running")
         try:
             self.loop.fit(self)
+        except DivergedError:
+            self._log_steps()  # the row of the step that diverged may be among them
+            raise
         except Exception as error:
             if not is_agents_stop(error):
                 raise

@@ -17,6 +17,14 @@ from vidcls.train.cost.roofline import roofline
         ("a100", None, "A100 40 GB", 40e9),
         ("NVIDIA-A100-SXM4-80GB", None, "A100 80 GB", 80e9),
         ("tesla_v100", None, "V100 16 GB", 16e9),
+        ("TeslaV100", None, "V100 16 GB", 16e9),
+        ("TeslaA100_PCIE_40GB", None, "A100 40 GB", 40e9),
+        ("v100-32gb", None, "V100 32 GB", 32e9),
+        ("NVIDIA L40", None, "L40", 48e9),
+        ("nvidia_l40s", None, "L40S", 48e9),
+        ("a10g", None, "A10", 24e9),
+        ("a100", "2/1", "2 slices of an A100 40 GB", 10e9),
+        ("a100_80gb", " 7 ", "7 slices of an A100 80 GB", 80e9),
         ("H100", None, "H100 SXM", 80e9),
         (None, "1g.5gb", "1g.5gb of an A100 40 GB", 5e9),
         (None, "1g.10gb", "1g.10gb of an A100 80 GB", 10e9),
@@ -31,10 +39,12 @@ def test_a_card_is_known_by_the_name_of_the_profile(
     card = card_of(gpu_type, mig)
     assert card is not None
     assert (card.name, card.memory_bytes) == (name, memory)
+    is_sure = "gb" in f"{gpu_type} {mig}".lower() or not any(one in name for one in ("A100", "V100"))
+    assert card.may_be_larger is not is_sure
 
 
 @pytest.mark.parametrize(
-    ("gpu_type", "mig"), [(None, None), ("some", None), (None, "2/1"), ("gtx1080", None)]
+    ("gpu_type", "mig"), [(None, None), ("some", None), (None, "2/1"), ("gtx1080", None), ("rtx_a1000", None)]
 )
 def test_what_is_not_known_is_not_guessed(gpu_type: str | None, mig: str | None) -> None:
     assert card_of(gpu_type, mig) is None

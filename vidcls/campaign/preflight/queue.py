@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -14,7 +15,7 @@ from vidcls.data.store.estimate import Outlook
 from vidcls.errors import VidclsError
 from vidcls.launch.lsf import LsfProfile
 from vidcls.launch.profile import QueuedProfile
-from vidcls.launch.queue import open_queue
+from vidcls.launch.queue import AnyProfile, open_queue
 from vidcls.runs import find_runs
 from vidcls.sweep.plan import seconds_of_trial
 from vidcls.train.cost.cards import card_of
@@ -64,7 +65,7 @@ def check_memory(
         return
     # Each process has a context of its own; a store on the device exists once for each of them.
     fixed = _CUDA_DEVICE_BYTES + (largest if data.residency == "device" else 0)
-    yield _compare_gpu(tried, fixed, _gpu(profile), at_once=at_once)
+    yield _compare_gpu(tried, fixed, profile, at_once=at_once)
 
 
 def _compare(what: str, needed: float, asked: float, *, key: str) -> PreflightFinding:
@@ -78,9 +79,7 @@ def _compare(what: str, needed: float, asked: float, *, key: str) -> PreflightFi
     return PreflightFinding(what, "ok", found)
 
 
-def _compare_gpu(
-    tried: Tried, fixed_bytes: float, gpu: tuple[str, float] | None, *, at_once: int
-) -> PreflightFinding:
+def _compare_gpu(tried: Tried, fixed_bytes: float, profile: AnyProfile, *, at_once: int) -> PreflightFinding:
     """Compare the memory of the trials that share a GPU with that of the GPU, or of its slice."""
 
     def needed(tensors_bytes: float) -> float:
@@ -88,33 +87,44 @@ def _compare_gpu(
 
     whole = needed(tried.training_bytes)
     about = f"about {gb(whole)} needed" + (f" for {at_once} trials on a GPU" if at_once > 1 else "")
-    if gpu is None:
-        return PreflightFinding("gpu memory", "ok", f"{about}; the profile names no card (gpus.type)")
-    name, memory_bytes = gpu
-    found = f"{about}, {name} has {gb(memory_bytes)}"
-    if whole <= memory_bytes:
+    gpu = _gpu(profile)
+    if isinstance(gpu, str):
+        return PreflightFinding("gpu memory", "ok", f"{about}; {gpu}")
+    found = f"{about}, {gpu.name} has {gb(gpu.memory_bytes)}"
+    if whole <= gpu.memory_bytes:
         return PreflightFinding("gpu memory", "ok", found)
-    fitting = [
-        size for size, size_bytes in tried.bytes_by_batch.items() if needed(size_bytes) <= memory_bytes
-    ]
-    smaller = f"set train.batch_size={max(fitting)}" if fitting else "lower clip.size or clip.frames"
-    fewer = ", lower --per-gpu" if at_once > 1 else ""
-    todo = f"{smaller}{fewer}, or raise gpus.mig or app in the profile"
-    return PreflightFinding("gpu memory", "error", found, todo)
+    fitting = [size for size, num in tried.bytes_by_batch.items() if needed(num) <= gpu.memory_bytes]
+    todo = f"set train.batch_size={max(fitting)}" if fitting else "lower clip.size or clip.frames"
+    if at_once > 1:
+        todo += ", lower --per-gpu"
+    if isinstance(profile, QueuedProfile):
+        is_slice = bool(profile.gpus.mig or (isinstance(profile, LsfProfile) and profile.app))
+        todo += f", or ask for more in the profile: {'gpus.mig or app' if is_slice else 'gpus.type'}"
+    return PreflightFinding("gpu memory", "warning" if gpu.may_be_larger else "error", found, todo)
 
 
-def _gpu(profile: object) -> tuple[str, float] | None:
-    """Name and bytes of memory of the profile's GPU, its slice, or this machine's GPU; None if unknown."""
+@dataclass(frozen=True)
+class _Gpu:
+    name: str
+    memory_bytes: float
+    may_be_larger: bool = False
+
+
+def _gpu(profile: AnyProfile) -> _Gpu | str:
+    """The profile's GPU, its slice, or this machine's GPU; if it is not known, why."""
     if isinstance(profile, QueuedProfile):
         slices = f"{profile.gpus.mig or ''} {(profile.app or '') if isinstance(profile, LsfProfile) else ''}"
         card = card_of(profile.gpus.type, slices)
-        return None if card is None else (card.name, card.memory_bytes)
+        if card is not None:
+            return _Gpu(card.name, card.memory_bytes, card.may_be_larger)
+        named = profile.gpus.type
+        return f"gpus.type {named}: not a known card" if named else "the profile names no card (gpus.type)"
     import torch
 
     if not torch.cuda.is_available():
-        return None
+        return "there is no GPU here"
     properties = torch.cuda.get_device_properties(0)
-    return properties.name, properties.total_memory
+    return _Gpu(properties.name, properties.total_memory)
 
 
 def check_time(asked: PreflightRequest, tried: Tried, manifests: Manifests) -> Iterator[PreflightFinding]:

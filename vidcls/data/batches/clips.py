@@ -23,7 +23,7 @@ from vidcls.data.batches.batching import batch_bounds, drawn_views, sample_order
 from vidcls.data.batches.buffers import Buffers
 from vidcls.data.batches.prefetch import NUM_AHEAD, ahead
 from vidcls.data.batches.source import Batch
-from vidcls.data.batches.transfer import copy_ahead
+from vidcls.data.batches.transfer import Copier
 from vidcls.data.batches.transforms import cut, device_levels, finish, host_batch, pack
 from vidcls.data.decoding.decode import Form, Probe
 from vidcls.data.decoding.readers import Decoder
@@ -96,6 +96,7 @@ class Clips:
         self._classes = classes
         self._device = device
         self._levels = device_levels(clip, device)
+        self._copier = Copier(device)
         self._report_bad = report_bad
         # Buffers for the prefetched batches, the next batch, and the batch that the model still reads.
         self._buffers = Buffers(NUM_AHEAD + 2)
@@ -265,7 +266,7 @@ class Clips:
         prepared = map(fetch, steps) if on_device else ahead(fetch, steps)
         good = (fetched for fetched in prepared if fetched is not None)
         with_labels = ((fetched.clips, [_labels(fetched.clips), *fetched.pixels]) for fetched in good)
-        for clips, (labels, *pixels) in copy_ahead(with_labels, self._device):
+        for clips, (labels, *pixels) in self._copier.ahead(with_labels):
             views = [clip.view for clip in clips]
             is_finished = self._device.type == "cpu"
             yield Batch(

@@ -137,7 +137,8 @@ def fits_device(num_bytes: int, device: torch.device) -> bool:
     if device.type != "cuda":
         return False
     free, total = torch.cuda.mem_get_info(device)
-    allowed = total * torch.cuda.get_per_process_memory_fraction(device)  # less if trials share the device
+    # Less than the whole if trials share the device; the call takes a number, None for the current device.
+    allowed = total * torch.cuda.get_per_process_memory_fraction(device.index)
     return num_bytes <= min(free, allowed) * _MEMORY_SHARE
 
 

@@ -114,9 +114,9 @@ def _end_with(alive: Connection) -> None:
 def _train(request: TrialRequest, trial: _TrialDisplay) -> TrialOutcome:
     try:
         loaded = load_spec(request.spec_file, request.overrides)
-        if request.gpu_share < 1 and (device := pick_device(request.device)).type == "cuda":
+        if request.gpu_share < 1 and pick_device(request.device).type == "cuda":
             # A trial that needs more fails alone, instead of taking the memory of those beside it.
-            torch.cuda.set_per_process_memory_fraction(request.gpu_share, device)
+            torch.cuda.set_per_process_memory_fraction(request.gpu_share)
         # The code is a copy, but packages of the environment may have been updated, which the log reports.
         options = Options(
             device=request.device,

@@ -22,6 +22,7 @@ class Card:
             float32.
         float_flops: Peak operations per second in float32, without TF32.
         bytes_per_s: Bandwidth of its memory.
+        may_be_larger: Whether the card exists with more memory too, and it was not said which is meant.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Card:
     half_flops: float
     float_flops: float
     bytes_per_s: float
+    may_be_larger: bool = False
 
 
 CARDS = {
@@ -38,46 +40,71 @@ CARDS = {
     "a30": Card("A30", 24 * _GB, 165 * _T, 10.3 * _T, 933 * _GB),
     "a40": Card("A40", 48 * _GB, 149.7 * _T, 37.4 * _T, 696 * _GB),
     "l4": Card("L4", 24 * _GB, 121 * _T, 30.3 * _T, 300 * _GB),
+    "l40": Card("L40", 48 * _GB, 181 * _T, 90.5 * _T, 864 * _GB),
     "l40s": Card("L40S", 48 * _GB, 362 * _T, 91.6 * _T, 864 * _GB),
     "a100": Card("A100 40 GB", 40 * _GB, 312 * _T, 19.5 * _T, 1555 * _GB),
     "a100_80": Card("A100 80 GB", 80 * _GB, 312 * _T, 19.5 * _T, 2039 * _GB),
     "h100": Card("H100 SXM", 80 * _GB, 989 * _T, 67 * _T, 3350 * _GB),
     "h200": Card("H200", 141 * _GB, 989 * _T, 67 * _T, 4800 * _GB),
 }
-"""By the name that clusters give them; where a card exists with two sizes of memory, the smaller is meant."""
+_LARGER = {"v100": 32 * _GB, "a100": 80 * _GB}
+"""Cards that exist with more memory too."""
 
 
 def card_of(gpu_type: str | None, mig: str | None) -> Card | None:
-    """Card of a profile: its type, such as `a100` or `NVIDIA-A100-80GB`, and its slice, such as `1g.10gb`.
+    """Card of a profile: its type, such as `a100`, `TeslaV100` or `NVIDIA-A100-80GB`, and its MIG slice.
 
     Args:
         gpu_type: Name of the card; None if any may come.
-        mig: Name of the MIG slice; None for a whole card.
+        mig: Slice as SLURM names it (`1g.10gb`), or as LSF counts it (`2` or `2/1`); None for a whole card.
 
     Returns:
-        The card or slice; None if neither is known. If only the slice is known, it is one of an A100.
+        The card or slice; None if it is not known. If only a named slice is known, it is one of an A100. If
+        no size of memory is named, the smaller one is meant.
     """
-    whole = _whole(gpu_type or "")
-    found = re.search(r"(\d)g\.(\d+)gb", (mig or "").lower())
-    if found is None:
-        return whole
-    slices, memory = int(found[1]), float(found[2]) * _GB
-    of = whole or CARDS["a100"]
-    if of == CARDS["a100"] and memory / slices >= CARDS["a100_80"].memory_bytes / _MEMORY_SLICES:
-        of = CARDS["a100_80"]
+    whole = _whole((gpu_type or "").lower())
+    asked = (mig or "").lower().strip()
+    if named := re.search(r"(\d)g\.(\d+)gb", asked):
+        slices, memory = int(named[1]), float(named[2]) * _GB
+        of = whole or CARDS["a100"]
+        if (
+            of.name == CARDS["a100"].name
+            and memory / slices >= CARDS["a100_80"].memory_bytes / _MEMORY_SLICES
+        ):
+            of = CARDS["a100_80"]
+        return replace(_slice(of, f"{slices}g.{named[2]}gb", slices, memory), may_be_larger=False)
+    if whole is not None and (counted := re.fullmatch(r"(\d)(/\d)?", asked)):
+        slices = int(counted[1])
+        share = 1.0 if slices == _SLICES else slices / _MEMORY_SLICES
+        return _slice(whole, f"{slices} slices", slices, whole.memory_bytes * share)
+    return whole
+
+
+def _slice(whole: Card, name: str, slices: int, memory_bytes: float) -> Card:
     share = slices / _SLICES
     return replace(
-        of,
-        name=f"{slices}g.{found[2]}gb of an {of.name}",
-        memory_bytes=memory,
-        half_flops=of.half_flops * share,
-        float_flops=of.float_flops * share,
-        bytes_per_s=of.bytes_per_s * memory / of.memory_bytes,
+        whole,
+        name=f"{name} of an {whole.name}",
+        memory_bytes=memory_bytes,
+        half_flops=whole.half_flops * share,
+        float_flops=whole.float_flops * share,
+        bytes_per_s=whole.bytes_per_s * memory_bytes / whole.memory_bytes,
     )
 
 
-def _whole(gpu_type: str) -> Card | None:
-    words = re.split(r"[^a-z0-9]+", gpu_type.lower())
-    if "a100" in words and any(word.startswith("80") for word in words):
+def _whole(name: str) -> Card | None:
+    # The longest first, as `l4` is part of `l40s`; no digit may follow, as `a10` is part of `a1000`.
+    keys = sorted((key for key in CARDS if "_" not in key), key=len, reverse=True)
+    key = next((key for key in keys if re.search(rf"{key}(?!\d)", name)), None)
+    if key is None:
+        return None
+    size = re.search(r"(\d+)\s*g", name.split(key, 1)[1])
+    if key not in _LARGER:
+        return CARDS[key]
+    if size is None:
+        return replace(CARDS[key], may_be_larger=True)
+    memory_bytes = float(size[1]) * _GB
+    if key == "a100" and memory_bytes == CARDS["a100_80"].memory_bytes:
         return CARDS["a100_80"]
-    return next((CARDS[word] for word in words if word in CARDS), None)
+    label = f"{CARDS[key].name.split()[0]} {size[1]} GB"
+    return replace(CARDS[key], name=label, memory_bytes=memory_bytes)

@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+_ALLOCATIONS = (torch.ops.aten.empty, torch.ops.aten.empty_like, torch.ops.aten.new_empty)
 _HALF = (torch.bfloat16, torch.float16)
 
 
@@ -69,12 +70,12 @@ class CostCounter(TorchDispatchMode):
         read, written = _tensors((args, given)), _tensors(result)
         for tensor in written:
             self._hold(tensor)
-        if not func.is_view:
+        if not func.is_view and func.overloadpacket not in _ALLOCATIONS:
             operands = [tensor for tensor in read if tensor.is_floating_point()]
             self.operations.append(
                 OperationCost(
                     flops=_flops(func, args, given, result),
-                    num_bytes=sum(tensor.nbytes for tensor in (*read, *written)),
+                    num_bytes=sum(map(_moved_bytes, (*read, *written))),
                     is_half=bool(operands) and operands[0].dtype in _HALF,
                 )
             )
@@ -92,6 +93,11 @@ class CostCounter(TorchDispatchMode):
 
     def _release(self, num_bytes: int) -> None:
         self._current_bytes -= num_bytes
+
+
+def _moved_bytes(tensor: Tensor) -> int:
+    """Size of a tensor; what is expanded is read once."""
+    return min(tensor.nbytes, tensor.untyped_storage().nbytes())
 
 
 def _tensors(values: Any) -> list[Tensor]:

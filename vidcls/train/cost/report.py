@@ -12,12 +12,12 @@ from vidcls.train.cost.roofline import roofline
 
 @dataclass(frozen=True)
 class Bound:
-    """Upper bound of the speed of a training on a card, from its data sheet.
+    """What a card can reach in training, by arithmetic from its data sheet.
 
     Attributes:
         card: Name of the card.
         memory_bytes: Size of its memory.
-        clips_per_s: Training clips per second that it reaches at most.
+        clips_per_s: Training clips per second, see `vidcls.train.cost.roofline`.
         compute_share: Share of the time in which arithmetic is the limit, not bandwidth, 0 to 1.
     """
 
@@ -36,7 +36,7 @@ class StepCost:
         precision: Precision of the step.
         training_bytes: Peak of all tensors, without the work space of libraries.
         gflops: Operations in 10^9; a multiply-add counts as two.
-        bounds: Upper bounds of the speed on some cards.
+        bounds: What some cards can reach.
     """
 
     batch_size: int

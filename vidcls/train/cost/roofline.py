@@ -1,8 +1,9 @@
 """Roofline of a training step (Williams et al. 2009, doi:10.1145/1498765.1498785).
 
-Each operation takes at least the time of its arithmetic at the card's peak, and at least the time to move its
-tensors at the card's bandwidth. The sum over the operations of a step, which run one after another, is a
-lower bound of its time: what a card can reach without fused operations, not what it does reach.
+Each operation takes the time of its arithmetic at the card's peak, or the time to move its tensors at the
+card's bandwidth, whichever is longer. The sum over the operations of a step, which run one after another, is
+what a card can reach without fused operations, not what it does reach. A cache that holds a small tensor from
+one operation to the next is not counted: there a card may be faster.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from vidcls.train.cost.counter import OperationCost
 
 @dataclass(frozen=True)
 class Roofline:
-    """Lower bound of the time of a step on a card.
+    """Time of a step on a card, by arithmetic.
 
     Attributes:
         seconds: Time of a step.
@@ -28,7 +29,7 @@ class Roofline:
 
 
 def roofline(operations: Iterable[OperationCost], card: Card) -> Roofline:
-    """Lower bound of the time that some operations take on a card, one after another."""
+    """Time that some operations take on a card, one after another, by arithmetic."""
     total = computing = 0.0
     for operation in operations:
         peak = card.half_flops if operation.is_half else card.float_flops
