@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -24,12 +24,12 @@ from vidcls.train.loop import Loop, MetricValues
 class StopRule(Protocol):
     """Decides after each epoch whether a training continues; used for the early stopping of sweeps."""
 
-    def __call__(self, epoch: int, history: Callable[[], Sequence[Row]]) -> str | None:
+    def __call__(self, epoch: int, history: Sequence[Row]) -> str | None:
         """Decide on a training.
 
         Args:
             epoch: Number of finished epochs.
-            history: Reads the metric rows of all finished epochs, latest last.
+            history: Metric rows of all finished epochs, latest last.
 
         Returns:
             Reason to stop now, None to continue. The training is saved, and the run can be resumed later.
@@ -138,13 +138,11 @@ class Session:
         if self._signals.received is not None:
             self._save_epoch()
             raise self._interrupted()
-        verdict = self._stop_rule(epoch, self._history) if self._stop_rule is not None else None
-        if verdict is not None:
-            self._save_epoch()
-            raise self._stopped(f"after epoch {epoch}: {verdict}", exit_code=ExitCode.DONE)
-
-    def _history(self) -> list[Row]:
-        return [row for row in read_rows(self._run.metrics_file) if row.get("kind") == "epoch"]
+        if self._stop_rule is not None:
+            history = [row for row in read_rows(self._run.metrics_file) if row.get("kind") == "epoch"]
+            if (verdict := self._stop_rule(epoch, history)) is not None:
+                self._save_epoch()
+                raise self._stopped(f"after epoch {epoch}: {verdict}", exit_code=ExitCode.DONE)
 
     def _save_epoch(self) -> None:
         self.checkpoints.save_epoch()

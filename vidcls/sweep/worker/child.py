@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from multiprocessing.connection import Connection
 from typing import Any
@@ -34,18 +34,13 @@ from vidcls.train.divergence import DivergedError
 from vidcls.train.loop import Loop, MetricValues
 from vidcls.train.run_training import Options, train
 
-_REPORT_EVERY_S = 1.0
-"""Where nothing is decided after an epoch: epochs of milliseconds would keep the worker busy for nothing."""
-
 
 class _TrialDisplay:
-    """Writes the progress of a training to the trial's log, and reports its epochs to the worker."""
+    """Writes the progress of a training to the trial's log, and asks the worker after each epoch."""
 
-    def __init__(self, worker: Connection, request: TrialRequest) -> None:
-        self._worker, self._patience_s = worker, request.patience_s
-        self._known_epochs = request.known_epochs
-        self._report_every_s = 0.0 if request.decides_each_epoch else _REPORT_EVERY_S
-        self._begun = self._reported = time.monotonic()
+    def __init__(self, worker: Connection, *, patience_s: float, known_epochs: int) -> None:
+        self._worker, self._patience_s, self._known_epochs = worker, patience_s, known_epochs
+        self._begun = time.monotonic()
         self.startup_s = 0.0
         self.epoch_number = 0
 
@@ -71,15 +66,12 @@ class _TrialDisplay:
         values = "  ".join(f"{name} {row[name]:.4g}" for name in ("train/loss", "val/loss", "val/top1"))
         self.say(f"epoch {self.epoch_number}/{loop.spec.train.epochs}  {values}{' *' if is_best else ''}")
 
-    def __call__(self, epoch: int, history: Callable[[], Sequence[Row]]) -> str | None:
-        if time.monotonic() - self._reported < self._report_every_s:
-            return None
-        self._worker.send(Epoch(epoch, history()))
+    def __call__(self, epoch: int, history: Sequence[Row]) -> str | None:
+        self._worker.send(Epoch(epoch, history))
         if not self._worker.poll(self._patience_s):
             # A worker that is suspended for so long has lost its lease, and another worker takes this run.
             os._exit(int(ExitCode.FAILED))
         verdict: str | None = self._worker.recv()
-        self._reported = time.monotonic()
         return verdict
 
 
@@ -102,7 +94,9 @@ def run_trial(request: TrialRequest, worker: Connection, alive: Connection) -> N
         # Output that bypasses Python, from a decoder or the driver, goes to the log too.
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-        outcome = _train(request, _TrialDisplay(worker, request))
+        outcome = _train(
+            request, _TrialDisplay(worker, patience_s=request.patience_s, known_epochs=request.known_epochs)
+        )
         if outcome.message:
             print(printable_lines(f"{outcome.kind}: {outcome.message}"))  # noqa: T201
         sys.stdout.flush()

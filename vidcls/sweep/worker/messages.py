@@ -22,8 +22,6 @@ class TrialRequest:
         device: Name of the device; None for the best available.
         threads: Number of CPU threads for the setting `auto`.
         log_file: File for the output of the child.
-        decides_each_epoch: Whether the sweep may stop the trial after any epoch, so that each is reported;
-            otherwise one epoch a second is enough.
         gpu_share: Share of the memory of a GPU that the trial may take, as others run beside it; 0 to 1.
         patience_s: Seconds to wait for a decision; a worker that is silent for longer has lost its lease.
     """
@@ -34,14 +32,13 @@ class TrialRequest:
     device: str | None
     threads: int
     log_file: Path
-    decides_each_epoch: bool
     gpu_share: float
     patience_s: float
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """Message of the child after an epoch; it waits for the answer.
+    """Message of the child after each epoch.
 
     Attributes:
         number: Number of finished epochs.

@@ -18,11 +18,6 @@ class Pruner:
         section = scheduler.sweep.early_terminate
         self._bands = bands(section) if section and scheduler.rungs is None else []
 
-    @property
-    def decides(self) -> bool:
-        """Whether any trial may be stopped or paused after an epoch."""
-        return self._scheduler.rungs is not None or self._scheduler.sweep.early_terminate is not None
-
     def verdict(
         self, trial: Trial, lease: Lease, *, epoch: int, values: Sequence[float]
     ) -> tuple[str, str] | None:

@@ -56,11 +56,10 @@ class TrialProcess:
     _last: float = field(default_factory=time.monotonic)
 
     def count_epoch(self, number: int, values: list[float]) -> None:
-        """Record an epoch that the child finished, and those before it that it did not report."""
+        """Record an epoch that the child finished."""
         now = time.monotonic()
-        each_s = (now - self._last) / max(1, number - self.epoch)
         # The first interval includes the start of the process and of the data, so the next one replaces it.
-        self.epoch_s = each_s if self._num_counted < 2 else max(self.epoch_s, each_s)
+        self.epoch_s = now - self._last if self._num_counted < 2 else max(self.epoch_s, now - self._last)
         self._num_counted += 1
         self.epoch, self.values, self._last = number, values, now
 

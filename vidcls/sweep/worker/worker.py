@@ -162,7 +162,6 @@ class SweepWorker:
             device=self._allocation.device,
             threads=self._allocation.threads,
             log_file=log_file,
-            decides_each_epoch=self._pruner.decides,
             gpu_share=1 / self._max_children,
             patience_s=self._lease_s,
         )
