@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from tests.support.training import Experiment, QuietDisplay, assert_same, rows, train_child, train_here
+from vidcls.cli.main import app
 from vidcls.cli.output.display import PlainDisplay
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate import score as score_module
@@ -193,3 +195,17 @@ def test_a_head_on_stored_features_is_not_compiled(experiment: Experiment) -> No
     model = {"kind": "frame_average", "freeze": ["backbone"]}
     with pytest.raises(UserError, match="has no effect on a head"):
         train_here(experiment.spec(train__compile=True, model=model))
+
+
+def test_a_dry_run_refuses_what_a_training_refuses(experiment: Experiment) -> None:
+    done = CliRunner().invoke(
+        app, ["train", str(experiment.spec(train__compile="cuda_graphs")), "--dry-run", "--device", "cpu"]
+    )
+    assert done.exit_code == 2
+    assert "cuda_graphs needs a CUDA device" in done.stderr
+
+
+def test_another_word_is_refused_in_the_words_of_yaml(experiment: Experiment) -> None:
+    done = CliRunner().invoke(app, ["spec", "check", str(experiment.spec()), "train.compile=yes"])
+    assert done.exit_code == 2
+    assert "train.compile: unknown value 'yes'; allowed: false, true, cuda_graphs" in done.stderr

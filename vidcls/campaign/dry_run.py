@@ -18,6 +18,7 @@ from vidcls.data.checks.short_videos import frame_counts, repeats
 from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.errors import VidclsError
 from vidcls.models.build import build
+from vidcls.models.compilation import refuse_without_compiler
 from vidcls.models.device import pick_device, pin
 from vidcls.models.inputs import input_clip
 from vidcls.process.cores import usable_cores
@@ -74,6 +75,8 @@ def dry_run(loaded: LoadedSpec, *, device: str | None, display: Display) -> list
     """
     spec, chosen = loaded.spec, pick_device(device)
     with loaded.error_context():
+        if spec.train.compile:
+            refuse_without_compiler(spec.train.compile, chosen)
         manifest = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
         asked, num = spec.train.batch_size, None
         if chosen.type == "cpu":

@@ -28,6 +28,24 @@ def compile_model(model: VideoModel, how: Literal[True, "cuda_graphs"], device: 
         device: Device of the model.
 
     Raises:
+        UserError: As for `refuse_without_compiler`.
+    """
+    refuse_without_compiler(how, device)
+    torch._dynamo.config.recompile_limit = _MOST_VARIANTS  # noqa: SLF001  (its public name)
+    for leaf in model.leaves():
+        if is_frozen(leaf.backbone):
+            leaf.encode = torch.compiler.disable(leaf.encode)  # type: ignore[method-assign, no-untyped-call]
+    model.compile(mode="reduce-overhead" if how == "cuda_graphs" else "default", dynamic=False)
+
+
+def refuse_without_compiler(how: Literal[True, "cuda_graphs"], device: torch.device) -> None:
+    """Refuse to compile where torch cannot.
+
+    Args:
+        how: As for `compile_model`.
+        device: Device that computes.
+
+    Raises:
         UserError: If torch cannot compile here, with its reason.
     """
     if how == "cuda_graphs" and device.type != "cuda":
@@ -37,8 +55,3 @@ def compile_model(model: VideoModel, how: Literal[True, "cuda_graphs"], device: 
     except Exception as error:  # each backend of the compiler raises its own errors
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise UserError(f"train.compile: torch cannot compile here: {reason}", hint=_HINT) from error
-    torch._dynamo.config.recompile_limit = _MOST_VARIANTS  # noqa: SLF001  (its public name)
-    for leaf in model.leaves():
-        if is_frozen(leaf.backbone):
-            leaf.encode = torch.compiler.disable(leaf.encode)  # type: ignore[method-assign, no-untyped-call]
-    model.compile(mode="reduce-overhead" if how == "cuda_graphs" else "default", dynamic=False)

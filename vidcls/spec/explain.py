@@ -177,7 +177,8 @@ def _message(row: Mapping[str, Any], path: Loc, tree: Node) -> str:
 
 def _choices(context: Mapping[str, Any], row: Mapping[str, Any], path: Loc) -> str:
     raw = context.get("expected_tags") or context.get("expected") or ""
-    choices = [choice.strip(" '") for choice in str(raw).replace(" or ", ", ").split(",")]
+    words = [choice.strip(" '") for choice in str(raw).replace(" or ", ", ").split(",")]
+    choices = [{"True": "true", "False": "false"}.get(word, word) for word in words]  # as YAML writes them
     value = context.get("tag", row.get("input"))
     is_kind = (path and path[-1] == "kind") or "tag" in context
     return unknown_value(value, choices, what="unknown kind" if is_kind else "unknown value")

@@ -260,7 +260,7 @@ class TrainSection(Section):
     """`auto`: bf16 if the device computes it natively, otherwise fp16 on CUDA and fp32 on the CPU."""
     tf32: bool = False
     """Let CUDA round the factors of float32 products to TF32 while training; stored results never are."""
-    compile: bool | Literal["cuda_graphs"] = False
+    compile: Literal[False, True, "cuda_graphs"] = False
     """Compile the model with torch.compile; cuda_graphs also replays its kernels as CUDA graphs."""
     channels_last: bool = True
     """Whether tensors use the channels-last memory layout."""
