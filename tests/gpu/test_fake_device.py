@@ -445,24 +445,23 @@ def looks_for_bad_values(patch: pytest.MonkeyPatch) -> None:
     )
 
 
-def selects_by_a_mask(patch: pytest.MonkeyPatch) -> None:
+def _with_targets(patch: pytest.MonkeyPatch, read: Callable[[Tensor], object]) -> None:
+    """Read something of the targets of each step."""
     right = F.cross_entropy
 
     def wrong(logits: Tensor, targets: Tensor, **named: Any) -> Tensor:
-        targets.nonzero()
+        read(targets)
         return right(logits, targets, **named)
 
     patch.setattr(F, "cross_entropy", wrong)
+
+
+def selects_by_a_mask(patch: pytest.MonkeyPatch) -> None:
+    _with_targets(patch, Tensor.nonzero)
 
 
 def copies_the_labels_back(patch: pytest.MonkeyPatch) -> None:
-    right = F.cross_entropy
-
-    def wrong(logits: Tensor, targets: Tensor, **named: Any) -> Tensor:
-        targets.cpu()
-        return right(logits, targets, **named)
-
-    patch.setattr(F, "cross_entropy", wrong)
+    _with_targets(patch, Tensor.cpu)
 
 
 def steps_without_fused_kernels(patch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from vidcls.features.clips import AnyBatch
 from vidcls.features.reading import Reading
 from vidcls.features.sources import open_inputs
 from vidcls.leaks.run_state import leak_warning
-from vidcls.leaks.state import leak_state
+from vidcls.leaks.state import LeakState, leak_state
 from vidcls.locking.lock import Held
 from vidcls.models.bf16_check import compute_in_float32, wrong_in_bf16
 from vidcls.models.build import build
@@ -115,31 +115,14 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Training
                 if under_agent():
                     replay(plan.run, spec, display.say)
                 return TrainingOutcome(plan.run, already_finished=True)
-            provenance = provenance_of(
-                plan.run,
-                spec=spec,
-                manifest=manifest,
-                leaks=leaks,
-                start=TrainingStart(device, options.threads or free_cores(), accept_code=options.accept_code),
-                say=display.say,
-            )
-            provenance |= begun_with(plan.weights, provenance)
-            if not options.threads and not provenance["resumes"]:
-                _say_threads(spec, provenance["threads"], display.say)
-            pin(
-                threads=provenance["threads"],
-                deterministic=spec.train.deterministic,
-                tf32=spec.train.tf32,
-            )
+            provenance = _provenance(plan, leaks, options, display.say)
+            threads = provenance["threads"]
+            pin(threads=threads, deterministic=spec.train.deterministic, tf32=spec.train.tf32)
             with (
                 memory_explained(spec, num_classes=manifest.num_classes, precision=provenance["precision"]),
                 open_inputs(plan.reading, say=display.say, progress=stage) as clips,
             ):
-                if clips.residency == "features" and spec.train.compile:
-                    raise UserError(
-                        "train.compile: has no effect on a head that is trained on stored features",
-                        hint="set train.compile=false",
-                    )
+                _refuse_compiled_head(spec, clips.residency)
                 provenance |= _right_convolutions(plan, clips.residency, provenance, display.say)
                 plan.run.create(spec, provenance | seen(clips, provenance))
                 session = Session(
@@ -211,6 +194,33 @@ def _refuse_lone(spec: Spec, manifest: Manifest) -> None:
             f"{manifest.root}: only one training video; frame_statistics needs several",
             hint="add videos, or set model.kind=frame_average",
         )
+
+
+def _refuse_compiled_head(spec: Spec, residency: str) -> None:
+    if residency == "features" and spec.train.compile:
+        raise UserError(
+            "train.compile: has no effect on a head that is trained on stored features",
+            hint="set train.compile=false",
+        )
+
+
+def _provenance(
+    plan: _Plan, leaks: LeakState, options: Options, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Collect the record of this start, and say what it has chosen by itself."""
+    threads = options.threads or free_cores()
+    provenance = provenance_of(
+        plan.run,
+        spec=plan.spec,
+        manifest=plan.manifest,
+        leaks=leaks,
+        start=TrainingStart(plan.device, threads, accept_code=options.accept_code),
+        say=say,
+    )
+    provenance |= begun_with(plan.weights, provenance)
+    if not options.threads and not provenance["resumes"]:
+        _say_threads(plan.spec, provenance["threads"], say)
+    return provenance
 
 
 def _right_convolutions(

@@ -107,9 +107,8 @@ def try_trials(
             done.append((shape, outcome))
     if not done or has_errors(findings):
         return Tried(num_shapes=len(distinct)), findings
-    tried = _sum_up(
-        shapes, done, manifests, batches=_smaller(done[0][0], manifests) if asked.num_gpus else {}
-    )
+    batches = _smaller(done[0][0], manifests) if asked.num_gpus else {}
+    tried = _sum_up(shapes, done, manifests, batches=batches)
     write_json(file, asdict(tried))
     return tried, [*findings, PreflightFinding("model", "ok", _said(tried))]
 
@@ -176,20 +175,11 @@ def _build(
 
 
 def _smaller(shape: _Shape, manifests: Manifests) -> dict[int, int]:
-    """Memory of a step with half the batch of a shape, with a quarter, and so on."""
-    from vidcls.train.cost.memory import footprint
+    from vidcls.train.cost.memory import bytes_of_smaller_batches
 
-    spec, found = shape.candidate.spec, {}
-    num_clips = spec.train.batch_size
-    while (num_clips := num_clips // 2) > 0:
-        counted = footprint(
-            spec,
-            num_classes=manifests[spec.data].num_classes,
-            precision=shape.precision,
-            batch_size=num_clips,
-        )
-        found[num_clips] = counted.training_bytes
-    return found
+    spec = shape.candidate.spec
+    num_classes = manifests[spec.data].num_classes
+    return bytes_of_smaller_batches(spec, num_classes=num_classes, precision=shape.precision)
 
 
 def _rehearse(

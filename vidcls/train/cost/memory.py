@@ -105,6 +105,16 @@ def footprint(
     )
 
 
+def bytes_of_smaller_batches(spec: Spec, *, num_classes: int, precision: Precision) -> dict[int, int]:
+    """Memory of a step with half the batch of a spec, with a quarter, and so on, by the number of clips."""
+    found: dict[int, int] = {}
+    num_clips = spec.train.batch_size
+    while (num_clips := num_clips // 2) > 0:
+        counted = footprint(spec, num_classes=num_classes, precision=precision, batch_size=num_clips)
+        found[num_clips] = counted.training_bytes
+    return found
+
+
 class _Step:
     """Training step on fake tensors, as `vidcls.train.loop` takes it."""
 
