@@ -69,8 +69,8 @@ def show(
 ) -> None:
     """Show the layers of a spec's model with output shapes for one clip, parameters and GFLOPs.
 
-    Below, what a training step costs: its memory, and how many clips per second GPUs can reach at most. Both
-    are computed, not measured: libraries need work space too, and no GPU reaches its peak.
+    Below, what a training step costs: its memory, and how many clips per second GPUs can reach. Both are
+    computed, not measured: libraries need work space too, and hardly a GPU reaches its peak.
     """
     loaded = load_one(args, data_file)
 
