@@ -57,7 +57,8 @@ def clean(folder: SweepFolder, keep: int) -> int:
 
 
 def copied(folder: SweepFolder, path: Path) -> SweepFolder:
-    shutil.copytree(folder.path, path, symlinks=True)
+    """A copy, also of a sweep at work: what is being written beside its name is gone before it can be copied."""
+    shutil.copytree(folder.path, path, symlinks=True, ignore=shutil.ignore_patterns("*.tmp"))
     return SweepFolder(path)
 
 
