@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from vidcls.evaluate.predict import Predictor
+    from vidcls.predict.predictor import Predictor
 
 __all__ = ["load"]
 
@@ -26,8 +26,8 @@ def load(
         ValueError: If the path begins with `~` and the name of an unknown user.
     """
     # torch is imported here and not with the package, so that `vidcls --help` is fast.
-    from vidcls.evaluate.predict import Predictor
     from vidcls.files import expand_home
+    from vidcls.predict.predictor import Predictor
     from vidcls.runs import Run
 
     return Predictor(Run.open(Path(expand_home(str(run)))), checkpoint=checkpoint, device=device)

@@ -13,7 +13,7 @@ from vidcls.process.signals import Signals
 from vidcls.text import csv_path, printable, spreadsheet_cell
 
 if TYPE_CHECKING:
-    from vidcls.evaluate.predict import Prediction
+    from vidcls.predict.prediction import Prediction
 
 
 def predict(

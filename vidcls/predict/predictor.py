@@ -3,49 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from vidcls.choices import Source
 from vidcls.data.batches.open_clips import open_clips
 from vidcls.data.decoding.frame_folders import Files, look_into
 from vidcls.data.decoding.workers import StageProgress
 from vidcls.data.digests import digest_videos
-from vidcls.data.listing.files import find_videos as videos_below
 from vidcls.data.manifest import Video
-from vidcls.errors import UserError
 from vidcls.evaluate.restore import Restored, restore
 from vidcls.evaluate.score import score
 from vidcls.models.device import pick_device, pin
 from vidcls.models.kinds.base import VideoModel
+from vidcls.predict.paths import find_videos
+from vidcls.predict.prediction import Prediction
 from vidcls.runs import Checkpoint, Run
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """Prediction of a run for one video.
-
-    Attributes:
-        path: Video file or frame folder.
-        classes: All class names, most probable first; empty for a video that could not be read.
-        probabilities: Softmax of the logits, in the same order.
-        logits: float32 `[K]` in the order of the labels.
-        error: Reason why there is no prediction; None if there is one.
-    """
-
-    path: Path
-    classes: tuple[str, ...] = ()
-    probabilities: tuple[float, ...] = ()
-    logits: np.ndarray | None = field(default=None, repr=False)
-    error: str | None = None
-
-    @property
-    def label(self) -> str | None:
-        """Most probable class."""
-        return self.classes[0] if self.classes else None
 
 
 class Predictor:
@@ -88,7 +62,7 @@ class Predictor:
         return [
             Prediction(path, error=errors[str(path)])
             if str(path) in errors
-            else self._ranked(path, logits[str(path)])
+            else Prediction.of(path, logits[str(path)], self.classes)
             for path in files
         ]
 
@@ -119,37 +93,9 @@ class Predictor:
             scores = score(self.model, batches, channels_last=spec.train.channels_last)
             return dict(zip(scores.ids, scores.logits, strict=True)), errors | dict(clips.bad)
 
-    def _ranked(self, path: Path, logits: np.ndarray) -> Prediction:
-        probabilities = torch.softmax(torch.from_numpy(logits), dim=0)
-        order = torch.argsort(probabilities, descending=True, stable=True).tolist()
-        return Prediction(
-            path,
-            classes=tuple(self.classes[i] for i in order),
-            probabilities=tuple(float(probabilities[i]) for i in order),
-            logits=logits,
-        )
-
 
 def _files(path: Path, source: Source) -> Files:
     """Files to read for a path: stored flow if the run was trained on stored flow, else flow is computed."""
     if "flows" not in source or not path.is_dir() or not look_into(path).fields:
         return Files(path)
     return Files(None if source == "flows" else path, path)
-
-
-def find_videos(paths: Sequence[str | Path]) -> list[Path]:
-    """Find the videos that paths stand for, each once, in natural order within a folder.
-
-    Raises:
-        UserError: If a path does not exist, or a folder holds no video.
-    """
-    found: list[Path] = []
-    for path in map(Path, paths):
-        if not path.exists():
-            raise UserError(f"{path}: no such file or folder")
-        # A folder of frames is one video, and `videos_below` returns it as such.
-        below = list(videos_below(path)) if path.is_dir() else [path]
-        if not below:
-            raise UserError(f"{path}: contains no videos and no folders of frames")
-        found += below
-    return list(dict.fromkeys(found))

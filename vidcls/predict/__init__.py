@@ -1,0 +1,1 @@
+"""Predictions of trained models on videos outside of any data root."""

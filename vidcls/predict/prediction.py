@@ -1,0 +1,47 @@
+"""Prediction for one video. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Prediction of a run for one video.
+
+    Attributes:
+        path: Video file or frame folder.
+        classes: All class names, most probable first; empty for a video that could not be read.
+        probabilities: Softmax of the logits, in the same order.
+        logits: float32 `[K]` in the order of the labels.
+        error: Reason why there is no prediction; None if there is one.
+    """
+
+    path: Path
+    classes: tuple[str, ...] = ()
+    probabilities: tuple[float, ...] = ()
+    logits: np.ndarray | None = field(default=None, repr=False)
+    error: str | None = None
+
+    @property
+    def label(self) -> str | None:
+        """Most probable class."""
+        return self.classes[0] if self.classes else None
+
+    @classmethod
+    def of(cls, path: Path, logits: np.ndarray, classes: Sequence[str]) -> Self:
+        """Prediction of logits `[K]` in the order of `classes`; the first of equal logits comes first."""
+        shifted = np.exp(logits.astype(np.float64) - logits.max())
+        probabilities = shifted / shifted.sum()
+        order = np.argsort(-logits, kind="stable").tolist()
+        return cls(
+            path,
+            classes=tuple(classes[i] for i in order),
+            probabilities=tuple(float(probabilities[i]) for i in order),
+            logits=logits,
+        )
