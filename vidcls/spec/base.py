@@ -14,13 +14,20 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from vidcls.files import expand_home
+from vidcls.user_code.find import check_target
 
 NOT_IDENTITY = "not_identity"
+CODE = "code"
 
 
 def not_identity(default: Any, **constraints: Any) -> Any:
     """Field that cannot change the result (a path, a speed, a name), so the fingerprint leaves it out."""
     return Field(default, json_schema_extra={NOT_IDENTITY: True}, **constraints)
+
+
+def code_target(default: Any) -> Any:
+    """Field that names code of the user; the fingerprint takes the code in place of the name."""
+    return Field(default, json_schema_extra={CODE: True})
 
 
 def _integral(value: Any) -> Any:
@@ -51,6 +58,8 @@ def _no_nul(text: str) -> str:
 
 
 Text = Annotated[str, Field(min_length=1), AfterValidator(_no_nul)]
+Target = Annotated[str, Field(min_length=1), AfterValidator(check_target)]
+"""Code of the user, `module:Name` or `path/to/file.py:Name`."""
 PathText = Annotated[str, Field(min_length=1), AfterValidator(expand_home)]
 """Path of a file or a folder; `~` is the home folder."""
 

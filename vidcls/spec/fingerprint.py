@@ -4,25 +4,46 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
 
-from vidcls.spec.base import NOT_IDENTITY
+from vidcls.spec.base import CODE, NOT_IDENTITY
 from vidcls.spec.experiment import Spec
+from vidcls.user_code.find import find_code
 
 _LENGTH = 12
 
 
 def identity(section: BaseModel) -> dict[str, Any]:
-    """Settings of a section that change the result, as requested (`auto` stays `auto`)."""
+    """Settings of a section that change the result, as requested (`auto` stays `auto`).
+
+    Code of the user stands for its target.
+
+    Raises:
+        UserError: If a target is not found.
+    """
     settings: dict[str, Any] = {}
     for name, field in type(section).model_fields.items():
         extra = field.json_schema_extra
         if isinstance(extra, dict) and extra.get(NOT_IDENTITY):
             continue
-        settings[name] = _plain(getattr(section, name))
+        value = getattr(section, name)
+        is_code = isinstance(extra, dict) and extra.get(CODE) and value is not None
+        settings[name] = find_code(value).identity if is_code else _plain(value)
     return settings
+
+
+def targets_in(section: BaseModel) -> Iterator[str]:
+    """Targets in a section and the sections inside of it: the code of the user that it needs."""
+    for name, field in type(section).model_fields.items():
+        value, extra = getattr(section, name), field.json_schema_extra
+        if isinstance(extra, dict) and extra.get(CODE) and value is not None:
+            yield value
+        for inner in value if isinstance(value, tuple) else (value,):
+            if isinstance(inner, BaseModel):
+                yield from targets_in(inner)
 
 
 def _plain(value: Any) -> Any:
