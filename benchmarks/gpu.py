@@ -33,7 +33,7 @@ from vidcls.data.demo import Amount, make_demo_of
 from vidcls.models.device import pick_device
 from vidcls.process.cores import processor
 from vidcls.spec.load import LoadedSpec
-from vidcls.spec.model import MODEL_KINDS
+from vidcls.spec.model import SHIPPED_KINDS
 from vidcls.tracking.jsonl import read_rows
 from vidcls.train.cost.memory import footprint
 from vidcls.train.precision import resolve_precision
@@ -57,7 +57,7 @@ class Size:
 
 
 WHOLE = Size(
-    tuple(MODEL_KINDS),
+    SHIPPED_KINDS,
     ("cnn3d", "late_fusion"),
     frames=16,
     size=(112, 112),

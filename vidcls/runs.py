@@ -1,8 +1,8 @@
 """Run folder: identity, provenance, state. Only this module knows its file names.
 
 runs/<name>/<fingerprint>-s<seed>/
-    spec.yaml  provenance.json  status.json  metrics.jsonl  checkpoints/{last,best}.pt
-    predictions/<split>-<checkpoint>.npz  report/  wandb/  lock  removed.json (why checkpoints were removed)
+    spec.yaml  provenance.json  status.json  metrics.jsonl  checkpoints/{last,best}.pt  report/  wandb/  lock
+    predictions/<split>-<checkpoint>.npz  code/ (of the user)  removed.json (why checkpoints were removed)
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from vidcls.locking import lock
 from vidcls.locking.clock import SYSTEM, Clock
 from vidcls.run_shapes import PROVENANCE, REMOVED, STATUS, Provenance, Status
 from vidcls.spec.experiment import Spec
+from vidcls.spec.fingerprint import targets_in
 from vidcls.spec.load import load_spec
 from vidcls.spec.show import to_yaml
+from vidcls.user_code.trust import keep_code
 
 Checkpoint = Literal["best", "last"]
 T = TypeVar("T")
@@ -83,6 +85,11 @@ class Run:
     def metrics_file(self) -> Path:
         """Path of the metrics: one JSON object per line."""
         return self.folder / "metrics.jsonl"
+
+    @property
+    def code_dir(self) -> Path:
+        """Folder of the user's code that its spec names; absent if it names none."""
+        return self.folder / "code"
 
     @property
     def lock_file(self) -> Path:
@@ -157,6 +164,7 @@ class Run:
     def create(self, spec: Spec, provenance: dict[str, Any]) -> None:
         """Write the identity of the run; the spec is last, because a folder with a spec is a run."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        keep_code(self.code_dir, targets_in(spec))
         write_json(self.provenance_file, provenance)
         write_text(self.spec_file, to_yaml(spec))
 
@@ -276,9 +284,8 @@ def find_runs(root: Path) -> list[Run]:
     """All runs below a folder, sorted by name, without runs that were set aside."""
     if not root.is_dir():
         return []
-    found = (path.parent for path in root.rglob("spec.yaml"))
-    kept = [f for f in found if not any(p.startswith(".") for p in f.relative_to(root).parts)]
-    return [Run(folder) for folder in sorted(kept)]
+    found = sorted(path.parent for path in root.rglob("spec.yaml"))
+    return [Run(f) for f in found if not any(p.startswith(".") for p in f.relative_to(root).parts)]
 
 
 def open_runs(folders: Sequence[Path]) -> list[Run]:

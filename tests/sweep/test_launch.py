@@ -58,7 +58,7 @@ def test_of_six_launches_at_one_moment_exactly_one_submits(
     for code, _, err in said:
         assert code == 0 or ("is submitting " in err and "give the same command again" in err)
     (folder,) = {Path(one["folder"]) for one in done}
-    assert package_path(folder, folder / "code" / "vidcls") == package_path(folder)
+    assert package_path(folder, package=folder / "code" / "vidcls") == package_path(folder)
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
     again = run(*words[1:-1])
     assert (

@@ -21,7 +21,7 @@ from vidcls.files import write_text
 from vidcls.process.sockets import use_short_socket_paths
 from vidcls.runs import Run, find_runs
 from vidcls.spec.load import load_spec
-from vidcls.spec.model import MODEL_KINDS
+from vidcls.spec.model import SHIPPED_KINDS
 from vidcls.spec.show import yaml_text
 from vidcls.tracking.jsonl import read_rows
 from vidcls.train.loop import Loop, MetricValues
@@ -50,7 +50,7 @@ class Result:
     same: bool
 
 
-def selftest(*, say: Callable[[str], None], kinds: Iterable[str] = MODEL_KINDS) -> list[Result]:
+def selftest(*, say: Callable[[str], None], kinds: Iterable[str] = SHIPPED_KINDS) -> list[Result]:
     """Train model kinds twice for 20 steps each on demo data, and kill the second training midway.
 
     Args:

@@ -12,7 +12,7 @@ import typer
 from vidcls.cli.common import AsJson, console, echo, print_json, say
 from vidcls.cli.queue.preflight import NoCheck, refuse_errors, refuse_without_cluster, require_all
 from vidcls.cli.queue.queued import Cluster, QueuedCommand, as_words, queue_command
-from vidcls.cli.queue.trainings import Device, DryRun
+from vidcls.cli.queue.trainings import Device, DryRun, TrustCode
 from vidcls.errors import ExitCode, UserError
 from vidcls.process.signals import Signals
 
@@ -47,6 +47,7 @@ def evaluate(
     dry_run: DryRun = False,
     no_check: NoCheck = False,
     anew: Annotated[bool, typer.Option("--anew", help="Score again even if results are stored.")] = False,
+    trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Score runs on a split (logits, metrics, per-class table, confusion matrix) and compare them.
@@ -57,7 +58,7 @@ def evaluate(
     """
     if cluster is not None:
         words = ["evaluate", *map(str, runs), "--split", split, "--checkpoint", checkpoint]
-        words += as_words({"--device": device, "--anew": anew})
+        words += as_words({"--device": device, "--anew": anew, "--trust-code": trust_code})
         plan, _ = _plan(runs, split, checkpoint, anew=anew)
         chosen = list(dict.fromkeys(s.run for s in plan if s.stored is None))
         look = None if no_check else partial(_check, chosen, split)
@@ -69,9 +70,11 @@ def evaluate(
 
     from vidcls.evaluate.compare import compare
     from vidcls.evaluate.stored import as_evaluation, points_of
+    from vidcls.user_code.trust import trusting
 
     plan, left_out = _plan(runs, split, checkpoint, anew=anew)
-    scored = _score(plan, split, device=device)
+    with trusting(trust_code):
+        scored = _score(plan, split, device=device)
     of_runs = list(dict.fromkeys(scoring.run for scoring in plan))
     points = dict(zip(of_runs, points_of(of_runs), strict=True))
     comparison = compare(

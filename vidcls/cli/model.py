@@ -1,4 +1,4 @@
-"""`vidcls model`: lists the backbones, and shows the tensor flow of a spec's model and what it costs."""
+"""`vidcls model`: lists the backbones, shows the tensor flow and the cost of a model, and tests it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidcls.cli.common import AsJson, DataFile, SpecArgs, console, load_one, print_json
+from vidcls.cli.common import AsJson, DataFile, SpecArgs, console, echo, load_one, print_json
+from vidcls.errors import ExitCode
 
 if TYPE_CHECKING:
     from vidcls.models.describe import FlowStep, ModelSummary
     from vidcls.train.cost.report import StepCost
 
-app = typer.Typer(no_args_is_help=True, help="List backbones; show the layers and sizes of a model.")
+app = typer.Typer(no_args_is_help=True, help="List backbones; show the layers and sizes of a model; test it.")
 
 
 @app.command("list")
@@ -28,7 +29,7 @@ def list_backbones(
     from vidcls.models.backbones.names import names_2d, names_3d
     from vidcls.models.backbones.timm2d import timm_names
     from vidcls.models.backbones.video3d import FIXED_CLIPS
-    from vidcls.spec.model import STREAM_KINDS
+    from vidcls.spec.model import STREAM_KINDS, SingleModelSection
 
     families = {"2d": names_2d(), "video": names_3d()} if timm is None else {"2d": timm_names(timm)}
     if as_json:
@@ -36,7 +37,8 @@ def list_backbones(
         return
     out = console()
     for family, names in families.items():
-        kinds = ", ".join(kind for kind, section in STREAM_KINDS.items() if section.takes == family)
+        sections = {kind: one for kind, one in STREAM_KINDS.items() if issubclass(one, SingleModelSection)}
+        kinds = ", ".join(kind for kind, section in sections.items() if section.takes == family)
         out.print(styled(family, "bold"), f"(model.kind: {kinds})")
         for name in names:
             fixed = FIXED_CLIPS.get(name)
@@ -91,6 +93,39 @@ def show(
     else:
         _print(summary, layer_decay=spec.optim.layer_decay)
         _print_cost(cost)
+
+
+@app.command("test")
+def check(
+    args: SpecArgs,
+    data_file: DataFile = None,
+    classes: Annotated[
+        int, typer.Option(min=2, help="Number of classes; in training it comes from the data.")
+    ] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Check that a spec's model can be trained, resumed and exported, such as a model of your own.
+
+    It reads no data. Exit code 1 if a check failed; a note only says what the model cannot do.
+    """
+    loaded = load_one(args, data_file)
+
+    from dataclasses import asdict
+
+    from vidcls.campaign.model_test import check_model
+
+    results = []
+    with loaded.error_context():
+        for result in check_model(loaded.spec, num_classes=classes):
+            results.append(result)
+            if not as_json:
+                echo(f"{result.state:6} {result.name}: {result.found}")
+                if result.todo:
+                    echo(f"       {result.todo}")
+    if as_json:
+        print_json([asdict(result) for result in results])
+    if any(result.state == "failed" for result in results):
+        raise typer.Exit(int(ExitCode.FAILED))
 
 
 def _print(summary: ModelSummary, *, layer_decay: float) -> None:

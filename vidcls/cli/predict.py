@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vidcls.cli.common import AsJson, console, emit, print_json, say
+from vidcls.cli.queue.trainings import TrustCode
 from vidcls.errors import ExitCode, UserError
 from vidcls.process.signals import Signals
 from vidcls.text import csv_path, printable, spreadsheet_cell
@@ -31,6 +32,7 @@ def predict(
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda or cuda:N; default: a GPU if there is one.")
     ] = None,
+    trust_code: TrustCode = False,
     as_json: AsJson = False,
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print CSV in UTF-8: path,rank,class,probability.")
@@ -54,7 +56,7 @@ def predict(
     import vidcls
     from vidcls.cli.output.display import open_display
 
-    predictor = vidcls.load(run, checkpoint=checkpoint, device=device)
+    predictor = vidcls.load(run, checkpoint=checkpoint, device=device, trust_code=trust_code)
     with Signals() as signals, open_display() as display:
         predictions = predictor.predict(videos, progress=signals.heeding(display.stage))
     if as_json:

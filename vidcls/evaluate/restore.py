@@ -12,6 +12,7 @@ from vidcls.models.kinds.base import VideoModel
 from vidcls.runs import Checkpoint, Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.sections import Clip
+from vidcls.user_code.trust import kept_code
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,14 @@ def restore(run: Run, which: Checkpoint, device: torch.device, *, into: VideoMod
         into: Model of this run that gets the weights; None builds one.
 
     Raises:
-        UserError: If the run has no such checkpoint; the message lists those that it has.
+        UserError: If the run has no such checkpoint; the message lists those that it has. If its model is
+            code that the user does not have and has not trained with.
         VidclsError: If it cannot be read, or was written by another version.
     """
     path = run.existing_checkpoint(which)
     stored = read_model(path)
     try:
-        model = into or build(stored.spec.model, num_classes=len(stored.classes), clip=stored.clip)
+        model = into or _built(run, stored.spec, stored.clip, num_classes=len(stored.classes))
         model.load_state_dict(stored.weights)
     except (KeyError, RuntimeError) as error:
         raise other_version(path, error) from error
@@ -63,3 +65,8 @@ def restore(run: Run, which: Checkpoint, device: torch.device, *, into: VideoMod
         manifest_hash=stored.manifest_hash,
         epoch=stored.epoch,
     )
+
+
+def _built(run: Run, spec: Spec, clip: Clip, *, num_classes: int) -> VideoModel:
+    with kept_code(run.code_dir):
+        return build(spec.model, num_classes=num_classes, clip=clip)

@@ -1,7 +1,8 @@
 """Frozen copies of code and experiments at submission, so that later edits do not affect queued jobs.
 
 <runs_dir>/queued/
-    code-<digest>/                 the package; named by its content, shared by all jobs queued with it
+    code-<digest>/                 the package, with code of users that experiments name; named by its
+                                   content, shared by all jobs queued with it
     <name>/<digest>-s<seed>/       one experiment on its data
         <digest>.yaml              the experiment, with every default and override written out
         jobs/                      the jobs submitted to train it, see `submissions`
@@ -13,7 +14,7 @@ import contextlib
 import hashlib
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from vidcls.launch.submissions import Submissions
 from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import fingerprint
 from vidcls.spec.show import to_yaml
+from vidcls.user_code.code import UserCode
+from vidcls.user_code.copies import FROZEN_NAME, write_copies
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -69,32 +72,39 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def copy_package(folder: Path) -> None:
-    """Copy the package into a folder that no other process sees yet."""
+def copy_package(folder: Path, codes: Sequence[UserCode] = ()) -> None:
+    """Copy the package, and code of users beside it, into a folder that no other process sees yet."""
     shutil.copytree(_PACKAGE, folder / _PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+    write_copies(folder / FROZEN_NAME, codes)
 
 
-def frozen_package(parent: Path) -> Path:
+def frozen_package(parent: Path, codes: Sequence[UserCode] = ()) -> Path:
     """Make a folder below `parent` that holds exactly this code, named by its content and never changed.
+
+    Args:
+        parent: Folder of the copies.
+        codes: Code of users that is copied with the package, which prefers it to other code of its targets.
 
     Returns:
         Folder to put first in PYTHONPATH.
     """
     with beside(parent / "code") as aside:
-        copy_package(aside)
+        copy_package(aside, codes)
         # Digest of the copy, because the code may be edited at this moment.
-        path = package_path(parent, aside / _PACKAGE.name)
+        path = package_path(parent, codes, package=aside / _PACKAGE.name)
         if not path.is_dir():
             publish(aside, path)
     return path
 
 
-def package_path(parent: Path, package: Path = _PACKAGE) -> Path:
+def package_path(parent: Path, codes: Sequence[UserCode] = (), *, package: Path = _PACKAGE) -> Path:
     """Path of a copy of the package below `parent`, whether it exists or not."""
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    for code in codes:
+        digest.update(f"{code.target} {code.identity}".encode())
     return parent / f"code-{digest.hexdigest()[:12]}"
 
 

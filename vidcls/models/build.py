@@ -11,6 +11,7 @@ from vidcls.models.error_context import in_part
 from vidcls.models.freezing import freeze, is_frozen
 from vidcls.models.kinds.base import BackboneModel, VideoModel
 from vidcls.models.kinds.cnn3d import CNN3D
+from vidcls.models.kinds.custom import CustomModel
 from vidcls.models.kinds.early_fusion import EarlyFusion
 from vidcls.models.kinds.ensemble import Ensemble
 from vidcls.models.kinds.frame_average import FrameAverage
@@ -19,6 +20,7 @@ from vidcls.models.kinds.late_fusion import LateFusion
 from vidcls.models.kinds.two_stream import FeatureFusion, LogitFusion, TwoStream
 from vidcls.spec.model import (
     CNN3DSection,
+    CustomSection,
     EarlyFusionSection,
     EnsembleSection,
     FrameAverageSection,
@@ -43,12 +45,12 @@ def build(section: ModelSection, *, num_classes: int, clip: Clip) -> VideoModel:
         clip: Clip section with C, T, H and W.
 
     Raises:
-        UserError: If a backbone is unknown, of the wrong family, or cannot take such clips, or if a frozen
-            part is unknown or is the whole model.
+        UserError: If a backbone is unknown, of the wrong family, or cannot take such clips, if a frozen part
+            is unknown or is the whole model, or if code of the user is not found or gives no logits.
     """
     model = _build(section, num_classes=num_classes, clip=clip)
-    if isinstance(section, SingleModelSection):
-        freeze(model, section)
+    if isinstance(section, SingleModelSection | CustomSection):
+        freeze(model, section, root=model.named_root)
     return model
 
 
@@ -64,6 +66,8 @@ def _build(section: ModelSection, *, num_classes: int, clip: Clip) -> VideoModel
             return EarlyFusion(section, num_classes=num_classes, clip=clip)
         case LateFusionSection():
             return LateFusion(section, num_classes=num_classes, clip=clip)
+        case CustomSection():
+            return CustomModel(section, num_classes=num_classes, clip=clip)
         case TwoStreamSection():
             return _two_stream(section, num_classes=num_classes, clip=clip)
         case EnsembleSection():
@@ -97,7 +101,8 @@ def _share_frozen(members: Sequence[VideoModel], section: EnsembleSection) -> No
     """Let members that freeze the same pretrained backbone, in the same position, share one instance."""
     seen: dict[tuple[object, ...], nn.Module] = {}
     for member, own in zip(members, section.members, strict=True):
-        for leaf, single in zip(member.leaves(), own.singles(), strict=True):
+        ours = [leaf for leaf in member.leaves() if not isinstance(leaf, CustomModel)]
+        for leaf, single in zip(ours, own.singles(), strict=True):
             if single.weights is not None and is_frozen(leaf.backbone):
                 kind = (leaf.sees, single.backbone, single.weights, repr(leaf.backbone))
                 leaf.backbone = seen.setdefault(kind, leaf.backbone)

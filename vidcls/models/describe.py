@@ -73,7 +73,7 @@ def describe(section: ModelSection, *, clip: ClipSection, num_classes: int) -> M
     model = model.to("meta").eval()
     levels = param_levels(model)
     stages: list[FlowStep] = []
-    hooks = [_watch(name, module, stages, levels) for name, module in _parts(model)]
+    hooks = [_watch(name, module, stages, levels) for name, module in _parts(model.named_root)]
     clip_shape = (1, taken.num_channels, taken.frames, *taken.size)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.empty(clip_shape, device="meta"))

@@ -7,15 +7,13 @@ norm that kept averaging would change the output of a frozen backbone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from vidcls.errors import UserError, did_you_mean
-
-if TYPE_CHECKING:
-    from vidcls.spec.model import SingleModelSection
+from vidcls.spec.model import CustomSection, SingleModelSection
 
 _HINT = (
     "vidcls model show SPEC lists the parts; for a member of an ensemble, write the names within the member"
@@ -32,14 +30,19 @@ def is_frozen(module: nn.Module) -> bool:
     return has_params
 
 
-def freeze(model: nn.Module, section: SingleModelSection) -> None:
+def freeze(model: nn.Module, section: SingleModelSection | CustomSection, *, root: nn.Module) -> None:
     """Freeze the parts that a section selects, in a model with one `backbone`.
+
+    Args:
+        model: Newly built model.
+        section: Its section.
+        root: Module of the model in which the names of parts are looked up.
 
     Raises:
         UserError: If a name is unknown, nothing would be left to train, or a setting would have no effect.
     """
-    _freeze_parts(model, section.freeze)
-    if section.batch_norm != "train":
+    _freeze_parts(root, section.freeze)
+    if isinstance(section, SingleModelSection) and section.batch_norm != "train":
         _freeze_norms(model.get_submodule("backbone"), section.batch_norm, name=section.backbone)
     if is_frozen(model):
         raise UserError(

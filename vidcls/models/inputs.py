@@ -42,9 +42,9 @@ def _that_see_colours(section: ModelSection) -> Iterator[SingleModelSection]:
             for member in section.members:
                 yield from _that_see_colours(member)
         case TwoStreamSection():
-            yield section.rgb
+            yield from section.rgb.singles()
         case _:
-            yield section
+            yield from section.singles()
 
 
 def _recipes(singles: Iterable[SingleModelSection]) -> list[tuple[Weights, TrainedInput]]:

@@ -58,6 +58,7 @@ def param_levels(model: VideoModel) -> dict[int, int]:
     return {
         id(param): level
         for leaf in model.leaves()
+        if leaf.is_divided
         for level, stage in enumerate(stages_of(leaf.backbone), start=1)
         for param in stage.params
     }
@@ -71,7 +72,7 @@ def unfreezing_stages(model: VideoModel) -> list[list[BackboneStage]]:
     columns = [
         [stage for stage in stages_of(leaf.backbone) if any(param.requires_grad for param in stage.params)]
         for leaf in model.leaves()
-        if not is_frozen(leaf.backbone)
+        if leaf.is_divided and not is_frozen(leaf.backbone)
     ]
     height = max(map(len, columns), default=0)
     return [[column[k] for column in columns if k < len(column)] for k in range(height)]

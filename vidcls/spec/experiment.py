@@ -53,7 +53,7 @@ class Spec(Section):
     def foresees_features(self) -> bool:
         """Whether features of frozen backbones will be stored, as far as known without the model."""
         return (
-            all("backbone" in single.freeze for single in self.model.singles())
+            self.model.freezes_backbone
             and self.train.unfreeze_every is None
             and self.data.residency != "streamed"
             and self.clip.unit == "clip"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from vidcls.files import expand_home
-from vidcls.spec.base import PositiveInt, Probability, Section, Text
+from vidcls.spec.base import PositiveInt, Probability, Section, Target, Text, code_target
 
 _WEIGHT_FILES = (".pt", ".pth", ".safetensors")
 
@@ -57,6 +57,11 @@ class SingleModelSection(Section):
     def needs_batch(self) -> bool:
         """Whether the model cannot be trained on one clip at a time."""
         return False
+
+    @property
+    def freezes_backbone(self) -> bool:
+        """Whether the whole backbone is frozen."""
+        return "backbone" in self.freeze
 
     def singles(self) -> tuple[SingleModelSection, ...]:
         """The section itself."""
@@ -113,8 +118,39 @@ class LateFusionSection(SingleModelSection):
     """Number of features of each frame."""
 
 
+class CustomSection(Section):
+    """A model of your own: any `nn.Module` from clips `[B, C, T, H, W]` to logits `[B, K]`."""
+
+    kind: Literal["custom"]
+    target: Target = code_target(...)
+    """Its class, or a function that makes it: `module:Name` or `path/to/file.py:Name`."""
+    args: dict[str, JsonValue] = Field(default_factory=dict)
+    """Its arguments by name. `num_classes`, `in_channels`, `num_frames`, `size` (height and width) and
+    `clip_shape` (C, T, H, W) are handed over where it takes them."""
+    freeze: tuple[Text, ...] = ()
+    """Names of its parts that are not trained, such as `backbone`; `vidcls model show` lists the names."""
+
+    @property
+    def freezes_backbone(self) -> bool:
+        """Whether the whole backbone is frozen."""
+        return "backbone" in self.freeze
+
+    def singles(self) -> tuple[SingleModelSection, ...]:
+        """None: its backbone and weights are its own."""
+        return ()
+
+    def with_files(self, resolve: Callable[[str], str]) -> Self:  # noqa: ARG002
+        """The section itself, which names no file of weights."""
+        return self
+
+
 _OneBackbone = (
-    CNN3DSection | FrameAverageSection | FrameStatisticsSection | EarlyFusionSection | LateFusionSection
+    CNN3DSection
+    | FrameAverageSection
+    | FrameStatisticsSection
+    | EarlyFusionSection
+    | LateFusionSection
+    | CustomSection
 )
 StreamSection = Annotated[_OneBackbone, Field(discriminator="kind")]
 
@@ -142,16 +178,22 @@ class TwoStreamSection(Section):
         if self.fusion == "logits" and self.dropout:
             raise ValueError("dropout: has no effect with fusion: logits; set the dropout of the streams")
         for name in ("rgb", "motion"):
-            if self.fusion == "features" and getattr(self, name).dropout:
+            stream = getattr(self, name)
+            if self.fusion == "features" and isinstance(stream, SingleModelSection) and stream.dropout:
                 raise ValueError(
                     f"{name}.dropout: has no effect with fusion: features; set the dropout of the "
                     "two_stream model itself"
                 )
         return self
 
+    @property
+    def freezes_backbone(self) -> bool:
+        """Whether the backbones of both streams are frozen."""
+        return self.rgb.freezes_backbone and self.motion.freezes_backbone
+
     def singles(self) -> tuple[SingleModelSection, ...]:
         """Single-backbone sections of both streams."""
-        return (self.rgb, self.motion)
+        return (*self.rgb.singles(), *self.motion.singles())
 
     def with_files(self, resolve: Callable[[str], str]) -> Self:
         """Section with the paths of its weights files replaced by `resolve`."""
@@ -171,6 +213,11 @@ class EnsembleSection(Section):
         if any(isinstance(member, EnsembleSection) for member in self.members):
             raise ValueError("members: an ensemble cannot contain ensembles; list their members here")
         return self
+
+    @property
+    def freezes_backbone(self) -> bool:
+        """Whether the backbones of all members are frozen."""
+        return all(member.freezes_backbone for member in self.members)
 
     def singles(self) -> tuple[SingleModelSection, ...]:
         """Single-backbone sections of all members."""
@@ -192,5 +239,7 @@ def _by_kind(union: Any) -> dict[str, Any]:
 
 MODEL_KINDS: dict[str, type[Section]] = _by_kind(ModelSection)
 """The section of each kind of model."""
-STREAM_KINDS: dict[str, type[SingleModelSection]] = _by_kind(StreamSection)
+SHIPPED_KINDS = tuple(kind for kind in MODEL_KINDS if kind != "custom")
+"""Kinds of models whose code is part of the package."""
+STREAM_KINDS: dict[str, type[Section]] = _by_kind(StreamSection)
 """The section of each kind of model with one backbone."""

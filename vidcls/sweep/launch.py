@@ -32,7 +32,7 @@ def freeze(plan: LaunchPlan) -> bool:
         folder = SweepFolder(aside)
         write_text(folder.sweep_file, plan.sweep.text)
         write_text(folder.base_file, to_yaml(plan.base))
-        copy_package(folder.code_dir)
+        copy_package(folder.code_dir, plan.codes)
         folder.freeze(plan.options)
         ours = aside.stat().st_ino
         publish(aside, plan.folder.path)

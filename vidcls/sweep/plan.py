@@ -19,12 +19,13 @@ from vidcls.launch.queue import AnyProfile, Queue, open_queue
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import load_spec
 from vidcls.spec.show import to_yaml
-from vidcls.sweep.config.check import check_against_spec, most_epochs
+from vidcls.sweep.config.check import check_against_spec, codes_of, most_epochs
 from vidcls.sweep.config.file import SweepFile
 from vidcls.sweep.search.build import open_searcher
 from vidcls.sweep.search.rungs import Rungs
 from vidcls.sweep.search.scheduler import planned_trials
 from vidcls.sweep.storage.folder import RUNS, SweepFolder, SweepOptions
+from vidcls.user_code.code import UserCode
 
 DEFAULT_TASKS = 8
 """Default number of workers in a queue."""
@@ -48,6 +49,7 @@ class LaunchPlan:
         profile: Resources of one task.
         num_workers: Number of tasks.
         num_trials: Number of trials; None if only a budget ends the sweep.
+        codes: Code of users that trials run, copied into the folder.
         notes: Notes for the user: what was reduced, and why.
     """
 
@@ -58,6 +60,7 @@ class LaunchPlan:
     profile: AnyProfile
     num_workers: int
     num_trials: int | None
+    codes: tuple[UserCode, ...]
     notes: tuple[str, ...]
 
     @property
@@ -95,7 +98,7 @@ def plan_launch(
                 f"{text}: has no effect, because {key} is a parameter of the sweep",
                 hint=f"change it in {place_of_key}",
             )
-    folder, base = folder_and_base(sweep, overrides, options)
+    folder, base, codes = folder_and_base(sweep, overrides, options)
     profile = profile.packed(options.per_gpu) if options.per_gpu > 1 else profile
     num_trials = _num_trials(sweep, options)
     _refuse(sweep, base, options, profile, num_trials)
@@ -103,13 +106,13 @@ def plan_launch(
     num_workers = _trim_workers(num_workers, num_trials, options, profile, notes)
     profile, num_workers = _trim_time(profile, num_workers, options, notes)
     _check_disk(folder, base, options, num_workers, num_trials)
-    return LaunchPlan(sweep, base, options, folder, profile, num_workers, num_trials, tuple(notes))
+    return LaunchPlan(sweep, base, options, folder, profile, num_workers, num_trials, codes, tuple(notes))
 
 
 def folder_and_base(
     sweep: SweepFile, overrides: tuple[str, ...], options: SweepOptions
-) -> tuple[SweepFolder, Spec]:
-    """The sweep's folder, and its experiment with paths that are valid on every machine and in every folder.
+) -> tuple[SweepFolder, Spec, tuple[UserCode, ...]]:
+    """The sweep's folder, its experiment with paths that are valid everywhere, and the users' code of trials.
 
     Raises:
         SpecError: If the experiment is invalid.
@@ -126,10 +129,10 @@ def folder_and_base(
             "tracking": spec.tracking.model_copy(update=tracking),
         }
     )
-    # Runs lie below the sweep's folder, which may be moved: each trial gets the current path from its worker.
-    base = base.model_copy(update={"runs_dir": RUNS})
-    folder = SweepFolder.at(runs_dir, sweep.slug, text=sweep.text, base=to_yaml(base), options=options)
-    return folder, base
+    base = base.model_copy(update={"runs_dir": RUNS})  # below the sweep's folder, which may be moved
+    codes = codes_of(sweep, overrides)  # other code makes another sweep
+    identity = "\n".join([to_yaml(base), *(f"{code.target} {code.identity}" for code in codes)])
+    return SweepFolder.at(runs_dir, sweep.slug, text=sweep.text, base=identity, options=options), base, codes
 
 
 def seconds_of_trial(folder: SweepFolder) -> float | None:

@@ -11,7 +11,7 @@ from vidcls.launch.frozen import frozen_package, package_path
 from vidcls.launch.job import Job
 from vidcls.launch.local import LocalProfile
 from vidcls.launch.queue import AnyProfile, open_queue
-from vidcls.sweep.config.check import check_against_spec
+from vidcls.sweep.config.check import check_against_spec, codes_of
 from vidcls.sweep.config.file import SweepFile, load_sweep
 from vidcls.sweep.plan import DEFAULT_TASKS
 from vidcls.sweep.storage.folder import SweepOptions
@@ -59,14 +59,15 @@ def launch_wandb(
     check_against_spec(sweep)
     number = num_workers or (1 if isinstance(profile, LocalProfile) else DEFAULT_TASKS)
     queue = open_queue(profile)
+    codes = codes_of(sweep, ())
     if dry_run:
         folder = Path("runs/sweeps").absolute() / sweep.slug
-        job = _job(sweep, _UNKNOWN_YET, number, folder, code=package_path(folder))
+        job = _job(sweep, _UNKNOWN_YET, number, folder, code=package_path(folder, codes))
         return Launched(_UNKNOWN_YET, None, number, queue.script(job), ())
     name = create_sweep(file, project=sweep.project, entity=sweep.entity)
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     folder = Path("runs/sweeps").absolute() / f"{sweep.slug}-wandb-{digest}"
-    job = _job(sweep, name, number, folder, code=frozen_package(folder))
+    job = _job(sweep, name, number, folder, code=frozen_package(folder, codes))
     job_id = queue.submit(job)
     return Launched(name, job_id, number, None, tuple(queue.next_steps(job_id)))
 

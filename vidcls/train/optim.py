@@ -11,6 +11,7 @@ from torch import nn
 
 from vidcls.errors import UserError
 from vidcls.models.kinds.base import VideoModel
+from vidcls.models.kinds.custom import refuse_whole
 from vidcls.models.stages import param_levels
 from vidcls.spec.optim import AdamWSection, SGDSection
 
@@ -78,8 +79,10 @@ def build_optimizer(section: AdamWSection | SGDSection, model: VideoModel) -> to
     `set_learning_rate`.
 
     Raises:
-        UserError: If `layer_decay` has no effect, because the backbones are frozen.
+        UserError: If `layer_decay` has no effect, because the backbones are frozen or there are none.
     """
+    if section.layer_decay < 1:
+        refuse_whole(model, "optim.layer_decay")
     levels = param_levels(model) if section.layer_decay < 1 else {}
     trained = [param for param in model.parameters() if param.requires_grad]
     if section.layer_decay < 1 and not any(levels.get(id(param)) for param in trained):

@@ -20,8 +20,10 @@ from vidcls.features.clips import AnyBatch
 from vidcls.installed import COMPUTING, code_digest, releases
 from vidcls.leaks.state import LeakState
 from vidcls.process.cores import processor
-from vidcls.runs import Run
+from vidcls.runs import Run, find_runs
 from vidcls.spec.experiment import Spec
+from vidcls.spec.fingerprint import targets_in
+from vidcls.spec.show import to_yaml
 from vidcls.train.precision import resolve_precision
 
 
@@ -79,6 +81,7 @@ def provenance_of(
         _compare(run, here, accept_code=start.accept_code, say=say)
         before = run.provenance()
         return before | known | {"resumes": [*before["resumes"], here]}
+    _say_other_code(run, spec, say)
     asked = {
         "threads": start.threads if spec.train.threads == "auto" else spec.train.threads,
         "precision": resolve_precision(spec.train, start.device),
@@ -120,6 +123,14 @@ def _processor(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return processor()
+
+
+def _say_other_code(run: Run, spec: Spec, say: Callable[[str], None]) -> None:
+    """Name the runs of the same experiment with other code of the user: one may have been meant to go on."""
+    text = to_yaml(spec)
+    for other in find_runs(run.folder.parent) if any(targets_in(spec)) else ():
+        if other.folder.name.endswith(f"-s{spec.seed}") and other.spec_file.read_text() == text:
+            say(f"{other.folder}: the same experiment with other code or other data; this is a new run")
 
 
 def seen(clips: BatchSource[AnyBatch], before: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from vidcls.errors import UserError
 from vidcls.models.kinds.base import VideoModel
+from vidcls.models.kinds.custom import refuse_whole
 from vidcls.models.stages import unfreezing_stages
 
 
@@ -23,6 +24,8 @@ class Unfreezing:
     """
 
     def __init__(self, model: VideoModel, *, every: int | None) -> None:
+        if every:
+            refuse_whole(model, "train.unfreeze_every")
         self._every = every or 1
         steps = unfreezing_stages(model) if every else []
         if every and not steps:

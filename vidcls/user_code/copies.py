@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
-from vidcls.files import write_json
+from vidcls.files import atomic_file, write_json
 from vidcls.json_files import JsonText, read_json
 from vidcls.user_code.code import UserCode
 
@@ -68,7 +68,11 @@ def copies_in(folder: Path) -> dict[str, CopiedCode]:
 
 
 def write_copies(folder: Path, codes: Iterable[UserCode]) -> None:
-    """Copy code into a folder; nothing is written if there is no code."""
+    """Copy code into a folder; nothing is written if there is no code.
+
+    Raises:
+        VidclsError: If the disk is full.
+    """
     entries: dict[str, _Entry] = {}
     for code in codes:
         entries[code.target] = {"module": code.module, "digest": code.digest, "release": code.release}
@@ -78,7 +82,8 @@ def write_copies(folder: Path, codes: Iterable[UserCode]) -> None:
                 path.mkdir(parents=True, exist_ok=True)
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(source.content)
+            with atomic_file(path) as file:
+                file.write(source.content)
     if entries:
         write_json(folder / _MAP, entries)
 

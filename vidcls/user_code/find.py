@@ -104,35 +104,35 @@ def _from(target: str, root: Path, module: str, name: str) -> UserCode:
 
 
 def _named(target: str, module: str, name: str) -> UserCode:
-    spec = _find(module)
-    if spec is None or spec.origin is None:
-        what = (
-            "is a folder, not a module"
-            if spec
-            else f"is found neither in {Path.cwd()} nor where Python looks"
-        )
+    origin = _origin(module)
+    if origin is None or origin.is_dir():
+        nowhere = f"is found neither in {Path.cwd()} nor where Python looks"
+        what = "is a folder, not a module" if origin else nowhere
         raise UserError(f"{target}: the module {module} {what}", hint=_FORMS)
-    origin = Path(spec.origin)
     if (release := _release(module, origin)) is not None:
         return UserCode(target, origin.parent, module, name, {}, release)
     depth = module.count(".") + (origin.name == "__init__.py")
     return _from(target, origin.absolute().parents[depth], module, name)
 
 
-def _find(module: str) -> importlib.machinery.ModuleSpec | None:
-    """Spec of a module, found without importing its parents."""
+def _origin(module: str) -> Path | None:
+    """File of a module, or folder if it is a package without code; found without importing its parents."""
     top, *parts = module.split(".")
     importlib.invalidate_caches()
     spec = importlib.machinery.PathFinder.find_spec(top, [str(Path.cwd())])
     if spec is None or spec.origin is None:  # a folder is only taken if there is no module elsewhere
         spec = _importable(top) or spec
-    name = top
+    if spec is None:
+        return None
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
+    origin = Path(spec.origin) if spec.origin else next(iter(folders), None)
     for part in parts:
-        if spec is None or spec.submodule_search_locations is None:
-            return None
-        name = f"{name}.{part}"
-        spec = importlib.machinery.PathFinder.find_spec(name, list(spec.submodule_search_locations))
-    return spec
+        below = [folder / part for folder in folders]
+        files = [file for path in below for file in (path / "__init__.py", path.with_suffix(".py"))]
+        origin = next((file for file in files if file.is_file()), None)
+        folders = [path for path in below if path.is_dir()]
+        origin = origin or next(iter(folders), None)
+    return origin
 
 
 def _importable(top: str) -> importlib.machinery.ModuleSpec | None:

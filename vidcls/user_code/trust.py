@@ -13,9 +13,8 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from vidcls.errors import UserError
-from vidcls.user_code.code import UserCode
-from vidcls.user_code.copies import CopiedCode, copies_in
-from vidcls.user_code.find import own_code
+from vidcls.user_code.copies import CopiedCode, copies_in, using, write_copies
+from vidcls.user_code.find import find_code, own_code
 
 _trusting: ContextVar[bool] = ContextVar("whether all code is trusted", default=False)
 
@@ -30,11 +29,31 @@ def trusting(all_code: bool) -> Iterator[None]:
         _trusting.reset(token)
 
 
-def refuse_foreign(folder: Path) -> None:
-    """Refuse the copies in a folder unless the user has the same code, has trained with it, or trusts all.
+def keep_code(folder: Path, targets: Iterable[str]) -> None:
+    """Copy code with which the user trains into a run's folder, and remember that it was trained with.
+
+    Without a home that can be written nothing is remembered.
 
     Raises:
-        UserError: If a copy is of unknown code; nothing of it has run.
+        UserError: If a target is not found.
+        VidclsError: If the disk is full.
+    """
+    codes = [find_code(target) for target in targets]
+    write_copies(folder, codes)
+    for code in codes:
+        if code.release is None:
+            with contextlib.suppress(OSError):
+                _known_folder().mkdir(parents=True, exist_ok=True)
+                (_known_folder() / code.digest).touch()
+
+
+@contextlib.contextmanager
+def kept_code(folder: Path) -> Iterator[None]:
+    """Take the copies in the folder of a run for their targets, for the length of a `with` block.
+
+    Raises:
+        UserError: If a copy is of code that the user does not have and has not trained with, unless all code
+            is trusted; nothing of it has run.
     """
     for target, copied in copies_in(folder).items():
         if copied.release is None and not (_trusting.get() or _is_known(target, copied)):
@@ -43,15 +62,8 @@ def refuse_foreign(folder: Path) -> None:
                 "equal code and have not trained with it, so it does not run",
                 hint="read it first; --trust-code (in Python: trust_code=True) runs it",
             )
-
-
-def remember(codes: Iterable[UserCode]) -> None:
-    """Remember code that the user trains with; without a home that can be written nothing is remembered."""
-    for code in codes:
-        if code.release is None:
-            with contextlib.suppress(OSError):
-                _known_folder().mkdir(parents=True, exist_ok=True)
-                (_known_folder() / code.digest).touch()
+    with using(folder):
+        yield
 
 
 def _is_known(target: str, copied: CopiedCode) -> bool:

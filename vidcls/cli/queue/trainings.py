@@ -27,6 +27,15 @@ AcceptCode = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="With --cluster: only print the scripts.")]
 
 
+TrustCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-code",
+        help="Run the code that lies in the folder of a run, although it is not code of yours.",
+    ),
+]
+
+
 def queued_training(loaded: LoadedSpec, flags: list[str], *, cluster: str, look: bool) -> QueuedCommand:
     """Make the command of a job that trains the experiment in its current form.
 
@@ -37,6 +46,8 @@ def queued_training(loaded: LoadedSpec, flags: list[str], *, cluster: str, look:
         look: Read the data, so that the job refuses to train on other data.
     """
     from vidcls.launch.frozen import FrozenExperiment, queued_dir
+    from vidcls.spec.fingerprint import targets_in
+    from vidcls.user_code.find import find_code
 
     spec, frozen = loaded.spec, FrozenExperiment.of(loaded.spec)
     runs_dir = Path(spec.runs_dir)
@@ -48,6 +59,7 @@ def queued_training(loaded: LoadedSpec, flags: list[str], *, cluster: str, look:
         cluster=cluster,
         code_in=queued_dir(runs_dir),
         experiment=frozen,
+        codes=[find_code(target) for target in targets_in(spec)],
     )
 
 

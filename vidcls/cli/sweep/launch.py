@@ -69,7 +69,7 @@ def check(
     sweep = load_sweep(file)
     check_against_spec(sweep)
     options = SweepOptions(repeats=repeats)
-    folder, _ = folder_and_base(sweep, overrides, options)
+    folder, _, _ = folder_and_base(sweep, overrides, options)
     found = describe(sweep, repeats=repeats, trial_s=seconds_of_trial(folder))
     if as_json:
         print_json(vars(found) | {"notes": list(found.notes), "folder": str(folder.path)})

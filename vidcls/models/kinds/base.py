@@ -34,6 +34,11 @@ class VideoModel(nn.Module, ABC):
     def sees_order(self) -> bool:
         """Whether the logits depend on the order of the frames."""
 
+    @property
+    def named_root(self) -> nn.Module:
+        """Module in which a spec's names of parts are looked up."""
+        return self
+
     @abstractmethod
     def leaves(self) -> tuple[BackboneModel, ...]:
         """Single-backbone models in this model, each backbone once, in the order of `encode`."""
@@ -101,12 +106,14 @@ class BackboneModel(VideoModel):
             backbones give equal features.
         num_features: Number of features J of `summary`.
         sees: Input channels: `all`, or the part of the modality for a stream.
+        is_divided: Whether it has a head above the backbone.
     """
 
     backbone: nn.Module
     encoding: str
     num_features: int
     sees: str = "all"
+    is_divided: bool = True
     dropout: nn.Module
     classifier: nn.Module
 

@@ -17,6 +17,7 @@ from vidcls.models.backbones.first_layer import adapt_first_layer, first_conv
 from vidcls.models.backbones.lite import lite_names
 from vidcls.models.error_context import in_part
 from vidcls.models.kinds.base import BackboneModel, VideoModel
+from vidcls.models.kinds.custom import CustomModel
 from vidcls.models.weights.catalogue import Weights, digest_of, resolve
 from vidcls.models.weights.files import fit_weights, new_densenet_names, read_weights
 from vidcls.spec.model import ModelSection
@@ -54,7 +55,11 @@ def load_pretrained(model: VideoModel, section: ModelSection, *, weights_dir: Pa
         UserError: If weights are unknown, not on this machine, or do not belong to the backbone.
     """
     # Module paths of the parts are the same as in the spec.
-    parts = [(path, part) for path, part in model.named_modules() if isinstance(part, BackboneModel)]
+    parts = [
+        (path, part)
+        for path, part in model.named_modules()
+        if isinstance(part, BackboneModel) and not isinstance(part, CustomModel)
+    ]
     loaded: dict[int, Loaded] = {}
     for (path, part), single in zip(parts, section.singles(), strict=True):
         # Members that freeze the same backbone share it, so it is loaded once.

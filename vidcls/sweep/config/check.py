@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from vidcls.errors import did_you_mean
 from vidcls.spec.experiment import Spec
 from vidcls.spec.explain import SpecError
+from vidcls.spec.fingerprint import targets_in
 from vidcls.spec.load import LoadedSpec, load_spec
 from vidcls.spec.show import flatten, plain
 from vidcls.spec.yaml import COMMAND_LINE, Mistake, in_short
@@ -16,6 +17,8 @@ from vidcls.sweep.config.file import Metric, SweepFile, by_line
 from vidcls.sweep.config.hyperband import bands
 from vidcls.sweep.space.distributions import TAIL, IntUniform, LogNormal, Real
 from vidcls.sweep.space.space import Point, overrides
+from vidcls.user_code.code import UserCode
+from vidcls.user_code.find import find_code
 
 METRICS = (
     "train/loss",
@@ -77,6 +80,20 @@ def points_of(sweep: SweepFile, settings: Sequence[str]) -> Iterator[tuple[Point
     """
     for point, _ in _points(sweep):
         yield point, _load(sweep, point, settings)
+
+
+def codes_of(sweep: SweepFile, settings: Sequence[str]) -> tuple[UserCode, ...]:
+    """Code of users that the trials of a sweep run.
+
+    Args:
+        sweep: Sweep that passed `check_points`.
+        settings: Fixed settings of every trial, in addition to those in the command of the file.
+
+    Raises:
+        UserError: If a target is not found.
+    """
+    targets = {target for _, loaded in points_of(sweep, settings) for target in targets_in(loaded.spec)}
+    return tuple(find_code(target) for target in sorted(targets))
 
 
 def check_metric(sweep: SweepFile, loaded: LoadedSpec | None) -> list[Mistake]:
