@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.support.awkward import train_awkward
 from tests.support.lsf.fixture import Lsf, lsf_in
 from tests.support.roots import Clip, make_clips
 from tests.support.slurm import Slurm, slurm_cluster
@@ -19,6 +20,7 @@ from tests.support.training import Experiment
 from tests.support.wandb_server import serve
 from tests.support.wandb_state import WandbServer
 from vidcls.process.speed import compute_fast
+from vidcls.runs import Run
 
 compute_fast()  # as the command line does, before torch is loaded
 
@@ -109,6 +111,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "motion10"
     make_demo_of(Amount(train=1, val=1, test=1, clips=2), folder, seed=0)
     return folder
+
+
+@pytest.fixture(scope="session")
+def awkward(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run on classes with awkward names, of which one val video cannot be read; a test must not change it."""
+    return train_awkward(tmp_path_factory.mktemp("awkward"))
 
 
 @pytest.fixture(scope="session")

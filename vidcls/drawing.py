@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
+DOTS_PER_IN = 120
+"""Resolution of figures."""
 _FONT = "DejaVu Sans"
 """Font that comes with matplotlib."""
 _PLACEHOLDERS = "Last Resort"
@@ -39,29 +41,40 @@ def optional(what: object, say: Say) -> Iterator[None]:
 
 @contextmanager
 def drawn(path: Path, *, size_in: tuple[float, float], texts: Iterable[str], say: Say) -> Iterator[Figure]:
-    """Yield a figure and write it to a PNG at the end. An error is reported but not raised.
+    """Same as `figure_file`, but an error is reported and not raised."""
+    with optional(path, say), figure_file(path, size_in=size_in, texts=texts, say=say) as figure:
+        yield figure
+
+
+@contextmanager
+def figure_file(
+    path: Path, *, size_in: tuple[float, float], texts: Iterable[str], say: Say
+) -> Iterator[Figure]:
+    """Yield a figure and write it to a file at the end.
 
     Args:
-        path: File of the picture.
-        size_in: Width and height in inches.
+        path: File of the picture, a PNG or JPEG by its suffix.
+        size_in: Width and height in inches, of `DOTS_PER_IN` pixels each.
         texts: User texts in the figure, such as class names, for which fonts are selected.
         say: Receives a message, once per process, about letters that no font has.
-    """
-    with optional(path, say):
-        # Uses the object interface, since pyplot has global state and may select a window system.
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
 
-        fonts, missing = fonts_for("".join(map(printable, texts)))
-        _say_missing(missing, say)
-        # The user's own settings may enable LaTeX, and `$` in a name is not a formula.
-        settings = {**_own_settings(), "font.family": list(fonts), "text.parse_math": False}
-        logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # missing letters are reported
-        with mpl.rc_context(settings):
-            figure = Figure(figsize=size_in, dpi=120, layout="constrained")
-            yield figure
-            with atomic_file(path) as file:
-                figure.savefig(file, format="png")
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    # Uses the object interface, since pyplot has global state and may select a window system.
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    fonts, missing = fonts_for("".join(map(printable, texts)))
+    _say_missing(missing, say)
+    # The user's own settings may enable LaTeX, and `$` in a name is not a formula.
+    settings = {**_own_settings(), "font.family": list(fonts), "text.parse_math": False}
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # missing letters are reported
+    with mpl.rc_context(settings):
+        figure = Figure(figsize=size_in, dpi=DOTS_PER_IN, layout="constrained")
+        yield figure
+        with atomic_file(path) as file:
+            figure.savefig(file, format=path.suffix.lower().removeprefix("."))
 
 
 def drawable(text: str, *, longest: int = _LONGEST) -> str:

@@ -87,7 +87,9 @@ def test_a_run_on_such_names_ends_is_evaluated_and_predicts(trained: Path, data:
     assert evaluated.exit_code == 0
     predicted = run("predict", trained, data / "val", "--top", 1, encoding=encoding)
     assert predicted.exit_code == 0
-    for result in (evaluated, predicted):
+    mistakes = run("mistakes", trained, encoding=encoding)
+    assert mistakes.exit_code == 0
+    for result in (evaluated, predicted, mistakes):
         assert all(name in result.stdout for name in (*SHOWN, r"caf\xe9"))
         assert "\x1b" not in result.stdout
     figure = trained / "report" / "val-best" / "confusion.png"
@@ -113,7 +115,7 @@ def test_predict_as_csv_leads_to_the_files_and_holds_no_formula(trained: Path, d
 
 
 def test_the_tables_of_a_report_hold_no_formula(trained: Path) -> None:
-    for name in ("per_class.csv", "confusion.csv"):
+    for name in ("per_class.csv", "confusion.csv", "predictions.csv"):
         with (trained / "report" / "val-best" / name).open(newline="") as file:
             cells = {cell for row in csv.reader(file) for cell in row}
         assert "'=cmd|calc" in cells

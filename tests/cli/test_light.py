@@ -18,6 +18,9 @@ REFUSED = [
     ["predict", "RUN", "spec.yaml"],
     ["fuse", "runs/nothing", "runs/other"],
     ["fuse", "RUN"],
+    ["mistakes", "runs/nothing"],
+    ["mistakes", "RUN"],
+    ["mistakes", "RUN", "--out", "x.gif"],
     ["train", "nothing.yaml"],
     ["train", "spec.yaml", "data.root=no/such/data"],
     ["train", "spec.yaml", "data.root=no/such/data", "--dry-run"],
@@ -32,6 +35,9 @@ REFUSED = [
     ["spec", "diff", "spec.yaml", "runs/nothing"],
     ["runs", "ls", "runs/nothing"],
     ["runs", "show", "runs/nothing"],
+    ["runs", "export", "runs/nothing"],
+    ["runs", "export", "RUN", "--to", "parquet"],
+    ["runs", "export", "RUN", "--per-video"],
     ["sync", "runs/nothing"],
     ["data", "scan", "nothing"],
     ["data", "check", "nothing"],
@@ -49,7 +55,7 @@ from typer.testing import CliRunner
 from vidcls.cli import app
 for words in json.load(sys.stdin):
     done = CliRunner().invoke(app, words)
-    heavy = [name for name in ("torch", "wandb", "matplotlib", "sklearn") if name in sys.modules]
+    heavy = [name for name in ("torch", "wandb", "matplotlib", "pyarrow", "sklearn") if name in sys.modules]
     print(json.dumps([words, done.exit_code, heavy, done.output]), flush=True)
 """
 

@@ -36,7 +36,8 @@ def test_a_report_says_the_same_in_every_file(tmp_path: Path) -> None:
     )
     metrics = write_report(predictions, tmp_path / "report" / "val-best", leak_state="leaky 92 %", say=print)
     files = {path.name: path for path in (tmp_path / "report" / "val-best").iterdir()}
-    assert set(files) == {"metrics.json", "per_class.csv", "confusion.csv", "confusion.png"}
+    tables = {"per_class.csv", "confusion.csv", "predictions.csv", "predictions.parquet"}
+    assert set(files) == {"metrics.json", "confusion.png", *tables}
     numbers = json.loads(files["metrics.json"].read_text())
     assert numbers["metrics"] == metrics.named("val")
     assert numbers["metrics"]["val/top1"] == pytest.approx(2 / 3)

@@ -52,6 +52,7 @@ def test_a_finished_run_holds_all_that_is_promised(experiment: Experiment) -> No
         ".lock.guard", "spec.yaml", "provenance.json", "status.json", "metrics.jsonl", "checkpoints/best.pt",
         "predictions/val-best.npz", "report/curves.png", "report/val-best/confusion.csv",
         "report/val-best/confusion.png", "report/val-best/metrics.json", "report/val-best/per_class.csv",
+        "report/val-best/predictions.csv", "report/val-best/predictions.parquet",
     }  # fmt: skip
     status = run.status()
     assert status is not None
@@ -293,7 +294,13 @@ def test_the_golden_loss_curve(experiment: Experiment) -> None:
 
 def test_a_brief_trial_draws_nothing_and_evaluate_draws_what_is_missing(experiment: Experiment) -> None:
     run = train_here(experiment.spec(train__epochs=1), is_trial=True)
-    pictures = [run.curves_file, run.report_dir("val", "best") / "confusion.png"]
+    report = run.report_dir("val", "best")
+    pictures = [
+        run.curves_file,
+        report / "confusion.png",
+        report / "predictions.csv",
+        report / "predictions.parquet",
+    ]
     assert not any(picture.exists() for picture in pictures)
     assert (run.report_dir("val", "best") / "confusion.csv").exists()
     assert CliRunner().invoke(app, ["evaluate", str(run.folder)]).exit_code == 0

@@ -6,7 +6,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ from vidcls.text import printable_lines
 
 if TYPE_CHECKING:
     from vidcls.cli.output.screen import Screen
+    from vidcls.runs import Run
     from vidcls.spec.load import LoadedSpec
 
 SpecArgs = Annotated[
@@ -29,6 +30,7 @@ DataFile = Annotated[
     Path | None,
     typer.Option("--data", metavar="FILE", help="YAML file whose `data` section replaces that of the spec."),
 ]
+_NAMED = 5
 _OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite a file that exists already.")]
@@ -126,6 +128,19 @@ def echo(text: object, *, err: bool = False, head: str = "") -> None:
 def say(text: object) -> None:
     """Print a line for the user on stderr, separate from results."""
     echo(text, err=True)
+
+
+def say_left_out(left_out: Mapping[Run, str]) -> None:
+    """Print why runs are left out, one line per reason, since a hundred trials may share it."""
+    by_reason: dict[str, list[str]] = {}
+    for run, why in left_out.items():
+        by_reason.setdefault(why, []).append(str(run.folder))
+    for why, names in by_reason.items():
+        if len(names) == 1:
+            say(f"{names[0]}: left out: {why}")
+            continue
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        say(f"{len(names)} runs left out: {why}: {', '.join(names[:_NAMED])}{more}")
 
 
 def emit(text: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vidcls.cli.common import AsJson, console, echo, print_json, say
+from vidcls.cli.common import AsJson, console, echo, print_json, say, say_left_out
 from vidcls.cli.queue.preflight import NoCheck, refuse_errors, refuse_without_cluster, require_all
 from vidcls.cli.queue.queued import Cluster, QueuedCommand, as_words, queue_command
 from vidcls.cli.queue.trainings import Device, DryRun, TrustCode
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     Scored = tuple[Scoring, Metrics]
 
-_NAMED = 5
 _MAX_FOLDERS = 10
 
 
@@ -88,7 +87,7 @@ def evaluate(
         _render(scored, split, comparison=comparison, figure=figure)
     for name, why in unscored.items():
         say(f"{name}: not scored: {why}")
-    _say_left_out(left_out)
+    say_left_out(left_out)
     if unscored or left_out:
         raise typer.Exit(int(ExitCode.PARTLY_DONE))
 
@@ -150,7 +149,7 @@ def _plan(
 
     plan, left_out = plan_scoring(found, split, checkpoint=checkpoint, anew=anew)
     if not plan:
-        _say_left_out(left_out)
+        say_left_out(left_out)
         raise UserError(f"none of {len(left_out)} run(s) has a checkpoint or stored {split} logits")
     refuse_other_data([scoring.run for scoring in plan])
     return plan, left_out
@@ -188,19 +187,6 @@ def _score(plan: list[Scoring], split: Split, *, device: str | None) -> list[Sco
             (s, show_again(s, split, say=display.say) if s.stored is not None else computed[s.run, s.which])
             for s in plan
         ]
-
-
-def _say_left_out(left_out: dict[Run, str]) -> None:
-    """Print one line per reason, since a hundred trials of a sweep may have the same reason."""
-    by_reason: dict[str, list[str]] = {}
-    for run, why in left_out.items():
-        by_reason.setdefault(why, []).append(str(run.folder))
-    for why, names in by_reason.items():
-        if len(names) == 1:
-            say(f"{names[0]}: left out: {why}")
-            continue
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        say(f"{len(names)} runs left out: {why}: {', '.join(names[:_NAMED])}{more}")
 
 
 def _common_folder(runs: list[Run]) -> Path:

@@ -172,13 +172,14 @@ def _register() -> None:
         weights,
     )
     from vidcls.cli.queue import check, hpc
-    from vidcls.cli.study import crossval, fuse, leak, runs
+    from vidcls.cli.study import crossval, fuse, leak, mistakes, runs
 
     for command in (
         train.train,
         check.check,
         evaluate.evaluate,
         fuse.fuse,
+        mistakes.mistakes,
         leak.leak,
         crossval.crossval,
         predict.predict,

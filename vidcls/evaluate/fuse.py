@@ -32,7 +32,7 @@ from vidcls.evaluate.logit_pool import (
     tuned_weights,
 )
 from vidcls.evaluate.metrics import Metrics, rank_of_label
-from vidcls.evaluate.paired_predictions import Unit, groups_of, load_together
+from vidcls.evaluate.paired_predictions import Unit, groups_of, load_together, videos_of
 from vidcls.evaluate.predictions import Predictions
 from vidcls.evaluate.report import write_report
 from vidcls.files import write_json
@@ -130,7 +130,8 @@ def fuse(plan: FusionPlan, *, folder: Path | None = None, say: Say) -> Fusion:
         for ledger in {ledger_of(run).path: ledger_of(run) for run in plan.runs}.values():
             ledger.append(run=str(folder), checkpoint=plan.checkpoint, repeated=was_seen)
     logits = _logits(shown)
-    groups, unit = groups_of(plan.runs[0], shown[0].ids)
+    videos = videos_of(plan.runs[0])
+    groups, unit = groups_of(videos, shown[0].ids)
     plain = _with_logits(shown[0], pooled(logits, weights))
     fused = _cross_fitted(shown[0], logits, groups=groups) if plan.flatters else plain
     equal = _with_logits(shown[0], pooled(logits, _normalised([1.0] * len(shown))))
@@ -140,7 +141,7 @@ def fuse(plan: FusionPlan, *, folder: Path | None = None, say: Say) -> Fusion:
     fusion = Fusion(
         weights=tuple(weights),
         singles=tuple(each.metrics() for each in shown),
-        fused=write_report(fused, report, leak_state=leaks, say=say),
+        fused=write_report(fused, report, leak_state=leaks, videos=videos, say=say),
         seen=plain.metrics() if plan.flatters else None,
         equal=None if plan.how == "equal" else equal.metrics(),
         best=best,

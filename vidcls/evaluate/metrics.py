@@ -122,6 +122,13 @@ def top_classes(logits: np.ndarray, *, k: int) -> np.ndarray:
     return np.argsort(-logits, axis=1, kind="stable")[:, :k]
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of logits `[N, K]`, float64 `[N, K]`."""
+    wide = logits.astype(np.float64)
+    shares = np.exp(wide - wide.max(axis=1, keepdims=True))
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+
+
 def rank_of_label(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Number of classes that rank before the true class, int64 `[N]`; 0 is a correct prediction."""
     own = np.take_along_axis(logits, labels[:, None], axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from vidcls.choices import Split
-from vidcls.data.manifest import load_manifest
+from vidcls.data.manifest import Video, load_manifest
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.predictions import Predictions, load_predictions
 from vidcls.runs import Checkpoint, Run
@@ -91,16 +91,8 @@ def _ordered(predictions: Predictions, ids: tuple[str, ...]) -> Predictions:
     return replace(predictions, ids=ids, labels=predictions.labels[rows], logits=predictions.logits[rows])
 
 
-def groups_of(run: Run, ids: Sequence[str]) -> tuple[list[str], Unit]:
-    """Groups of the videos of a run's data.
-
-    Args:
-        run: Run whose data is read.
-        ids: Video ids.
-
-    Returns:
-        Group of each video, and the unit: each video is its own group if no group is known, or if the data is
-        missing or has changed.
+def videos_of(run: Run) -> dict[str, Video]:
+    """Videos of a run's data by id; empty if the data is missing or has changed.
 
     Raises:
         VidclsError: If the run's provenance is damaged.
@@ -110,8 +102,22 @@ def groups_of(run: Run, ids: Sequence[str]) -> tuple[list[str], Unit]:
     try:
         manifest = load_manifest(data, cache_dir=Path(provenance["store_dir"]))
     except VidclsError:
-        return list(ids), "videos"
-    group_of = {video.id: video.group for video in manifest.videos if video.group is not None}
-    if manifest.hash != provenance["manifest"]["hash"] or group_of.keys().isdisjoint(ids):
+        return {}
+    same = manifest.hash == provenance["manifest"]["hash"]
+    return {video.id: video for video in manifest.videos} if same else {}
+
+
+def groups_of(videos: Mapping[str, Video], ids: Sequence[str]) -> tuple[list[str], Unit]:
+    """Groups of videos.
+
+    Args:
+        videos: Videos of the data by id, see `videos_of`.
+        ids: Video ids.
+
+    Returns:
+        Group of each video, and the unit: each video is its own group if no group is known.
+    """
+    group_of = {name: video.group for name, video in videos.items() if video.group is not None}
+    if group_of.keys().isdisjoint(ids):
         return list(ids), "videos"
     return [f"group {group_of[name]}" if name in group_of else name for name in ids], "groups"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 
+from vidcls.data.manifest import Video
 from vidcls.drawing import Say, optional
 from vidcls.evaluate.figures import draw_confusion
 from vidcls.evaluate.metrics import ClassMetrics, Metrics
+from vidcls.evaluate.prediction_tables import remove_tables, write_tables
 from vidcls.evaluate.predictions import Predictions
 from vidcls.files import write_json, write_text
 from vidcls.text import printable, spreadsheet_cell
@@ -25,19 +27,21 @@ def write_report(
     folder: Path,
     *,
     leak_state: str,
+    videos: Mapping[str, Video] | None = None,
     checkpoint_digest: str | None = None,
     say: Say,
-    pictures: bool = True,
+    complete: bool = True,
 ) -> Metrics:
-    """Write `metrics.json`, `per_class.csv`, `confusion.csv` and `confusion.png`.
+    """Write `metrics.json`, `per_class.csv`, `confusion.csv`, `confusion.png` and `predictions.*`.
 
     Args:
         predictions: Predictions to report on.
         folder: Folder of the report, created if needed; files of an earlier report are replaced.
         leak_state: Leak state of the data, for the split.
+        videos: Videos of the data by id, for the table of predictions; None if they are not known.
         checkpoint_digest: Digest of the checkpoint file; None for a fusion, or if the file was removed.
         say: Receives a message about each table or figure that could not be written, which is no error.
-        pictures: Draw `confusion.png`; if not, an older one is removed.
+        complete: Write `confusion.png` and the tables of predictions; if not, older ones are removed.
 
     Raises:
         VidclsError: If no video was scored, or logits are not finite.
@@ -52,17 +56,12 @@ def write_report(
     )
     counts = ((name, *row) for name, row in zip(classes, metrics.confusion.tolist(), strict=True))
     _write_csv(folder / "confusion.csv", ["true \\ predicted", *classes], counts, say=say)
-    if not pictures:
+    if not complete:
         (folder / CONFUSION_PICTURE).unlink(missing_ok=True)
+        remove_tables(folder)
     else:
-        draw_confusion(
-            metrics.confusion,
-            folder / CONFUSION_PICTURE,
-            classes=classes,
-            title=f"{split}, {predictions.checkpoint}: top-1 {metrics.top1:.1%} of {metrics.num_videos} "
-            f"videos\nleak state of the data: {leak_state}",
-            say=say,
-        )
+        write_tables(predictions, folder, videos=videos or {}, say=say)
+        _draw(predictions, metrics, folder, leak_state=leak_state, say=say)
     write_json(
         folder / METRICS_FILE,
         {
@@ -77,6 +76,17 @@ def write_report(
         },
     )
     return metrics
+
+
+def _draw(predictions: Predictions, metrics: Metrics, folder: Path, *, leak_state: str, say: Say) -> None:
+    draw_confusion(
+        metrics.confusion,
+        folder / CONFUSION_PICTURE,
+        classes=predictions.classes,
+        title=f"{predictions.split}, {predictions.checkpoint}: top-1 {metrics.top1:.1%} of "
+        f"{metrics.num_videos} videos\nleak state of the data: {leak_state}",
+        say=say,
+    )
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]], *, say: Say) -> None:

@@ -78,7 +78,7 @@ def evaluate_open(
     device: torch.device,
     say: Callable[[str], None],
     into: VideoModel | None = None,
-    pictures: bool = True,
+    complete: bool = True,
 ) -> Metrics:
     """Score a split with clips that are already open; store logits, write the report.
 
@@ -91,7 +91,7 @@ def evaluate_open(
         device: Device that computes.
         say: Receives a message about each table or figure that could not be written.
         into: Model of this run that gets the weights; None builds one.
-        pictures: Draw the confusion matrix.
+        complete: Draw the confusion matrix and write the tables of predictions.
 
     Raises:
         UserError: If the checkpoint is missing.
@@ -117,5 +117,11 @@ def evaluate_open(
     leak_state = leaks_of(run).of_split(split)
     folder = run.report_dir(split, which)
     return write_report(
-        predictions, folder, leak_state=leak_state, checkpoint_digest=digest, say=say, pictures=pictures
+        predictions,
+        folder,
+        leak_state=leak_state,
+        videos={video.id: video for video in videos},
+        checkpoint_digest=digest,
+        say=say,
+        complete=complete,
     )

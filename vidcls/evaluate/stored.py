@@ -16,6 +16,8 @@ from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.compare import Evaluation
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.metrics import Metrics
+from vidcls.evaluate.paired_predictions import videos_of
+from vidcls.evaluate.prediction_tables import has_tables
 from vidcls.evaluate.predictions import Predictions, load_predictions
 from vidcls.evaluate.report import CONFUSION_PICTURE, METRICS_FILE, write_report
 from vidcls.leaks.run_state import leaks_of
@@ -132,10 +134,17 @@ def show_again(scoring: Scoring, split: Split, *, say: Say) -> Metrics:
     folder = run.report_dir(split, scoring.which)
     leak_state = _leak_state(run, split)
     reported = _reported(folder)
-    if reported.get("leak_state") == leak_state and (folder / CONFUSION_PICTURE).exists():
+    is_complete = (folder / CONFUSION_PICTURE).exists() and has_tables(folder)
+    if reported.get("leak_state") == leak_state and is_complete:
         return predictions.metrics()
-    digest = reported.get("checkpoint_digest")
-    return write_report(predictions, folder, leak_state=leak_state, checkpoint_digest=digest, say=say)
+    return write_report(
+        predictions,
+        folder,
+        leak_state=leak_state,
+        videos=videos_of(run),
+        checkpoint_digest=reported.get("checkpoint_digest"),
+        say=say,
+    )
 
 
 def _reported(folder: Path) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from typing import Self
 
 import numpy as np
 
+from vidcls.evaluate.metrics import softmax
+
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
@@ -36,8 +38,7 @@ class Prediction:
     @classmethod
     def of(cls, path: Path, logits: np.ndarray, classes: Sequence[str]) -> Self:
         """Prediction of logits `[K]` in the order of `classes`; the first of equal logits comes first."""
-        shifted = np.exp(logits.astype(np.float64) - logits.max())
-        probabilities = shifted / shifted.sum()
+        probabilities = softmax(logits[None])[0]
         order = np.argsort(-logits, kind="stable").tolist()
         return cls(
             path,

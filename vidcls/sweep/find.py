@@ -1,14 +1,17 @@
-"""Finds the sweep that the user names: by its folder, a folder of runs, its name, or its file."""
+"""Finds the sweep that the user names, by its folder, a folder of runs, its name, or its file; or a run's."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vidcls.errors import UserError
+from vidcls.errors import UserError, VidclsError, reason_of
+from vidcls.runs import Run
 from vidcls.spec.load import load_spec
 from vidcls.sweep.config.file import load_sweep
 from vidcls.sweep.storage.folder import SweepFolder, find_sweeps
+from vidcls.sweep.storage.trials import Trial
 
 _DIGEST = re.compile(r"-[0-9a-f]{8}$")
 _RUNS = Path("runs")
@@ -38,6 +41,36 @@ def find_sweep(text: str | Path) -> SweepFolder:
     if here or not named:
         return SweepFolder.open(path)
     return _one(named, f"{len(named)} sweeps in {_RUNS} have the name {text}; name one of them:")
+
+
+def trials_of(runs: Sequence[Run], *, say: Callable[[str], None]) -> dict[Run, tuple[SweepFolder, Trial]]:
+    """Sweep and trial of each run that belongs to one and whose trial has ended or paused at least once.
+
+    Args:
+        runs: Runs of any kind.
+        say: Receives a message about each sweep whose trials cannot be read; its runs are left out.
+    """
+    members: dict[Path, list[Run]] = {}
+    for run in runs:
+        sweep = next(
+            (f for f in run.folder.absolute().parents if SweepFolder(f).options_file.is_file()), None
+        )
+        if sweep is not None:
+            members.setdefault(sweep, []).append(run)
+    found: dict[Run, tuple[SweepFolder, Trial]] = {}
+    for path, its_runs in members.items():
+        folder = SweepFolder(path)
+        try:
+            trials = folder.trials().refresh()
+            # Two trials with the same settings share a run; the first one counts.
+            first = {its.folder: t for t in reversed(trials) if (its := folder.run_of(t)) is not None}
+        except (VidclsError, OSError) as error:
+            say(f"{path}: its trials cannot be read: {reason_of(error)}")
+            continue
+        for run in its_runs:
+            if (trial := first.get(run.folder.absolute())) is not None:
+                found[run] = (folder, trial)
+    return found
 
 
 def _named(name: str, runs_dir: Path = _RUNS) -> list[SweepFolder]:

@@ -45,7 +45,7 @@ def replay(run: Run, spec: Spec, say: Say) -> None:
 
 
 def conclude(
-    run: Run, loop: Loop, reading: Reading, tracker: Tracker, say: Say, *, pictures: bool
+    run: Run, loop: Loop, reading: Reading, tracker: Tracker, say: Say, *, complete: bool
 ) -> MetricValues:
     """Evaluate the best checkpoint, draw the curves, and track the results. Tracking cannot fail a run.
 
@@ -55,7 +55,7 @@ def conclude(
         reading: Clip source of the run.
         tracker: Tracker that gets the results.
         say: Receives a message about results that could not be tracked.
-        pictures: Draw curves and confusion matrix.
+        complete: Draw curves and confusion matrix, and write the tables of predictions.
 
     Returns:
         Metrics of the best checkpoint on val.
@@ -73,9 +73,9 @@ def conclude(
             say=say,
             # A head computes the same in any memory format, so it can be used instead of a new model.
             into=loop.model if clips.residency == "features" else None,
-            pictures=pictures,
+            complete=complete,
         )
-    if pictures:
+    if complete:
         draw_run(run, say=say)
     named = metrics.named("val")
     if isinstance(tracker, NullTracker):

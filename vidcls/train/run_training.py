@@ -47,7 +47,7 @@ from vidcls.train.session import Display, Session, StopRule
 from vidcls.train.unfreezing import Unfreezing
 
 _BRIEF_S = 60.0
-"""A trial of a sweep that takes less draws no pictures."""
+"""A trial of a sweep that takes less draws no pictures and writes no tables of predictions."""
 _HEAD_SAVE_S = 2.0
 """Seconds between saves when training on stored features, where an epoch is faster than a checkpoint."""
 
@@ -64,8 +64,9 @@ class Options:
         wait: Wait for another process that trains this run, instead of refusing.
         stop_rule: Decides after each epoch whether to continue.
         tells_problems: Report problems of the data; of many trainings on the same videos only one does.
-        is_trial: The training is one of many of a sweep. It draws pictures only if it takes a minute, and
-            where Weights & Biases is offline, `vidcls sync` sends its rows later.
+        is_trial: The training is one of many of a sweep. It draws pictures and writes tables of predictions
+            only if it takes a minute, and where Weights & Biases is offline, `vidcls sync` sends its rows
+            later.
     """
 
     device: str | None = None
@@ -265,8 +266,8 @@ def _fit(session: Session, plan: _Plan, display: Display, *, is_trial: bool) -> 
     session.track(tracker)
     try:
         session.fit()
-        pictures = not is_trial or session.checkpoints.elapsed_s >= _BRIEF_S
-        metrics = conclude(plan.run, session.loop, plan.reading, tracker, display.say, pictures=pictures)
+        complete = not is_trial or session.checkpoints.elapsed_s >= _BRIEF_S
+        metrics = conclude(plan.run, session.loop, plan.reading, tracker, display.say, complete=complete)
         session.finish(metrics)
     except BaseException as error:
         code = error.exit_code if isinstance(error, VidclsError) else ExitCode.FAILED

@@ -1,4 +1,4 @@
-"""`vidcls runs`: lists runs, their progress, and the settings in which they differ."""
+"""`vidcls runs`: lists runs, their progress, and the settings in which they differ; exports them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vidcls.cli.common import AsJson, console, emit, print_json, say
+from vidcls.cli.study.runs_export import export
 from vidcls.cli.study.runs_table import RunsTable, part_of
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
     from vidcls.runs import Run
 
-app = typer.Typer(no_args_is_help=True, help="List runs, or show details of one run.")
+app = typer.Typer(no_args_is_help=True, help="List runs, show details of one run, or export all as a table.")
+app.command()(export)
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""Studies of stored results: nothing here loads a model or trains."""

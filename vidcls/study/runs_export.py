@@ -1,0 +1,188 @@
+"""Tidy tables of many runs, for pandas, polars, R and spreadsheets: a row per run, epoch or video.
+
+All three begin with the columns that identify a run, so they can be joined by `run`. Test results are not in
+them, except for stored test predictions that are asked for: selection is by val.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from vidcls.data.manifest import Video
+from vidcls.errors import UserError, VidclsError
+from vidcls.evaluate.ledger import ledger_of
+from vidcls.evaluate.paired_predictions import videos_of
+from vidcls.evaluate.prediction_tables import COLUMNS, prediction_blocks, probability_columns
+from vidcls.evaluate.predictions import load_predictions
+from vidcls.evaluate.stored import stored_predictions
+from vidcls.leaks.run_state import leaks_of
+from vidcls.run_shapes import Status
+from vidcls.runs import Run
+from vidcls.spec.experiment import Spec
+from vidcls.spec.fingerprint import fingerprint
+from vidcls.spec.show import flatten, plain
+from vidcls.tables import Block, Kind, Table, table_of
+from vidcls.tracking.jsonl import read_rows
+
+ReadSplit = Literal["val", "test"]
+Facts = Mapping[str, Any]
+
+_FOLDER = re.compile(r"([0-9a-f]{12})-s\d+")
+_KEYS: Mapping[str, Kind] = {"run": "text", "name": "text", "fingerprint": "text", "seed": "int"}
+_IN_SWEEP: Mapping[str, Kind] = {"sweep": "text", "trial": "int", "configuration": "int", "repeat": "int"}
+_OF_LAST_START = ("code", "python", "device", "processor", "host")
+_OF_FIRST_START = ("threads", "precision", "residency", "started")
+
+
+@dataclass(frozen=True)
+class ReadRun:
+    """Run whose files are intact.
+
+    Attributes:
+        run: Run.
+        spec: Its spec.
+        provenance: Its provenance.
+        status: Its status; None before the first epoch.
+        state: Its state.
+        leak_state: Leak state of its data.
+    """
+
+    run: Run
+    spec: Spec
+    provenance: Facts
+    status: Status | None
+    state: str
+    leak_state: str
+
+    @classmethod
+    def of(cls, run: Run) -> ReadRun:
+        """Read the files of a run.
+
+        Raises:
+            VidclsError: If one is damaged, or of another version of vidcls.
+        """
+        return cls(run, run.spec(), run.provenance(), run.status(), run.state, str(leaks_of(run)))
+
+    @cached_property
+    def keys(self) -> dict[str, Any]:
+        """Columns that identify the run."""
+        match = _FOLDER.fullmatch(self.run.folder.name)
+        return {
+            "run": str(self.run.folder),
+            "name": self.spec.name,
+            "fingerprint": match[1] if match else fingerprint(self.spec, self.provenance["manifest"]["hash"]),
+            "seed": self.spec.seed,
+        }
+
+
+def runs_table(runs: Sequence[ReadRun], *, in_sweep: Mapping[Run, Facts]) -> Table:
+    """Table with a row per run: keys, state, final metrics, data, code, machine, times, and all settings.
+
+    Args:
+        runs: Runs in any state.
+        in_sweep: Sweep, trial, configuration and repeat of the runs that are trials.
+    """
+    rows = [_row(each, in_sweep.get(each.run, {})) for each in runs]
+    return table_of(rows, known={**_IN_SWEEP, "best_epoch": "int"})
+
+
+def _row(each: ReadRun, in_sweep: Facts) -> dict[str, Any]:
+    status, provenance = each.status, each.provenance
+    last_start = provenance["resumes"][-1] if provenance["resumes"] else provenance
+    row = {
+        **each.keys,
+        "state": each.state,
+        "message": (status.message or None) if status else None,
+        **{name: in_sweep.get(name) for name in _IN_SWEEP},
+        "leak_state": each.leak_state,
+        "manifest_hash": provenance["manifest"]["hash"],
+        "epoch": status.epoch if status else 0,
+        "best_epoch": status.best_epoch if status else None,
+        "elapsed_s": float(status.elapsed_s) if status else 0.0,
+        **(status.metrics if status else {}),
+        **{name: last_start.get(name) for name in _OF_LAST_START},
+        "torch": last_start["versions"].get("torch"),
+        **{name: provenance.get(name) for name in _OF_FIRST_START},
+        "resumes": len(provenance["resumes"]),
+        "updated": (status.updated or None) if status else None,
+    }
+    # `name` and `seed` are settings too, with the same values.
+    return {**row, **{key: value for key, value in flatten(plain(each.spec)).items() if key not in row}}
+
+
+def epochs_table(runs: Sequence[ReadRun]) -> tuple[Table, dict[Run, str]]:
+    """Table with a row per run and epoch, from `metrics.jsonl`; also return why runs are left out."""
+    rows = []
+    left_out: dict[Run, str] = {}
+    for each in runs:
+        try:
+            found = read_rows(each.run.metrics_file)
+        except FileNotFoundError:
+            left_out[each.run] = f"no metrics yet: {each.state}"
+            continue
+        except VidclsError as error:
+            left_out[each.run] = error.message
+            continue
+        epochs = (row for row in found if row.get("kind") == "epoch")
+        rows += [each.keys | {key: value for key, value in row.items() if key != "kind"} for row in epochs]
+    return table_of(rows), left_out
+
+
+def videos_table(runs: Sequence[ReadRun], *, split: ReadSplit) -> tuple[Table, dict[Run, str]]:
+    """Table with a row per run and video, from the stored predictions of the best checkpoints.
+
+    Test predictions that are read are recorded as a repeated look in the ledger first; nothing is scored.
+
+    Args:
+        runs: Runs in any state.
+        split: Split of the predictions.
+
+    Returns:
+        The table, and why runs are left out.
+
+    Raises:
+        UserError: If no run has predictions of its present weights.
+        VidclsError: If a look at test cannot be recorded.
+    """
+    columns: dict[str, Kind] = {}
+    chosen: list[ReadRun] = []
+    left_out: dict[Run, str] = {}
+    for each in runs:
+        try:
+            found = stored_predictions(each.run, split, "best")
+        except VidclsError as error:
+            left_out[each.run] = error.message
+            continue
+        if found is None:
+            left_out[each.run] = f"no stored {split} predictions of its best checkpoint: {each.state}"
+            continue
+        chosen.append(each)
+        columns |= dict.fromkeys(probability_columns(found.classes), "float32")
+    if not chosen:
+        reasons = "".join(f"\n  {reason}" for reason in dict.fromkeys(left_out.values()))
+        raise UserError(
+            f"no {split} predictions in {len(runs)} run(s):{reasons}",
+            hint=f"vidcls evaluate RUN --split {split} scores the videos and stores their predictions",
+        )
+    if split == "test":
+        for each in chosen:
+            ledger_of(each.run).append(run=str(each.run.folder), checkpoint="best", repeated=True)
+    return Table({**_KEYS, "split": "text", **COLUMNS, **columns}, _video_blocks(chosen, split)), left_out
+
+
+def _video_blocks(runs: Sequence[ReadRun], split: ReadSplit) -> Iterator[Block]:
+    """Read the predictions again, so that those of only one run are in memory at a time."""
+    videos_by_data: dict[tuple[str, str], dict[str, Video]] = {}
+    for each in runs:
+        found = load_predictions(each.run.predictions_file(split, "best"))
+        data = each.provenance["data_root"], each.provenance["manifest"]["hash"]
+        if data not in videos_by_data:
+            videos_by_data[data] = videos_of(each.run)
+        for block in prediction_blocks(found, videos=videos_by_data[data]):
+            num = len(block["video"])
+            keys = {name: [value] * num for name, value in {**each.keys, "split": split}.items()}
+            yield {**keys, **block}
