@@ -158,7 +158,7 @@ def data_of(run: Run) -> tuple[Spec, Manifest]:
     """
     spec, provenance = run.spec(), run.provenance()
     # The run stores the absolute path of its data, so this works from any folder.
-    data = spec.data.model_copy(update={"root": provenance["data_root"]})
+    data = spec.data.with_root(provenance["data_root"])
     spec = spec.model_copy(update={"data": data, "store_dir": provenance["store_dir"]})
     manifest = load_manifest(data, cache_dir=Path(spec.store_dir))
     if manifest.hash != provenance["manifest"]["hash"]:
