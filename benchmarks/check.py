@@ -28,7 +28,8 @@ from vidcls.data.decoding.readers import decord_is_there, read
 from vidcls.data.decoding.workers import Decoders
 from vidcls.data.manifest import Manifest
 from vidcls.process.cores import usable_cores
-from vidcls.spec.sections import Clip, DataSection
+from vidcls.spec.data import DataSection
+from vidcls.spec.sections import Clip
 
 TARGET = 1.3
 ROUNDS = 4

@@ -17,8 +17,8 @@ import yaml
 from vidcls.choices import SPLITS, Split
 from vidcls.data.demo import make_demo
 from vidcls.data.manifest import Manifest, Video, load_manifest
+from vidcls.spec.data import DataSection
 from vidcls.spec.load import LoadedSpec, load_spec
-from vidcls.spec.sections import DataSection
 from vidcls.spec.show import to_yaml
 from vidcls.sweep.storage.folder import SweepFolder, SweepOptions
 

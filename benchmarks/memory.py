@@ -58,7 +58,8 @@ def peak_bytes(residency: str, file: Path) -> int:
     import torch
 
     from vidcls.data.batches.open_clips import open_clips
-    from vidcls.spec.sections import AugmentSection, Clip, DataSection
+    from vidcls.spec.data import DataSection
+    from vidcls.spec.sections import AugmentSection, Clip
 
     manifest = manifest_of(file)
     section = DataSection.model_validate_json(f'{{"residency": "{residency}"}}')

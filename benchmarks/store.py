@@ -25,7 +25,8 @@ from vidcls.data.batches.clips import Clips
 from vidcls.data.batches.open_clips import open_clips
 from vidcls.data.manifest import Video
 from vidcls.process.cores import usable_cores
-from vidcls.spec.sections import AugmentSection, Clip, DataSection
+from vidcls.spec.data import DataSection
+from vidcls.spec.sections import AugmentSection, Clip
 
 TARGET = 20.0
 ROUNDS, ROUND_S, DECODED_A_ROUND = 7, 1.0, 80

@@ -12,9 +12,9 @@ from tests.support.fuzz import LIMIT_S, NASTY, TooSlowError, clear, limited, spe
 from vidcls.data.manifest import read_manifest
 from vidcls.errors import UserError
 from vidcls.launch.profiles import load_profile
+from vidcls.spec.data import DataSection
 from vidcls.spec.keys import all_keys
 from vidcls.spec.load import load_spec
-from vidcls.spec.sections import DataSection
 from vidcls.spec.show import to_yaml
 from vidcls.sweep.config.check import check_against_spec
 from vidcls.sweep.config.description import describe

@@ -25,8 +25,8 @@ from vidcls.launch.job import Job
 from vidcls.launch.local import LocalProfile
 from vidcls.launch.queue import AnyProfile
 from vidcls.launch.slurm import SlurmProfile
+from vidcls.spec.data import DataSection
 from vidcls.spec.load import load_spec
-from vidcls.spec.sections import DataSection
 
 pytestmark = pytest.mark.long
 

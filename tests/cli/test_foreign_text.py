@@ -152,7 +152,7 @@ def test_a_manifest_holds_no_formula_and_reads_back_to_the_same_classes(tmp_path
         cells = {cell for row in csv.reader(file) for cell in row}
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
     from vidcls.data.manifest import read_manifest
-    from vidcls.spec.sections import DataSection
+    from vidcls.spec.data import DataSection
 
     found, again = (read_manifest(DataSection(root=str(path)), cache_dir=None) for path in (root, out))
     assert again.classes == found.classes

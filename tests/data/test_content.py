@@ -18,7 +18,7 @@ from vidcls.data.listing.files import find_videos
 from vidcls.data.manifest import Manifest, read_manifest
 from vidcls.data.scan import read_header
 from vidcls.errors import VidclsError
-from vidcls.spec.sections import DataSection
+from vidcls.spec.data import DataSection
 
 SIZE = (24, 32)
 

@@ -15,7 +15,7 @@ from tests.support.training import Experiment, train_here
 from tests.support.videos import open_cpu
 from vidcls.data.manifest import Manifest, read_manifest
 from vidcls.evaluate.fuse import FusionPlan, fuse
-from vidcls.spec.sections import DataSection
+from vidcls.spec.data import DataSection
 
 STREAMS = {"kind": "two_stream", "rgb": {"kind": "frame_average"}, "motion": {"kind": "early_fusion"}}
 NUM_FRAMES, NUM_FIELDS = 3, 2

@@ -18,7 +18,7 @@ from vidcls.data.decoding.frame_folders import frame_files
 from vidcls.data.manifest import Manifest, load_manifest, read_manifest
 from vidcls.data.val_split import cut_val
 from vidcls.errors import ExitCode, UserError
-from vidcls.spec.sections import DataSection
+from vidcls.spec.data import DataSection
 
 Clips = tuple[Clip, ...]
 

@@ -21,8 +21,8 @@ from vidcls.data.decoding.flow import quantised, read_fields
 from vidcls.data.decoding.frame_folders import look_into
 from vidcls.data.manifest import Manifest, read_manifest
 from vidcls.errors import UserError, VidclsError
+from vidcls.spec.data import DataSection
 from vidcls.spec.load import SpecError
-from vidcls.spec.sections import DataSection
 
 MODALITY = {"auto": "rgb", "frames": "rgb", "flows": "flow", "frames+flows": "rgb+flow"}
 

@@ -17,7 +17,7 @@ from vidcls.cli.data import app
 from vidcls.data.manifest import load_manifest
 from vidcls.data.scan import read_header
 from vidcls.errors import UserError
-from vidcls.spec.sections import DataSection
+from vidcls.spec.data import DataSection
 
 Clips = tuple[Clip, ...]
 

@@ -16,7 +16,7 @@ from vidcls.evaluate.ledger import Ledger
 from vidcls.evaluate.logit_pool import cross_fitted, pooled
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.runs import Run
-from vidcls.spec.sections import DataSection
+from vidcls.spec.data import DataSection
 
 LABELS = np.tile(np.arange(4), 10)
 # Each knows half of the question: which of two, and which two.

@@ -14,7 +14,7 @@ from vidcls.errors import ExitCode, UserError, VidclsError
 from vidcls.evaluate.paired_predictions import groups_of, load_together, videos_of
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.runs import Run
-from vidcls.spec.sections import DataSection
+from vidcls.spec.data import DataSection
 
 LABELS = [2, 0, 1]
 LOGITS = np.arange(9.0).reshape(3, 3)

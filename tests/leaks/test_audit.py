@@ -21,7 +21,7 @@ from vidcls.leaks.contact_sheet import write_sheet
 from vidcls.leaks.relatives import Link, components, cut
 from vidcls.leaks.resplit import resplit
 from vidcls.leaks.state import leak_state
-from vidcls.spec.sections import DataSection
+from vidcls.spec.data import DataSection
 
 CLASSES = ("run", "sit", "wave")
 NUM_SOURCES = 6  # a class, in train

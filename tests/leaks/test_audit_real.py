@@ -16,7 +16,7 @@ from vidcls.leaks.audit import audit, relate
 from vidcls.leaks.embeddings import Network
 from vidcls.leaks.relatives import components
 from vidcls.models.backbones.lite import is_installed
-from vidcls.spec.sections import DataSection
+from vidcls.spec.data import DataSection
 
 
 def test_every_leaking_video_is_found_by_name(shared: Path, tmp_path: Path) -> None:

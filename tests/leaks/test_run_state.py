@@ -15,7 +15,7 @@ from vidcls.data.manifest import Manifest, Video, read_manifest
 from vidcls.leaks.run_state import leaks_of
 from vidcls.leaks.state import LeakState, remember
 from vidcls.runs import find_runs
-from vidcls.spec.sections import DataSection
+from vidcls.spec.data import DataSection
 
 
 def vidcls(*words: object) -> Result:

@@ -20,7 +20,7 @@ from vidcls.data.manifest import read_manifest
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.runs import Run
-from vidcls.spec.sections import DataSection
+from vidcls.spec.data import DataSection
 
 LABELS = [0, 1, 2, 0, 1]
 A = [[3, 0, 0], [2, 1, 0], [9, 0, 1], [0, 1, 0], [0, 0.5, 0]]

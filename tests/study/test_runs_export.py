@@ -22,8 +22,8 @@ from vidcls.data.manifest import read_manifest
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.run_shapes import Status
 from vidcls.runs import Run
+from vidcls.spec.data import DataSection
 from vidcls.spec.load import load_spec
-from vidcls.spec.sections import DataSection
 from vidcls.sweep.storage.folder import SweepFolder, SweepOptions
 
 KEYS = ["run", "name", "fingerprint", "seed"]

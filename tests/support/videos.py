@@ -13,7 +13,8 @@ from vidcls.data.batches.clips import Clips
 from vidcls.data.batches.open_clips import open_clips
 from vidcls.data.decoding.frame_folders import Files
 from vidcls.data.manifest import Video
-from vidcls.spec.sections import Clip, DataSection
+from vidcls.spec.data import DataSection
+from vidcls.spec.sections import Clip
 
 
 def video(path: Path, *, label: int = 0, name: str | None = None) -> Video:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from vidcls.errors import UserError
+from vidcls.user_code.arguments import make
 from vidcls.user_code.copies import using, write_copies
 from vidcls.user_code.find import find_code
 from vidcls.user_code.load import load_code
-from vidcls.user_code.make import make
 
 
 @pytest.fixture(autouse=True)
@@ -182,9 +182,10 @@ def test_arguments_are_those_of_the_signature() -> None:
     write({"own_net.py": "def f(a, b=2, *, num_classes): return a, b, num_classes\n"})
     code = find_code("own_net:f")
     offered = {"num_classes": 7, "size": (1, 1)}
-    assert make(code, {"a": 1}, offered=offered, setting="model.args") == (1, 2, 7)
-    assert make(code, {"a": 1, "num_classes": 5}, offered=offered, setting="model.args") == (1, 2, 5)
-    with pytest.raises(UserError, match=r"needs the argument a\n  set model.args.a"):
-        make(code, {}, offered=offered, setting="model.args")
+    assert make(code, {"a": 1}, offered=offered, key="model.args") == (1, 2, 7)
+    with pytest.raises(UserError, match=r"needs it\n  set model.args.a"):
+        make(code, {}, offered=offered, key="model.args")
+    with pytest.raises(UserError, match="handed over by vidcls"):
+        make(code, {"a": 1, "num_classes": 5}, offered=offered, key="model.args")
     with pytest.raises(UserError, match=r"takes no argument aa\n  did you mean model.args.a\?"):
-        make(code, {"aa": 1}, offered=offered, setting="model.args")
+        make(code, {"aa": 1}, offered=offered, key="model.args")

@@ -12,11 +12,11 @@ import torch
 
 from vidcls.checkpoints import CheckpointIdentity, checkpoint_content, read_checkpoint, write_checkpoint
 from vidcls.choices import Precision
-from vidcls.data.batches.augment.flip import flip_map
-from vidcls.data.batches.open_clips import open_clips
+from vidcls.data.batches.augment.flip import refuse_wrong_flips
 from vidcls.data.checks.short_videos import frame_counts, repeats
 from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.errors import VidclsError
+from vidcls.features.reading import Reading
 from vidcls.models.build import build
 from vidcls.models.compilation import refuse_without_compiler
 from vidcls.models.device import pick_device, pin
@@ -129,7 +129,7 @@ def rehearse(
     Raises:
         VidclsError: If any step of a training fails.
     """
-    flip_map(spec.augment, flip_labels=spec.data.flip_labels, classes=manifest.classes)
+    refuse_wrong_flips(spec.augment, data=spec.data, classes=manifest.classes)
     base_bytes = psutil.Process().memory_info().rss
     seed_everything(spec.seed)
     clip = input_clip(spec.model, spec.clip)
@@ -144,15 +144,8 @@ def rehearse(
     spec = spec.model_copy(update={"train": train_section})
     train, val = manifest.split("train")[:num], manifest.split("val")[:num]
     # The videos of one batch are streamed: no store is built for a dry run.
-    with open_clips(
-        (*train, *val),
-        data=spec.data.model_copy(update={"residency": "streamed"}),
-        clip=clip,
-        classes=manifest.classes,
-        store_dir=Path(spec.store_dir),
-        device=device,
-        progress=display.stage,
-    ) as clips:
+    reading = Reading(spec, clip, manifest, model, device)
+    with reading.clips((*train, *val), progress=display.stage, stored=False) as clips:
         precision = resolve_precision(spec.train, device)
         loop = Loop(spec, model=model, data=Data(clips, train, val), precision=precision, device=device)
         identity = CheckpointIdentity("", manifest.classes, manifest.hash, clip)

@@ -80,6 +80,8 @@ def design(
         UserError: If the specs read different videos, or groups are unknown.
     """
     specs = tuple(load_spec(file, overrides).spec for file in files)
+    for spec in specs:
+        refuse_user_dataset(spec)
     manifest = _pool(specs)
     groups, labels = groups_of(manifest), [video.label for video in manifest.videos]
     key = _key(manifest)
@@ -94,6 +96,19 @@ def design(
                 own = (f"data.root={table}", source, f"name={spec.name}-cv", *_PLAIN_DATA)
                 trainings.append(Fold(number, fold_seed, fold, file, (*overrides, *own)))
     return FoldDesign(specs, manifest, num_folds, tuple(fold_seeds), tuple(trainings))
+
+
+def refuse_user_dataset(spec: Spec) -> None:
+    """Refuse to make other splits of a data set of the user.
+
+    Raises:
+        UserError: If the spec has one.
+    """
+    if spec.data.target is not None:
+        raise UserError(
+            f"data.target: {spec.data.target} makes its own splits, so vidcls cannot make others of it",
+            hint="give it an argument that chooses the fold, and train with data.args.fold=0, 1, ...",
+        )
 
 
 def groups_of(manifest: Manifest) -> list[str]:

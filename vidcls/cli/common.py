@@ -18,6 +18,7 @@ from vidcls.text import printable_lines
 if TYPE_CHECKING:
     from vidcls.cli.output.screen import Screen
     from vidcls.runs import Run
+    from vidcls.spec.data import DataSection
     from vidcls.spec.load import LoadedSpec
 
 SpecArgs = Annotated[
@@ -64,12 +65,25 @@ def refuse_missing_data(loaded: LoadedSpec) -> None:
     """Refuse a spec whose data is missing, before torch is loaded.
 
     Raises:
-        UserError: If `data.root` does not exist.
+        UserError: If `data.root` does not exist, or if the code of `data.target` is not found.
+    """
+    with loaded.error_context():
+        refuse_missing(loaded.spec.data)
+
+
+def refuse_missing(data: DataSection) -> None:
+    """Refuse a data section whose data is missing, before torch is loaded.
+
+    Raises:
+        UserError: If the root does not exist, or if the code of the target is not found.
     """
     from vidcls.data.layouts import refuse_missing_root
+    from vidcls.user_code.find import find_code
 
-    with loaded.error_context():
-        refuse_missing_root(Path(loaded.spec.data.root))
+    if data.target is None:
+        refuse_missing_root(Path(data.root))
+    else:
+        find_code(data.target)
 
 
 def console(*, stderr: bool = False) -> Screen:

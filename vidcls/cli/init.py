@@ -140,7 +140,7 @@ def _make(data: Path, *, folder: Path, name: str, recipe: Literal["auto"] | Reci
 def _look(data: Path, store_dir: Path) -> Scan:
     from vidcls.cli.output.progress import stages
     from vidcls.data.scan import scan
-    from vidcls.spec.sections import DataSection
+    from vidcls.spec.data import DataSection
 
     with stages() as progress:
         return scan(

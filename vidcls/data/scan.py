@@ -24,7 +24,7 @@ from vidcls.data.decoding.readers import VideoFile
 from vidcls.data.digests import Progress
 from vidcls.data.manifest import Manifest, Problem, Video, read_manifest
 from vidcls.data.sharing import shares_by
-from vidcls.spec.sections import DataSection
+from vidcls.spec.data import DataSection
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def scan(section: DataSection, *, cache_dir: Path | None = None, progress: Progr
     """Read the manifest and every header of the data of `section`.
 
     Args:
-        section: Data section.
+        section: Data section; a data set of the user has no headers.
         cache_dir: Folder of the cache of digests; None for no cache.
         progress: Called with (done, total); a video counts once for its digest and once for its header.
 
@@ -145,6 +145,8 @@ def scan(section: DataSection, *, cache_dir: Path | None = None, progress: Progr
     manifest = read_manifest(
         section, cache_dir=cache_dir, progress=progress and (lambda done, total: progress(done, 2 * total))
     )
+    if section.target is not None:
+        return Scan(manifest, headers={}, problems=manifest.problems)
     videos = manifest.videos
     headers: dict[str, Header] = {}
     problems = list(manifest.problems)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -10,6 +12,7 @@ from vidcls.choices import Split
 from vidcls.data.batches.source import BatchSource
 from vidcls.data.decoding.workers import StageProgress
 from vidcls.data.manifest import Manifest
+from vidcls.data.user_dataset.manifest import with_test
 from vidcls.errors import UserError
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.metrics import Metrics
@@ -22,9 +25,12 @@ from vidcls.features.clips import AnyBatch
 from vidcls.features.reading import Reading
 from vidcls.features.sources import open_scored, open_sealed
 from vidcls.leaks.run_state import leaks_of
+from vidcls.leaks.state import leak_state, remember
 from vidcls.models.device import pin
 from vidcls.models.kinds.base import VideoModel
 from vidcls.runs import Checkpoint, Run
+from vidcls.spec.experiment import Spec
+from vidcls.user_code.trust import kept_code
 
 
 def evaluate(
@@ -41,9 +47,25 @@ def evaluate(
     The test split is sealed: each call that scores it is first recorded in its ledger.
 
     Raises:
-        UserError: If the data differs from that of the run, the split is empty, or a checkpoint is missing.
+        UserError: If the data differs from that of the run, the split is empty, a checkpoint is missing, or
+            the run needs code that the user does not have and has not trained with.
     """
+    with kept_code(run.code_dir):
+        return _evaluate(run, split=split, checkpoints=checkpoints, device=device, say=say, progress=progress)
+
+
+def _evaluate(
+    run: Run,
+    *,
+    split: Split,
+    checkpoints: list[Checkpoint],
+    device: torch.device,
+    say: Callable[[str], None],
+    progress: StageProgress,
+) -> dict[Checkpoint, Metrics]:
     spec, manifest = data_of(run)
+    if split == "test" and spec.data.target is not None:
+        manifest = _with_test(spec, manifest, progress)
     if not manifest.split(split):
         raise UserError(f"{manifest.root}: no videos in split {split}")
     pin(threads=run.provenance()["threads"], deterministic=spec.train.deterministic)
@@ -66,6 +88,14 @@ def evaluate(
             )
             for which in checkpoints
         }
+
+
+def _with_test(spec: Spec, manifest: Manifest, progress: StageProgress) -> Manifest:
+    """Manifest with the test items of a user's data set, whose leaks are known from now on."""
+    store_dir = Path(spec.store_dir)
+    manifest = with_test(manifest, spec.data, cache_dir=store_dir, progress=partial(progress, "read labels"))
+    remember(leak_state(manifest, store_dir=store_dir), store_dir=store_dir, manifest_hash=manifest.hash)
+    return manifest
 
 
 def evaluate_open(

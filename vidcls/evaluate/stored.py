@@ -24,7 +24,9 @@ from vidcls.leaks.run_state import leaks_of
 from vidcls.runs import CHECKPOINTS, Checkpoint, Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import identity
-from vidcls.spec.show import flatten
+from vidcls.spec.show import flatten, plain
+from vidcls.user_code.copies import using
+from vidcls.user_code.trust import kept_code
 
 AskedCheckpoints = Literal["best", "last", "all"]
 
@@ -167,9 +169,10 @@ def data_of(run: Run) -> tuple[Spec, Manifest]:
     """
     spec, provenance = run.spec(), run.provenance()
     # The run stores the absolute path of its data, so this works from any folder.
-    data = spec.data.model_copy(update={"root": provenance["data_root"]})
+    data = spec.data.with_root(provenance["data_root"])
     spec = spec.model_copy(update={"data": data, "store_dir": provenance["store_dir"]})
-    manifest = load_manifest(data, cache_dir=Path(spec.store_dir))
+    with kept_code(run.code_dir):
+        manifest = load_manifest(data, cache_dir=Path(spec.store_dir))
     if manifest.hash != provenance["manifest"]["hash"]:
         raise UserError(
             f"{run.folder}: {manifest.root} is no longer the data that this run was trained on",
@@ -226,8 +229,7 @@ def as_evaluation(scoring: Scoring, *, split: Split, metrics: Metrics, point: st
 
 def differences_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Settings of each run that differ among the runs of its experiment, such as the point of a trial."""
-    specs = [run.spec() for run in runs]
-    settings = [{**flatten(identity(spec)), "seed": spec.seed} for spec in specs]
+    settings = [settings_of(run) for run in runs]
     peers: dict[Path, list[dict[str, Any]]] = {}
     for run, mine in zip(runs, settings, strict=True):
         peers.setdefault(run.folder.parent, []).append(mine)
@@ -239,3 +241,14 @@ def differences_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
         {key: value for key, value in mine.items() if key in varying[run.folder.parent]}
         for run, mine in zip(runs, settings, strict=True)
     ]
+
+
+def settings_of(run: Run) -> dict[str, Any]:
+    """Settings of a run that can change its result; of code that is damaged, only its name."""
+    spec = run.spec()
+    try:
+        with using(run.code_dir):
+            found = identity(spec)
+    except VidclsError:
+        found = plain(spec)
+    return {**flatten(found), "seed": spec.seed}

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from vidcls.data.batches.clips import Clips
+from vidcls.data.batches.dataset_clips import DatasetClips
 from vidcls.data.batches.open_clips import open_clips
 from vidcls.data.decoding.workers import StageProgress
 from vidcls.data.manifest import Manifest, Video
@@ -34,6 +35,21 @@ class Reading:
     manifest: Manifest
     model: VideoModel
     device: torch.device
+
+    def clips(
+        self, videos: Sequence[Video], *, progress: StageProgress, stored: bool = True
+    ) -> Clips | DatasetClips:
+        """Open the clips of videos, or of items of a user's data set; see `frames` and `DatasetClips`."""
+        if self.spec.data.target is None:
+            return self.frames(videos, progress=progress, stored=stored)
+        return DatasetClips(
+            videos,
+            data=self.spec.data,
+            asked=self.spec.clip,
+            clip=self.clip,
+            classes=self.manifest.classes,
+            device=self.device,
+        )
 
     def frames(self, videos: Sequence[Video], *, progress: StageProgress, stored: bool = True) -> Clips:
         """Open the clips of videos; see `open_clips`."""

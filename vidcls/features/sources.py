@@ -47,7 +47,7 @@ def open_inputs(
         return
     if obstacle:
         say(f"features of the frozen backbone are not stored but computed in each epoch: {obstacle}")
-    with reading.frames(reading.manifest.training, progress=progress) as clips:
+    with reading.clips(reading.manifest.training, progress=progress) as clips:
         if (reading.spec.data.residency, clips.residency) == ("auto", "streamed"):
             say(
                 f"{reading.spec.store_dir}: not enough room for decoded clips, so videos are decoded in "
@@ -76,7 +76,7 @@ def open_scored(
         if (features := read_if_stored(reading, wanted, say=say, progress=progress)) is not None:
             yield features
             return
-    with reading.frames(videos, progress=progress) as clips:
+    with reading.clips(videos, progress=progress) as clips:
         yield clips
 
 
@@ -100,7 +100,7 @@ def open_sealed(
         wanted = Wanted(videos, [EVALUATION], features_dir)
         yield computed_or_read(reading, wanted, say=say, progress=progress)
         return
-    with reading.frames(videos, progress=progress) as clips:
+    with reading.clips(videos, progress=progress) as clips:
         yield clips
 
 
@@ -115,6 +115,8 @@ def _obstacle(reading: Reading) -> str | None:
         return ""
     if spec.train.unfreeze_every is not None:
         return ""
+    if spec.data.target is not None:
+        return "data.target may draw other clips in each epoch, which cannot be known"
     if spec.data.residency == "streamed":
         return "data.residency: streamed stores nothing on disk"
     if reading.clip.unit == "frame":

@@ -49,7 +49,7 @@ class FrozenExperiment:
     @classmethod
     def of(cls, spec: Spec) -> FrozenExperiment:
         """Freeze a spec; nothing is written yet."""
-        data = _digest(f"{fingerprint(spec, '')} {Path(spec.data.root).absolute()}")
+        data = _digest(f"{fingerprint(spec, '')} {spec.data.place}")
         return cls(queued_dir(Path(spec.runs_dir)) / spec.name / f"{data}-s{spec.seed}", to_yaml(spec))
 
     @property

@@ -23,7 +23,9 @@ def leaks_of(run: Run) -> LeakState:
 
 
 def audit_command(spec: Spec) -> str:
-    """Command that audits the data of a spec for leaks."""
+    """Command that audits the data of a spec for leaks; for a user's data set, what it needs for that."""
+    if spec.data.target is not None:
+        return f"give {spec.data.target} the attribute `groups`: the source of each item"
     words = ["vidcls", "data", "audit", spec.data.root, *_reading(spec)]
     if spec.data.val_fraction is not None:
         words += ["--val-fraction", str(spec.data.val_fraction)]
@@ -52,11 +54,13 @@ def leak_warning(state: LeakState, spec: Spec) -> str | None:
     if state.kind != "leaky":
         return None
     shares = " and ".join(f"{num} of {total} {split}" for split, (num, total) in state.shares.items() if num)
+    found = (
+        f"this data leaks: {shares} videos have a relative in train, so accuracy on them says little about "
+        "new videos"
+    )
+    if spec.data.target is not None:
+        return f"{found}\n  give all items of a group of {spec.data.target} the same split"
     by = "group" if state.by == "group" else "content"
     words = ["vidcls", "data", "split", spec.data.root, "--by", by, "--out", "clean.csv"]
     split = shlex.join([*words, *_reading(spec)])
-    return (
-        f"this data leaks: {shares} videos have a relative in train, so accuracy on them says little about "
-        "new videos\n"
-        f"  {audit_command(spec)}  shows these videos;  {split}  makes a split without leaks"
-    )
+    return f"{found}\n  {audit_command(spec)}  shows these videos;  {split}  makes a split without leaks"

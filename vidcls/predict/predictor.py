@@ -13,6 +13,7 @@ from vidcls.data.decoding.frame_folders import Files, look_into
 from vidcls.data.decoding.workers import StageProgress
 from vidcls.data.digests import digest_videos
 from vidcls.data.manifest import Video
+from vidcls.errors import UserError
 from vidcls.evaluate.restore import Restored, restore
 from vidcls.evaluate.score import score
 from vidcls.models.device import pick_device, pin
@@ -55,8 +56,14 @@ class Predictor:
             One prediction per video, in the given order; a video that cannot be read has its error.
 
         Raises:
-            UserError: If a path does not exist, or a folder holds no video.
+            UserError: If a path does not exist, or a folder holds no video; or if the run was trained on a
+                data set of the user.
         """
+        if (target := self._restored.spec.data.target) is not None:
+            raise UserError(
+                f"the run was trained on {target}, so only your code knows how a file becomes a clip",
+                hint="in Python: vidcls.load(run).model takes batches of the clips that your data set makes",
+            )
         files = find_videos([paths] if isinstance(paths, str | Path) else paths)
         logits, errors = self._logits(files, progress)
         return [

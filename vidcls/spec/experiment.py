@@ -7,15 +7,10 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from vidcls.spec.base import NonNegativeInt, PathText, Section, not_identity
+from vidcls.spec.data import DataSection
 from vidcls.spec.model import EnsembleSection, ModelSection
 from vidcls.spec.optim import AdamWSection, OptimSection
-from vidcls.spec.sections import (
-    AugmentSection,
-    ClipSection,
-    DataSection,
-    TrackingSection,
-    TrainSection,
-)
+from vidcls.spec.sections import AugmentSection, ClipSection, TrackingSection, TrainSection
 
 
 class Spec(Section):
@@ -55,6 +50,7 @@ class Spec(Section):
         return (
             self.model.freezes_backbone
             and self.train.unfreeze_every is None
+            and self.data.target is None
             and self.data.residency != "streamed"
             and self.clip.unit == "clip"
             and self.has_fixed_views
@@ -69,6 +65,7 @@ class Spec(Section):
                 "clip.unit: frame needs a model that scores single frames; set model.kind: frame_average"
             )
         self._check_flows()
+        self._check_target()
         if self.clip.frames < 2 and kinds - {"frame_average"}:
             raise ValueError(
                 f"clip.frames: model.kind: {self.model.kind} combines several frames; set 2 or more"
@@ -107,6 +104,26 @@ class Spec(Section):
             raise ValueError(
                 f"clip.flow: has no effect with data.source: {source}, because this flow was computed before"
             )
+
+    def _check_target(self) -> None:
+        """Refuse what is done to videos that this package reads, if clips come from the user's data set."""
+        if self.data.target is None:
+            return
+        refused = {
+            "clip.flow": self.clip.flow is not None,
+            "clip.fit": self.clip.fit != "squeeze",
+            "clip.sampling": self.clip.sampling != "uniform",
+            "clip.unit": self.clip.unit != "clip",
+            "augment.flip": self.augment.flip > 0,
+            "augment.crop": self.augment.crop != "none",
+            "augment.num_views": self.augment.num_views is not None,
+        }
+        for key, is_set in refused.items():
+            if is_set:
+                raise ValueError(
+                    f"{key}: has no effect with data.target, whose clips go into the model as they are; do "
+                    "it in your data set"
+                )
 
     def _check_unfreezing(self) -> None:
         every = self.train.unfreeze_every

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from vidcls.choices import Auto, FlowMethod, Layout, Modality, Precision, Residency, Source
+from vidcls.choices import Auto, FlowMethod, Modality, Precision
 from vidcls.spec.base import (
     NonNegativeFloat,
     NonNegativeInt,
-    PathText,
     PositiveFloat,
     PositiveInt,
     Probability,
@@ -47,79 +46,12 @@ def _pair(value: Any) -> Any:
 Size = Annotated[
     tuple[Side, Side], BeforeValidator(_pair, json_schema_input_type=Side | str | tuple[Side, Side])
 ]
-DEFAULT_MAX_BAD = 10
 # Number of channels, mean and standard deviation of each part.
 _PARTS: dict[str, tuple[int, float, float]] = {
     "rgb": (3, 0.45, 0.225),
     "flow": (2, 0.0, 0.5),  # values of UCF101 at 112 px
     "difference": (3, 0.0, 0.05),
 }
-
-
-class DataSection(Section):
-    """Where the videos are and how their files are read."""
-
-    root: PathText = not_identity("data/motion10")
-    """Folder with the videos, a CSV manifest `path,label[,split][,group]`, or a text list `path label`."""
-    layout: Layout = not_identity("auto")
-    """How the folder is organised; `auto` detects it, and asks for this key if two layouts are possible."""
-    source: Source = "auto"
-    """What to read if the data has several of these; `auto`: videos, otherwise frames, otherwise flows.
-    `flows` are fields of optical flow that were computed before, for clip.modality: flow; `videos+flows` and
-    `frames+flows` are for clip.modality: rgb+flow. With videos, n flow fields are taken as those between n +
-    1 frames spread evenly over the video, as in the course data."""
-    split_number: Annotated[PositiveInt, Field(le=3)] | None = None
-    """Number of the official lists of UCF101 or HMDB51 (1 to 3); 1 if unset. Only for lists with numbers."""
-    val_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Share of train that becomes val, by group, if the data has no val; 0.2 if unset."""
-    flip_labels: dict[str, str] | None = None
-    """Classes that a left-right mirror exchanges, `{left: right, right: left}`; needed to flip such
-    classes."""
-    decoder: Literal["decord", "pyav"] = "pyav"
-    """`pyav` is always right, and was measured to be the fastest, in order and from key frames on. `decord`
-    is used for the files of which it gives every frame as PyAV does, in order and by random access (each file
-    is decoded three times more to check this), PyAV for the others."""
-    bad_videos: Literal["error", "skip"] = "error"
-    """What to do with videos that cannot be decoded."""
-    max_bad: PositiveInt | None = None
-    """Maximum number of videos that `skip` may leave out; 10 if unset."""
-    timeout_s: PositiveFloat = not_identity(120.0)
-    """Time limit for decoding one file, in seconds."""
-    residency: Auto | Residency = not_identity("auto")
-    """Where decoded clips are kept; `auto` takes the fastest place with enough room. All give the same
-    batches."""
-    workers: Auto | PositiveInt = not_identity("auto")
-    """Number of decoding processes; `auto` is the number of usable cores."""
-
-    @field_validator("source", mode="before")
-    @classmethod
-    def _no_pictures(cls, value: Any) -> Any:
-        if value == "flows_png":
-            raise ValueError(
-                "flows_png are colour-wheel pictures, from which (u, v) cannot be computed; set flows"
-            )
-        return value
-
-    @property
-    def reads_flows(self) -> bool:
-        """Whether precomputed flow is read."""
-        return "flows" in self.source
-
-    @property
-    def table_source(self) -> Source:
-        """Value of `source` with which a CSV manifest of these videos reads the same files."""
-        return self.source if self.reads_flows else "auto"
-
-    @property
-    def num_bad_allowed(self) -> int:
-        """Maximum number of videos that may be left out."""
-        return 0 if self.bad_videos == "error" else self.max_bad or DEFAULT_MAX_BAD
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.max_bad is not None and self.bad_videos == "error":
-            raise ValueError("max_bad: has no effect with bad_videos: error; set bad_videos: skip")
-        return self
 
 
 class ClipSection(Section):

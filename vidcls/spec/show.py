@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from vidcls.spec.base import CODE, NOT_IDENTITY
 from vidcls.spec.experiment import Spec
 from vidcls.spec.scalars import scalar
 
@@ -81,7 +82,8 @@ def schema_text() -> str:
 
 def _no_identity_marks(value: Any) -> None:
     if isinstance(value, dict):
-        value.pop("not_identity", None)
+        value.pop(NOT_IDENTITY, None)
+        value.pop(CODE, None)
         for item in value.values():
             _no_identity_marks(item)
     elif isinstance(value, list):

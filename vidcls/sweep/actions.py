@@ -54,8 +54,13 @@ def refuse_missing_videos(folder: SweepFolder) -> None:
     Raises:
         UserError: If the videos are missing.
     """
-    root = Path(folder.base().data.root)
-    if "data.root" not in load_sweep(folder.sweep_file).space.names and not root.exists():
+    data = folder.base().data
+    root = Path(data.root)
+    if (
+        data.target is None
+        and "data.root" not in load_sweep(folder.sweep_file).space.names
+        and not root.exists()
+    ):
         raise UserError(
             f"{root}: the videos of the sweep are not here",
             hint=f"set data.root in {folder.base_file} to their folder; or add --no-check if only the "
@@ -244,7 +249,7 @@ def winner(folder: SweepFolder) -> Winner:
         "runs_dir": _short(runs_dir),
         "store_dir": _short(Path(spec.store_dir)),
     }
-    data = spec.data.model_copy(update={"root": _short(Path(spec.data.root))})
+    data = spec.data.with_root(_short(Path(spec.data.root)))
     tracking = spec.tracking.model_copy(update={"group": None, "artifact": True})
     spec = spec.model_copy(update={**named, "data": data, "tracking": tracking})
     paused_at = group[0].epoch if group[0].state == "paused" else None

@@ -123,7 +123,7 @@ def folder_and_base(
     tracking |= {key: value for key in ("project", "entity") if (value := getattr(sweep, key)) is not None}
     base = spec.model_copy(
         update={
-            "data": spec.data.model_copy(update={"root": str(Path(spec.data.root).absolute())}),
+            "data": spec.data.with_root(spec.data.place),
             "model": spec.model.with_files(lambda name: str(Path(name).expanduser().absolute())),
             "store_dir": str(Path(spec.store_dir).absolute()),
             "tracking": spec.tracking.model_copy(update=tracking),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vidcls.data.batches.clips import Clips
+from vidcls.data.batches.dataset_clips import DatasetClips
 from vidcls.drawing import Say, optional
 from vidcls.evaluate.figures import draw_run
 from vidcls.evaluate.predictions import Predictions, load_predictions
@@ -91,7 +92,9 @@ def conclude(
 
 def _previews(loop: Loop, reading: Reading, predictions: Predictions) -> list[Preview]:
     clips, num = loop.data.clips, loop.spec.tracking.previews
-    if isinstance(clips, Clips):
+    if isinstance(clips, DatasetClips) and not clips.is_normalised:
+        return []  # how a user's data set made the values is not known
+    if isinstance(clips, Clips | DatasetClips):
         return make_previews(clips, loop.data.val, predictions, clip=reading.clip, num=num)
     if not num:
         return []

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from vidcls.data.batches.clips import Clips
+from vidcls.data.batches.source import Batch, BatchSource
 from vidcls.data.manifest import Video
 from vidcls.evaluate.predictions import Predictions
 from vidcls.spec.sections import Clip
@@ -17,7 +17,7 @@ _FAST_PX = 4.0  # speed at which a preview of flow reaches full colour
 
 
 def make_previews(
-    clips: Clips, videos: Sequence[Video], predictions: Predictions, *, clip: Clip, num: int
+    clips: BatchSource[Batch], videos: Sequence[Video], predictions: Predictions, *, clip: Clip, num: int
 ) -> list[Preview]:
     """Make `num` previews, spread evenly over the scored videos, of clips as the model saw them."""
     num = min(num, len(predictions.ids))

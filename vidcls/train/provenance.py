@@ -86,8 +86,8 @@ def provenance_of(
         "threads": start.threads if spec.train.threads == "auto" else spec.train.threads,
         "precision": resolve_precision(spec.train, start.device),
         "manifest": {"hash": manifest.hash, "layout": manifest.layout},
-        # Absolute paths, so that the run can be evaluated from any folder.
-        "data_root": str(Path(spec.data.root).absolute()),
+        # Absolute paths, or a target, so that the run can be evaluated from any folder.
+        "data_root": spec.data.place,
         "store_dir": str(Path(spec.store_dir).absolute()),
         "classes": list(manifest.classes),
         "resumes": [],

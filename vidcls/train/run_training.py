@@ -12,7 +12,7 @@ import torch
 
 from vidcls.checkpoints import CheckpointIdentity
 from vidcls.choices import Precision
-from vidcls.data.batches.augment.flip import flip_map
+from vidcls.data.batches.augment.flip import refuse_wrong_flips
 from vidcls.data.batches.source import BatchSource
 from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.errors import ExitCode, UserError, VidclsError
@@ -176,7 +176,7 @@ def _plan(loaded: LoadedSpec, device: torch.device, stage: Callable[[str, int, i
         manifest = load_manifest(
             spec.data, cache_dir=Path(spec.store_dir), progress=partial(stage, "read files")
         )
-        flip_map(spec.augment, flip_labels=spec.data.flip_labels, classes=manifest.classes)
+        refuse_wrong_flips(spec.augment, data=spec.data, classes=manifest.classes)
         seed_everything(spec.seed)
         clip = input_clip(spec.model, spec.clip)
         model = build(spec.model, num_classes=manifest.num_classes, clip=clip)

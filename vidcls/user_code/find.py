@@ -27,6 +27,11 @@ _TARGET = re.compile(r"(?P<module>[^:\0]+):(?P<name>[^\W\d]\w*)")
 _FORMS = "write module:Name, such as my_model:MyNet, or path/to/file.py:Name"
 
 
+def is_target(text: str) -> bool:
+    """Whether a text has the form of a target."""
+    return _TARGET.fullmatch(text) is not None
+
+
 def check_target(target: str) -> str:
     """Check the form of a target.
 

@@ -20,7 +20,7 @@ from vidcls.data.decoding.errors import DecodeError
 from vidcls.data.decoding.flow import probe_fields, quantised, read_fields, resized
 from vidcls.data.manifest import read_manifest
 from vidcls.errors import UserError, VidclsError
-from vidcls.spec.sections import DataSection
+from vidcls.spec.data import DataSection
 
 SIZE = (16, 20)
 

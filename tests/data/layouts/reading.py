@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vidcls.data.manifest import Manifest, read_manifest
-from vidcls.spec.sections import DataSection
+from vidcls.spec.data import DataSection
 
 
 def put(root: Path, *names: str) -> Path:

@@ -29,7 +29,7 @@ from vidcls.data.decoding.frame_folders import frame_files, natural_key
 from vidcls.data.listing.files import find_videos
 from vidcls.data.manifest import Manifest, read_manifest
 from vidcls.errors import UserError
-from vidcls.spec.sections import DataSection
+from vidcls.spec.data import DataSection
 
 Clips = tuple[Clip, ...]
 TABLED = [layout for layout in LAYOUTS if layout.startswith(WITH_TABLE)]

@@ -134,17 +134,21 @@ def check_evaluation(
     findings: list[PreflightFinding] = []
     for run in runs:
         provenance, spec = run.provenance(), run.spec()
-        data = spec.data.model_copy(update={"root": provenance["data_root"]})
+        data = spec.data.with_root(provenance["data_root"])
         try:
             manifest = load_manifest(data, cache_dir=Path(provenance["store_dir"]))
         except UserError as error:
             findings.append(PreflightFinding.of("data", error))
             continue
         num = len(manifest.split(split))
+        is_sealed = split == "test" and data.target is not None
         if manifest.hash != provenance["manifest"]["hash"]:
             todo = f"vidcls data scan {manifest.root} shows the data; restore it, or train a new run"
             found = f"{run.folder}: {manifest.root} is no longer the data that this run was trained on"
             findings.append(PreflightFinding("data", "error", found, todo))
+        elif is_sealed:
+            found = f"{run.folder}: the data set is made for split=test in the job"
+            findings.append(PreflightFinding("data", "ok", found))
         elif not num:
             findings.append(PreflightFinding("data", "error", f"{manifest.root}: no videos in split {split}"))
         else:

@@ -21,8 +21,9 @@ from vidcls.locking.lock import holder_of
 from vidcls.models.inputs import input_clip
 from vidcls.process.cores import usable_cores
 from vidcls.runs import Run, find_runs
+from vidcls.spec.data import DEFAULT_MAX_BAD, DataSection
 from vidcls.spec.fingerprint import fingerprint
-from vidcls.spec.sections import DEFAULT_MAX_BAD, Clip, DataSection
+from vidcls.spec.sections import Clip
 
 Manifests = Mapping[DataSection, Manifest]
 
@@ -92,12 +93,12 @@ def check_earlier(asked: PreflightRequest, manifests: Manifests) -> Iterator[Pre
     """Check whether earlier runs used the same data, and whether this run already exists."""
     spec, manifest = asked.first, manifests[asked.first.data]
     folder = asked.plan.folder.runs_dir if asked.plan else Path(spec.runs_dir) / spec.name
-    root = str(Path(spec.data.root).absolute())
-    earlier = [run for run in find_runs(folder) if _saw(run, root)]
+    place = spec.data.place
+    earlier = [run for run in find_runs(folder) if _saw(run, place)]
     other = [run for run in earlier if run.provenance()["manifest"]["hash"] != manifest.hash]
-    if other and spec.data.model_copy(update={"root": root}) in _sections(other, root):
+    if other and spec.data.with_root(place) in _sections(other, place):
         many = f"{len(other)} of {len(earlier)} earlier runs" if len(earlier) > 1 else str(other[0].folder)
-        todo = f"vidcls data scan {spec.data.root} shows the data; restore it, or set another name"
+        todo = f"vidcls data scan {spec.data.source_name} shows the data; restore it, or set another name"
         yield PreflightFinding(
             "unchanged", "warning", f"the data is not the same as in {many}, so no run is resumed", todo
         )
@@ -107,17 +108,17 @@ def check_earlier(asked: PreflightRequest, manifests: Manifests) -> Iterator[Pre
         yield from _this_run(asked, Run.at(spec, fingerprint(spec, manifest.hash)))
 
 
-def _saw(run: Run, root: str) -> bool:
+def _saw(run: Run, place: str) -> bool:
     try:
-        return str(run.provenance()["data_root"]) == root
+        return str(run.provenance()["data_root"]) == place
     except VidclsError:  # from an interrupted start
         return False
 
 
-def _sections(runs: Sequence[Run], root: str) -> Iterator[DataSection]:
+def _sections(runs: Sequence[Run], place: str) -> Iterator[DataSection]:
     for run in runs:
         with contextlib.suppress(VidclsError):  # written by another version of vidcls
-            yield run.spec().data.model_copy(update={"root": root})
+            yield run.spec().data.with_root(place)
 
 
 def _this_run(asked: PreflightRequest, run: Run) -> Iterator[PreflightFinding]:
@@ -155,7 +156,7 @@ def outlooks(candidates: Sequence[Candidate], manifests: Manifests) -> list[Outl
     for candidate in candidates:
         spec, store_dir = candidate.spec, Path(candidate.spec.store_dir)
         clip = input_clip(spec.model, spec.clip)
-        if (spec.data, clip) in found:
+        if (spec.data, clip) in found or spec.data.target is not None:
             continue
         manifest = manifests[spec.data]
         if spec.data not in known:
@@ -178,6 +179,9 @@ def check_stores(
         seconds_each: Seconds to decode one video, by all workers together.
     """
     data = asked.first.data
+    if data.target is not None:
+        yield PreflightFinding("store", "ok", "none: data.target makes its clips anew in each epoch")
+        return
     if bad := max((store.num_bad for store in stores), default=0):
         state: FindingState = "warning" if bad <= data.num_bad_allowed else "error"
         leaves = "data.bad_videos=skip" + (f" data.max_bad={bad}" if bad > DEFAULT_MAX_BAD else "")

@@ -55,7 +55,7 @@ def read_root(
     """
     from vidcls.cli.output.progress import stages
     from vidcls.data.manifest import read_manifest
-    from vidcls.spec.sections import DataSection
+    from vidcls.spec.data import DataSection
 
     section = DataSection(
         root=str(root), layout=layout, split_number=split_number, source=source, val_fraction=val_fraction

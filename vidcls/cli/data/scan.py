@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vidcls.cli.common import Force, console, echo, print_json, refuse_overwrite, say
-from vidcls.cli.data.relations import LayoutArg, RootArg, SourceArg, SplitNumberArg
+from vidcls.cli.data.relations import LayoutArg, SourceArg, SplitNumberArg
+from vidcls.cli.data.target import TargetArgs
 from vidcls.cli.output.progress import one_stage
 from vidcls.errors import ExitCode, UserError
 from vidcls.text import printable
@@ -21,8 +22,14 @@ _MAX_SIZES = 8
 
 
 def scan(
-    root: RootArg,
+    root: Annotated[
+        Path,
+        typer.Argument(
+            metavar="ROOT", help="Folder with the videos, a CSV manifest, or a data set of your own: TARGET."
+        ),
+    ],
     *,
+    args: TargetArgs = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     write_manifest: Annotated[
         Path | None,
@@ -37,13 +44,19 @@ def scan(
 
     Exit code 0 if all is fine, 3 if there are problems with some videos, 2 if the root cannot be used.
     """
+    from vidcls.cli.data.target import is_own_dataset, section_of
     from vidcls.data.scan import scan as scan_root
-    from vidcls.spec.sections import DataSection
+    from vidcls.spec.data import DataSection
 
     if write_manifest is not None and write_manifest.suffix.lower() != ".csv":
         raise UserError(f"--write-manifest: {write_manifest} does not end in .csv")
     refuse_overwrite(write_manifest, option="--write-manifest", force=force)
-    section = DataSection(root=str(root), layout=layout, split_number=split_number, source=source)
+    if is_own_dataset(root, args):
+        if (layout, split_number, source, write_manifest) != ("auto", None, "auto", None):
+            raise UserError("--layout, --split-number, --source and --write-manifest are only for files")
+        section = section_of(str(root), args)
+    else:
+        section = DataSection(root=str(root), layout=layout, split_number=split_number, source=source)
     with one_stage("looking") as progress:
         result = scan_root(section, progress=progress)
     if as_json:
@@ -80,13 +93,14 @@ def _show(scan: Scan, screen: Screen) -> None:
     title = f"{manifest.root}: {manifest.layout}, {len(manifest.videos)} videos"
     screen.print(title, soft_wrap=True)
     screen.print(_class_table(scan))
-    screen.print(_header_table(scan))
-    screen.print(_sizes(scan), soft_wrap=True)
+    if scan.headers:
+        screen.print(_header_table(scan))
+        screen.print(_sizes(scan), soft_wrap=True)
     screen.print(f"groups: {scan.num_groups() or 'none known'}")
     sharing = scan.num_sharing_train() if scan.num_groups() else {}
     for split, (shared, total) in sharing.items():
         screen.print(f"  {shared} of {total} {split} videos share a group with train")
-    if any(shared for shared, _ in sharing.values()):
+    if scan.headers and any(shared for shared, _ in sharing.values()):
         advice = f"vidcls data split {manifest.root} --out clean.csv"
         screen.print(f"  such splits show too high accuracies; {advice}   makes others", soft_wrap=True)
     notes = [problem for problem in scan.problems if problem.note]
@@ -97,8 +111,10 @@ def _show(scan: Scan, screen: Screen) -> None:
         for problem in listed:
             # One line per problem, even in a narrow terminal, so that names are not split.
             screen.print(f"  {printable(problem)}", soft_wrap=True)
-    if not problems:
+    if not problems and scan.headers:
         screen.print("no problems with the files")
+    elif not problems:
+        screen.print(f"vidcls data doctor {manifest.root} tries its items; test is made by evaluate alone")
 
 
 def _class_table(scan: Scan) -> Table:

@@ -89,8 +89,8 @@ def refuse_other_data(loaded: LoadedSpec, submitted: str) -> None:
     found = _fingerprint(loaded)
     if found not in (None, submitted):
         raise UserError(
-            f"{loaded.spec.data.root}: the data changed since this job was queued: the fingerprint was "
-            f"{submitted}, and is {found} now",
+            f"{loaded.spec.data.source_name}: the data changed since this job was queued: the fingerprint "
+            f"was {submitted}, and is {found} now",
             hint="restore the data, or queue the training again",
         )
 

@@ -121,11 +121,10 @@ def _short(value: Any) -> Any:
 
 def _known(run: Run) -> dict[str, Any]:
     """Settings and metrics of a run, by name."""
-    from vidcls.spec.fingerprint import identity
-    from vidcls.spec.show import flatten
+    from vidcls.evaluate.stored import settings_of
 
-    spec, status = run.spec(), run.status()
-    return {**flatten(identity(spec)), "seed": spec.seed, **(status.metrics if status else {})}
+    status = run.status()
+    return {**settings_of(run), **(status.metrics if status else {})}
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vidcls.cli.common import AsJson, echo, emit, print_json, say, shown, split_args
+from vidcls.cli.common import AsJson, echo, emit, print_json, refuse_missing, say, shown, split_args
 from vidcls.cli.queue.preflight import NoCheck, look_before_queueing, require_all
 from vidcls.cli.queue.queued import warn_of_keys
 from vidcls.cli.sweep.options import (
@@ -148,7 +148,6 @@ def launch(
 def _launch(
     plan: LaunchPlan, overrides: tuple[str, ...], *, dry_run: bool, no_check: bool, as_json: bool
 ) -> None:
-    from vidcls.data.layouts import refuse_missing_root
     from vidcls.launch.profile import QueuedProfile
     from vidcls.sweep import actions
     from vidcls.sweep.launch import freeze, job_of
@@ -164,7 +163,7 @@ def _launch(
 
         look_before_queueing(ask_for_sweep(plan, settings=overrides, job=job_of(plan)))
     elif not no_check and "data.root" not in plan.sweep.space.names:
-        refuse_missing_root(Path(plan.base.data.root))
+        refuse_missing(plan.base.data)
     warn_of_keys(plan.profile)
     is_new = freeze(plan)
     if plan.folder.options() != plan.options:

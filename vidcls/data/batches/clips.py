@@ -33,7 +33,8 @@ from vidcls.data.modality import needed_frames, num_moments
 from vidcls.data.sampling import frame_indices, generator
 from vidcls.data.store.residency import ClipFrames, FrameSource
 from vidcls.errors import VidclsError
-from vidcls.spec.sections import AugmentSection, Clip, DataSection
+from vidcls.spec.data import DataSection
+from vidcls.spec.sections import AugmentSection, Clip
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from vidcls.data.store.build import Store
 from vidcls.data.store.residency import FrameSource, StoredFrames, Streamed, choose_stored
 from vidcls.errors import VidclsError
 from vidcls.process.cores import usable_cores
-from vidcls.spec.sections import Clip, DataSection
+from vidcls.spec.data import DataSection
+from vidcls.spec.sections import Clip
 
 
 def open_clips(

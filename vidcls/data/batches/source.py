@@ -38,7 +38,7 @@ class BatchSource(Protocol[BatchT_co]):
 
     @property
     def residency(self) -> str:
-        """Location of the data: a value of `data.residency`, or `features`."""
+        """Location of the data: a value of `data.residency`, `features`, or `dataset` of the user."""
 
     @property
     def bad(self) -> Mapping[str, str]:

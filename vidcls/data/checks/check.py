@@ -19,7 +19,7 @@ from vidcls.data.layouts import UnknownLayoutError
 from vidcls.data.listing.files import find_videos
 from vidcls.data.listing.listing import LEFT_OUT_BY_SKIP
 from vidcls.data.manifest import Problem, read_manifest
-from vidcls.spec.sections import DataSection
+from vidcls.spec.data import DataSection
 
 
 @dataclass(frozen=True)

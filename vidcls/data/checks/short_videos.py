@@ -14,7 +14,8 @@ from vidcls.data.decoding.readers import Decoder
 from vidcls.data.manifest import Video
 from vidcls.data.modality import num_moments
 from vidcls.data.scan import Header, try_header
-from vidcls.spec.sections import Clip, DataSection
+from vidcls.spec.data import DataSection
+from vidcls.spec.sections import Clip
 
 _WHAT = {"rgb": "frames", "flow": "flow fields", "difference": "differences"}
 
@@ -23,10 +24,13 @@ def frame_counts(videos: Sequence[Video], *, data: DataSection, store_dir: Path)
     """Length of each video, by id: from its cached inspection, otherwise from its header.
 
     Args:
-        videos: Videos of one data set; those without a length in the header are left out.
+        videos: Videos of one data set; those without a length in the header, and items of a data set of the
+            user, are left out.
         data: Data section, which defines how files are read.
         store_dir: Folder of stores and caches.
     """
+    if data.target is not None:
+        return {}
     known = known_probes({video.digest for video in videos}, decoder=data.decoder, store_dir=store_dir)
     new = [video for video in videos if video.digest not in known]
     counts = {video.id: probe for video in videos if isinstance(probe := known.get(video.digest), Probe)}

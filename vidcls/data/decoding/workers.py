@@ -76,9 +76,7 @@ class Decoders:
         with self._lock:
             assert not self._is_closed, "the pool was closed while somebody still reads"
             if self._pool is None:
-                context = _Context()
-                _start_forkserver(context)
-                self._pool = ProcessPool(self.workers, initializer=quiet_worker, context=context)
+                self._pool = ProcessPool(self.workers, initializer=quiet_worker, context=worker_context())
         future: Future[T] = self._pool.schedule(function, args, kwargs, self._timeout_s)
         return future
 
@@ -129,7 +127,14 @@ class Decoders:
 
 def start_early() -> None:
     """Start the process from which workers come; it loads the decoders while this process loads torch."""
-    _start_forkserver(_Context())
+    worker_context()
+
+
+def worker_context() -> ForkServerContext:
+    """Context of worker processes: they get no signals of a queue, and do not import the caller's script."""
+    context = _Context()
+    _start_forkserver(context)
+    return context
 
 
 def abandon(futures: Iterable[Future[Any]]) -> None:

@@ -31,6 +31,7 @@ from vidcls.data.listing.listing import Listing, Problem, with_others
 from vidcls.data.listing.rows import has_columns
 from vidcls.errors import UserError, did_you_mean
 from vidcls.spec.yaml import in_short
+from vidcls.user_code.find import is_target
 
 # Form of each layout; VIDEO is a video file or a folder of images.
 _LOOKS: dict[Layout, str] = {
@@ -92,6 +93,11 @@ def refuse_missing_root(root: Path) -> None:
     Raises:
         UserError: If the root does not exist.
     """
+    if not root.exists() and is_target(str(root)):
+        raise UserError(
+            f"data.root: {root} is no path, but looks like a data set of your own",
+            hint=f"set data.target={root}; vidcls data doctor {root} tries it",
+        )
     if not root.exists():
         raise UserError(f"data.root: {root} does not exist{_nearby(root)}", hint=_NO_ROOT)
 

@@ -22,10 +22,10 @@ from vidcls.errors import UserError
 from vidcls.models.kinds.base import BackboneModel
 from vidcls.spec.model import CustomSection
 from vidcls.spec.sections import Clip
+from vidcls.user_code.arguments import make
 from vidcls.user_code.code import UserCode
 from vidcls.user_code.find import find_code
 from vidcls.user_code.load import explained
-from vidcls.user_code.make import make
 
 _TRIED_CLIPS = 2
 
@@ -155,7 +155,7 @@ def _make(section: CustomSection, code: UserCode, *, num_classes: int, clip: Cli
         "size": clip.size,
         "clip_shape": (clip.num_channels, clip.frames, *clip.size),
     }
-    net = make(code, section.args, offered=offered, setting="model.args")
+    net = make(code, section.args, offered=offered, key="model.args")
     if not isinstance(net, nn.Module):
         raise UserError(
             f"{code.target}: makes an object of type {type(net).__name__}; expected a torch.nn.Module"

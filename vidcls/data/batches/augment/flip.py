@@ -14,6 +14,7 @@ from torch import Tensor
 
 from vidcls.data.modality import U, has_flow
 from vidcls.errors import UserError
+from vidcls.spec.data import DataSection
 from vidcls.spec.sections import AugmentSection, Clip
 
 
@@ -36,6 +37,18 @@ class Flip:
         frames.copy_(frames.flip(2))
         if has_flow(clip):
             frames[..., U].neg_()
+
+
+def refuse_wrong_flips(augment: AugmentSection, *, data: DataSection, classes: Sequence[str]) -> None:
+    """Check flips against the classes, before anything is decoded; see `flip_map`.
+
+    Raises:
+        UserError: As for `flip_map`; for a data set of the user, as for `exchanged_labels`.
+    """
+    if data.target is None:
+        flip_map(augment, flip_labels=data.flip_labels, classes=classes)
+    else:
+        exchanged_labels(data.flip_labels or {}, classes)
 
 
 def draw_flip(augment: AugmentSection, rng: np.random.Generator) -> Flip | None:
@@ -68,6 +81,19 @@ def flip_map(
     if flip_labels is None:
         _refuse_sided(classes)
         return unchanged
+    return exchanged_labels(flip_labels, classes)
+
+
+def exchanged_labels(flip_labels: Mapping[str, str], classes: Sequence[str]) -> tuple[int, ...]:
+    """Label that each label is exchanged with, or itself.
+
+    Args:
+        flip_labels: `data.flip_labels`.
+        classes: Class names by label.
+
+    Raises:
+        UserError: If it names an unknown class, or is not symmetric.
+    """
     named = {*flip_labels, *flip_labels.values()}
     unknown = sorted(named.difference(classes))
     if unknown:

@@ -1,0 +1,177 @@
+"""A data set of one's own trains as any other data: resumed to the bit, with test sealed."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from tests.support.own_dataset import data_of, write_dataset
+from tests.support.training import Experiment, assert_same, train_child, train_here
+from vidcls.cli import app
+from vidcls.data.user_dataset.seeding import seeded
+from vidcls.errors import UserError
+
+pytestmark = [pytest.mark.long]
+
+
+def run(*args: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(arg) for arg in args])
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Experiment:
+    data = data_of(write_dataset(tmp_path), num=13, log=str(tmp_path / "log"))
+    return Experiment(tmp_path, tmp_path, settings={"data": data | {"workers": 0}})
+
+
+def splits_made(folder: Path) -> set[str]:
+    return set((folder / "log").read_text().split())
+
+
+BYTES = """
+class Bytes(Squares):
+    def __getitem__(self, index):
+        return torch.from_numpy(self.frames(index)).permute(3, 0, 1, 2), self.labels[index]
+"""
+
+
+@pytest.mark.parametrize("change", ["", BYTES], ids=["float", "bytes"])
+def test_a_killed_training_ends_in_the_same_weights_with_any_number_of_workers(
+    tmp_path: Path, change: str
+) -> None:
+    target = write_dataset(tmp_path, change)
+    data = data_of(target, num=13)
+    own = Experiment(tmp_path, tmp_path, settings={"data": data | {"workers": 0}})
+    assert train_child(own.spec(runs="alone")) == 0
+    spec = own.spec(runs="killed", data__workers=2, train__checkpoint_every_s=0.01)
+    assert train_child(spec, die_at_step=5) == -signal.SIGKILL
+    assert train_child(spec) == 0
+    assert_same(own.run("alone"), own.run("killed"))
+    assert own.run("killed").provenance()["residency"] == "dataset"
+
+
+def test_the_test_split_is_made_by_its_evaluation_alone(own: Experiment, tmp_path: Path) -> None:
+    spec = own.spec()
+    assert run("train", spec, "--dry-run", "--device", "cpu").exit_code == 0
+    assert run("train", spec, "--device", "cpu").exit_code == 0
+    found = run(
+        "data", "scan", own.settings["data"]["target"], "--args", "num=13", "--args", f"log={tmp_path}/log"
+    )
+    assert (found.exit_code, "13" in found.output) == (0, True), found.output
+    assert run("evaluate", own.run().folder).exit_code == 0
+    assert splits_made(tmp_path) == {"train", "val"}
+    scored = run("evaluate", own.run().folder, "--split", "test", "--json")
+    assert scored.exit_code == 0, scored.output
+    assert splits_made(tmp_path) == {"train", "val", "test"}
+    ledgers = list((tmp_path / "store" / "ledgers").glob("*.jsonl"))
+    assert [line for line in ledgers[0].read_text().splitlines() if line.strip()]
+    assert len(ledgers) == 1
+
+
+@pytest.mark.parametrize("groups", [True, False])
+def test_groups_say_whether_test_leaks(tmp_path: Path, groups: bool) -> None:
+    change = """
+class Grouped(Squares):
+    @property
+    def groups(self):
+        return [self.split + str(n) if n or self.split == "val" else "film" for n in range(len(self))]
+"""
+    target = write_dataset(tmp_path, change if groups else "")
+    own = Experiment(tmp_path, tmp_path, settings={"data": data_of(target) | {"workers": 0}})
+    trained = train_here(own.spec(train__epochs=1))
+    assert trained.provenance()["leaks"]["state"] == ("clean" if groups else "unknown")
+    scored = run("evaluate", trained.folder, "--split", "test", "--json")
+    assert scored.exit_code == 0, scored.output
+    report = json.loads((trained.report_dir("test", "best") / "metrics.json").read_text())
+    assert report["leak_state"] == ("leaky 16 %" if groups else "unknown")
+
+
+FAILING = """
+class Failing(Squares):
+    def __getitem__(self, index):
+        if index == 7:
+            raise OSError("the disk is gone")
+        return super().__getitem__(index)
+"""
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_item_that_fails_is_named_with_its_line(tmp_path: Path, workers: int) -> None:
+    target = write_dataset(tmp_path, FAILING)
+    own = Experiment(tmp_path, tmp_path, settings={"data": data_of(target, num=13) | {"workers": workers}})
+    line = 1 + Path(target.rpartition(":")[0]).read_text().splitlines().index(
+        '            raise OSError("the disk is gone")'
+    )
+    with pytest.raises(UserError, match=rf"own\.py:{line}: OSError: the disk is gone \(in train\[7\]\)"):
+        train_here(own.spec())
+
+
+def test_a_worker_that_dies_is_said(tmp_path: Path) -> None:
+    dies = "\n\nclass Dies(Squares):\n    def __getitem__(self, index):\n        import os\n        os._exit(3)\n"
+    target = write_dataset(tmp_path, dies)
+    own = Experiment(tmp_path, tmp_path, settings={"data": data_of(target) | {"workers": 1}})
+    done = run("train", own.spec(), "--device", "cpu")
+    assert done.exit_code == 1
+    assert "a worker that makes clips died" in done.output
+
+
+def test_a_frozen_backbone_computes_in_each_epoch_since_clips_may_differ(own: Experiment) -> None:
+    done = run("train", own.spec(train__epochs=1, model__freeze=["backbone"]), "--device", "cpu")
+    assert done.exit_code == 0
+    assert "data.target may draw other clips in each epoch" in done.output
+
+
+def test_arguments_are_overridden_and_searched(own: Experiment, tmp_path: Path) -> None:
+    spec = own.spec(train__epochs=1)
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_text(
+        "method: grid\nmetric: {name: val/top1, goal: maximize}\n"
+        f"command: [vidcls, train, {spec}, '${{args}}']\nparameters: {{data.args.num: {{values: [6, 9]}}}}\n"
+    )
+    found = run("sweep", "check", sweep)
+    assert found.exit_code == 0, found.output
+    assert "2 points" in found.output
+    assert run("train", spec, "data.args.num=9", "--device", "cpu").exit_code == 0
+    assert own.run().spec().data.args["num"] == 9
+    wrong = run("train", spec, "data.args.nun=9", "--device", "cpu")
+    assert (wrong.exit_code, "did you mean data.args.num?" in wrong.output) == (2, True)
+
+
+def test_what_needs_files_is_refused_with_the_reason(own: Experiment) -> None:
+    spec = own.spec(train__epochs=1)
+    target = own.settings["data"]["target"]
+    train_here(spec)
+    for words in (
+        ["predict", own.run().folder, spec.parent / "own.py"],
+        ["crossval", spec, "--folds", "2"],
+        ["leak", spec],
+        ["data", "audit", target],
+        ["data", "split", target, "--out", "x.csv"],
+    ):
+        refused = run(*words)
+        assert refused.exit_code == 2, (words, refused.output)
+        assert "own" in refused.output
+
+
+def test_making_an_item_leaves_the_generators_of_a_training_alone() -> None:
+    def drawn() -> list[float]:
+        return [random.random(), float(np.random.rand()), float(torch.rand(1))]  # noqa: NPY002
+
+    def states() -> list[str]:
+        return [str(state()) for state in (random.getstate, np.random.get_state, torch.get_rng_state)]
+
+    before = states()
+    with seeded(1, 2, "train", 3):
+        first = drawn()
+    with seeded(1, 2, "train", 3):
+        assert drawn() == first
+    with seeded(1, 3, "train", 3):
+        assert not set(drawn()) & set(first)
+    assert states() == before
