@@ -81,7 +81,7 @@ def design(
     """
     specs = tuple(load_spec(file, overrides).spec for file in files)
     for spec in specs:
-        refuse_user_dataset(spec)
+        refuse_own_splits(spec)
     manifest = _pool(specs)
     groups, labels = groups_of(manifest), [video.label for video in manifest.videos]
     key = _key(manifest)
@@ -98,12 +98,17 @@ def design(
     return FoldDesign(specs, manifest, num_folds, tuple(fold_seeds), tuple(trainings))
 
 
-def refuse_user_dataset(spec: Spec) -> None:
-    """Refuse to make other splits of a data set of the user.
+def refuse_own_splits(spec: Spec) -> None:
+    """Refuse to make other splits of a data set of the user, and for a training that validates nothing.
 
     Raises:
-        UserError: If the spec has one.
+        UserError: If the spec has one, or is of a final training.
     """
+    if spec.data.join_val:
+        raise UserError(
+            "data.join_val: such a training is not validated, so it cannot be compared",
+            hint="leave data.join_val and train.stop_after out",
+        )
     if spec.data.target is not None:
         raise UserError(
             f"data.target: {spec.data.target} makes its own splits, so vidcls cannot make others of it",

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from scipy import stats
 
-from vidcls.campaign.folds import refuse_unknown_groups, refuse_user_dataset
+from vidcls.campaign.folds import refuse_own_splits, refuse_unknown_groups
 from vidcls.choices import Split
 from vidcls.data.manifest import Manifest, Video, load_manifest
 from vidcls.errors import UserError, VidclsError
@@ -114,7 +114,7 @@ def design(
         UserError: If groups are unknown, or no group-disjoint split of these videos exists.
     """
     spec = load_spec(path, overrides, data_file=data_file).spec
-    refuse_user_dataset(spec)
+    refuse_own_splits(spec)
     with_root = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
     manifest = replace(with_root, videos=with_root.training)
     refuse_unknown_groups(manifest.root, manifest.videos)

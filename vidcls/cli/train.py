@@ -44,6 +44,14 @@ def train(
             help="Try one batch without making a run. With --cluster: only print the script of the job.",
         ),
     ] = False,
+    final: Annotated[
+        bool,
+        typer.Option(
+            "--final",
+            help="Train NAME-final on train and val, for as many epochs as the finished run of the same "
+            "experiment found best. It is not validated.",
+        ),
+    ] = False,
     cluster: Cluster = None,
     no_check: NoCheck = False,
     as_json: AsJson = False,
@@ -57,6 +65,13 @@ def train(
     """
     watch_cores()
     loaded = load_one(args, data_file)
+    if final:
+        require_all()
+        from vidcls.campaign.final import final_settings
+
+        with loaded.error_context():
+            args = [*args, *final_settings(loaded.spec)]
+        loaded = load_one(args, data_file)
     if cluster is not None:
         flags = as_words({"--device": device, "--restart": restart, "--accept-code": accept_code})
         job = queued_training(loaded, flags, cluster=cluster, look=not (no_check or dry_run))
@@ -97,6 +112,10 @@ def _show(outcome: TrainingOutcome, *, leak_state: str, as_json: bool) -> None:
         return
     if outcome.already_finished:
         echo(f"{run.folder}: finished already; --restart trains it again from the beginning")
+    if run.spec().data.join_val:
+        echo(f"trained on train and val for {status.epoch} epochs, unvalidated  {run.folder}")
+        echo(f"next: vidcls evaluate {run.folder} --split test   opens the sealed test split")
+        return
     top1 = status.metrics["val/top1"]
     at = f"at epoch {status.best_epoch}/{status.num_epochs}"
     echo(f"best val top-1 {top1:.1%} (leak state: {leak_state}) {at}  {run.folder}")

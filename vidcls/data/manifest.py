@@ -48,7 +48,7 @@ def load_manifest(section: DataSection, *, cache_dir: Path, progress: Progress |
             "\n".join([f"data.{key}: {section.source_name}: {count} training", *shown]),
             hint=_hint(section, num_bad=len(bad), only_bad=len(bad) == len(fatal)),
         )
-    return manifest
+    return manifest.with_val_joined() if section.join_val else manifest
 
 
 def _hint(section: DataSection, *, num_bad: int, only_bad: bool) -> str:

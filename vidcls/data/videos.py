@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -74,6 +74,7 @@ class Manifest:
         videos: Usable videos, sorted by id.
         problems: Problems that the user should know, including videos that were left out.
         val_is_cut: Whether val was cut from train because the data has no val.
+        joined: Ids of val videos that became train videos.
     """
 
     root: Path
@@ -82,6 +83,7 @@ class Manifest:
     videos: tuple[Video, ...]
     problems: tuple[Problem, ...]
     val_is_cut: bool
+    joined: frozenset[str] = frozenset()
 
     @property
     def num_left_out(self) -> int:
@@ -102,6 +104,12 @@ class Manifest:
         """Videos that training and search read, in one store: train, then val, never test."""
         return (*self.split("train"), *self.split("val"))
 
+    def with_val_joined(self) -> Manifest:
+        """Manifest in which val videos are train videos; its hash is the same, since the data is."""
+        joined = frozenset(video.id for video in self.videos if video.split == "val")
+        videos = (replace(v, split="train") if v.id in joined else v for v in self.videos)
+        return replace(self, videos=tuple(videos), joined=joined)
+
     @cached_property
     def hash(self) -> str:
         """SHA-256 over the classes and each video's id, label, split, group and digest, not its path.
@@ -110,11 +118,14 @@ class Manifest:
         the others stand for the code and its arguments.
         """
         rows = [
-            [video.id, video.label, video.split, video.group, video.digest]
+            [video.id, video.label, self._split_before(video), video.group, video.digest]
             for video in self.videos
             if video.item is None or video.split != "test"
         ]
         return hashlib.sha256(json.dumps([self.classes, rows]).encode()).hexdigest()
+
+    def _split_before(self, video: Video) -> Split:
+        return "val" if video.id in self.joined else video.split
 
     def write_csv(self, path: Path) -> None:
         """Write a CSV manifest that reads back to the same videos, labels, splits and groups.

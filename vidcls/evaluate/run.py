@@ -66,6 +66,11 @@ def _evaluate(
     spec, manifest = data_of(run)
     if split == "test" and spec.data.target is not None:
         manifest = _with_test(spec, manifest, progress)
+    if spec.data.join_val and split != "test":
+        raise UserError(
+            f"{run.folder}: was trained on train and val, so it is unvalidated, and {split} tells nothing",
+            hint=f"vidcls evaluate {run.folder} --split test   opens the sealed test split",
+        )
     if not manifest.split(split):
         raise UserError(f"{manifest.root}: no videos in split {split}")
     pin(threads=run.provenance()["threads"], deterministic=spec.train.deterministic)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from vidcls.leaks.state import LeakState, audited, weighed
+from vidcls.leaks.state import LeakState, audited, joined_state, weighed
 from vidcls.runs import Run
 from vidcls.spec.experiment import Spec
 
@@ -19,6 +19,8 @@ def leaks_of(run: Run) -> LeakState:
     provenance = run.provenance()
     recorded = LeakState.from_dict(provenance["leaks"])
     found = audited(provenance["manifest"]["hash"], store_dir=Path(provenance["store_dir"]))
+    if run.spec().data.join_val:
+        found = joined_state(found)
     return weighed(recorded, found)
 
 

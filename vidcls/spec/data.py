@@ -55,6 +55,8 @@ class DataSection(Section):
     """Number of the official lists of UCF101 or HMDB51 (1 to 3); 1 if unset. Only for lists with numbers."""
     val_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share of train that becomes val, by group, if the data has no val; 0.2 if unset."""
+    join_val: bool = False
+    """Train on the val videos too; then nothing is validated. `vidcls train --final` sets it."""
     flip_labels: dict[str, str] | None = None
     """Classes that a left-right mirror exchanges, `{left: right, right: left}`; needed to flip such
     classes. With data.target, a training clip may have the label that its own is exchanged with."""

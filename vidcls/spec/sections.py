@@ -186,6 +186,9 @@ class TrainSection(Section):
     """Length and details of the training."""
 
     epochs: PositiveInt = 30
+    """Number of epochs over which the learning rate runs its course."""
+    stop_after: PositiveInt | None = None
+    """End after this number of epochs, at the learning rates of `epochs`; `vidcls train --final` sets it."""
     batch_size: PositiveInt = 16
     """Number of clips in each step; if the last batch has only one clip, it joins the batch before."""
     precision: Auto | Precision = "auto"
@@ -209,6 +212,17 @@ class TrainSection(Section):
     """Seconds after which a checkpoint is also written within an epoch."""
     keep_last: bool = not_identity(False)
     """Keep `last.pt` after the run has finished, and score it too."""
+
+    @property
+    def num_epochs(self) -> int:
+        """Number of epochs that are trained."""
+        return self.stop_after or self.epochs
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.stop_after is not None and self.stop_after > self.epochs:
+            raise ValueError(f"stop_after: {self.stop_after} is more than epochs: {self.epochs}; lower it")
+        return self
 
 
 class TrackingSection(Section):

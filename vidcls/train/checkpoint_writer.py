@@ -18,14 +18,14 @@ from vidcls.train.random_state import rng_state, set_rng_state
 
 @dataclass
 class Best:
-    """Best epoch so far: highest val top-1, then lowest val loss."""
+    """Best epoch so far: highest val top-1, then lowest val loss; without val, the last epoch."""
 
     epoch: int | None = None
     metrics: MetricValues | None = None
 
     def offer(self, epoch: int, row: MetricValues) -> bool:
         """Replace the best epoch if the given one is better; return whether it is."""
-        if self.metrics and _rank(row) <= _rank(self.metrics):
+        if self.metrics and "val/top1" in row and _rank(row) <= _rank(self.metrics):
             return False
         self.epoch = epoch
         self.metrics = {key: value for key, value in row.items() if key.startswith(("train/", "val/"))}
@@ -123,7 +123,7 @@ class CheckpointWriter:
         """
         epoch, model = self._loop.position.epoch, self._loop.model
         is_due = time.monotonic() - self._saved >= self._save_after_s
-        saves = is_due or epoch == self._loop.spec.train.epochs
+        saves = is_due or epoch == self._loop.spec.train.num_epochs
         if is_best:
             self._unsaved_best = self._content(model.state_dict() if saves else _snapshot(model))
         if saves:

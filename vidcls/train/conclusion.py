@@ -59,9 +59,14 @@ def conclude(
         complete: Draw curves and confusion matrix, and write the tables of predictions.
 
     Returns:
-        Metrics of the best checkpoint on val.
+        Metrics of the best checkpoint on val; none if nothing is validated.
     """
     clips, classes = loop.data.clips, reading.manifest.classes
+    if not loop.data.val:
+        if complete:
+            draw_run(run, say=say)
+        tracker.log_checkpoint(run.checkpoint_file("best"), metrics={})
+        return {}
     scored: list[Checkpoint] = ["last", "best"] if loop.spec.train.keep_last else ["best"]
     for which in scored:
         metrics = evaluate_open(

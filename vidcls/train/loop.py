@@ -89,7 +89,7 @@ class Loop:
 
     def fit(self, observer: LoopObserver) -> None:
         """Train from the current position to the last epoch."""
-        while self.position.epoch < self.spec.train.epochs:
+        while self.position.epoch < self.spec.train.num_epochs:
             self._train_epoch(observer)
             row = self.close_epoch()
             self.position = Position(self.position.epoch + 1)
@@ -218,11 +218,24 @@ class Loop:
         return self.position.epoch * self.steps_per_epoch + self.position.step
 
     def close_epoch(self) -> MetricValues:
-        """Validate, and return the row that is logged after an epoch."""
-        from vidcls.evaluate.metrics import split_metrics
-
+        """Validate, if there are val videos, and return the row that is logged after an epoch."""
         self.check_finite()
         loss, top1, overflows = self._sums.read()
+        return {
+            "epoch": self.position.epoch + 1,
+            "step": self.global_step,
+            "train/loss": loss,
+            "train/top1": top1,
+            **(self._validated() if self.data.val else {}),
+            "clips_per_s": self.speed.clips_per_s,
+            "waiting_s": self.speed.waiting_s,
+            "resident_mib": psutil.Process().memory_info().rss / 2**20,
+            **({"overflow_steps": overflows} if self.precision == "fp16" else {}),
+        }
+
+    def _validated(self) -> MetricValues:
+        from vidcls.evaluate.metrics import split_metrics
+
         scores = self.validate()
         if not np.isfinite(scores.logits).all():
             where = f"validation after epoch {self.position.epoch + 1}"
@@ -230,17 +243,7 @@ class Loop:
             raise diverged(
                 self.spec, where=where, what=what, lr=max(g["lr"] for g in self._optimizer.param_groups)
             )
-        return {
-            "epoch": self.position.epoch + 1,
-            "step": self.global_step,
-            "train/loss": loss,
-            "train/top1": top1,
-            **split_metrics(scores.logits, scores.labels, split="val"),
-            "clips_per_s": self.speed.clips_per_s,
-            "waiting_s": self.speed.waiting_s,
-            "resident_mib": psutil.Process().memory_info().rss / 2**20,
-            **({"overflow_steps": overflows} if self.precision == "fp16" else {}),
-        }
+        return split_metrics(scores.logits, scores.labels, split="val")
 
     def validate(self) -> Scores:
         """Evaluate the val videos with the current weights, at the precision of training."""

@@ -259,9 +259,11 @@ def _build_loop(plan: _Plan, clips: BatchSource[AnyBatch], precision: Precision)
 def _fit(session: Session, plan: _Plan, display: Display, *, is_trial: bool) -> None:
     if session.checkpoints.resume():
         display.say(f"{plan.run.folder}: resumed")
-    if never := session.loop.unfreezing.never(plan.spec.train.epochs):
+    if never := session.loop.unfreezing.never(plan.spec.train.num_epochs):
         stay = f"{', '.join(never)} {'stays' if len(never) == 1 else 'stay'} frozen"
-        display.say(f"train.unfreeze_every: {stay} to the end: {plan.spec.train.epochs} epochs are too few")
+        display.say(
+            f"train.unfreeze_every: {stay} to the end: {plan.spec.train.num_epochs} epochs are too few"
+        )
     tracker = tracker_of(plan.run, plan.spec, display.say, offline=not is_trial)
     session.track(tracker)
     try:

@@ -133,7 +133,7 @@ class Session:
         if self.checkpoints.after_epoch(is_best=is_best):
             self.write_status("running")
         self._display.epoch(loop, row, is_best=is_best)
-        if epoch == loop.spec.train.epochs:
+        if epoch == loop.spec.train.num_epochs:
             return
         if self._signals.received is not None:
             self._save_epoch()
@@ -192,7 +192,7 @@ class Session:
         return Status(
             state=state,
             epoch=self.loop.position.epoch,
-            num_epochs=self.loop.spec.train.epochs,
+            num_epochs=self.loop.spec.train.num_epochs,
             best_epoch=self.checkpoints.best.epoch,
             metrics=self.checkpoints.best.metrics or {},
             elapsed_s=self.checkpoints.elapsed_s,

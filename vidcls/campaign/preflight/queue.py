@@ -161,14 +161,14 @@ def _training_s(asked: PreflightRequest, tried: Tried, manifests: Manifests) -> 
         with contextlib.suppress(VidclsError):  # written by another version of vidcls
             status = run.status()
             if status and status.epoch and str(run.provenance()["device"]).startswith(device):
-                took.append(status.elapsed_s / status.epoch * spec.train.epochs)
+                took.append(status.elapsed_s / status.epoch * spec.train.num_epochs)
     if took:
         return median(took), f"{len(took)} earlier runs on {device}"
     if device == "cpu" and tried.step_s:
         each = spec.clip.frames if spec.clip.unit == "frame" else 1
         steps = len(manifests[spec.data].split("train")) * each / spec.train.batch_size
         # If features are stored, the backbone runs once per view; the cost of the head is negligible.
-        passes = spec.num_stored_views if spec.foresees_features else spec.train.epochs
+        passes = spec.num_stored_views if spec.foresees_features else spec.train.num_epochs
         return tried.step_s * steps * passes, "one batch on this machine"
     return None, ""
 

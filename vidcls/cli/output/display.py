@@ -38,7 +38,7 @@ class _Eta:
         taken = loop.global_step - first_step
         if taken < 1:
             return "?"
-        left = loop.steps_per_epoch * loop.spec.train.epochs - loop.global_step
+        left = loop.steps_per_epoch * loop.spec.train.num_epochs - loop.global_step
         return _clock(left * (now - started) / taken)
 
 
@@ -51,13 +51,19 @@ def _step_text(loop: Loop, eta: str) -> str:
 
 
 def _epoch_text(loop: Loop, row: MetricValues, *, is_best: bool) -> str:
-    width = len(str(loop.spec.train.epochs))
+    width = len(str(loop.spec.train.num_epochs))
     return (
-        f"epoch {loop.position.epoch:>{width}}/{loop.spec.train.epochs}"
+        f"epoch {loop.position.epoch:>{width}}/{loop.spec.train.num_epochs}"
         f"  loss {row['train/loss']:.3f}  top-1 {row['train/top1']:.1%}"
-        f"  val loss {row['val/loss']:.3f}  val top-1 {row['val/top1']:.1%}{' *' if is_best else '  '}"
+        f"{_val_text(row, is_best=is_best)}"
         f"  {row['clips_per_s']:.0f} clips/s{_overflow_text(row)}"
     )
+
+
+def _val_text(row: MetricValues, *, is_best: bool) -> str:
+    if "val/top1" not in row:
+        return "  unvalidated"
+    return f"  val loss {row['val/loss']:.3f}  val top-1 {row['val/top1']:.1%}{' *' if is_best else '  '}"
 
 
 def _overflow_text(row: MetricValues) -> str:
@@ -164,7 +170,7 @@ class LiveDisplay:
 
     def step(self, loop: Loop) -> None:
         """Update the bar of the epoch."""
-        name = f"epoch {loop.position.epoch + 1}/{loop.spec.train.epochs}"
+        name = f"epoch {loop.position.epoch + 1}/{loop.spec.train.num_epochs}"
         self._show(name, loop.position.step, loop.steps_per_epoch, _step_text(loop, self._eta(loop)))
 
     def epoch(self, loop: Loop, row: MetricValues, *, is_best: bool) -> None:

@@ -106,7 +106,7 @@ def _rendered(rows: list[dict[str, Any]], chosen: list[dict[str, Any]] | None) -
         shown.add_row(
             row["run"],
             row["state"],
-            "" if top1 is None else f"{top1:.1%}",
+            row["validated"] if top1 is None else f"{top1:.1%}",
             row["leak_state"],
             f"{row['epoch']}/{row['num_epochs']}",
             f"{row['elapsed_s'] / 60:.1f} min",
@@ -154,13 +154,14 @@ def show(run: Annotated[Path, typer.Argument(help="Folder of a run.")], as_json:
 def _row(run: Run) -> dict[str, Any]:
     from vidcls.leaks.run_state import leaks_of
 
-    status = run.status()
+    status, spec = run.status(), run.spec()
     return {
         "run": str(run.folder),
         "state": run.state,
         "val_top1": status.metrics.get("val/top1") if status else None,
+        "validated": "unvalidated" if spec.data.join_val else "",
         "leak_state": str(leaks_of(run)),
         "epoch": status.epoch if status else 0,
-        "num_epochs": run.spec().train.epochs,
+        "num_epochs": spec.train.num_epochs,
         "elapsed_s": status.elapsed_s if status else 0.0,
     }

@@ -45,7 +45,7 @@ def check_against_spec(sweep: SweepFile) -> LoadedSpec:
         SpecError: If there are mistakes; it lists each with file, line and key.
     """
     loaded, mistakes = check_points(sweep)
-    mistakes += check_metric(sweep, loaded) + check_rates(sweep)
+    mistakes += check_metric(sweep, loaded) + check_rates(sweep) + _check_final(sweep, loaded)
     if loaded is None or mistakes:
         raise SpecError(sorted(set(mistakes), key=by_line))
     return loaded
@@ -124,6 +124,15 @@ def check_metric(sweep: SweepFile, loaded: LoadedSpec | None) -> list[Mistake]:
             message = f"stops no trial: the first band is epoch {first}, but train.epochs is {epochs}"
             mistakes.append(Mistake(sweep.place("early_terminate"), "early_terminate", message))
     return mistakes
+
+
+def _check_final(sweep: SweepFile, loaded: LoadedSpec | None) -> list[Mistake]:
+    """Refuse settings of a final training, in which there is nothing to choose by."""
+    if loaded is None:
+        return []
+    asked = {"data.join_val": loaded.spec.data.join_val, "train.stop_after": loaded.spec.train.stop_after}
+    message = "is for a final training, after a sweep; leave it out"
+    return [Mistake(str(sweep.spec_path), key, message) for key, value in asked.items() if value]
 
 
 def most_epochs(sweep: SweepFile, spec: Spec) -> int:

@@ -64,7 +64,7 @@ class _TrialDisplay:
     def epoch(self, loop: Loop, row: MetricValues, *, is_best: bool) -> None:
         self.epoch_number = loop.position.epoch
         values = "  ".join(f"{name} {row[name]:.4g}" for name in ("train/loss", "val/loss", "val/top1"))
-        self.say(f"epoch {self.epoch_number}/{loop.spec.train.epochs}  {values}{' *' if is_best else ''}")
+        self.say(f"epoch {self.epoch_number}/{loop.spec.train.num_epochs}  {values}{' *' if is_best else ''}")
 
     def __call__(self, epoch: int, history: Sequence[Row]) -> str | None:
         self._worker.send(Epoch(epoch, history))
