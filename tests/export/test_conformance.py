@@ -44,7 +44,7 @@ STRATEGIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "frozen": ({"kind": "late_fusion", "freeze": ["backbone"]}, {"modality": "rgb+flow"}),
 }
 BACKBONES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "lite": ({"kind": "frame_average", "backbone": "efficientnet_lite0"}, {}),
+    "lite": ({"kind": "frame_average", "backbone": "efficientnet_lite0"}, {"size": [64, 64]}),
     "resnet18": ({"kind": "late_fusion", "backbone": "resnet18", "join": "gru"}, {"modality": "difference"}),
     "timm": ({"kind": "early_fusion", "backbone": "timm/test_efficientnet"}, {"modality": "flow"}),
     "r3d_18": ({"kind": "cnn3d", "backbone": "r3d_18"}, {"modality": "flow"}),
