@@ -25,6 +25,7 @@ NAMES = (
     "decode",
     "audit",
     "memory",
+    "export",
     "sweep_folder",
     "epoch",
     "neighbours",

@@ -54,6 +54,7 @@ class StoredModel:
         spec: Spec of the training.
         clip: Clip section, which describes the input of the model.
         classes: Class names; the index is the label.
+        fingerprint: Fingerprint of the spec and its data.
         manifest_hash: Hash of the manifest of the training data.
         epoch: Number of finished epochs.
         weights: State dict, on the CPU.
@@ -62,6 +63,7 @@ class StoredModel:
     spec: Spec
     clip: Clip
     classes: tuple[str, ...]
+    fingerprint: str
     manifest_hash: str
     epoch: int
     weights: dict[str, Any]
@@ -132,6 +134,7 @@ def read_model(path: Path) -> StoredModel:
             spec=Spec.model_validate_json(json.dumps(content["spec"])),
             clip=Clip.model_validate_json(json.dumps(content["clip"])),
             classes=tuple(content["classes"]),
+            fingerprint=content["fingerprint"],
             manifest_hash=content["manifest_hash"],
             epoch=content["epoch"],
             weights=content["model"],

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import importlib.util
 import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+
+from vidcls.errors import UserError
 
 DECODERS = ("av", "decord", "decord2", "opencv-python-headless", "opencv-python", "pillow")
 """Distributions that produce pixels: decoders of videos and pictures, and image resizing."""
@@ -41,3 +44,29 @@ def releases(packages: Sequence[str]) -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def refuse_missing(packages: Sequence[str], *, extra: str) -> None:
+    """Refuse work that needs packages of an extra that are not installed; none of them is imported.
+
+    Args:
+        packages: Names by which the packages are imported.
+        extra: Extra of vidcls that installs them.
+
+    Raises:
+        UserError: If a package is missing.
+    """
+    missing = [name for name in packages if not _is_installed(name)]
+    if missing:
+        one = "is" if len(missing) == 1 else "are"
+        raise UserError(
+            f"this needs {' and '.join(missing)}, which {one} not installed",
+            hint=f"pip install 'vidcls[{extra}]'",
+        )
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:
+        return False

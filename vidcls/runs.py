@@ -3,6 +3,7 @@
 runs/<name>/<fingerprint>-s<seed>/
     spec.yaml  provenance.json  status.json  metrics.jsonl  checkpoints/{last,best}.pt  report/  wandb/  lock
     predictions/<split>-<checkpoint>.npz  code/ (of the user)  removed.json (why checkpoints were removed)
+    export/<checkpoint>.{onnx,pt2}  export/<checkpoint>-int8.onnx
 """
 
 from __future__ import annotations
@@ -124,6 +125,10 @@ class Run:
     def report_dir(self, split: str, which: Checkpoint) -> Path:
         """Folder of metrics, tables and figures of a split for a checkpoint."""
         return self.folder / "report" / f"{split}-{which}"
+
+    def export_file(self, which: Checkpoint, suffix: str) -> Path:
+        """Path of an exported checkpoint unless another one is requested; `suffix` is `.onnx` or `.pt2`."""
+        return self.folder / "export" / f"{which}{suffix}"
 
     @property
     def curves_file(self) -> Path:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from vidcls.data.batches.augment.flip import Flip
-from vidcls.data.batches.augment.view import View, Window
+from vidcls.data.batches.augment.view import View
+from vidcls.data.batches.window import Window
 
 
 def seen(top: int, left: int, height: int, width: int, *, flip: bool = False) -> View:

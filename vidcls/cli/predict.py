@@ -14,11 +14,15 @@ from vidcls.process.signals import Signals
 from vidcls.text import csv_path, printable, spreadsheet_cell
 
 if TYPE_CHECKING:
+    from vidcls.predict.onnx_predictor import OnnxPredictor
     from vidcls.predict.prediction import Prediction
+    from vidcls.predict.predictor import Predictor
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN|FILE.onnx", help="Folder of a run, or a file of vidcls export.")
+    ],
     videos: Annotated[
         list[Path],
         typer.Argument(
@@ -27,8 +31,9 @@ def predict(
     ],
     top: Annotated[int, typer.Option(min=1, help="Number of classes shown for each video.")] = 5,
     checkpoint: Annotated[
-        Literal["best", "last"], typer.Option(help="Checkpoint whose weights are used.")
-    ] = "best",
+        Literal["best", "last"] | None,
+        typer.Option(help="Checkpoint whose weights are used; default: best.", show_default=False),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda or cuda:N; default: a GPU if there is one.")
     ] = None,
@@ -38,13 +43,20 @@ def predict(
         bool, typer.Option("--csv", help="Print CSV in UTF-8: path,rank,class,probability.")
     ] = False,
 ) -> None:
-    """Predict the classes of videos. Videos that cannot be read are named and skipped (exit code 3)."""
+    """Predict the classes of videos. Videos that cannot be read are named and skipped (exit code 3).
+
+    An ONNX file of `vidcls export` is computed on the CPU, and needs no torch.
+    """
     if as_json and as_csv:
         raise UserError("--json and --csv cannot be given together")
 
-    from vidcls.runs import Run
+    is_onnx = run.suffix == ".onnx"
+    if is_onnx:
+        _refuse_for_onnx(checkpoint, device)
+    else:
+        from vidcls.runs import Run
 
-    Run.open(run).existing_checkpoint(checkpoint)
+        Run.open(run).existing_checkpoint(checkpoint or "best")
     for path in videos:
         if not path.exists():
             raise UserError(f"{path}: no such file or folder")
@@ -53,10 +65,9 @@ def predict(
 
     start_early()
 
-    import vidcls
     from vidcls.cli.output.display import open_display
 
-    predictor = vidcls.load(run, checkpoint=checkpoint, device=device, trust_code=trust_code)
+    predictor = _open_onnx(run) if is_onnx else _open_run(run, checkpoint or "best", device, trust_code)
     with Signals() as signals, open_display() as display:
         predictions = predictor.predict(videos, progress=signals.heeding(display.stage))
     if as_json:
@@ -70,6 +81,32 @@ def predict(
         say(f"{printable(prediction.path)}: {prediction.error}")
     if bad:
         raise typer.Exit(int(ExitCode.PARTLY_DONE))
+
+
+def _open_run(
+    run: Path, checkpoint: Literal["best", "last"], device: str | None, trust_code: bool
+) -> Predictor:
+    import vidcls
+
+    return vidcls.load(run, checkpoint=checkpoint, device=device, trust_code=trust_code)
+
+
+def _open_onnx(file: Path) -> OnnxPredictor:
+    from vidcls.predict.onnx_predictor import OnnxPredictor
+
+    return OnnxPredictor(file)
+
+
+def _refuse_for_onnx(checkpoint: str | None, device: str | None) -> None:
+    if checkpoint is not None:
+        raise UserError(
+            "--checkpoint: has no effect with an ONNX file, which holds one checkpoint",
+            hint="leave it out; vidcls export RUN --checkpoint last exports the other one",
+        )
+    if device not in (None, "cpu"):
+        raise UserError(
+            f"--device {device}: an ONNX file is computed on the CPU", hint="leave it out, or give the run"
+        )
 
 
 def _ranked(prediction: Prediction, top: int) -> list[tuple[str, float]]:

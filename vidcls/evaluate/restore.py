@@ -24,6 +24,7 @@ class Restored:
         spec: Spec of the training.
         clip: Clip section, which describes the input of the model.
         classes: Class names; the index is the label.
+        fingerprint: Fingerprint of the spec and its data.
         manifest_hash: Hash of the manifest of the training data.
         epoch: Number of finished epochs.
     """
@@ -32,6 +33,7 @@ class Restored:
     spec: Spec
     clip: Clip
     classes: tuple[str, ...]
+    fingerprint: str
     manifest_hash: str
     epoch: int
 
@@ -62,6 +64,7 @@ def restore(run: Run, which: Checkpoint, device: torch.device, *, into: VideoMod
         spec=stored.spec,
         clip=stored.clip,
         classes=stored.classes,
+        fingerprint=stored.fingerprint,
         manifest_hash=stored.manifest_hash,
         epoch=stored.epoch,
     )

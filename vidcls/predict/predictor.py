@@ -7,18 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from vidcls.choices import Source
 from vidcls.data.batches.open_clips import open_clips
-from vidcls.data.decoding.frame_folders import Files, look_into
 from vidcls.data.decoding.workers import StageProgress
-from vidcls.data.digests import digest_videos
-from vidcls.data.manifest import Video
 from vidcls.errors import UserError
 from vidcls.evaluate.restore import Restored, restore
 from vidcls.evaluate.score import score
 from vidcls.models.device import pick_device, pin
 from vidcls.models.kinds.base import VideoModel
-from vidcls.predict.paths import find_videos
+from vidcls.predict.paths import as_videos, find_videos
 from vidcls.predict.prediction import Prediction
 from vidcls.runs import Checkpoint, Run
 
@@ -77,16 +73,7 @@ class Predictor:
         self, files: Sequence[Path], progress: StageProgress | None
     ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         spec = self._restored.spec
-        read_from = [_files(path, spec.data.source) for path in files]
-        digests = digest_videos(read_from, cache_dir=self._store_dir)
-        errors = {
-            str(path): digest.reason for path, digest in zip(files, digests, strict=True) if digest.failure
-        }
-        videos = [
-            Video(str(path), path, 0, "test", None, digest.hex, each.flows, each.frames is not None)
-            for path, each, digest in zip(files, read_from, digests, strict=True)
-            if not digest.failure
-        ]
+        videos, errors = as_videos(files, source=spec.data.source, cache_dir=self._store_dir)
         with open_clips(
             videos,
             data=spec.data.model_copy(update={"residency": "streamed"}),
@@ -99,10 +86,3 @@ class Predictor:
             batches = clips.eval_batches(videos, batch_size=spec.train.batch_size)
             scores = score(self.model, batches, channels_last=spec.train.channels_last)
             return dict(zip(scores.ids, scores.logits, strict=True)), errors | dict(clips.bad)
-
-
-def _files(path: Path, source: Source) -> Files:
-    """Files to read for a path: stored flow if the run was trained on stored flow, else flow is computed."""
-    if "flows" not in source or not path.is_dir() or not look_into(path).fields:
-        return Files(path)
-    return Files(None if source == "flows" else path, path)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vidcls.data.batches.augment import eval_view, train_view
-from vidcls.data.batches.augment.view import Window
+from vidcls.data.batches.window import Window
 from vidcls.data.sampling import generator
 from vidcls.spec.sections import AugmentSection, Clip
 

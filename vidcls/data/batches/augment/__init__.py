@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from vidcls.data.batches.augment.crop import draw_window, eval_window
+from vidcls.data.batches.augment.crop import draw_window
 from vidcls.data.batches.augment.flip import draw_flip
 from vidcls.data.batches.augment.mixup import draw_mixup
 from vidcls.data.batches.augment.view import BatchOperation, Operation, View
+from vidcls.data.batches.window import eval_window
 from vidcls.spec.sections import AugmentSection, Clip
 
 

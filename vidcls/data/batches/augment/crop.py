@@ -7,23 +7,12 @@ from typing import assert_never
 
 import numpy as np
 
-from vidcls.data.batches.augment.view import Window
+from vidcls.data.batches.window import Window, eval_window
 from vidcls.spec.sections import AugmentSection, Clip
 
 _SCALE = (0.5, 1.0)
 _RATIO = (0.75, 4 / 3)
 _TRIES = 10
-
-
-def eval_window(stored: tuple[int, int], clip: Clip) -> Window:
-    """Window for evaluation: the whole squeezed frame, or the centre of a frame that kept its aspect ratio.
-
-    Args:
-        stored: Height and width of the stored frames.
-        clip: Size of the window.
-    """
-    height, width = clip.size
-    return Window((stored[0] - height) // 2, (stored[1] - width) // 2, height, width)
 
 
 def draw_window(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Protocol
 
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vidcls.data.batches.window import Window
 from vidcls.spec.sections import Clip
 
 
@@ -40,15 +41,6 @@ class BatchOperation(Protocol):
 
     def targets(self, labels: Tensor, num_classes: int) -> Tensor:
         """Probabilities `[B, K]` float32 of the mixed clips, from labels `[B]` of the clips as they were."""
-
-
-class Window(NamedTuple):
-    """Part of the stored frames, in pixels."""
-
-    top: int
-    left: int
-    height: int
-    width: int
 
 
 @dataclass(frozen=True)
