@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vidcls.cli.common import AsJson, Force, console, echo, print_json, refuse_overwrite, say, shown
+from vidcls.cli.queue.trainings import TrustCode
 from vidcls.errors import UserError
 from vidcls.process.signals import Signals
 
@@ -36,6 +37,7 @@ def export(
     checkpoint: Annotated[
         Literal["best", "last"], typer.Option(help="Checkpoint whose weights are used.")
     ] = "best",
+    trust_code: TrustCode = False,
     as_json: AsJson = False,
     force: Force = False,
 ) -> None:
@@ -73,8 +75,9 @@ def export(
 
     from vidcls.cli.output.display import open_display
     from vidcls.export.export_run import export as export_run
+    from vidcls.user_code.trust import trusting
 
-    with Signals() as signals, open_display() as display:
+    with trusting(trust_code), Signals() as signals, open_display() as display:
         result = export_run(
             opened,
             to=to,

@@ -18,7 +18,7 @@ from vidcls.predict.paths import as_videos, find_videos
 from vidcls.predict.prediction import Prediction
 from vidcls.process.cores import usable_cores
 from vidcls.process.signals import heed
-from vidcls.spec.sections import DataSection
+from vidcls.spec.data import DataSection
 
 _BATCH_SIZE = 8
 
