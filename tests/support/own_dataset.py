@@ -16,7 +16,7 @@ import torch
 
 
 class Squares:
-    classes = ["down", "right", "still"]
+    classes = ["down", "across", "still"]
 
     def __init__(self, split="train", num=6, size=24, num_frames=4, log=None):
         if log:
@@ -44,7 +44,7 @@ class Squares:
     def __getitem__(self, index):
         video = self.frames(index)
         if self.split == "train" and random.random() < 0.5:
-            video = video[:, ::-1]
+            video = video[:, :, ::-1]
         clip = torch.from_numpy(video.copy()).permute(3, 0, 1, 2).float() / 255
         if self.split == "train":
             clip = clip * (0.8 + 0.4 * torch.rand(1)) + 0.01 * float(np.random.rand())

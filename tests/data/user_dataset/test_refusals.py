@@ -120,8 +120,8 @@ def test_an_epoch_depends_on_seed_and_epoch_and_an_evaluation_on_neither(tmp_pat
         ("classes = ['a', 'b']", r"labels\[2\]: the label is 2; expected 0 to 1"),
         ("groups = ['a']", "groups: has 1 values for 6 items"),
         ("ids = list('aabcde')", r"'a' is the id of train\[0\] and train\[1\]"),
-        ("@property\ndef classes(self):\n    return sorted(['down', 'right', 'still'], reverse=self.split == 'val')",
-         "label 0 is 'down' for split='train', but 'still' for split='val'"),
+        ("@property\ndef classes(self):\n    return sorted(['down', 'across', 'still'], reverse=self.split == 'val')",
+         "label 0 is 'across' for split='train', but 'still' for split='val'"),
         ("@property\ndef groups(self):\n    raise KeyError('film')", r"own\.py:\d+: KeyError: 'film' \(for split='train'\)"),
         ("def __init__(self, split='train'):\n    super().__init__(split, num=0 if split == 'train' else 6)",
          "data.target: .*own.py:Own: 1 problem prevents training\n  no_train: no usable video in train"),
@@ -194,7 +194,7 @@ def test_another_label_than_listed_is_only_taken_where_a_flip_explains_it(tmp_pa
         UserError, match=r"gives the label \d \(.*\), but is listed with (?s:.)*data.flip_labels"
     ):
         list(clips.train_batches(manifest.split("train"), **options))  # type: ignore[arg-type]
-    manifest, clips = opened(tmp_path, MIRROR, flip_labels={"down": "right", "right": "down"})
+    manifest, clips = opened(tmp_path, MIRROR, flip_labels={"down": "across", "across": "down"})
     (batch,) = clips.train_batches(manifest.split("train"), **options)  # type: ignore[arg-type]
     assert sorted(batch.host_labels) == [0, 0, 1, 1, 2, 2]
 

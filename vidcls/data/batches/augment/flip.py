@@ -110,7 +110,7 @@ def exchanged_labels(flip_labels: Mapping[str, str], classes: Sequence[str]) -> 
 
 
 def _refuse_sided(classes: Sequence[str]) -> None:
-    sided = {name: mirrored for name in classes if (mirrored := _mirrored(name)) != name}
+    sided = {name: mirrored for name in classes if (mirrored := mirrored_name(name)) != name}
     if not sided:
         return
     pairs = {name: other if other in classes else name for name, other in sided.items()}
@@ -122,7 +122,7 @@ def _refuse_sided(classes: Sequence[str]) -> None:
     )
 
 
-def _mirrored(name: str) -> str:
+def mirrored_name(name: str) -> str:
     """Class name with the words left and right exchanged, in snake_case, kebab-case and CamelCase."""
     other = {"left": "right", "right": "left"}
 

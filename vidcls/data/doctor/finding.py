@@ -1,0 +1,55 @@
+"""A finding about a data set of the user, with its evidence and what to change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+FindingKind = Literal[
+    "fails",  # an item cannot be made
+    "shape",  # axes, sizes
+    "labels",
+    "values",  # range and type of the values
+    "constant",  # frames of one colour
+    "order",  # of the frames
+    "per_frame",  # a random draw for each frame
+    "flip",  # mirrors that change the label
+    "same_video",  # one video for two indices
+    "leak",  # videos of val or test in train
+    "evaluation",  # random numbers in val
+    "randomness",  # own generators and seeds
+    "slow",
+    "note",  # nothing wrong
+]
+_MOST_NAMED = 6
+
+
+@dataclass(frozen=True)
+class DatasetFinding:
+    """Finding about a data set.
+
+    Attributes:
+        kind: Kind; a `note` is no mistake.
+        message: What was seen, with the items and numbers that show it.
+        advice: What to change; empty for a note.
+    """
+
+    kind: FindingKind
+    message: str
+    advice: str = ""
+
+    @property
+    def is_mistake(self) -> bool:
+        """Whether something should be changed."""
+        return self.kind != "note"
+
+    def as_dict(self) -> dict[str, Any]:
+        """All attributes for JSON."""
+        return asdict(self)
+
+
+def named(names: Sequence[object]) -> str:
+    """Some names as text: `train[0], train[3] and 4 more`."""
+    shown = ", ".join(str(name) for name in names[:_MOST_NAMED])
+    return shown + (f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else "")
