@@ -65,7 +65,7 @@ def predict(
         _print_table(predictions, top)
     bad = [prediction for prediction in predictions if prediction.error]
     for prediction in bad:
-        say(f"{printable(prediction.path)}: {prediction.error}")
+        say(f"{printable(prediction.name)}: {prediction.error}")
     if bad:
         raise typer.Exit(int(ExitCode.PARTLY_DONE))
 
@@ -76,7 +76,7 @@ def _ranked(prediction: Prediction, top: int) -> list[tuple[str, float]]:
 
 def _plain(prediction: Prediction, top: int) -> dict[str, object]:
     ranked = [{"class": name, "probability": value} for name, value in _ranked(prediction, top)]
-    return {"path": str(prediction.path), "top": ranked, "error": prediction.error}
+    return {"path": prediction.name, "top": ranked, "error": prediction.error}
 
 
 def _print_csv(predictions: list[Prediction], top: int) -> None:
@@ -87,7 +87,7 @@ def _print_csv(predictions: list[Prediction], top: int) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("path", "rank", "class", "probability"))
     for prediction in predictions:
-        path = csv_path(prediction.path)
+        path = csv_path(prediction.name)
         for rank, (name, value) in enumerate(_ranked(prediction, top), start=1):
             writer.writerow((path, rank, spreadsheet_cell(printable(name)), f"{value:.6f}"))
     emit(text.getvalue())
@@ -101,5 +101,5 @@ def _print_table(predictions: list[Prediction], top: int) -> None:
     table = Table(Column("video", overflow="fold"), "prediction", box=None)
     for prediction in predictions:
         answers = "  ".join(f"{name} {value:.1%}" for name, value in _ranked(prediction, top))
-        table.add_row(str(prediction.path), answers or styled("not readable", "red"))
+        table.add_row(prediction.name, answers or styled("not readable", "red"))
     console().print(table)
