@@ -123,10 +123,10 @@ def top_classes(logits: np.ndarray, *, k: int) -> np.ndarray:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of logits `[N, K]`, float64 `[N, K]`."""
+    """Probabilities of logits `[..., K]`, float64 of the same shape."""
     wide = logits.astype(np.float64)
-    shares = np.exp(wide - wide.max(axis=1, keepdims=True))
-    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+    shares = np.exp(wide - wide.max(axis=-1, keepdims=True))
+    return np.asarray(shares / shares.sum(axis=-1, keepdims=True))
 
 
 def rank_of_label(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from vidcls.data.batches.raw_clips import raw_clips
+from vidcls.data.batches.window import eval_window
 from vidcls.data.decoding.pictures import Pixels
 from vidcls.data.decoding.workers import Failure, StageProgress
 from vidcls.data.manifest import Video
@@ -19,6 +20,7 @@ from vidcls.predict.prediction import Prediction
 from vidcls.process.cores import usable_cores
 from vidcls.process.signals import heed
 from vidcls.spec.data import DataSection
+from vidcls.spec.sections import Clip
 
 _BATCH_SIZE = 8
 
@@ -43,6 +45,15 @@ class OnnxPredictor:
     def classes(self) -> tuple[str, ...]:
         """Class names; the index is the label."""
         return self._description.classes
+
+    @property
+    def clip(self) -> Clip:
+        """Clip section, which says how a video becomes a clip of the model."""
+        return self._description.clip
+
+    def score_clips(self, clips: Sequence[Pixels]) -> np.ndarray:
+        """Logits `[B, K]` of clips as stored, see `ClipScorer.score_clips`."""
+        return self._model.logits(np.stack([_centre(pixels, self.clip) for pixels in clips]))
 
     def predict(
         self, paths: str | Path | Sequence[str | Path], *, progress: StageProgress | None = None
@@ -88,6 +99,11 @@ def logits_of(
     while batch := list(islice(good, _BATCH_SIZE)):
         heed()
         yield [video.id for video, _ in batch], model.logits(np.stack([pixels for _, pixels in batch]))
+
+
+def _centre(pixels: Pixels, clip: Clip) -> Pixels:
+    top, left, height, width = eval_window((pixels.shape[1], pixels.shape[2]), clip)
+    return pixels[:, top : top + height, left : left + width]
 
 
 def _good(

@@ -17,14 +17,14 @@ class Prediction:
     """Prediction of a run for one video.
 
     Attributes:
-        path: Video file or frame folder.
+        path: Video file or frame folder; None for a video that was given as an array.
         classes: All class names, most probable first; empty for a video that could not be read.
         probabilities: Softmax of the logits, in the same order.
         logits: float32 `[K]` in the order of the labels.
         error: Reason why there is no prediction; None if there is one.
     """
 
-    path: Path
+    path: Path | None
     classes: tuple[str, ...] = ()
     probabilities: tuple[float, ...] = ()
     logits: np.ndarray | None = field(default=None, repr=False)
@@ -35,10 +35,15 @@ class Prediction:
         """Most probable class."""
         return self.classes[0] if self.classes else None
 
+    @property
+    def name(self) -> str:
+        """Path as text; `array` for a video that was given as an array."""
+        return "array" if self.path is None else str(self.path)
+
     @classmethod
-    def of(cls, path: Path, logits: np.ndarray, classes: Sequence[str]) -> Self:
+    def of(cls, path: Path | None, logits: np.ndarray, classes: Sequence[str]) -> Self:
         """Prediction of logits `[K]` in the order of `classes`; the first of equal logits comes first."""
-        probabilities = softmax(logits[None])[0]
+        probabilities = softmax(logits)
         order = np.argsort(-logits, kind="stable").tolist()
         return cls(
             path,

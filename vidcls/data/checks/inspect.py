@@ -19,13 +19,14 @@ import numpy as np
 from vidcls.data.checks.decord_proof import decord_probe, suits_decord
 from vidcls.data.checks.frame_stats import Complaints, FrameStats, complaints_of_ffmpeg, first_of, luma_of
 from vidcls.data.decoding.animation import is_animated_file
+from vidcls.data.decoding.convert import has_alpha
 from vidcls.data.decoding.decode import Probe, SeekPoints
 from vidcls.data.decoding.errors import DecodeError
 from vidcls.data.decoding.flow import probe_fields
 from vidcls.data.decoding.frame_folders import Files, look_into, number_of
 from vidcls.data.decoding.headers import promises, riff_bytes
 from vidcls.data.decoding.pictures import read_described
-from vidcls.data.decoding.readers import VideoFile, decord_is_there, has_alpha, open_decord
+from vidcls.data.decoding.readers import VideoFile, decord_is_there, open_decord
 
 _TS_PACKET_BYTES = (188, 192, 204)  # a transport stream has no header, but packets of one size
 

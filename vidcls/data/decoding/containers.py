@@ -89,6 +89,26 @@ def opened(path: Path) -> Iterator[av.container.InputContainer]:
         raise DecodeError(f"is not a video that can be decoded: {why}") from None
 
 
+@contextlib.contextmanager
+def opened_stdin() -> Iterator[av.container.InputContainer]:
+    """Open the video that another process writes to the standard input of this one.
+
+    Raises:
+        DecodeError: If it cannot be decoded as a video, now or while it is read.
+    """
+    options = {**_OPTIONS, "protocol_whitelist": "pipe"}
+    try:
+        with av.open("pipe:0", container_options=options, metadata_errors="replace") as container:
+            yield container
+    except av.error.FFmpegError as error:
+        is_refused = isinstance(error, av.error.ArgumentError)
+        why = f"its format is none of {_ACCEPTED}" if is_refused else error.strerror
+        raise DecodeError(
+            f"is not a video that can be read from a pipe: {why}; write a format that needs no seeking, such "
+            "as with: ffmpeg -i IN.mp4 -f matroska -"
+        ) from None
+
+
 def video_stream(container: av.container.InputContainer) -> av.VideoStream:
     """Video stream to read: of several, the one marked as default, otherwise the best by FFmpeg's ranking.
 

@@ -124,7 +124,7 @@ def frames_at(
         wanted: One or more frame indices.
         decoder: Decoder from the probe of the file.
         seek_points: Seek points from the probe of the file.
-        size: Height and width to which PyAV scales frames, see `VideoFile.rgb`; others do not.
+        size: Height and width to which PyAV scales frames, see `RgbConverter.rgb`; others do not.
 
     Raises:
         DecodeError: If a frame cannot be decoded.

@@ -12,15 +12,12 @@ after the error cannot be trusted, and it is unknown how much is missing.
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib.util
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Literal, assert_never
 
 import av
-import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
 
 from vidcls.data.decoding.containers import (
     moving_streams,
@@ -29,9 +26,9 @@ from vidcls.data.decoding.containers import (
     unlike_url,
     video_stream,
 )
+from vidcls.data.decoding.convert import RgbConverter
 from vidcls.data.decoding.errors import DecodeError
-from vidcls.data.decoding.orientation import Orientation
-from vidcls.data.decoding.pictures import FrameLoads, Pixels, on_black, read_pictures
+from vidcls.data.decoding.pictures import FrameLoads, Pixels, read_pictures
 
 Decoder = Literal["decord", "pyav", "images", "fields"]
 """`images` reads a folder of pictures, or an animated picture, with Pillow."""
@@ -55,7 +52,7 @@ class VideoFile:
         self.container = container
         self.stream = video_stream(container)
         self.stopped: str | None = None
-        self._reformatter = VideoReformatter()
+        self._converter = RgbConverter()
         self.stream.codec_context.thread_count = 1
         self.stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
         for other in container.streams:
@@ -122,31 +119,8 @@ class VideoFile:
             raise DecodeError(f"a seek to timestamp {stamp} did not find its frame", "corrupt")
 
     def rgb(self, frame: av.VideoFrame, *, size: tuple[int, int] | None = None) -> Pixels:
-        """Frame as `[H, W, 3]`, with the orientation of the file applied; transparent parts are black.
-
-        Args:
-            frame: Decoded frame.
-            size: Height and width in pixels, after rotation. A frame without transparency that shrinks to it
-                is scaled while it is converted, by the mean over the area of each pixel: several times as
-                fast as afterwards. Other frames stay as large as they are.
-
-        Raises:
-            DecodeError: If the orientation of the file is not supported, see `Orientation`.
-        """
-        # One converter for all frames, as its setup is slow, with one thread, as several block each other.
-        orientation = Orientation.of_frame(frame)
-        if not has_alpha(frame.format.name):
-            scaling: dict[str, Any] = {}
-            if size is not None:
-                height, width = size[::-1] if orientation.swaps_sides else size
-                if height <= frame.height and width <= frame.width:
-                    scaling = {"height": height, "width": width, "interpolation": Interpolation.AREA}
-            converted = self._reformatter.reformat(frame, format="rgb24", threads=1, **scaling)
-            pixels: Pixels = np.asarray(converted.to_ndarray(), dtype=np.uint8)
-        else:
-            converted = self._reformatter.reformat(frame, format="rgba", threads=1)
-            pixels = on_black(np.asarray(converted.to_ndarray(), dtype=np.uint8))
-        return orientation.upright(pixels)
+        """Frame as `[H, W, 3]`, see `RgbConverter.rgb`."""
+        return self._converter.rgb(frame, size=size)
 
     def remarks(self) -> Iterator[str]:
         """Remarks on parts of the file that are not shown, or shown differently than the file says."""
@@ -175,20 +149,13 @@ class VideoFile:
         yield None
 
 
-@functools.cache
-def has_alpha(pixel_format: str) -> bool:
-    """Whether frames of a pixel format, named as in FFmpeg, may be transparent."""
-    found = av.VideoFormat(pixel_format)
-    return found.has_palette or any(component.is_alpha for component in found.components)
-
-
 def read(path: Path, decoder: Decoder, *, size: tuple[int, int] | None = None) -> FrameLoads:
     """Yield all frames of a file or folder in order.
 
     Args:
         path: Video file, animated picture, or folder of frames.
         decoder: Decoder of the file.
-        size: Height and width to which PyAV scales frames, see `VideoFile.rgb`; others do not.
+        size: Height and width to which PyAV scales frames, see `RgbConverter.rgb`; others do not.
 
     Raises:
         DecodeError: If the file cannot be decoded, or only in part.
