@@ -35,8 +35,8 @@ from vidcls.models.device import clip_format, pick_device, to_channels_last
 from vidcls.models.inputs import input_clip
 from vidcls.process.cores import usable_cores
 from vidcls.spec.experiment import Spec
-from vidcls.train.precision import resolve_precision
-from vidcls.train.run_training import Options, train
+from vidcls.training.precision import resolve_precision
+from vidcls.training.run_training import Options, train
 
 TARGET = 1.05
 NUM_TRAIN, NUM_VAL, NUM_EPOCHS = 96, 10, 9

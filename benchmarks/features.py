@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from benchmarks.common import REPOSITORY, Quiet, Result, finish, fresh, motion10, real_data, spec_of, subset
-from vidcls.train.run_training import Options, train
+from vidcls.training.run_training import Options, train
 
 TARGET = 50.0
 COLD_TARGET_S = 1800.0

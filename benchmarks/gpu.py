@@ -35,9 +35,9 @@ from vidcls.process.cores import processor
 from vidcls.spec.load import LoadedSpec
 from vidcls.spec.model import SHIPPED_KINDS
 from vidcls.tracking.jsonl import read_rows
-from vidcls.train.cost.memory import footprint
-from vidcls.train.precision import resolve_precision
-from vidcls.train.run_training import Options, train
+from vidcls.training.cost.memory import footprint
+from vidcls.training.precision import resolve_precision
+from vidcls.training.run_training import Options, train
 
 REPORTED = "reported whatever it is"
 MEMORY_FACTOR, LOSS_TOLERANCE = 1.5, 0.15

@@ -27,7 +27,7 @@ from vidcls.sweep.space.space import overrides
 from vidcls.sweep.status import SweepObserver
 from vidcls.sweep.storage.folder import SweepFolder
 from vidcls.sweep.storage.trials import Trial
-from vidcls.train.run_training import Options, train
+from vidcls.training.run_training import Options, train
 
 TARGET, CLEARLY = 1.10, 0.90
 ROUNDS, NUM_WORKERS, NUM_TRIALS = 1, 2, 20

@@ -42,8 +42,8 @@ from vidcls.models.inputs import input_clip
 from vidcls.models.kinds.late_fusion import AttentionJoin, MapPool
 from vidcls.spec.experiment import Spec
 from vidcls.spec.sections import AugmentSection
-from vidcls.train.loop import Data, Loop, MetricValues
-from vidcls.train.optim import build_optimizer
+from vidcls.training.loop import Data, Loop, MetricValues
+from vidcls.training.optim import build_optimizer
 
 pytestmark = pytest.mark.decoded
 CPU = torch.device("cpu")
@@ -472,7 +472,7 @@ def steps_without_fused_kernels(patch: pytest.MonkeyPatch) -> None:
         optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
         return optimizer
 
-    patch.setattr("vidcls.train.loop.build_optimizer", wrong)
+    patch.setattr("vidcls.training.loop.build_optimizer", wrong)
 
 
 WAITING: Sequence[Mistake] = (

@@ -22,8 +22,8 @@ from vidcls.spec.experiment import Spec
 from vidcls.spec.model import ModelSection
 from vidcls.spec.optim import AdamWSection
 from vidcls.spec.sections import Clip
-from vidcls.train.cost.memory import footprint
-from vidcls.train.optim import build_optimizer
+from vidcls.training.cost.memory import footprint
+from vidcls.training.optim import build_optimizer
 
 CLIP = Clip(frames=4, size=(32, 32))
 KINDS: dict[str, dict[str, Any]] = {

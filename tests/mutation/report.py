@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def _function(name: str) -> str:
-    """`vidcls.train.optim.build_optimizer`, or with a class `vidcls.train.loop.Loop.fit`."""
+    """`vidcls.training.optim.build_optimizer`, or with a class `vidcls.training.loop.Loop.fit`."""
     module, _, mangled = name.partition("__mutmut_")[0].rpartition(".")
     inner = mangled.removeprefix("x").replace("ǁ", ".").strip(".")
     return f"{module}.{inner.removeprefix('_') if 'ǁ' not in mangled else inner}"

@@ -7,6 +7,6 @@ import torch
 
 import tests.support.training
 import vidcls.sweep.worker.child
-import vidcls.train.run_training
+import vidcls.training.run_training
 
 __all__ = ["matplotlib", "tests", "torch", "vidcls"]

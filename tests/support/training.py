@@ -18,7 +18,7 @@ from unittest.mock import patch
 import yaml
 
 from vidcls.process.sockets import use_short_socket_paths
-from vidcls.runs import Run, find_runs
+from vidcls.run import Run, find_runs
 
 STRATEGIES: dict[str, dict[str, Any]] = {
     "cnn3d": {"kind": "cnn3d", "dropout": 0.2},
@@ -96,7 +96,7 @@ class QuietDisplay:
 def train_here(spec: Path, display: QuietDisplay | None = None, **options: Any) -> Run:
     """Train in this process."""
     from vidcls.spec.load import load_spec
-    from vidcls.train.run_training import Options, train
+    from vidcls.training.run_training import Options, train
 
     return train(load_spec(spec), options=Options(**options), display=display or QuietDisplay()).run
 

@@ -20,7 +20,7 @@ from tests.support.waiting import PATIENCE_S
 from tests.support.wandb_server import client_environment
 from tests.support.wandb_state import WandbServer
 from vidcls.errors import UserError, VidclsError
-from vidcls.runs import Run, find_runs
+from vidcls.run import Run, find_runs
 from vidcls.sweep.wandb import agent_command, create_sweep
 
 pytestmark = pytest.mark.decoded
@@ -165,7 +165,7 @@ from wandb.agents import pyagent
 from vidcls.errors import VidclsError
 from vidcls.spec.load import load_spec
 from vidcls.sweep.wandb import point_overrides
-from vidcls.train.run_training import Options, train
+from vidcls.training.run_training import Options, train
 from tests.support.training import QuietDisplay
 
 pyagent.Agent.HEARTBEAT_SLEEP_SECONDS = 0.2

@@ -21,10 +21,10 @@ from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.errors import VidclsError
 from vidcls.evaluate.logit_pool import Interval, holm, mean_interval
 from vidcls.evaluate.predictions import load_predictions
-from vidcls.runs import Run
+from vidcls.run import Run
 from vidcls.spec.experiment import Spec
-from vidcls.train.run_training import Options, train
-from vidcls.train.session import Display
+from vidcls.training.run_training import Options, train
+from vidcls.training.session import Display
 
 Correct = NDArray[np.bool_]
 

@@ -24,11 +24,11 @@ from vidcls.models.inputs import input_clip
 from vidcls.process.cores import usable_cores
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import LoadedSpec
-from vidcls.train.cost.memory import footprint
-from vidcls.train.loop import Data, Loop
-from vidcls.train.precision import resolve_precision
-from vidcls.train.random_state import seed_everything
-from vidcls.train.session import Display
+from vidcls.training.cost.memory import footprint
+from vidcls.training.loop import Data, Loop
+from vidcls.training.precision import resolve_precision
+from vidcls.training.random_state import seed_everything
+from vidcls.training.session import Display
 
 _BUDGET_S = 15.0
 _GFLOPS_PER_S = 20.0

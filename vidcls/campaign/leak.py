@@ -24,11 +24,11 @@ from vidcls.choices import Split
 from vidcls.data.manifest import Manifest, Video, load_manifest
 from vidcls.errors import UserError, VidclsError
 from vidcls.leaks.split import group_split
-from vidcls.runs import Run
+from vidcls.run import Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import LoadedSpec, load_spec
-from vidcls.train.run_training import Options, train
-from vidcls.train.session import Display
+from vidcls.training.run_training import Options, train
+from vidcls.training.session import Display
 
 _LEVEL = 0.95
 

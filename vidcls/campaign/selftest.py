@@ -19,12 +19,12 @@ from vidcls.data.demo import Amount, make_demo_of
 from vidcls.errors import VidclsError
 from vidcls.files import write_text
 from vidcls.process.sockets import use_short_socket_paths
-from vidcls.runs import Run, find_runs
+from vidcls.run import Run, find_runs
 from vidcls.spec.load import load_spec
 from vidcls.spec.model import SHIPPED_KINDS
 from vidcls.spec.show import yaml_text
 from vidcls.tracking.jsonl import read_rows
-from vidcls.train.loop import Loop, MetricValues
+from vidcls.training.loop import Loop, MetricValues
 
 NUM_STEPS = 20
 """Steps of each training: two epochs of ten steps."""
@@ -63,7 +63,7 @@ def selftest(*, say: Callable[[str], None], kinds: Iterable[str] = SHIPPED_KINDS
     # A child from a forkserver with torch imported starts in milliseconds and can be killed at any time.
     use_short_socket_paths()
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["vidcls.train.run_training"])
+    context.set_forkserver_preload(["vidcls.training.run_training"])
     with tempfile.TemporaryDirectory(prefix="vidcls-doctor-") as name:
         folder = Path(name)
         # 80 training clips: ten batches per epoch.
@@ -108,7 +108,7 @@ def _run(context: ForkServerContext, name: str, folder: Path, *, runs_dir: Path,
 
 
 def _train(name: str, folder: Path, runs_dir: Path) -> None:
-    from vidcls.train.run_training import Options, train
+    from vidcls.training.run_training import Options, train
 
     loaded = load_spec(_write_spec(name, folder, runs_dir))
     train(loaded, options=Options(), display=_Silent())

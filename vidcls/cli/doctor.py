@@ -95,7 +95,7 @@ def _compute() -> Iterator[Diagnosis]:
     from vidcls.process.cores import usable_cores
     from vidcls.process.speed import keeps_memory
     from vidcls.spec.sections import TrainSection
-    from vidcls.train.precision import resolve_precision
+    from vidcls.training.precision import resolve_precision
 
     device = pick_device()
     if device.type == "cuda":

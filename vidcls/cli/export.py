@@ -53,7 +53,7 @@ def export(
         )
 
     from vidcls.installed import refuse_missing
-    from vidcls.runs import Run
+    from vidcls.run import Run
 
     opened = Run.open(run)
     opened.existing_checkpoint(checkpoint)

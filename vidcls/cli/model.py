@@ -11,7 +11,7 @@ from vidcls.errors import ExitCode
 
 if TYPE_CHECKING:
     from vidcls.models.describe import FlowStep, ModelSummary
-    from vidcls.train.cost.report import StepCost
+    from vidcls.training.cost.report import StepCost
 
 app = typer.Typer(no_args_is_help=True, help="List backbones; show the layers and sizes of a model; test it.")
 
@@ -79,8 +79,8 @@ def show(
     from dataclasses import asdict
 
     from vidcls.models.describe import describe
-    from vidcls.train.cost.memory import footprint
-    from vidcls.train.cost.report import step_cost
+    from vidcls.training.cost.memory import footprint
+    from vidcls.training.cost.report import step_cost
 
     spec = loaded.spec
     precision = "bf16" if spec.train.precision == "auto" else spec.train.precision

@@ -71,7 +71,7 @@ def diff(
 ) -> None:
     """Show the settings that differ between two specs, including defaults."""
     from vidcls.cli.output.screen import Table
-    from vidcls.runs import Run
+    from vidcls.run import Run
     from vidcls.spec.load import load_spec
     from vidcls.spec.show import differences, plain
 

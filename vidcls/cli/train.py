@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from vidcls.launch.job import Job
     from vidcls.launch.queue import AnyProfile
     from vidcls.spec.load import LoadedSpec
-    from vidcls.train.run_training import TrainingOutcome
-    from vidcls.train.session import Display
+    from vidcls.training.run_training import TrainingOutcome
+    from vidcls.training.session import Display
 
 
 def train(
@@ -85,7 +85,7 @@ def train(
 
     from vidcls.cli.output.display import open_display
     from vidcls.leaks.run_state import leaks_of
-    from vidcls.train.run_training import Options, train
+    from vidcls.training.run_training import Options, train
 
     options = Options(device=device, restart=restart, accept_code=accept_code)
     with open_display() as display:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vidcls.errors import UserError
 from vidcls.files import expand_home
 from vidcls.spec.experiment import Spec
 from vidcls.spec.explain import SpecError, validate
 from vidcls.spec.overrides import override
-from vidcls.spec.yaml import Mistake, Node, in_short, parse_file
+from vidcls.spec.show import yaml_text
+from vidcls.spec.yaml import Mistake, Node, in_short, parse_file, parse_text
 
+_CONTENT = "spec"
 _KEY = re.compile(r"[a-z]+(?:\.\w+)+")
 
 
@@ -65,10 +68,26 @@ def load_spec(path: Path, overrides: Sequence[str] = (), *, data_file: Path | No
         SpecError: If there are mistakes; it lists each with file, line and key.
     """
     tree, mistakes = _read_with_parent(path)
+    if tree is not None and data_file is not None:
+        mistakes += _swap_data(tree, data_file)
+    return _validated(path, tree, mistakes, overrides)
+
+
+def load_content(content: Mapping[str, Any], overrides: Sequence[str] = ()) -> LoadedSpec:
+    """Validate a spec that is given as a mapping, as from a notebook; see `load_spec`.
+
+    Raises:
+        SpecError: If there are mistakes; it lists each with its key.
+    """
+    tree, mistakes = parse_text(yaml_text(dict(content)), _CONTENT)
+    return _validated(Path(_CONTENT), tree, mistakes, overrides)
+
+
+def _validated(
+    path: Path, tree: Node | None, mistakes: list[Mistake], overrides: Sequence[str]
+) -> LoadedSpec:
     if tree is None:
         raise SpecError(mistakes)
-    if data_file is not None:
-        mistakes += _swap_data(tree, data_file)
     mistakes += override(tree, overrides)
     spec, found = validate(tree)
     mistakes += found

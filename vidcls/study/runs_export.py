@@ -20,8 +20,8 @@ from vidcls.evaluate.prediction_tables import COLUMNS, prediction_blocks, probab
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.evaluate.stored import stored_predictions
 from vidcls.leaks.run_state import leaks_of
+from vidcls.run import Run
 from vidcls.run_shapes import Status
-from vidcls.runs import Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.show import flatten, plain
 from vidcls.tables import Block, Kind, Table, table_of
@@ -85,8 +85,14 @@ def runs_table(runs: Sequence[ReadRun], *, in_sweep: Mapping[Run, Facts]) -> Tab
         runs: Runs in any state.
         in_sweep: Sweep, trial, configuration and repeat of the runs that are trials.
     """
+    return table_of(runs_rows(runs, in_sweep=in_sweep), known={**_IN_SWEEP, "best_epoch": "int"})
+
+
+def runs_rows(runs: Sequence[ReadRun], *, in_sweep: Mapping[Run, Facts]) -> list[dict[str, Any]]:
+    """Rows of `runs_table`, all with the same keys in the same order."""
     rows = [_row(each, in_sweep.get(each.run, {})) for each in runs]
-    return table_of(rows, known={**_IN_SWEEP, "best_epoch": "int"})
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return [{key: row.get(key) for key in keys} for row in rows]
 
 
 def _row(each: ReadRun, in_sweep: Facts) -> dict[str, Any]:

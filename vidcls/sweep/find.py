@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from vidcls.errors import UserError, VidclsError, reason_of
-from vidcls.runs import Run
+from vidcls.run import Run
 from vidcls.spec.load import load_spec
 from vidcls.sweep.config.file import load_sweep
 from vidcls.sweep.storage.folder import SweepFolder, find_sweeps
@@ -71,6 +72,19 @@ def trials_of(runs: Sequence[Run], *, say: Callable[[str], None]) -> dict[Run, t
             if (trial := first.get(run.folder.absolute())) is not None:
                 found[run] = (folder, trial)
     return found
+
+
+def trial_facts(runs: Sequence[Run], *, say: Callable[[str], None]) -> dict[Run, dict[str, Any]]:
+    """Sweep, trial, configuration and repeat of each run that is one of a sweep; see `trials_of`."""
+    return {
+        run: {
+            "sweep": sweep.path.name,
+            "trial": trial.number,
+            "configuration": trial.configuration,
+            "repeat": trial.repeat,
+        }
+        for run, (sweep, trial) in trials_of(runs, say=say).items()
+    }
 
 
 def _named(name: str, runs_dir: Path = _RUNS) -> list[SweepFolder]:

@@ -24,7 +24,7 @@ from vidcls.choices import Split
 from vidcls.errors import UserError, VidclsError
 from vidcls.launch.job import Job
 from vidcls.launch.queue import AnyProfile
-from vidcls.runs import Run
+from vidcls.run import Run
 from vidcls.spec.load import LoadedSpec
 from vidcls.sweep.config.check import check_against_spec, points_of
 from vidcls.sweep.config.description import describe
@@ -35,7 +35,7 @@ from vidcls.sweep.storage.folder import SweepFolder
 from vidcls.sweep.storage.jobs import worker_job
 
 if TYPE_CHECKING:
-    from vidcls.train.session import Display
+    from vidcls.training.session import Display
 
 _MOST_POINTS = 200
 

@@ -16,9 +16,9 @@ from vidcls.errors import VidclsError
 from vidcls.launch.lsf import LsfProfile
 from vidcls.launch.profile import QueuedProfile
 from vidcls.launch.queue import AnyProfile, open_queue
-from vidcls.runs import find_runs
+from vidcls.run import find_runs
 from vidcls.sweep.plan import seconds_of_trial
-from vidcls.train.cost.cards import card_of
+from vidcls.training.cost.cards import card_of
 
 _MARGIN = 1.15
 """Measured trainings took up to this multiple of the counted tensors; libraries need work space besides."""

@@ -29,8 +29,8 @@ from vidcls.spec.fingerprint import identity
 
 if TYPE_CHECKING:
     from vidcls.campaign.dry_run import Rehearsal
-    from vidcls.train.cost.memory import Footprint
-    from vidcls.train.session import Display
+    from vidcls.training.cost.memory import Footprint
+    from vidcls.training.session import Display
 
 MOST_SHAPES = 8
 """Maximum number of shapes that are trained on a batch; all are built."""
@@ -156,7 +156,7 @@ def _build(
     candidates: Sequence[Candidate], manifests: Manifests, *, half: bool
 ) -> tuple[list[_Shape], list[PreflightFinding]]:
     """Footprint of each shape, with `half` in 16 bits as on GPUs; and findings about shapes that fail."""
-    from vidcls.train.cost.memory import footprint
+    from vidcls.training.cost.memory import footprint
 
     shapes: list[_Shape] = []
     findings: list[PreflightFinding] = []
@@ -175,7 +175,7 @@ def _build(
 
 
 def _smaller(shape: _Shape, manifests: Manifests) -> dict[int, int]:
-    from vidcls.train.cost.memory import bytes_of_smaller_batches
+    from vidcls.training.cost.memory import bytes_of_smaller_batches
 
     spec = shape.candidate.spec
     num_classes = manifests[spec.data].num_classes

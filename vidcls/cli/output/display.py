@@ -13,7 +13,7 @@ from vidcls.cli.common import say
 from vidcls.cli.output.screen import Screen
 
 if TYPE_CHECKING:
-    from vidcls.train.loop import Loop, MetricValues
+    from vidcls.training.loop import Loop, MetricValues
 
 PLAIN_EVERY_S = 30.0
 

@@ -43,7 +43,7 @@ class AskedModel:
         if self.is_onnx:
             self._refuse_for_onnx()
             return
-        from vidcls.runs import Run
+        from vidcls.run import Run
 
         Run.open(self.path).existing_checkpoint(self.checkpoint or "best")
 
@@ -73,10 +73,13 @@ class AskedModel:
             from vidcls.predict.onnx_predictor import OnnxPredictor
 
             return OnnxPredictor(self.path)
-        import vidcls
+        from vidcls.predict.predictor import Predictor
+        from vidcls.run import Run
+        from vidcls.user_code.trust import trusting
 
-        predictor = vidcls.load(
-            self.path, checkpoint=self.checkpoint or "best", device=self.device, trust_code=self.trust_code
-        )
+        with trusting(self.trust_code):
+            predictor = Predictor(
+                Run.open(self.path), checkpoint=self.checkpoint or "best", device=self.device
+            )
         predictor.refuse_own_dataset()
         return predictor

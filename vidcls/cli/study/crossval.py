@@ -70,7 +70,7 @@ def crossval(
 
     from vidcls.campaign.crossval import cross_validate
     from vidcls.cli.output.display import open_display
-    from vidcls.train.run_training import Options
+    from vidcls.training.run_training import Options
 
     found = cross_validate(
         planned, options=Options(device=device, accept_code=accept_code), display=open_display, say=say

@@ -74,7 +74,7 @@ def leak(
         return
 
     from vidcls.cli.output.display import open_display
-    from vidcls.train.run_training import Options
+    from vidcls.training.run_training import Options
 
     options = Options(device=device, restart=restart, accept_code=accept_code)
     found = measure_leak(planned, options=options, display=open_display, say=say)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,7 +11,7 @@ from vidcls.cli.common import Force, emit, refuse_overwrite, say, say_left_out
 from vidcls.errors import ExitCode, UserError, VidclsError
 
 if TYPE_CHECKING:
-    from vidcls.runs import Run
+    from vidcls.run import Run
     from vidcls.study.runs_export import ReadRun
     from vidcls.tables import Table
 
@@ -51,6 +51,7 @@ def export(
         raise UserError("--to parquet needs a file", hint="add --out runs.parquet")
     refuse_overwrite(out, option="--out", force=force)
     from vidcls.study.runs_export import epochs_table, runs_table, videos_table
+    from vidcls.sweep.find import trial_facts
 
     runs, left_out = _read(folder)
     missing: dict[Run, str] = {}
@@ -60,7 +61,7 @@ def export(
     elif per_epoch:
         table, missing = epochs_table(runs)
     else:
-        table = runs_table(runs, in_sweep=_in_sweep([each.run for each in runs], problems))
+        table = runs_table(runs, in_sweep=trial_facts([each.run for each in runs], say=problems.append))
     _write(table, to=to, out=out)
     left_out |= missing
     if out is not None:
@@ -74,7 +75,7 @@ def export(
 
 def _read(folder: Path) -> tuple[list[ReadRun], dict[Run, str]]:
     """Runs below a folder, and why damaged ones are left out."""
-    from vidcls.runs import open_runs
+    from vidcls.run import open_runs
     from vidcls.study.runs_export import ReadRun
 
     runs: list[ReadRun] = []
@@ -85,20 +86,6 @@ def _read(folder: Path) -> tuple[list[ReadRun], dict[Run, str]]:
         except VidclsError as error:
             left_out[run] = error.message
     return runs, left_out
-
-
-def _in_sweep(runs: list[Run], problems: list[str]) -> dict[Run, dict[str, Any]]:
-    from vidcls.sweep.find import trials_of
-
-    return {
-        run: {
-            "sweep": sweep.path.name,
-            "trial": trial.number,
-            "configuration": trial.configuration,
-            "repeat": trial.repeat,
-        }
-        for run, (sweep, trial) in trials_of(runs, say=problems.append).items()
-    }
 
 
 def _write(table: Table, *, to: Literal["csv", "parquet"], out: Path | None) -> None:

@@ -29,7 +29,7 @@ METRICS = (
     "val/macro_f1",
     "val/mean_class_acc",
 )
-"""Metrics that a training logs after each epoch; see vidcls/train/loop.py."""
+"""Metrics that a training logs after each epoch; see vidcls/training/loop.py."""
 _NUM_TRIED = 100
 """Maximum number of points tried in addition to those that differ from the first in one parameter."""
 _NO_RESULT = ("name", "runs_dir", "store_dir", "tracking")

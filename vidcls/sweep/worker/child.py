@@ -25,14 +25,14 @@ from vidcls.errors import ExitCode, UserError, VidclsError
 from vidcls.files import is_disk_full
 from vidcls.models.device import pick_device
 from vidcls.process.signals import StoppedError
-from vidcls.runs import Run
+from vidcls.run import Run
 from vidcls.spec.load import load_spec
 from vidcls.sweep.worker.messages import Epoch, TrialOutcome, TrialRequest
 from vidcls.text import printable_lines
 from vidcls.tracking.jsonl import Row, read_rows
-from vidcls.train.divergence import DivergedError
-from vidcls.train.loop import Loop, MetricValues
-from vidcls.train.run_training import Options, train
+from vidcls.training.divergence import DivergedError
+from vidcls.training.loop import Loop, MetricValues
+from vidcls.training.run_training import Options, train
 
 
 class _TrialDisplay:

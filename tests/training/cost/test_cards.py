@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from vidcls.train.cost.cards import CARDS, Card, card_of
-from vidcls.train.cost.counter import CostCounter, OperationCost
-from vidcls.train.cost.roofline import roofline
+from vidcls.training.cost.cards import CARDS, Card, card_of
+from vidcls.training.cost.counter import CostCounter, OperationCost
+from vidcls.training.cost.roofline import roofline
 
 
 @pytest.mark.parametrize(

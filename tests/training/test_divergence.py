@@ -8,7 +8,7 @@ import pytest
 
 from vidcls.errors import ExitCode
 from vidcls.spec.experiment import Spec
-from vidcls.train.divergence import diverged
+from vidcls.training.divergence import diverged
 
 KEPT = "; this makes another run, and the checkpoints of this run are kept"
 NOTHING_ELSE = {"lr": 0.02, "warmup_epochs": 3, "clip_norm": 1}

@@ -22,7 +22,7 @@ from vidcls.models.device import full_float32, pin
 from vidcls.spec.model import FrameStatisticsSection
 from vidcls.spec.sections import Clip
 from vidcls.tracking.jsonl import read_rows
-from vidcls.train.loop import Loop
+from vidcls.training.loop import Loop
 
 pytestmark = pytest.mark.decoded
 

@@ -10,7 +10,7 @@ from tests.support.videos import open_cpu, video
 from vidcls.choices import Modality
 from vidcls.evaluate.predictions import Predictions
 from vidcls.spec.sections import Clip
-from vidcls.train.previews import make_previews
+from vidcls.training.previews import make_previews
 
 
 def shown(tmp_path: Path, modality: Modality, frames: np.ndarray) -> np.ndarray:

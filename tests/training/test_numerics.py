@@ -1,6 +1,6 @@
 """The numbers of a training: each against a formula that is written down here, or against PyTorch's own.
 
-`VIDCLS_RECORD_GOLDEN=1 pytest tests/train/test_numerics.py` records the golden losses anew: for who changes what
+`VIDCLS_RECORD_GOLDEN=1 pytest tests/training/test_numerics.py` records the golden losses anew: for who changes what
 is computed on purpose, and says so.
 """
 
@@ -29,9 +29,9 @@ from vidcls.spec.experiment import Spec
 from vidcls.spec.model import SHIPPED_KINDS
 from vidcls.spec.optim import OptimSection
 from vidcls.spec.sections import AugmentSection, Clip, TrainSection
-from vidcls.train.loop import Data, Loop, MetricValues
-from vidcls.train.optim import build_optimizer, learning_rate
-from vidcls.train.precision import Amp, resolve_precision
+from vidcls.training.loop import Data, Loop, MetricValues
+from vidcls.training.optim import build_optimizer, learning_rate
+from vidcls.training.precision import Amp, resolve_precision
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 GOLDEN = Path(__file__).with_name("golden_losses.json")

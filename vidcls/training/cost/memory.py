@@ -22,9 +22,9 @@ from vidcls.models.inputs import input_clip
 from vidcls.models.kinds.base import VideoModel
 from vidcls.spec.experiment import Spec
 from vidcls.spec.sections import Clip
-from vidcls.train.cost.counter import CostCounter, OperationCost
-from vidcls.train.optim import build_optimizer
-from vidcls.train.precision import Amp
+from vidcls.training.cost.counter import CostCounter, OperationCost
+from vidcls.training.optim import build_optimizer
+from vidcls.training.precision import Amp
 
 _CPU = torch.device("cpu")
 
@@ -116,7 +116,7 @@ def bytes_of_smaller_batches(spec: Spec, *, num_classes: int, precision: Precisi
 
 
 class _Step:
-    """Training step on fake tensors, as `vidcls.train.loop` takes it."""
+    """Training step on fake tensors, as `vidcls.training.loop` takes it."""
 
     def __init__(
         self,

@@ -10,14 +10,14 @@ from vidcls.evaluate.predictions import Predictions, load_predictions
 from vidcls.evaluate.run import evaluate_open
 from vidcls.features.reading import Reading
 from vidcls.leaks.run_state import leaks_of
-from vidcls.runs import Checkpoint, Run
+from vidcls.run import Checkpoint, Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.show import plain
 from vidcls.tracking.jsonl import read_rows
 from vidcls.tracking.tracker import NullTracker, Preview, Tracker
 from vidcls.tracking.wandb import open_tracker
-from vidcls.train.loop import Loop, MetricValues
-from vidcls.train.previews import make_previews
+from vidcls.training.loop import Loop, MetricValues
+from vidcls.training.previews import make_previews
 
 
 def tracker_of(run: Run, spec: Spec, say: Say, *, offline: bool = True) -> Tracker:

@@ -12,13 +12,13 @@ from vidcls.checkpoints import CheckpointIdentity
 from vidcls.errors import ExitCode
 from vidcls.locking.lock import Held
 from vidcls.process.signals import Signals, StoppedError, is_agents_stop
+from vidcls.run import Run
 from vidcls.run_shapes import RunState, Status
-from vidcls.runs import Run
 from vidcls.tracking.jsonl import MetricsFile, Row, read_rows
 from vidcls.tracking.tracker import Tracker
-from vidcls.train.checkpoint_writer import CheckpointWriter
-from vidcls.train.divergence import DivergedError
-from vidcls.train.loop import Loop, MetricValues
+from vidcls.training.checkpoint_writer import CheckpointWriter
+from vidcls.training.divergence import DivergedError
+from vidcls.training.loop import Loop, MetricValues
 
 
 class StopRule(Protocol):

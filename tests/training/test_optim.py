@@ -12,7 +12,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import nn
 
-import vidcls.train.optim as optim_module
+import vidcls.training.optim as optim_module
 from tests.support.training import Experiment, assert_same, rows, train_child, train_here
 from vidcls.errors import UserError
 from vidcls.models.build import build
@@ -22,8 +22,8 @@ from vidcls.spec.load import load_spec
 from vidcls.spec.model import ModelSection
 from vidcls.spec.optim import AdamWSection, SGDSection
 from vidcls.spec.sections import Clip
-from vidcls.train.optim import build_optimizer, set_learning_rate
-from vidcls.train.unfreezing import Unfreezing
+from vidcls.training.optim import build_optimizer, set_learning_rate
+from vidcls.training.unfreezing import Unfreezing
 
 STEPS_PER_EPOCH = 5
 CLIP = Clip(frames=4, size=(32, 32))
@@ -268,7 +268,7 @@ from vidcls.spec.optim import AdamWSection, SGDSection
 from vidcls.spec.model import CNN3DSection, FrameAverageSection
 from vidcls.spec.sections import Clip
 from vidcls.models.build import build
-from vidcls.train.optim import build_optimizer
+from vidcls.training.optim import build_optimizer
 
 pin(threads=1, deterministic=True)
 for network in (FrameAverageSection(kind="frame_average"), CNN3DSection(kind="cnn3d")):

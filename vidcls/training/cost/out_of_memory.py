@@ -67,7 +67,7 @@ def memory_explained(spec: Spec, *, num_classes: int, precision: Precision) -> I
 
 def _needs(spec: Spec, num_classes: int, precision: Precision, batch_size: int) -> str:
     """Estimated memory of a step as text; empty if it cannot be estimated, which must not hide the error."""
-    from vidcls.train.cost.memory import footprint
+    from vidcls.training.cost.memory import footprint
 
     with contextlib.suppress(Exception):
         counted = footprint(spec, num_classes=num_classes, precision=precision, batch_size=batch_size)

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from vidcls.train.cost.cards import Card
-from vidcls.train.cost.counter import OperationCost
+from vidcls.training.cost.cards import Card
+from vidcls.training.cost.counter import OperationCost
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.installed import code_digest
 from vidcls.process.signals import Interruption
-from vidcls.runs import Run
-from vidcls.train.divergence import DivergedError
+from vidcls.run import Run
+from vidcls.training.divergence import DivergedError
 
 pytestmark = [pytest.mark.long, pytest.mark.decoded]
 

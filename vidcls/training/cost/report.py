@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vidcls.choices import Precision
-from vidcls.train.cost.cards import CARDS, card_of
-from vidcls.train.cost.memory import Footprint
-from vidcls.train.cost.roofline import roofline
+from vidcls.training.cost.cards import CARDS, card_of
+from vidcls.training.cost.memory import Footprint
+from vidcls.training.cost.roofline import roofline
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Bound:
     Attributes:
         card: Name of the card.
         memory_bytes: Size of its memory.
-        clips_per_s: Training clips per second, see `vidcls.train.cost.roofline`.
+        clips_per_s: Training clips per second, see `vidcls.training.cost.roofline`.
         compute_share: Share of the time in which arithmetic is the limit, not bandwidth, 0 to 1.
     """
 

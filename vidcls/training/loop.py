@@ -24,11 +24,11 @@ from vidcls.models.compilation import compile_model
 from vidcls.models.device import to_channels_last
 from vidcls.models.kinds.base import VideoModel
 from vidcls.spec.experiment import Spec
-from vidcls.train.divergence import diverged
-from vidcls.train.optim import build_optimizer, learning_rate, set_learning_rate
-from vidcls.train.precision import Amp
-from vidcls.train.progress import HostReader, Pending, Position, Speed, Sums
-from vidcls.train.unfreezing import Unfreezing
+from vidcls.training.divergence import diverged
+from vidcls.training.optim import build_optimizer, learning_rate, set_learning_rate
+from vidcls.training.precision import Amp
+from vidcls.training.progress import HostReader, Pending, Position, Speed, Sums
+from vidcls.training.unfreezing import Unfreezing
 
 LOG_EVERY_STEPS = 10
 MetricValues = dict[str, float]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.train.test_numerics import (
+from tests.training.test_numerics import (
     ADAMW,
     BATCH,
     EPOCHS,
@@ -35,8 +35,8 @@ from vidcls.data.sampling import generator
 from vidcls.models.kinds.base import VideoModel
 from vidcls.spec.experiment import Spec
 from vidcls.spec.sections import AugmentSection
-from vidcls.train.divergence import DivergedError
-from vidcls.train.loop import LOG_EVERY_STEPS, Data, Loop, MetricValues, Speed
+from vidcls.training.divergence import DivergedError
+from vidcls.training.loop import LOG_EVERY_STEPS, Data, Loop, MetricValues, Speed
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 TRAIN, VAL = videos(NUM_TRAIN), videos(NUM_VAL)
@@ -258,7 +258,7 @@ def test_a_model_is_compiled_as_the_spec_says_and_its_first_steps_are_no_part_of
 ) -> None:
     """The first step with each size of a batch takes long; by a clock that only the model moves."""
     asked: list[tuple[Any, ...]] = []
-    monkeypatch.setattr("vidcls.train.loop.compile_model", lambda *args: asked.append(args))
+    monkeypatch.setattr("vidcls.training.loop.compile_model", lambda *args: asked.append(args))
     clips = Asked()
     monkeypatch.setattr("time.perf_counter", clips.clock)
     plain = loop_of(spec_with(), Asked())

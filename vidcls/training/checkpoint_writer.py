@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from vidcls.checkpoints import CheckpointIdentity, checkpoint_content, read_checkpoint, write_checkpoint
 from vidcls.errors import VidclsError
-from vidcls.runs import Checkpoint, Run
+from vidcls.run import Checkpoint, Run
 from vidcls.tracking.jsonl import MetricsFile
-from vidcls.train.loop import Loop, MetricValues
-from vidcls.train.random_state import rng_state, set_rng_state
+from vidcls.training.loop import Loop, MetricValues
+from vidcls.training.random_state import rng_state, set_rng_state
 
 
 @dataclass

@@ -20,11 +20,11 @@ from vidcls.features.clips import AnyBatch
 from vidcls.installed import COMPUTING, code_digest, releases
 from vidcls.leaks.state import LeakState
 from vidcls.process.cores import processor
-from vidcls.runs import Run, find_runs
+from vidcls.run import Run, find_runs
 from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import targets_in
 from vidcls.spec.show import to_yaml
-from vidcls.train.precision import resolve_precision
+from vidcls.training.precision import resolve_precision
 
 
 @dataclass(frozen=True)

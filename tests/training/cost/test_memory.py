@@ -14,9 +14,9 @@ from vidcls.models.build import build
 from vidcls.models.device import clip_format, to_channels_last
 from vidcls.models.inputs import input_clip
 from vidcls.spec.experiment import Spec
-from vidcls.train.cost.memory import footprint
-from vidcls.train.optim import build_optimizer
-from vidcls.train.precision import Amp
+from vidcls.training.cost.memory import footprint
+from vidcls.training.optim import build_optimizer
+from vidcls.training.precision import Amp
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")

@@ -31,20 +31,20 @@ from vidcls.models.weights.catalogue import weights_dir_of
 from vidcls.models.weights.load import load_pretrained
 from vidcls.process.cores import free_cores, usable_cores
 from vidcls.process.signals import Signals, under_agent
-from vidcls.runs import Run
+from vidcls.run import Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import fingerprint
 from vidcls.spec.load import LoadedSpec
 from vidcls.spec.sections import Clip
-from vidcls.train.conclusion import conclude, replay, tracker_of
-from vidcls.train.cost.out_of_memory import memory_explained
-from vidcls.train.failure import failure_kept
-from vidcls.train.loop import Data, Loop
-from vidcls.train.optim import build_optimizer
-from vidcls.train.provenance import TrainingStart, begun_with, provenance_of, seen
-from vidcls.train.random_state import seed_everything
-from vidcls.train.session import Display, Session, StopRule
-from vidcls.train.unfreezing import Unfreezing
+from vidcls.training.conclusion import conclude, replay, tracker_of
+from vidcls.training.cost.out_of_memory import memory_explained
+from vidcls.training.failure import failure_kept
+from vidcls.training.loop import Data, Loop
+from vidcls.training.optim import build_optimizer
+from vidcls.training.provenance import TrainingStart, begun_with, provenance_of, seen
+from vidcls.training.random_state import seed_everything
+from vidcls.training.session import Display, Session, StopRule
+from vidcls.training.unfreezing import Unfreezing
 
 _BRIEF_S = 60.0
 """A trial of a sweep that takes less draws no pictures and writes no tables of predictions."""

@@ -1,0 +1,148 @@
+"""Functions for notebooks and scripts; the package itself offers them: `vidcls.train`, `vidcls.load`, ...
+
+What is heavy is imported when a function is called, so that `import vidcls` is fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from vidcls.evaluate.compare import Comparison
+    from vidcls.predict.predictor import Predictor
+    from vidcls.run import Run
+
+
+def train(
+    spec: str | Path | Mapping[str, Any],
+    *settings: str,
+    device: str | None = None,
+    restart: bool = False,
+    accept_code: bool = False,
+) -> Run:
+    """Train an experiment as `vidcls train` does: an interrupted run is resumed, a finished one is kept.
+
+    `run = vidcls.train("experiments/late_fusion.yaml", "optim.lr=3e-4")`, then `run.status().metrics`.
+
+    Args:
+        spec: YAML file, or its content as a mapping.
+        settings: Further settings, such as `train.epochs=3`.
+        device: `cpu`, `cuda` or `cuda:N`; None for the best available.
+        restart: Move an old run aside and start again from the beginning.
+        accept_code: Resume although code that computes has changed since the run began.
+
+    Returns:
+        The finished run: `run.folder`, `run.status()`, `run.spec()`.
+
+    Raises:
+        vidcls.UserError: If the spec, its data or its code have mistakes; all are listed.
+        vidcls.VidclsError: If a signal, the disk, the data or the loss stopped the training.
+    """
+    from vidcls.cli.output.display import open_display
+    from vidcls.process.cores import watch_cores
+    from vidcls.process.speed import compute_fast
+    from vidcls.spec.load import load_content, load_spec
+
+    compute_fast()
+    watch_cores()
+    if isinstance(spec, Mapping):
+        loaded = load_content(spec, settings)
+    else:
+        loaded = load_spec(Path(spec).expanduser(), settings)
+
+    from vidcls.training.run_training import Options
+    from vidcls.training.run_training import train as train_loaded
+
+    options = Options(device=device, restart=restart, accept_code=accept_code)
+    with open_display() as display:
+        return train_loaded(loaded, options=options, display=display).run
+
+
+def load(
+    run: str | Path | Run,
+    *,
+    checkpoint: Literal["best", "last"] = "best",
+    device: str | None = None,
+    trust_code: bool = False,
+) -> Predictor:
+    """Load a trained run for prediction: `vidcls.load("runs/x/1234-s0").predict(["a.mp4"])`.
+
+    Args:
+        run: Run, or its folder.
+        checkpoint: Checkpoint to load.
+        device: `cpu`, `cuda` or `cuda:N`; None for the best available.
+        trust_code: Run the code of a model that lies in the run's folder, although it is not code of yours.
+
+    Raises:
+        vidcls.UserError: If there is no such run, checkpoint or device, or it needs code that is not yours.
+    """
+    from vidcls.predict.predictor import Predictor
+    from vidcls.user_code.trust import trusting
+
+    with trusting(trust_code):
+        return Predictor(_opened(run), checkpoint=checkpoint, device=device)
+
+
+def runs(folder: str | Path = "runs") -> list[dict[str, Any]]:
+    """All runs below a folder, a row a run as in `vidcls runs export`: `pandas.DataFrame(vidcls.runs())`.
+
+    Args:
+        folder: Folder of runs, or one run.
+
+    Returns:
+        Rows with equal keys: run, state, settings, metrics, leak state, data, code and machine. What a run
+        does not have is None.
+
+    Raises:
+        vidcls.UserError: If there is no run.
+        vidcls.VidclsError: If the files of a run are damaged.
+    """
+    from vidcls.run import open_runs
+    from vidcls.study.runs_export import ReadRun, runs_rows
+    from vidcls.sweep.find import trial_facts
+
+    found = open_runs([Path(folder).expanduser()])
+    return runs_rows([ReadRun.of(run) for run in found], in_sweep=trial_facts(found, say=_warn))
+
+
+def compare(
+    *runs: str | Path | Run,
+    split: Literal["val", "test"] = "val",
+    checkpoint: Literal["best", "last"] = "best",
+) -> Comparison:
+    """Compare runs on the videos of a split, from stored predictions; nothing is scored.
+
+    `print(vidcls.compare("runs/a", "runs/b").verdict)`. The best run is chosen by val, whatever is shown.
+
+    Args:
+        runs: Runs, or folders that contain runs.
+        split: Split of the stored predictions; each look at test is recorded in the ledger.
+        checkpoint: Checkpoint of the stored predictions.
+
+    Raises:
+        vidcls.UserError: If a run has no stored predictions, with the command that makes them, or was trained
+            on other data than what is there now.
+    """
+    from vidcls.evaluate.stored import compare_stored
+    from vidcls.run import open_runs
+
+    found = [run for each in runs for run in open_runs([_folder(each)])]
+    return compare_stored(found, split=split, checkpoint=checkpoint, say=_warn)
+
+
+def _folder(run: str | Path | Run) -> Path:
+    return Path(run).expanduser() if isinstance(run, str | Path) else run.folder
+
+
+def _opened(run: str | Path | Run) -> Run:
+    from vidcls.run import Run
+
+    return Run.open(_folder(run))
+
+
+def _warn(text: str) -> None:
+    import warnings
+
+    warnings.warn(text, stacklevel=3)
