@@ -1,7 +1,8 @@
 """vidcls: train, evaluate and compare video classifiers. One YAML file describes one experiment.
 
-From Python: `vidcls.train`, `vidcls.load`, `vidcls.runs` and `vidcls.compare`. Errors are `vidcls.VidclsError`;
-those of a request, `vidcls.UserError`. Everything else may change without notice.
+From Python: `vidcls.train`, `vidcls.load`, `vidcls.runs` and `vidcls.compare`. All errors are
+`vidcls.VidclsError`,
+those of a request `vidcls.UserError`. Everything else may change without notice.
 """
 
 from __future__ import annotations
