@@ -55,6 +55,8 @@ def cut_short(folder: Path) -> None:
 
 def follow_readme(checkout: Path, *, alike: Callable[[str], str]) -> None:
     """Run every command, and look for every line of output among what came, both as `alike` sees them."""
+    for code in blocks("py"):  # a file, named in its first line
+        (checkout / code.splitlines()[0].removeprefix("# ")).write_text(code)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     for block in blocks("console"):
         for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:

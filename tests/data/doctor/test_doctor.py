@@ -42,6 +42,12 @@ PLANTED: dict[str, tuple[str, list[str], str, str]] = {
         "[(random.randint(0, 8), random.randint(0, 8)) if self.split == 'train' else (4, 4)]])" + CLIP,
         ["num_frames=6", "size=56"], "per_frame", r"are shifted by \d",
     ),
+    "a crop of another size for each frame": (
+        VIDEO + "sides = [random.randint(24, 48) if self.split == 'train' else 48 for f in video]\n    corners = [random.randint(0, 48 - side) for side in sides]\n"
+        "    grids = [np.linspace(c, c + s - 1, 40).astype(int) for c, s in zip(corners, sides, strict=True)]\n"
+        "    video = np.stack([f[grid][:, grid] for f, grid in zip(video, grids, strict=True)])" + CLIP,
+        LONG, "per_frame", r"each frame is changed by a draw of its own",
+    ),
     "flips of left and right": (
         "classes = ['turn_left', 'turn_right', 'still']", [], "flip", r"mirror changes the class of turn_left, turn_right",
     ),
@@ -163,6 +169,11 @@ RIGHT: dict[str, tuple[str, list[str]]] = {
         VIDEO + "y, x = (random.randint(0, 8), random.randint(0, 8)) if self.split == 'train' else (4, 4)\n"
         "    size = self.size - 8\n    video = video[:, y : y + size, x : x + size]" + CLIP,
         ["num=9", "num_frames=6", "size=56"],
+    ),
+    "a crop of another size for each clip": (
+        VIDEO + "side = random.randint(24, 48) if self.split == 'train' else 48\n    corner = random.randint(0, 48 - side)\n"
+        "    grid = np.linspace(corner, corner + side - 1, 40).astype(int)\n    video = video[:, grid][:, :, grid]" + CLIP,
+        ["num=12", *LONG],
     ),
     "noise and frames at random": (
         VIDEO + "if self.split == 'train':\n        video = video[sorted(random.choices(range(12), k=8))]\n"

@@ -242,7 +242,7 @@ def _checked(read: _Read, manifest: Manifest | None, *, takes_split: bool) -> It
         if manifest.val_is_cut:
             yield from _check_cut(train, takes_split=takes_split)
     yield from check_order(read.orders)
-    yield from check_per_frame(train)
+    yield from check_per_frame(train, samples.get("val", []))
     yield from check_generators(train)
     for looks in read.looks.values():
         yield from check_same(looks)

@@ -8,11 +8,13 @@ import numpy as np
 
 from vidcls.data.doctor.draws import Grey, Sample, usable
 from vidcls.data.doctor.finding import DatasetFinding, named
-from vidcls.data.doctor.pictures import correlation, mirrored, shift_px
+from vidcls.data.doctor.pictures import coarse, correlation, mirrored, shift_px
 
 _LEAST_ITEMS = 2
 _SHARE = 0.3
 """Share of the items that can be judged in which it must be seen."""
+_MANY_ITEMS, _LARGE, _AS_FAR, _FAR_FROM_VAL = 4, 0.25, 0.8, 1.8
+"""The last two were 0.3 and 1.1 for real videos with usual augmentations; drawn for each frame, 1 and 4.8."""
 _SAME = 0.98
 """Correlation of two frames that show the same, apart from what is measured."""
 _SAME_SIDE, _MARGIN = 0.9, 0.1
@@ -22,12 +24,18 @@ _MOST_SHIFT_PX = 5
 _ADVICE = "draw once in __getitem__, before the loop over the frames, and do the same to all of them"
 
 
-def check_per_frame(samples: Sequence[Sample]) -> Iterator[DatasetFinding]:
-    """Find flips, changes of brightness and crops that differ between the frames of a clip.
+def check_per_frame(samples: Sequence[Sample], val: Sequence[Sample]) -> Iterator[DatasetFinding]:
+    """Find flips, changes of brightness, crops and others that differ between the frames of a clip.
 
     Args:
         samples: Items of the training split, under several seeds.
+        val: Items of the val split, which are not augmented.
     """
+    found = list(_of_one_kind(samples))
+    yield from found or _of_any_kind(samples, val)
+
+
+def _of_one_kind(samples: Sequence[Sample]) -> Iterator[DatasetFinding]:
     flipped = [sample.item for sample in usable(samples) if _has_both(sample)]
     if len(flipped) >= _LEAST_ITEMS and len(flipped) >= _SHARE * len(samples):
         yield DatasetFinding(
@@ -52,6 +60,35 @@ def check_per_frame(samples: Sequence[Sample]) -> Iterator[DatasetFinding]:
                 f"{named([item for item, _ in varied])}",
                 _ADVICE,
             )
+
+
+def _of_any_kind(samples: Sequence[Sample], val: Sequence[Sample]) -> Iterator[DatasetFinding]:
+    """Find frames that differ from the frame before as much as from the same frame of another draw.
+
+    With one draw a clip, the frames of a clip share what was drawn. So they are closer to each other than to
+    the frames of another draw, wherever a draw changes more than a motion does, which val shows.
+    """
+    trained = [_within_and_across(sample) for sample in usable(samples)]
+    motion = [_within_and_across(sample)[0] for sample in usable(val)]
+    if len(trained) < _MANY_ITEMS or len(motion) < _MANY_ITEMS:
+        return
+    within, across = (float(np.median(column)) for column in zip(*trained, strict=True))
+    still = float(np.median(motion))
+    if across > _LARGE and within > _AS_FAR * across and within > _FAR_FROM_VAL * still:
+        yield DatasetFinding(
+            "per_frame",
+            f"in train, a frame differs from the one before by {within:.2f}, as much as from the same frame "
+            f"of another random draw ({across:.2f}), and in val by {still:.2f} only (standard deviations, "
+            f"median of {len(trained)} items): each frame is changed by a draw of its own",
+            _ADVICE,
+        )
+
+
+def _within_and_across(sample: Sample) -> tuple[float, float]:
+    """Mean difference of neighbouring frames, and of the same frame of two draws."""
+    clips = [coarse(draw.grey) for draw in sample.draws if draw.grey is not None]
+    within = float(np.mean([np.abs(np.diff(clip, axis=0)).mean() for clip in clips]))
+    return within, float(np.mean([np.abs(clips[0] - clip).mean() for clip in clips[1:]]))
 
 
 def _has_both(sample: Sample) -> bool:

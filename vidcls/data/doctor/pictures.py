@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn import functional as F
 
 from vidcls.data.doctor.draws import Grey
 
 Float = NDArray[np.float64]
+_COARSE = (12, 12)
 AnyFloat = TypeVar("AnyFloat", bound=np.floating[Any])
 
 
@@ -27,6 +30,12 @@ def standardised(grey: Grey) -> Float:
 def mirrored(grey: NDArray[AnyFloat]) -> NDArray[AnyFloat]:
     """Frames with left and right exchanged."""
     return grey[..., ::-1]
+
+
+def coarse(grey: Grey) -> Float:
+    """Standardised frames at 12 x 12, in which the noise of single pixels is small: `[T, 12, 12]`."""
+    frames = torch.from_numpy(standardised(grey))[:, None]
+    return np.asarray(F.adaptive_avg_pool2d(frames, _COARSE)[:, 0].numpy(), np.float64)
 
 
 def correlation(first: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]]) -> float:
