@@ -1,8 +1,7 @@
 """vidcls: train, evaluate and compare video classifiers. One YAML file describes one experiment.
 
 From Python: `vidcls.train`, `vidcls.load`, `vidcls.runs` and `vidcls.compare`. All errors are
-`vidcls.VidclsError`,
-those of a request `vidcls.UserError`. Everything else may change without notice.
+`vidcls.VidclsError`, those of a request `vidcls.UserError`. Everything else may change without notice.
 """
 
 from __future__ import annotations
