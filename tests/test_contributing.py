@@ -71,7 +71,7 @@ def test_the_code_of_the_examples_is_linted_like_the_rest(changed: Path) -> None
 
 
 def test_the_files_that_are_named_exist() -> None:
-    named = set(re.findall(r"`((?:vidcls|tests|data|sweep|launch|train|spec)/[\w/.]+)`", TEXT))
+    named = set(re.findall(r"`((?:vidcls|tests|data|sweep|launch|training|spec)/[\w/.]+)`", TEXT))
     assert named
     for name in named:
         assert (ROOT / name).exists() or (ROOT / "vidcls" / name).exists() or "NAME" in name, name
