@@ -92,7 +92,8 @@ def measure() -> Iterator[Measured]:
     from vidcls.predict.onnx_session import OnnxModel
     from vidcls.process.cores import usable_cores
     from vidcls.spec.experiment import Spec
-    from vidcls.spec.sections import Clip, DataSection
+    from vidcls.spec.data import DataSection
+from vidcls.spec.sections import Clip
 
     manifest = manifest_of(videos().root)
     fresh("export")

@@ -21,7 +21,7 @@ from vidcls.cli import app
 from vidcls.data.checksums import file_digest
 from vidcls.data.manifest import load_manifest
 from vidcls.run import Run
-from vidcls.spec.sections import DataSection
+from vidcls.spec.data import DataSection
 
 CLIP = {"frames": 4, "size": [24, 32]}
 MODEL = {"kind": "late_fusion", "hidden": 32}
