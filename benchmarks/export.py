@@ -91,9 +91,9 @@ def measure() -> Iterator[Measured]:
     from vidcls.models.build import build
     from vidcls.predict.onnx_session import OnnxModel
     from vidcls.process.cores import usable_cores
-    from vidcls.spec.experiment import Spec
     from vidcls.spec.data import DataSection
-from vidcls.spec.sections import Clip
+    from vidcls.spec.experiment import Spec
+    from vidcls.spec.sections import Clip
 
     manifest = manifest_of(videos().root)
     fresh("export")
