@@ -37,7 +37,7 @@ class Net(nn.Module):
     def __init__(self, num_classes, in_channels, width=8):
         super().__init__()
         self.backbone = Motion(in_channels, width)
-        self.head = nn.Sequential(nn.Dropout(0.1), nn.Linear(4 * width, num_classes))
+        self.head = nn.Sequential(nn.Dropout(0.1), nn.Linear(width, num_classes))
 
     def forward(self, clip):
         return self.head(self.backbone(clip))
@@ -50,7 +50,7 @@ class Motion(nn.Module):
             nn.Conv3d(2 * in_channels, width, 3, stride=(1, 2, 2), padding=1),
             nn.BatchNorm3d(width),
             nn.ReLU(),
-            nn.AdaptiveAvgPool3d((1, 2, 2)),
+            nn.AdaptiveAvgPool3d(1),
         )
 
     def forward(self, clip):
