@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from benchmarks.common import Dataset, Result, finish, fresh, manifest_of, motion10
-from vidcls.run import Run
+from vidcls.run.folder import Run
 from vidcls.tracking.jsonl import read_rows
 
 LIMIT_S = 240.0

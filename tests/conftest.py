@@ -20,7 +20,7 @@ from tests.support.training import Experiment
 from tests.support.wandb_server import serve
 from tests.support.wandb_state import WandbServer
 from vidcls.process.speed import compute_fast
-from vidcls.run import Run
+from vidcls.run.folder import Run
 
 compute_fast()  # as the command line does, before torch is loaded
 

@@ -12,7 +12,7 @@ import yaml
 
 import vidcls
 from tests.support.training import Experiment
-from vidcls.run import Run
+from vidcls.run.folder import Run
 
 SIGNATURES = """\
 compare(*runs: 'str | Path | Run', split: "Literal['val', 'test']" = 'val', checkpoint: "Literal['best', 'last']" = 'best') -> 'Comparison'

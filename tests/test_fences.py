@@ -15,8 +15,8 @@ from vidcls.errors import LockLostError, VidclsError
 from vidcls.files import atomic_file, write_json
 from vidcls.locking.clock import Clock
 from vidcls.locking.lock import LEASE_S
-from vidcls.run import Run
-from vidcls.run_shapes import Status
+from vidcls.run.folder import Run
+from vidcls.run.shapes import Status
 from vidcls.tracking.jsonl import MetricsFile, read_rows
 
 EPOCHS = 3

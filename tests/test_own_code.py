@@ -22,7 +22,8 @@ from tests.support.clusters import launched, profile_file, said, vidcls, wait_un
 from tests.support.slurm import Slurm
 from tests.support.training import assert_same, train_child, train_here
 from vidcls.evaluate.ledger import ledger_of
-from vidcls.run import Run, find_runs
+from vidcls.run.find import find_runs
+from vidcls.run.folder import Run
 
 MODEL = '''
 """A network of thirty lines."""

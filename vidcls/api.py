@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from vidcls.evaluate.compare import Comparison
     from vidcls.predict.predictor import Predictor
-    from vidcls.run import Run
+    from vidcls.run.folder import Run
 
 
 def train(
@@ -99,7 +99,7 @@ def runs(folder: str | Path = "runs") -> list[dict[str, Any]]:
         vidcls.UserError: If there is no run.
         vidcls.VidclsError: If the files of a run are damaged.
     """
-    from vidcls.run import open_runs
+    from vidcls.run.find import open_runs
     from vidcls.study.runs_export import ReadRun, runs_rows
     from vidcls.sweep.find import trial_facts
 
@@ -126,7 +126,7 @@ def compare(
             on other data than what is there now.
     """
     from vidcls.evaluate.stored import compare_stored
-    from vidcls.run import open_runs
+    from vidcls.run.find import open_runs
 
     found = [run for each in runs for run in open_runs([_folder(each)])]
     return compare_stored(found, split=split, checkpoint=checkpoint, say=_warn)
@@ -137,9 +137,9 @@ def _folder(run: str | Path | Run) -> Path:
 
 
 def _opened(run: str | Path | Run) -> Run:
-    from vidcls.run import Run
+    from vidcls.run.find import open_run
 
-    return Run.open(_folder(run))
+    return open_run(_folder(run))
 
 
 def _warn(text: str) -> None:

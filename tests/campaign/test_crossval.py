@@ -18,7 +18,7 @@ from vidcls.campaign.crossval import CrossValidation, Scored
 from vidcls.cli import app
 from vidcls.evaluate.logit_pool import holm
 from vidcls.evaluate.predictions import load_predictions
-from vidcls.run import find_runs
+from vidcls.run.find import find_runs
 
 pytestmark = pytest.mark.long
 

@@ -13,7 +13,8 @@ from vidcls.cli.main import app
 from vidcls.data.manifest import load_manifest
 from vidcls.errors import ExitCode
 from vidcls.evaluate.ledger import ledger_of
-from vidcls.run import Run, find_runs
+from vidcls.run.find import find_runs
+from vidcls.run.folder import Run
 from vidcls.spec.load import load_spec
 
 

@@ -18,7 +18,7 @@ from vidcls.choices import Split
 from vidcls.cli import app
 from vidcls.data.manifest import Manifest, Video
 from vidcls.errors import UserError
-from vidcls.run import find_runs
+from vidcls.run.find import find_runs
 
 pytestmark = pytest.mark.long
 

@@ -21,7 +21,7 @@ from tests.support.training import Experiment, train_child
 from vidcls.cli import app
 from vidcls.cli.common import times
 from vidcls.evaluate.predictions import load_predictions
-from vidcls.run import Run
+from vidcls.run.folder import Run
 
 pytestmark = pytest.mark.long
 

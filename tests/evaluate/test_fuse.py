@@ -15,7 +15,7 @@ from vidcls.evaluate.fuse import FusedSplit, Fusion, FusionPlan, How, fuse
 from vidcls.evaluate.ledger import Ledger
 from vidcls.evaluate.logit_pool import cross_fitted, pooled
 from vidcls.evaluate.predictions import load_predictions
-from vidcls.run import Run
+from vidcls.run.folder import Run
 from vidcls.spec.data import DataSection
 
 LABELS = np.tile(np.arange(4), 10)

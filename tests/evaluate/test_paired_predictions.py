@@ -13,7 +13,7 @@ from vidcls.data.manifest import read_manifest
 from vidcls.errors import ExitCode, UserError, VidclsError
 from vidcls.evaluate.paired_predictions import groups_of, load_together, videos_of
 from vidcls.evaluate.predictions import load_predictions
-from vidcls.run import Run
+from vidcls.run.folder import Run
 from vidcls.spec.data import DataSection
 
 LABELS = [2, 0, 1]

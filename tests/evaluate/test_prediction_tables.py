@@ -18,7 +18,7 @@ from vidcls.data.manifest import Video
 from vidcls.evaluate.prediction_tables import probability_columns
 from vidcls.evaluate.predictions import Predictions, load_predictions
 from vidcls.evaluate.report import write_report
-from vidcls.run import Run
+from vidcls.run.folder import Run
 from vidcls.text import from_spreadsheet_cell
 
 FACTS = ["video", "true", "predicted", "correct", "group", "error"]

@@ -19,7 +19,7 @@ from vidcls.cli import app
 from vidcls.evaluate.restore import restore
 from vidcls.models.backbones.lite import is_installed
 from vidcls.models.kinds.base import VideoModel
-from vidcls.run import Run
+from vidcls.run.folder import Run
 from vidcls.spec.model import MODEL_KINDS
 from vidcls.spec.sections import Clip
 

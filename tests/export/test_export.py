@@ -20,7 +20,7 @@ from tests.support.untrained import untrained_run
 from vidcls.cli import app
 from vidcls.data.checksums import file_digest
 from vidcls.data.manifest import load_manifest
-from vidcls.run import Run
+from vidcls.run.folder import Run
 from vidcls.spec.data import DataSection
 
 CLIP = {"frames": 4, "size": [24, 32]}

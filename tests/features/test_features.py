@@ -22,7 +22,8 @@ from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.features.store import Block, FeatureStore
-from vidcls.run import Run, find_runs
+from vidcls.run.find import find_runs
+from vidcls.run.folder import Run
 from vidcls.training.divergence import DivergedError
 
 pytestmark = pytest.mark.long

@@ -14,7 +14,7 @@ from vidcls.cli import app
 from vidcls.data.manifest import Manifest, Video, read_manifest
 from vidcls.leaks.run_state import leaks_of
 from vidcls.leaks.state import LeakState, remember
-from vidcls.run import find_runs
+from vidcls.run.find import find_runs
 from vidcls.spec.data import DataSection
 
 

@@ -20,8 +20,7 @@ from vidcls.models.freezing import is_frozen
 from vidcls.models.kinds.base import VideoModel
 from vidcls.spec.experiment import Spec
 from vidcls.spec.model import ModelSection
-from vidcls.spec.optim import AdamWSection
-from vidcls.spec.sections import Clip
+from vidcls.spec.sections import AdamWSection, Clip
 from vidcls.training.cost.memory import footprint
 from vidcls.training.optim import build_optimizer
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.training import Experiment
 from vidcls.process.sockets import socket_folder
-from vidcls.run import find_runs
+from vidcls.run.find import find_runs
 
 
 def vidcls(*words: str, temporary: Path) -> subprocess.CompletedProcess[str]:

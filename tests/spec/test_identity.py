@@ -13,8 +13,7 @@ from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import fingerprint
 from vidcls.spec.load import load_spec
 from vidcls.spec.model import CNN3DSection
-from vidcls.spec.optim import AdamWSection
-from vidcls.spec.sections import TrainSection
+from vidcls.spec.sections import AdamWSection, TrainSection
 from vidcls.spec.show import differences, plain, schema_text, to_yaml
 
 EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))

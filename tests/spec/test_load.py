@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from vidcls.spec.explain import SpecError
 from vidcls.spec.load import LoadedSpec, load_spec
-from vidcls.spec.optim import SGDSection
 from vidcls.spec.scalars import scalar
+from vidcls.spec.sections import SGDSection
 from vidcls.spec.yaml import parse_text
 
 MINIMAL = "name: x\nmodel: {kind: cnn3d}\n"

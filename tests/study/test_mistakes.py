@@ -19,7 +19,7 @@ from vidcls.data.decoding.decode import decode
 from vidcls.data.manifest import read_manifest
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.predictions import load_predictions
-from vidcls.run import Run
+from vidcls.run.folder import Run
 from vidcls.spec.data import DataSection
 
 LABELS = [0, 1, 2, 0, 1]

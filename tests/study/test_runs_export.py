@@ -20,8 +20,8 @@ from tests.support.training import rows as metric_rows
 from vidcls.cli import app
 from vidcls.data.manifest import read_manifest
 from vidcls.evaluate.ledger import ledger_of
-from vidcls.run import Run
-from vidcls.run_shapes import Status
+from vidcls.run.folder import Run
+from vidcls.run.shapes import Status
 from vidcls.spec.data import DataSection
 from vidcls.spec.load import load_spec
 from vidcls.sweep.storage.folder import SweepFolder, SweepOptions

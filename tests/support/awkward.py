@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.support.training import Experiment, train_here
 from tests.support.video import moving_square, write_clip
-from vidcls.run import Run
+from vidcls.run.folder import Run
 
 CLASSES = ("=1+1", "run, fast", 'say "hi"', "مشي", "🏃 jog")
 """In label order."""

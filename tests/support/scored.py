@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vidcls.evaluate.predictions import Predictions
-from vidcls.run import Run
+from vidcls.run.folder import Run
 from vidcls.spec.experiment import Spec
 
 UNKNOWN = {"kind": "unknown", "by": "none", "shares": {}, "is_partial": False, "state": "unknown"}

@@ -16,7 +16,7 @@ import yaml
 from tests.support.training import Experiment, started_warm, train_here
 from vidcls.launch.local import LocalProfile
 from vidcls.launch.queue import AnyProfile
-from vidcls.run import Run
+from vidcls.run.folder import Run
 from vidcls.sweep.config.file import load_sweep
 from vidcls.sweep.launch import freeze
 from vidcls.sweep.plan import LaunchPlan, plan_launch

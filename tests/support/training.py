@@ -18,7 +18,8 @@ from unittest.mock import patch
 import yaml
 
 from vidcls.process.sockets import use_short_socket_paths
-from vidcls.run import Run, find_runs
+from vidcls.run.find import find_runs
+from vidcls.run.folder import Run
 
 STRATEGIES: dict[str, dict[str, Any]] = {
     "cnn3d": {"kind": "cnn3d", "dropout": 0.2},

@@ -14,7 +14,7 @@ from tests.support.scored import PROVENANCE
 from vidcls.checkpoints import CheckpointIdentity, checkpoint_content, write_checkpoint
 from vidcls.models.build import build
 from vidcls.models.inputs import input_clip
-from vidcls.run import Run
+from vidcls.run.folder import Run
 from vidcls.spec.experiment import Spec
 
 CLASSES = ("Left", "Right", "Still")

@@ -20,7 +20,8 @@ from tests.support.waiting import PATIENCE_S
 from tests.support.wandb_server import client_environment
 from tests.support.wandb_state import WandbServer
 from vidcls.errors import UserError, VidclsError
-from vidcls.run import Run, find_runs
+from vidcls.run.find import find_runs
+from vidcls.run.folder import Run
 from vidcls.sweep.wandb import agent_command, create_sweep
 
 pytestmark = pytest.mark.decoded

@@ -22,8 +22,8 @@ from vidcls.cli import app
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.predictions import Predictions
 from vidcls.leaks.state import LeakState
-from vidcls.run import Run
-from vidcls.run_shapes import RunState, Status
+from vidcls.run.folder import Run
+from vidcls.run.shapes import RunState, Status
 from vidcls.spec.load import load_spec
 from vidcls.tracking import sync
 from vidcls.tracking.jsonl import MetricsFile, Row
@@ -125,7 +125,7 @@ import time
 from pathlib import Path
 import psutil
 from tests.tracking.test_sync import rows, track
-from vidcls.run import Run
+from vidcls.run.folder import Run
 
 run = Run(Path(sys.argv[1]))
 tracker = track(run, warn=print)

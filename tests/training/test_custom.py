@@ -14,7 +14,7 @@ import vidcls
 from tests.support.training import Experiment, assert_same, train_child, train_here
 from vidcls.cli.main import app
 from vidcls.errors import ExitCode, UserError
-from vidcls.run import find_runs
+from vidcls.run.find import find_runs
 
 OWN = Path(__file__).parents[1] / "own_code"
 

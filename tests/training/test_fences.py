@@ -15,7 +15,7 @@ from tests.support.training import Child, Experiment, assert_same, train_child, 
 from tests.support.waiting import wait_for
 from vidcls.errors import LockLostError
 from vidcls.locking import lock
-from vidcls.run import find_runs
+from vidcls.run.find import find_runs
 
 pytestmark = pytest.mark.long
 

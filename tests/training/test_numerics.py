@@ -27,8 +27,7 @@ from vidcls.models.build import build
 from vidcls.models.kinds.base import VideoModel
 from vidcls.spec.experiment import Spec
 from vidcls.spec.model import SHIPPED_KINDS
-from vidcls.spec.optim import OptimSection
-from vidcls.spec.sections import AugmentSection, Clip, TrainSection
+from vidcls.spec.sections import AugmentSection, Clip, OptimSection, TrainSection
 from vidcls.training.loop import Data, Loop, MetricValues
 from vidcls.training.optim import build_optimizer, learning_rate
 from vidcls.training.precision import Amp, resolve_precision

@@ -20,8 +20,7 @@ from vidcls.models.kinds.base import BackboneModel, VideoModel
 from vidcls.models.stages import stages_of
 from vidcls.spec.load import load_spec
 from vidcls.spec.model import ModelSection
-from vidcls.spec.optim import AdamWSection, SGDSection
-from vidcls.spec.sections import Clip
+from vidcls.spec.sections import AdamWSection, Clip, SGDSection
 from vidcls.training.optim import build_optimizer, set_learning_rate
 from vidcls.training.unfreezing import Unfreezing
 
@@ -264,7 +263,7 @@ LIGHT = """
 import sys, torch
 import vidcls.sweep.worker.child
 from vidcls.models.device import pin
-from vidcls.spec.optim import AdamWSection, SGDSection
+from vidcls.spec.sections import AdamWSection, SGDSection
 from vidcls.spec.model import CNN3DSection, FrameAverageSection
 from vidcls.spec.sections import Clip
 from vidcls.models.build import build

@@ -30,7 +30,8 @@ from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.installed import code_digest
 from vidcls.process.signals import Interruption
-from vidcls.run import Run
+from vidcls.run.find import open_run
+from vidcls.run.folder import Run
 from vidcls.training.divergence import DivergedError
 
 pytestmark = [pytest.mark.long, pytest.mark.decoded]
@@ -248,7 +249,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_the_run_goes_on_later(
         display = _FillAfter(small / "ballast", step=7)
         with pytest.raises(VidclsError, match="the disk or the quota is full"):
             train_here(spec, display)
-        run = Run.open(small / "small")
+        run = open_run(small / "small")
         content = torch.load(run.checkpoint_file("last"), weights_only=True)
         assert content["training"]["loop"]["optimizer"]["state"]
         (small / "ballast").unlink()

@@ -21,7 +21,7 @@ from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.errors import VidclsError
 from vidcls.evaluate.logit_pool import Interval, holm, mean_interval
 from vidcls.evaluate.predictions import load_predictions
-from vidcls.run import Run
+from vidcls.run.folder import Run
 from vidcls.spec.experiment import Spec
 from vidcls.training.run_training import Options, train
 from vidcls.training.session import Display

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vidcls.data.manifest import load_manifest
 from vidcls.errors import UserError
-from vidcls.run import Run
+from vidcls.run.folder import Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import fingerprint
 

@@ -24,7 +24,7 @@ from vidcls.choices import Split
 from vidcls.data.manifest import Manifest, Video, load_manifest
 from vidcls.errors import UserError, VidclsError
 from vidcls.leaks.split import group_split
-from vidcls.run import Run
+from vidcls.run.folder import Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import LoadedSpec, load_spec
 from vidcls.training.run_training import Options, train

@@ -19,7 +19,8 @@ from vidcls.data.demo import Amount, make_demo_of
 from vidcls.errors import VidclsError
 from vidcls.files import write_text
 from vidcls.process.sockets import use_short_socket_paths
-from vidcls.run import Run, find_runs
+from vidcls.run.find import find_runs
+from vidcls.run.folder import Run
 from vidcls.spec.load import load_spec
 from vidcls.spec.model import SHIPPED_KINDS
 from vidcls.spec.show import yaml_text

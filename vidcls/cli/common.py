@@ -17,7 +17,7 @@ from vidcls.text import printable_lines
 
 if TYPE_CHECKING:
     from vidcls.cli.output.screen import Screen
-    from vidcls.run import Run
+    from vidcls.run.folder import Run
     from vidcls.spec.data import DataSection
     from vidcls.spec.load import LoadedSpec
 

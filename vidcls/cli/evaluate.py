@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vidcls.evaluate.stored import AskedCheckpoints, Scoring
     from vidcls.launch.job import Job
     from vidcls.launch.queue import AnyProfile
-    from vidcls.run import Checkpoint, Run
+    from vidcls.run.folder import Checkpoint, Run
 
     Scored = tuple[Scoring, Metrics]
 
@@ -142,7 +142,7 @@ def _plan(
     folders: list[Path], split: Split, checkpoint: AskedCheckpoints, *, anew: bool
 ) -> tuple[list[Scoring], dict[Run, str]]:
     """Plan what to score and what is stored, and why runs are left out; runs before torch is loaded."""
-    from vidcls.run import open_runs
+    from vidcls.run.find import open_runs
 
     found = open_runs(folders)
     from vidcls.evaluate.stored import plan_scoring, refuse_other_data

@@ -53,9 +53,9 @@ def export(
         )
 
     from vidcls.installed import refuse_missing
-    from vidcls.run import Run
+    from vidcls.run.find import open_run
 
-    opened = Run.open(run)
+    opened = open_run(run)
     opened.existing_checkpoint(checkpoint)
     file = out or opened.export_file(checkpoint, _SUFFIXES[to])
     if file.suffix != _SUFFIXES[to]:

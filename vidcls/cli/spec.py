@@ -71,12 +71,12 @@ def diff(
 ) -> None:
     """Show the settings that differ between two specs, including defaults."""
     from vidcls.cli.output.screen import Table
-    from vidcls.run import Run
+    from vidcls.run.find import open_run
     from vidcls.spec.load import load_spec
     from vidcls.spec.show import differences, plain
 
     is_spec = [path.is_file() or path.suffix in (".yaml", ".yml") for path in (a, b)]
-    paths = [p if is_file else Run.open(p).spec_file for p, is_file in zip((a, b), is_spec, strict=True)]
+    paths = [p if is_file else open_run(p).spec_file for p, is_file in zip((a, b), is_spec, strict=True)]
     rows = differences(*(plain(load_spec(path).spec) for path in paths))
     if as_json:
         print_json([{"key": key, "a": left, "b": right} for key, left, right in rows])

@@ -10,7 +10,7 @@ import typer
 from vidcls.cli.common import AsJson, print_json, say
 
 if TYPE_CHECKING:
-    from vidcls.run import Run
+    from vidcls.run.folder import Run
     from vidcls.tracking.sync import Confusion
 
 
@@ -29,7 +29,7 @@ def sync(
     Exit codes: 0 done, 1 nothing could be sent, 2 a mistake in the request, 3 some runs could not be sent.
     """
     from vidcls.errors import ExitCode
-    from vidcls.run import open_runs
+    from vidcls.run.find import open_runs
     from vidcls.tracking.sync import check_login
 
     runs = open_runs(folders)

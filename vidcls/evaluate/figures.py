@@ -11,7 +11,7 @@ import numpy as np
 from vidcls.drawing import Say, class_names, drawable, drawn
 from vidcls.evaluate.compare import Evaluation, leak_states
 from vidcls.leaks.run_state import leaks_of
-from vidcls.run import Run
+from vidcls.run.folder import Run
 from vidcls.tracking.curves import draw_curves
 from vidcls.tracking.jsonl import read_rows
 

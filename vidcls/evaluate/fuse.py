@@ -37,7 +37,7 @@ from vidcls.evaluate.predictions import Predictions
 from vidcls.evaluate.report import write_report
 from vidcls.files import write_json
 from vidcls.leaks.run_state import leaks_of
-from vidcls.run import CHECKPOINTS, Checkpoint, Run
+from vidcls.run.folder import CHECKPOINTS, Checkpoint, Run
 
 FusedSplit = Literal["val", "test"]
 How = Literal["equal", "given", "tuned on val"]

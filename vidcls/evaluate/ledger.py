@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from vidcls.errors import VidclsError
 from vidcls.json_files import DamagedError, parse_json
-from vidcls.run import Run
+from vidcls.run.folder import Run
 
 
 @dataclass(frozen=True)

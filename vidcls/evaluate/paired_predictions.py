@@ -13,7 +13,7 @@ from vidcls.choices import Split
 from vidcls.data.manifest import Video, load_manifest
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.predictions import Predictions, load_predictions
-from vidcls.run import Checkpoint, Run
+from vidcls.run.folder import Checkpoint, Run
 
 Unit = Literal["groups", "videos"]
 _SAME_DATA = "name runs with the same videos and splits; vidcls runs show RUN shows them"

@@ -9,7 +9,7 @@ import torch
 from vidcls.checkpoints import other_version, read_model
 from vidcls.models.build import build
 from vidcls.models.kinds.base import VideoModel
-from vidcls.run import Checkpoint, Run
+from vidcls.run.folder import Checkpoint, Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.sections import Clip
 from vidcls.user_code.trust import kept_code

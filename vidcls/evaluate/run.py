@@ -28,7 +28,7 @@ from vidcls.leaks.run_state import leaks_of
 from vidcls.leaks.state import leak_state, remember
 from vidcls.models.device import pin
 from vidcls.models.kinds.base import VideoModel
-from vidcls.run import Checkpoint, Run
+from vidcls.run.folder import Checkpoint, Run
 from vidcls.spec.experiment import Spec
 from vidcls.user_code.trust import kept_code
 

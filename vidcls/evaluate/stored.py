@@ -21,7 +21,7 @@ from vidcls.evaluate.prediction_tables import has_tables
 from vidcls.evaluate.predictions import Predictions, load_predictions
 from vidcls.evaluate.report import CONFUSION_PICTURE, METRICS_FILE, write_report
 from vidcls.leaks.run_state import leaks_of
-from vidcls.run import CHECKPOINTS, Checkpoint, Run
+from vidcls.run.folder import CHECKPOINTS, Checkpoint, Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import identity
 from vidcls.spec.show import flatten, plain

@@ -16,7 +16,7 @@ from vidcls.data.decoding.workers import Failure, StageProgress
 from vidcls.data.manifest import Manifest, Video
 from vidcls.errors import VidclsError
 from vidcls.evaluate.stored import data_of
-from vidcls.run import Run
+from vidcls.run.folder import Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.sections import Clip
 

@@ -9,7 +9,7 @@ from vidcls.data.decoding.flow import STEP_PX, STILL
 from vidcls.data.modality import has_difference, has_flow, stored_channels, stores_frames_too
 from vidcls.evaluate.restore import Restored
 from vidcls.predict.exported import INPUT, Description, InputLayout, Parity, Reading
-from vidcls.run import Checkpoint
+from vidcls.run.folder import Checkpoint
 from vidcls.spec.sections import Clip
 
 _COLOURS = ("red", "green", "blue")

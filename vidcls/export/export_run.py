@@ -29,7 +29,7 @@ from vidcls.leaks.run_state import leaks_of
 from vidcls.models.device import pin
 from vidcls.predict.exported import Description, Parity, Quantisation
 from vidcls.process.cores import free_cores
-from vidcls.run import Checkpoint, Run
+from vidcls.run.folder import Checkpoint, Run
 
 Target = Literal["onnx", "torch-export"]
 RUNTIMES: dict[Target, str] = {"onnx": "onnxruntime", "torch-export": "torch.export"}

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from vidcls.leaks.state import LeakState, audited, joined_state, weighed
-from vidcls.run import Run
+from vidcls.run.folder import Run
 from vidcls.spec.experiment import Spec
 
 

@@ -12,7 +12,7 @@ from vidcls.data.manifest import Manifest, Video
 from vidcls.data.sharing import HELD_OUT, shares_by
 from vidcls.files import write_json
 from vidcls.json_files import DamagedError, read_json
-from vidcls.run_shapes import LEAKS
+from vidcls.run.shapes import LEAKS
 
 LeakKind = Literal["leaky", "clean", "unknown"]
 By = Literal["group", "name", "content", "none"]

@@ -23,7 +23,7 @@ from vidcls.predict.arrays import as_frames
 from vidcls.predict.paths import as_videos, find_videos
 from vidcls.predict.prediction import Prediction
 from vidcls.predict.stored_form import array_clip
-from vidcls.run import Checkpoint, Run
+from vidcls.run.folder import Checkpoint, Run
 from vidcls.spec.sections import Clip
 
 AnyVideo = str | Path | NDArray[Any] | Tensor

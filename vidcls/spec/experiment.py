@@ -9,8 +9,14 @@ from pydantic import Field, model_validator
 from vidcls.spec.base import NonNegativeInt, PathText, Section, not_identity
 from vidcls.spec.data import DataSection
 from vidcls.spec.model import EnsembleSection, ModelSection
-from vidcls.spec.optim import AdamWSection, OptimSection
-from vidcls.spec.sections import AugmentSection, ClipSection, TrackingSection, TrainSection
+from vidcls.spec.sections import (
+    AdamWSection,
+    AugmentSection,
+    ClipSection,
+    OptimSection,
+    TrackingSection,
+    TrainSection,
+)
 
 
 class Spec(Section):

@@ -21,7 +21,7 @@ from vidcls.evaluate.paired_predictions import load_together
 from vidcls.evaluate.predictions import Predictions
 from vidcls.evaluate.stored import stored_predictions
 from vidcls.leaks.run_state import leaks_of
-from vidcls.run import Checkpoint, Run
+from vidcls.run.folder import Checkpoint, Run
 
 ReadSplit = Literal["val", "test"]
 Kind = Literal["confident mistakes", "least certain", "lost", "gained", "wrong in all"]

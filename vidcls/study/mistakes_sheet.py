@@ -17,7 +17,7 @@ from vidcls.errors import VidclsError
 from vidcls.evaluate.stored import data_of
 from vidcls.leaks.contact_sheet import NUM_FRAMES, read_strips
 from vidcls.process.cores import usable_cores
-from vidcls.run import Run
+from vidcls.run.folder import Run
 from vidcls.spec.experiment import Spec
 from vidcls.study.mistakes import Answer, Case, CaseList, Mistakes
 

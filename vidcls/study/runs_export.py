@@ -20,8 +20,8 @@ from vidcls.evaluate.prediction_tables import COLUMNS, prediction_blocks, probab
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.evaluate.stored import stored_predictions
 from vidcls.leaks.run_state import leaks_of
-from vidcls.run import Run
-from vidcls.run_shapes import Status
+from vidcls.run.folder import Run
+from vidcls.run.shapes import Status
 from vidcls.spec.experiment import Spec
 from vidcls.spec.show import flatten, plain
 from vidcls.tables import Block, Kind, Table, table_of

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from vidcls.errors import UserError, VidclsError
-from vidcls.run import find_runs
+from vidcls.run.find import find_runs
 from vidcls.sweep.actions import LOOK_EVERY_S, has_work
 from vidcls.sweep.config.file import load_sweep
 from vidcls.sweep.storage.folder import SweepFolder

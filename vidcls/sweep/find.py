@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vidcls.errors import UserError, VidclsError, reason_of
-from vidcls.run import Run
+from vidcls.run.folder import Run
 from vidcls.spec.load import load_spec
 from vidcls.sweep.config.file import load_sweep
 from vidcls.sweep.storage.folder import SweepFolder, find_sweeps

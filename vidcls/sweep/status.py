@@ -13,7 +13,7 @@ from typing import Any
 
 from vidcls.launch.job import Task
 from vidcls.leaks.run_state import leaks_of
-from vidcls.run import Run
+from vidcls.run.folder import Run
 from vidcls.sweep.config.file import load_sweep
 from vidcls.sweep.search.build import open_searcher
 from vidcls.sweep.search.scheduler import planned_trials

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidcls.errors import UserError, VidclsError
-from vidcls.run import Run
-from vidcls.run_shapes import Status
+from vidcls.run.folder import Run
+from vidcls.run.shapes import Status
 from vidcls.spec.show import plain
 from vidcls.tracking.client import Mirror, WandbStart, log_confusion, log_row, read_mirrors, upload_checkpoint
 from vidcls.tracking.jsonl import Row, read_rows

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vidcls.checkpoints import CheckpointIdentity, checkpoint_content, read_checkpoint, write_checkpoint
 from vidcls.errors import VidclsError
-from vidcls.run import Checkpoint, Run
+from vidcls.run.folder import Checkpoint, Run
 from vidcls.tracking.jsonl import MetricsFile
 from vidcls.training.loop import Loop, MetricValues
 from vidcls.training.random_state import rng_state, set_rng_state

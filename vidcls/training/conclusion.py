@@ -10,7 +10,7 @@ from vidcls.evaluate.predictions import Predictions, load_predictions
 from vidcls.evaluate.run import evaluate_open
 from vidcls.features.reading import Reading
 from vidcls.leaks.run_state import leaks_of
-from vidcls.run import Checkpoint, Run
+from vidcls.run.folder import Checkpoint, Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.show import plain
 from vidcls.tracking.jsonl import read_rows

@@ -11,7 +11,7 @@ import torch
 
 from vidcls.errors import ExitCode, VidclsError
 from vidcls.process.signals import Interruption
-from vidcls.run_shapes import RunState
+from vidcls.run.shapes import RunState
 from vidcls.training.cost.out_of_memory import out_of_memory
 from vidcls.training.session import Session
 

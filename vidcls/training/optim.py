@@ -13,7 +13,7 @@ from vidcls.errors import UserError
 from vidcls.models.kinds.base import VideoModel
 from vidcls.models.kinds.custom import refuse_whole
 from vidcls.models.stages import param_levels
-from vidcls.spec.optim import AdamWSection, SGDSection
+from vidcls.spec.sections import AdamWSection, SGDSection
 
 
 class _Eager(torch.optim.Optimizer):

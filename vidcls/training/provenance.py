@@ -20,7 +20,8 @@ from vidcls.features.clips import AnyBatch
 from vidcls.installed import COMPUTING, code_digest, releases
 from vidcls.leaks.state import LeakState
 from vidcls.process.cores import processor
-from vidcls.run import Run, find_runs
+from vidcls.run.find import find_runs
+from vidcls.run.folder import Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import targets_in
 from vidcls.spec.show import to_yaml

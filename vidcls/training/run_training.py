@@ -31,7 +31,7 @@ from vidcls.models.weights.catalogue import weights_dir_of
 from vidcls.models.weights.load import load_pretrained
 from vidcls.process.cores import free_cores, usable_cores
 from vidcls.process.signals import Signals, under_agent
-from vidcls.run import Run
+from vidcls.run.folder import Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import fingerprint
 from vidcls.spec.load import LoadedSpec

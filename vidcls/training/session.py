@@ -12,8 +12,8 @@ from vidcls.checkpoints import CheckpointIdentity
 from vidcls.errors import ExitCode
 from vidcls.locking.lock import Held
 from vidcls.process.signals import Signals, StoppedError, is_agents_stop
-from vidcls.run import Run
-from vidcls.run_shapes import RunState, Status
+from vidcls.run.folder import Run
+from vidcls.run.shapes import RunState, Status
 from vidcls.tracking.jsonl import MetricsFile, Row, read_rows
 from vidcls.tracking.tracker import Tracker
 from vidcls.training.checkpoint_writer import CheckpointWriter

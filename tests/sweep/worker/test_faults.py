@@ -13,7 +13,7 @@ from tests.support.sweeps import Search, ended, start_worker, states, work
 from tests.support.training import Experiment
 from tests.support.waiting import wait_for
 from vidcls.errors import ExitCode
-from vidcls.run import find_runs
+from vidcls.run.find import find_runs
 from vidcls.sweep.storage.folder import SweepFolder
 
 pytestmark = [pytest.mark.long, pytest.mark.decoded]

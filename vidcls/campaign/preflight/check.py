@@ -24,7 +24,7 @@ from vidcls.choices import Split
 from vidcls.errors import UserError, VidclsError
 from vidcls.launch.job import Job
 from vidcls.launch.queue import AnyProfile
-from vidcls.run import Run
+from vidcls.run.folder import Run
 from vidcls.spec.load import LoadedSpec
 from vidcls.sweep.config.check import check_against_spec, points_of
 from vidcls.sweep.config.description import describe

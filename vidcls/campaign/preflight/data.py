@@ -20,7 +20,8 @@ from vidcls.locking.holder import how_to_end
 from vidcls.locking.lock import holder_of
 from vidcls.models.inputs import input_clip
 from vidcls.process.cores import usable_cores
-from vidcls.run import Run, find_runs
+from vidcls.run.find import find_runs
+from vidcls.run.folder import Run
 from vidcls.spec.data import DEFAULT_MAX_BAD, DataSection
 from vidcls.spec.fingerprint import fingerprint
 from vidcls.spec.sections import Clip

@@ -16,7 +16,7 @@ from vidcls.errors import VidclsError
 from vidcls.launch.lsf import LsfProfile
 from vidcls.launch.profile import QueuedProfile
 from vidcls.launch.queue import AnyProfile, open_queue
-from vidcls.run import find_runs
+from vidcls.run.find import find_runs
 from vidcls.sweep.plan import seconds_of_trial
 from vidcls.training.cost.cards import card_of
 

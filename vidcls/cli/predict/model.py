@@ -43,9 +43,9 @@ class AskedModel:
         if self.is_onnx:
             self._refuse_for_onnx()
             return
-        from vidcls.run import Run
+        from vidcls.run.find import open_run
 
-        Run.open(self.path).existing_checkpoint(self.checkpoint or "best")
+        open_run(self.path).existing_checkpoint(self.checkpoint or "best")
 
     def _refuse_for_onnx(self) -> None:
         if self.checkpoint is not None:
@@ -74,12 +74,12 @@ class AskedModel:
 
             return OnnxPredictor(self.path)
         from vidcls.predict.predictor import Predictor
-        from vidcls.run import Run
+        from vidcls.run.find import open_run
         from vidcls.user_code.trust import trusting
 
         with trusting(self.trust_code):
             predictor = Predictor(
-                Run.open(self.path), checkpoint=self.checkpoint or "best", device=self.device
+                open_run(self.path), checkpoint=self.checkpoint or "best", device=self.device
             )
         predictor.refuse_own_dataset()
         return predictor

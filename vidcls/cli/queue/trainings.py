@@ -146,7 +146,7 @@ def queue_trainings(
 
 def _is_finished(loaded: LoadedSpec) -> bool:
     from vidcls.data.manifest import load_manifest
-    from vidcls.run import Run
+    from vidcls.run.folder import Run
     from vidcls.spec.fingerprint import fingerprint
 
     spec = loaded.spec

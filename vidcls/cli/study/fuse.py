@@ -48,7 +48,7 @@ def fuse(
     Predictions and report are stored like those of a run. With --tune val, each val video is scored with
     weights tuned on videos of other groups. Exit code 3 if some videos have no logits; they are named.
     """
-    from vidcls.run import open_runs
+    from vidcls.run.find import open_runs
 
     found = tuple(open_runs(runs))
     if len(found) < 2:
@@ -93,7 +93,7 @@ def _parsed(text: str, *, names: list[str]) -> tuple[float, ...]:
 
 
 def _render(fusion: Fusion, plan: FusionPlan, *, per_class: bool) -> None:
-    from vidcls.run import Run
+    from vidcls.run.folder import Run
 
     screen = console()
     if per_class:

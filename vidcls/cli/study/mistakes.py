@@ -12,7 +12,7 @@ from vidcls.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
     from vidcls.cli.output.screen import Table
-    from vidcls.run import Run
+    from vidcls.run.folder import Run
     from vidcls.study.mistakes import Answer, CaseList, Mistakes
     from vidcls.study.mistakes_sheet import SheetResult
 
@@ -49,7 +49,7 @@ def mistakes(
     if out is not None and out.suffix.lower() not in _ENDINGS:
         raise UserError(f"--out: {out} does not end in {', '.join(_ENDINGS)}", hint="name a picture")
     refuse_overwrite(out, option="--out", force=force)
-    from vidcls.run import open_runs
+    from vidcls.run.find import open_runs
 
     found = open_runs(runs)
     from vidcls.study.mistakes import find_mistakes

@@ -15,7 +15,7 @@ from vidcls.cli.study.runs_table import RunsTable, part_of
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from vidcls.run import Run
+    from vidcls.run.folder import Run
 
 app = typer.Typer(no_args_is_help=True, help="List runs, show details of one run, or export all as a table.")
 app.command()(export)
@@ -48,7 +48,7 @@ def ls(
     """List runs with state, val top-1, epochs, time, and the settings that differ between them."""
     from vidcls.errors import UserError, VidclsError
     from vidcls.evaluate.stored import differences_of
-    from vidcls.run import find_runs
+    from vidcls.run.find import find_runs
 
     runs = find_runs(folder)
     if not runs and not folder.is_dir():
@@ -130,9 +130,9 @@ def _known(run: Run) -> dict[str, Any]:
 @app.command()
 def show(run: Annotated[Path, typer.Argument(help="Folder of a run.")], as_json: AsJson = False) -> None:
     """Show one run: state, best metrics, code and machine, files."""
-    from vidcls.run import Run
+    from vidcls.run.find import open_run
 
-    found = Run.open(run)
+    found = open_run(run)
     status = found.status()
     content = {
         **_row(found),

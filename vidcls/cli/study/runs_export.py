@@ -11,7 +11,7 @@ from vidcls.cli.common import Force, emit, refuse_overwrite, say, say_left_out
 from vidcls.errors import ExitCode, UserError, VidclsError
 
 if TYPE_CHECKING:
-    from vidcls.run import Run
+    from vidcls.run.folder import Run
     from vidcls.study.runs_export import ReadRun
     from vidcls.tables import Table
 
@@ -75,7 +75,7 @@ def export(
 
 def _read(folder: Path) -> tuple[list[ReadRun], dict[Run, str]]:
     """Runs below a folder, and why damaged ones are left out."""
-    from vidcls.run import open_runs
+    from vidcls.run.find import open_runs
     from vidcls.study.runs_export import ReadRun
 
     runs: list[ReadRun] = []

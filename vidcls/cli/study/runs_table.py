@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vidcls.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
-    from vidcls.run import Run
+    from vidcls.run.folder import Run
 
 _CONDITION = re.compile(r"(?P<key>[\w./-]+?)\s*(?P<sign><=|>=|!=|=|<|>)\s*(?P<value>.*)", re.DOTALL)
 _SIGNS: dict[str, Callable[[float, float], bool]] = {

@@ -24,7 +24,7 @@ from vidcls.errors import UserError, VidclsError
 from vidcls.files import write_json
 from vidcls.json_files import read_json
 from vidcls.launch.submissions import Submissions
-from vidcls.run import Run
+from vidcls.run.folder import Run
 from vidcls.spec.base import NonNegativeInt, PositiveFloat, PositiveInt, Section
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import load_spec

@@ -25,7 +25,7 @@ from vidcls.errors import ExitCode, UserError, VidclsError
 from vidcls.files import is_disk_full
 from vidcls.models.device import pick_device
 from vidcls.process.signals import StoppedError
-from vidcls.run import Run
+from vidcls.run.folder import Run
 from vidcls.spec.load import load_spec
 from vidcls.sweep.worker.messages import Epoch, TrialOutcome, TrialRequest
 from vidcls.text import printable_lines

@@ -9,7 +9,7 @@ runs/<name>/<fingerprint>-s<seed>/
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from vidcls.installed import COMPUTING, code_digest, releases
 from vidcls.json_files import checked, read_json
 from vidcls.locking import lock
 from vidcls.locking.clock import SYSTEM, Clock
-from vidcls.run_shapes import PROVENANCE, REMOVED, STATUS, Provenance, Status
+from vidcls.run.shapes import PROVENANCE, REMOVED, STATUS, Provenance, Status
 from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import targets_in
 from vidcls.spec.load import load_spec
@@ -48,24 +48,6 @@ class Run:
     def at(cls, spec: Spec, fingerprint: str) -> Run:
         """Run in the folder for a spec with this fingerprint."""
         return cls(Path(spec.runs_dir) / spec.name / f"{fingerprint}-s{spec.seed}")
-
-    @classmethod
-    def open(cls, folder: Path) -> Run:
-        """Open an existing run by its folder, or by the folder of an experiment with only one run.
-
-        Raises:
-            UserError: If there is no run; the message lists similar paths.
-        """
-        run = cls(folder)
-        if run.spec_file.is_file():
-            return run
-        below = find_runs(folder)
-        if len(below) == 1:
-            return below[0]
-        if below:
-            listing = "\n".join(f"  {other.folder}" for other in below[:10])
-            raise UserError(f"{folder} contains {len(below)} runs; name one of them:\n{listing}")
-        raise UserError(f"{folder}: not a run (no spec.yaml)", hint="vidcls runs ls lists all runs")
 
     @property
     def spec_file(self) -> Path:
@@ -283,23 +265,3 @@ def _read(path: Path, shape: TypeAdapter[T], *, hint: str) -> T:
         return read_json(path, shape, hint=hint)
     except FileNotFoundError:
         raise VidclsError(f"{path}: missing", hint=hint) from None
-
-
-def find_runs(root: Path) -> list[Run]:
-    """All runs below a folder, sorted by name, without runs that were set aside."""
-    if not root.is_dir():
-        return []
-    found = sorted(path.parent for path in root.rglob("spec.yaml"))
-    return [Run(f) for f in found if not any(p.startswith(".") for p in f.relative_to(root).parts)]
-
-
-def open_runs(folders: Sequence[Path]) -> list[Run]:
-    """Open the runs in folders; a folder with several runs gives all of them.
-
-    Raises:
-        UserError: If a folder has no run.
-    """
-    runs: list[Run] = []
-    for folder in folders:
-        runs += [Run(folder)] if Run(folder).spec_file.is_file() else find_runs(folder) or [Run.open(folder)]
-    return list(dict.fromkeys(runs))

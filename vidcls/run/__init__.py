@@ -1,0 +1,1 @@
+"""Run folders: what is in one, what its files look like, and where runs are."""

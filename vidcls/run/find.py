@@ -1,0 +1,47 @@
+"""Finds runs: one that was named, or all below a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vidcls.errors import UserError
+from vidcls.run.folder import Run
+
+
+def open_run(folder: Path) -> Run:
+    """Open an existing run by its folder, or by the folder of an experiment with only one run.
+
+    Raises:
+        UserError: If there is no run; the message lists similar paths.
+    """
+    run = Run(folder)
+    if run.spec_file.is_file():
+        return run
+    below = find_runs(folder)
+    if len(below) == 1:
+        return below[0]
+    if below:
+        listing = "\n".join(f"  {other.folder}" for other in below[:10])
+        raise UserError(f"{folder} contains {len(below)} runs; name one of them:\n{listing}")
+    raise UserError(f"{folder}: not a run (no spec.yaml)", hint="vidcls runs ls lists all runs")
+
+
+def find_runs(root: Path) -> list[Run]:
+    """All runs below a folder, sorted by name, without runs that were set aside."""
+    if not root.is_dir():
+        return []
+    found = sorted(path.parent for path in root.rglob("spec.yaml"))
+    return [Run(f) for f in found if not any(p.startswith(".") for p in f.relative_to(root).parts)]
+
+
+def open_runs(folders: Sequence[Path]) -> list[Run]:
+    """Open the runs in folders; a folder with several runs gives all of them.
+
+    Raises:
+        UserError: If a folder has no run.
+    """
+    runs: list[Run] = []
+    for folder in folders:
+        runs += [Run(folder)] if Run(folder).spec_file.is_file() else find_runs(folder) or [open_run(folder)]
+    return list(dict.fromkeys(runs))
