@@ -43,7 +43,8 @@ class DataSection(Section):
     """Your own data set in place of data.root: a class, or a function that makes one, `module:Name` or
     `path/to/file.py:Name`. `vidcls data doctor TARGET` tries it."""
     args: dict[str, JsonValue] = Field(default_factory=dict)
-    """Arguments of data.target by name. `split` ("train", "val" or "test") is handed over if it takes it."""
+    """Arguments of data.target by name. `split` ("train", "val" or "test") is handed over if it takes it.
+    Write paths among them from the root `/`, since trials of a sweep and queued jobs run in other folders."""
     layout: Layout = not_identity("auto")
     """How the folder is organised; `auto` detects it, and asks for this key if two layouts are possible."""
     source: Source = "auto"
