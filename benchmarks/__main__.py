@@ -33,6 +33,7 @@ NAMES = (
     "whole",
     "recipe",
     "features",
+    "timeline",
     "sweep",
     "motion10",
 )

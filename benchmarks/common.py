@@ -111,7 +111,7 @@ def manifest_of(root: Path) -> Manifest:
 def subset(data: Dataset, file: Path, *, amounts: dict[Split, int]) -> Path:
     """Write a CSV manifest of some videos of each split, the classes taking turns."""
     manifest = manifest_of(data.root)
-    chosen = tuple(chain.from_iterable(_in_turns(manifest.split(s))[: amounts.get(s, 0)] for s in SPLITS))
+    chosen = tuple(chain.from_iterable(in_turns(manifest.split(s))[: amounts.get(s, 0)] for s in SPLITS))
     for split, amount in amounts.items():
         found = sum(video.split == split for video in chosen)
         if found < amount:
@@ -120,7 +120,8 @@ def subset(data: Dataset, file: Path, *, amounts: dict[Split, int]) -> Path:
     return file
 
 
-def _in_turns(found: Sequence[Video]) -> list[Video]:
+def in_turns(found: Sequence[Video]) -> list[Video]:
+    """Videos in an order in which the classes take turns."""
     by_class: dict[int, list[Video]] = defaultdict(list)
     for video in found:
         by_class[video.label].append(video)

@@ -98,6 +98,24 @@ def test_a_signal_ends_with_the_summary(rgb_run: Path, stream: Path, number: sig
     assert "Traceback" not in said
 
 
+def test_a_signal_in_a_file_says_what_was_done(rgb_run: Path, tmp_path: Path) -> None:
+    short = Encoding("libx264", "mkv").write(tmp_path / "short", FRAMES[:10])
+    hours = Encoding("libx264", "mkv", steps=(2500,)).write(tmp_path / "hours", FRAMES)
+    out = tmp_path / "out"
+    words = ["predict", str(rgb_run), str(short), str(hours), "--window", "10ms", "--out", str(out)]
+    command = [sys.executable, "-m", "vidcls", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as reader:
+        assert reader.stderr is not None
+        while "wrote" not in reader.stderr.readline():
+            assert reader.poll() is None
+        reader.send_signal(signal.SIGINT)
+        _, said = reader.communicate()
+    assert reader.returncode == 1
+    assert f"error: stopped in {hours}; 1 of 2 videos were done, and written" in said
+    assert (out / "short" / "timeline.png").is_file()
+    assert not (out / "hours").exists()
+
+
 def test_lines_for_a_person(rgb_run: Path, stream: Path) -> None:
     command = [sys.executable, "-m", "vidcls", "predict", str(rgb_run), "-", "--window", "4s"]
     with stream.open("rb") as file:

@@ -13,7 +13,7 @@ def window(start_s: float, end_s: float, label: str | None, probability: float =
     if label is None:
         return WindowPrediction(start_s, end_s, 1, CLASSES, error="too short")
     values = [probability if name == label else (1 - probability) / 2 for name in CLASSES]
-    return WindowPrediction(start_s, end_s, 50, CLASSES, np.log(np.array(values, np.float32)))
+    return WindowPrediction(start_s, end_s, 50, CLASSES, np.log(np.array(values, np.float32)).tobytes())
 
 
 def found(*windows: WindowPrediction) -> list[tuple[float, float, str | None, float | None]]:

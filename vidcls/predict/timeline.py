@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -37,7 +37,7 @@ BATCH: Final = 4
 _AHEAD: Final = 2
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class WindowPrediction:
     """Prediction for one window.
 
@@ -46,7 +46,9 @@ class WindowPrediction:
         end_s: End in seconds.
         num_frames: Number of frames in the window, from which those of its clip are sampled.
         classes: Class names; the index is the label.
-        logits: float32 `[K]`; None if no clip can be made.
+        packed: Bytes of the logits, float32; None if no clip can be made. Not an array: thousands of small
+            arrays between the frames, which come and go, would keep the memory of the frames from being used
+            again (64 KiB for each window were measured).
         error: Reason why no clip can be made; None if there is one.
     """
 
@@ -54,23 +56,31 @@ class WindowPrediction:
     end_s: float
     num_frames: int
     classes: tuple[str, ...]
-    logits: NDArray[np.float32] | None = field(default=None, repr=False)
+    packed: bytes | None = field(default=None, repr=False)
     error: str | None = None
+
+    @property
+    def logits(self) -> NDArray[np.float32] | None:
+        """Logits, float32 `[K]`."""
+        return None if self.packed is None else np.frombuffer(self.packed, np.float32)
 
     @property
     def probabilities(self) -> NDArray[np.float64] | None:
         """Softmax of the logits, `[K]` in the order of the labels."""
-        return None if self.logits is None else softmax(self.logits)
+        logits = self.logits
+        return None if logits is None else softmax(logits)
 
     @property
     def label(self) -> str | None:
         """Most probable class."""
-        return None if self.logits is None else self.classes[int(self.logits.argmax())]
+        logits = self.logits
+        return None if logits is None else self.classes[int(logits.argmax())]
 
     @property
     def probability(self) -> float | None:
         """Probability of the most probable class."""
-        return None if self.logits is None else float(softmax(self.logits).max())
+        found = self.probabilities
+        return None if found is None else float(found.max())
 
 
 @dataclass(frozen=True)
@@ -284,6 +294,5 @@ def _clip_of(window: Window[StoredFrame], clip: Clip) -> _Clip:
 def _with_logits(
     window: WindowPrediction, logits: NDArray[np.float32] | None, classes: tuple[str, ...]
 ) -> WindowPrediction:
-    return WindowPrediction(
-        window.start_s, window.end_s, window.num_frames, classes, logits, error=window.error
-    )
+    packed = None if logits is None else logits.astype(np.float32, copy=False).tobytes()
+    return replace(window, classes=classes, packed=packed)

@@ -13,7 +13,7 @@ from vidcls.cli.common import console, emit, print_json, refuse_overwrite, say
 from vidcls.cli.predict.model import AskedModel
 from vidcls.cli.predict.window_rows import clock, plain_timeline, timelines_csv
 from vidcls.errors import ExitCode, UserError
-from vidcls.process.signals import Signals
+from vidcls.process.signals import Signals, StoppedError
 from vidcls.text import printable
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def predict_timelines(
 
     Raises:
         UserError: If a file would be overwritten, or a path is none of videos.
+        StoppedError: If a signal came.
         Exit: With code 3 if a video, or a window, has no prediction.
     """
     from vidcls.predict.paths import find_videos
@@ -56,7 +57,12 @@ def predict_timelines(
     with Signals() as signals, open_display() as display:
         progress = signals.heeding(display.stage)
         for number, file in enumerate(files):
-            timeline = predict_timeline(file, predictor, plan=plan, progress=progress)
+            try:
+                timeline = predict_timeline(file, predictor, plan=plan, progress=progress)
+            except StoppedError as stopped:
+                done = f"{number} of {len(files)} videos were done"
+                message = f"stopped in {printable(file)}; {done}{', and written' if out else ''}"
+                raise StoppedError(message, exit_code=stopped.exit_code) from None
             timelines.append(timeline)
             if folders:
                 _write(folders[number], timeline)
