@@ -43,9 +43,10 @@ def doctor(
     """
     from vidcls.cli.data.target import section_of
     from vidcls.cli.output.progress import stages
+
+    section = section_of(target, args)  # before torch is loaded
     from vidcls.data.doctor.examine import examine
 
-    section = section_of(target, args)
     with stages() as progress:
         found = examine(section, num=num, test=test, store_dir=store_dir, progress=progress)
     if as_json:
