@@ -16,8 +16,8 @@ import pytest
 import vidcls
 from tests.support.encodings import Encoding
 from tests.support.video import moving_square
-from vidcls.predict.timeline import predict_timeline
-from vidcls.predict.windows import WindowPlan
+from vidcls.predict.timeline.timeline import predict_timeline
+from vidcls.predict.timeline.windows import WindowPlan
 
 pytestmark = pytest.mark.long
 

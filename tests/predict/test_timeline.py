@@ -18,8 +18,8 @@ from benchmarks.long_video import join_videos
 from tests.support.encodings import Encoding, truth
 from tests.support.video import moving_square, write_frames
 from vidcls.cli import app
-from vidcls.predict.timeline import Timeline, predict_timeline
-from vidcls.predict.windows import WindowPlan
+from vidcls.predict.timeline.timeline import Timeline, predict_timeline
+from vidcls.predict.timeline.windows import WindowPlan
 
 pytestmark = pytest.mark.long
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vidcls.errors import UserError
-from vidcls.predict.windows import WindowPlan, windows_of
+from vidcls.predict.timeline.windows import WindowPlan, windows_of
 
 
 class Frame:

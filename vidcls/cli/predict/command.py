@@ -16,7 +16,7 @@ from vidcls.process.signals import Signals
 from vidcls.text import printable
 
 if TYPE_CHECKING:
-    from vidcls.predict.windows import WindowPlan
+    from vidcls.predict.timeline.windows import WindowPlan
 
 Form = Literal["table", "json", "csv"]
 _STDIN = Path("-")
@@ -131,7 +131,7 @@ def _plan(
             "--top has no effect with --window", hint="leave it out: --csv and --json have every class"
         )
 
-    from vidcls.predict.windows import WindowPlan
+    from vidcls.predict.timeline.windows import WindowPlan
 
     plan = WindowPlan.read(window, stride)
     if plan.gap_s:

@@ -19,8 +19,8 @@ from vidcls.text import printable
 
 if TYPE_CHECKING:
     from vidcls.predict.frame_stream import FrameStream
-    from vidcls.predict.timeline import WindowPrediction
-    from vidcls.predict.windows import WindowPlan
+    from vidcls.predict.timeline.timeline import WindowPrediction
+    from vidcls.predict.timeline.windows import WindowPlan
 
 
 def predict_live(
@@ -37,7 +37,7 @@ def predict_live(
         Exit: With code 3 if the stream broke, or a window has no prediction.
     """
     from vidcls.data.decoding.errors import DecodeError
-    from vidcls.predict.timeline import predict_stream
+    from vidcls.predict.timeline.timeline import predict_stream
 
     name = "standard input" if camera is None else f"camera {camera}"
     summary = _Summary()

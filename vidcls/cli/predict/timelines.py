@@ -17,8 +17,8 @@ from vidcls.process.signals import Signals, StoppedError
 from vidcls.text import printable
 
 if TYPE_CHECKING:
-    from vidcls.predict.timeline import Timeline
-    from vidcls.predict.windows import WindowPlan
+    from vidcls.predict.timeline.timeline import Timeline
+    from vidcls.predict.timeline.windows import WindowPlan
 
 _FILES = ("timeline.csv", "timeline.json", "timeline.png")
 
@@ -50,7 +50,7 @@ def predict_timelines(
         refuse_overwrite(None, option="--out", force=force)
 
     from vidcls.cli.output.display import open_display
-    from vidcls.predict.timeline import predict_timeline
+    from vidcls.predict.timeline.timeline import predict_timeline
 
     predictor = model.open()
     timelines: list[Timeline] = []
@@ -96,7 +96,7 @@ def _folders(out: Path | None, files: Sequence[Path]) -> list[Path]:
 
 def _write(folder: Path, timeline: Timeline) -> None:
     from vidcls.files import write_json, write_text
-    from vidcls.predict.timeline_picture import draw_timeline
+    from vidcls.predict.timeline.picture import draw_timeline
 
     write_text(folder / "timeline.csv", timelines_csv([timeline]))
     write_json(folder / "timeline.json", plain_timeline(timeline))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vidcls.text import csv_path, printable, spreadsheet_cell
 
 if TYPE_CHECKING:
-    from vidcls.predict.timeline import Timeline, WindowPrediction
+    from vidcls.predict.timeline.timeline import Timeline, WindowPrediction
 
 
 def clock(seconds: float) -> str:

@@ -23,12 +23,12 @@ from vidcls.data.decoding.errors import DecodeError
 from vidcls.data.decoding.pictures import Pixels
 from vidcls.data.decoding.workers import StageProgress
 from vidcls.evaluate.metrics import softmax
-from vidcls.predict.background import in_background
 from vidcls.predict.frame_stream import FrameStream, TimedFrame, VideoStream, open_file
 from vidcls.predict.scorer import ClipScorer
 from vidcls.predict.stored_form import StoredFrame, frames_clip, stored_frames, too_short
-from vidcls.predict.thumbnails import Thumbnail, Thumbnails
-from vidcls.predict.windows import Window, WindowPlan, windows_of
+from vidcls.predict.timeline.background import in_background
+from vidcls.predict.timeline.thumbnails import Thumbnail, Thumbnails
+from vidcls.predict.timeline.windows import Window, WindowPlan, windows_of
 from vidcls.spec.sections import Clip
 from vidcls.text import printable
 

@@ -1,0 +1,1 @@
+"""Timelines: predictions for the windows of long videos and of live frames."""
