@@ -15,6 +15,7 @@ from vidcls.cli.queue.queued import Cluster, QueuedCommand, as_words, queue_comm
 from vidcls.cli.queue.trainings import Device, DryRun, TrustCode
 from vidcls.errors import ExitCode, UserError
 from vidcls.process.signals import Signals
+from vidcls.user_code.trust import trusting
 
 if TYPE_CHECKING:
     from vidcls.choices import Split
@@ -61,7 +62,8 @@ def evaluate(
         plan, _ = _plan(runs, split, checkpoint, anew=anew)
         chosen = list(dict.fromkeys(s.run for s in plan if s.stored is None))
         look = None if no_check else partial(_check, chosen, split)
-        _queue(words, chosen, split, cluster=cluster, dry_run=dry_run, as_json=as_json, check=look)
+        with trusting(trust_code):
+            _queue(words, chosen, split, cluster=cluster, dry_run=dry_run, as_json=as_json, check=look)
         return
     refuse_without_cluster(no_check)
     if dry_run:
@@ -69,7 +71,6 @@ def evaluate(
 
     from vidcls.evaluate.compare import compare
     from vidcls.evaluate.stored import as_evaluation, points_of
-    from vidcls.user_code.trust import trusting
 
     plan, left_out = _plan(runs, split, checkpoint, anew=anew)
     with trusting(trust_code):

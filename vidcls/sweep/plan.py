@@ -19,8 +19,9 @@ from vidcls.launch.queue import AnyProfile, Queue, open_queue
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import load_spec
 from vidcls.spec.show import to_yaml
-from vidcls.sweep.config.check import check_against_spec, codes_of, most_epochs
+from vidcls.sweep.config.check import check_against_spec, codes_of
 from vidcls.sweep.config.file import SweepFile
+from vidcls.sweep.config.metric_check import most_epochs
 from vidcls.sweep.search.build import open_searcher
 from vidcls.sweep.search.rungs import Rungs
 from vidcls.sweep.search.scheduler import planned_trials

@@ -33,6 +33,7 @@ from vidcls.sweep.plan import LaunchPlan, seconds_of_trial
 from vidcls.sweep.space.space import overrides
 from vidcls.sweep.storage.folder import SweepFolder
 from vidcls.sweep.storage.jobs import worker_job
+from vidcls.user_code.trust import kept_code
 
 if TYPE_CHECKING:
     from vidcls.training.session import Display
@@ -136,7 +137,8 @@ def check_evaluation(
         provenance, spec = run.provenance(), run.spec()
         data = spec.data.with_root(provenance["data_root"])
         try:
-            manifest = load_manifest(data, cache_dir=Path(provenance["store_dir"]))
+            with kept_code(run.code_dir):
+                manifest = load_manifest(data, cache_dir=Path(provenance["store_dir"]))
         except UserError as error:
             findings.append(PreflightFinding.of("data", error))
             continue
