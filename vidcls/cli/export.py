@@ -18,25 +18,27 @@ if TYPE_CHECKING:
 _SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}
 
 
+Format = Annotated[
+    Literal["onnx", "torch-export"],
+    typer.Option("--to", help="Format of the file: ONNX, or a program of torch.export."),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="File to write; default: export/best.onnx or .pt2 in the run."),
+]
+Int8 = Annotated[
+    bool,
+    typer.Option("--int8", help="Also write an ONNX file in int8, FILE-int8.onnx, and score both on val."),
+]
+Which = Annotated[Literal["best", "last"], typer.Option(help="Checkpoint whose weights are used.")]
+
+
 def export(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
-    to: Annotated[
-        Literal["onnx", "torch-export"],
-        typer.Option(help="Format of the file: ONNX, or a program of torch.export."),
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="File to write; default: export/best.onnx or .pt2 in the run."),
-    ] = None,
-    int8: Annotated[
-        bool,
-        typer.Option(
-            "--int8", help="Also write an ONNX file in int8, FILE-int8.onnx, and score both on val."
-        ),
-    ] = False,
-    checkpoint: Annotated[
-        Literal["best", "last"], typer.Option(help="Checkpoint whose weights are used.")
-    ] = "best",
+    to: Format,
+    out: Out = None,
+    int8: Int8 = False,
+    checkpoint: Which = "best",
     trust_code: TrustCode = False,
     as_json: AsJson = False,
     force: Force = False,

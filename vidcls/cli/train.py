@@ -10,7 +10,7 @@ import typer
 from vidcls.cli.common import AsJson, DataFile, SpecArgs, echo, load_one, print_json, refuse_missing_data
 from vidcls.cli.queue.preflight import NoCheck, look_before_queueing, refuse_without_cluster, require_all
 from vidcls.cli.queue.queued import Cluster, as_words, queue_command
-from vidcls.cli.queue.trainings import queued_training, refuse_other_data
+from vidcls.cli.queue.trainings import Device, queued_training, refuse_other_data
 from vidcls.process.cores import watch_cores
 
 if TYPE_CHECKING:
@@ -21,43 +21,48 @@ if TYPE_CHECKING:
     from vidcls.training.session import Display
 
 
+Restart = Annotated[
+    bool, typer.Option("--restart", help="Move the old run aside and start again from the beginning.")
+]
+AcceptCode = Annotated[
+    bool,
+    typer.Option(
+        "--accept-code",
+        help="Resume although the code, or a package used for computing, changed since the run began.",
+    ),
+]
+Try = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Try one batch without making a run. With --cluster: only print the script of the job.",
+    ),
+]
+Final = Annotated[
+    bool,
+    typer.Option(
+        "--final",
+        help="Train NAME-final on train and val, for as many epochs as the finished run of the same "
+        "experiment found best. It is not validated.",
+    ),
+]
+Submitted = Annotated[
+    str | None, typer.Option(hidden=True, help="Fingerprint of the experiment that was queued.")
+]
+
+
 def train(
     args: SpecArgs,
     data_file: DataFile = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda or cuda:N; default: a GPU if there is one.")
-    ] = None,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Move the old run aside and start again from the beginning.")
-    ] = False,
-    accept_code: Annotated[
-        bool,
-        typer.Option(
-            "--accept-code",
-            help="Resume although the code, or a package used for computing, changed since the run began.",
-        ),
-    ] = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Try one batch without making a run. With --cluster: only print the script of the job.",
-        ),
-    ] = False,
-    final: Annotated[
-        bool,
-        typer.Option(
-            "--final",
-            help="Train NAME-final on train and val, for as many epochs as the finished run of the same "
-            "experiment found best. It is not validated.",
-        ),
-    ] = False,
+    device: Device = None,
+    restart: Restart = False,
+    accept_code: AcceptCode = False,
+    dry_run: Try = False,
+    final: Final = False,
     cluster: Cluster = None,
     no_check: NoCheck = False,
     as_json: AsJson = False,
-    fingerprint: Annotated[
-        str | None, typer.Option(hidden=True, help="Fingerprint of the experiment that was queued.")
-    ] = None,
+    fingerprint: Submitted = None,
 ) -> None:
     """Train an experiment. The same command resumes an interrupted run, or reports that it is finished.
 

@@ -10,7 +10,7 @@ import typer
 
 from vidcls.cli.common import AsJson, Force, print_json, say
 from vidcls.cli.predict.model import AskedModel
-from vidcls.cli.queue.trainings import TrustCode
+from vidcls.cli.queue.trainings import Device, TrustCode
 from vidcls.errors import ExitCode, UserError
 from vidcls.process.signals import Signals
 from vidcls.text import printable
@@ -23,54 +23,60 @@ _STDIN = Path("-")
 _DEFAULT_TOP = 5
 
 
+Model = Annotated[
+    Path, typer.Argument(metavar="RUN|FILE.onnx", help="Folder of a run, or an exported ONNX file.")
+]
+Videos = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="VIDEO|FOLDER|-...",
+        help="Video files, folders of frames, or folders with videos; - is a video on standard input.",
+    ),
+]
+Top = Annotated[int | None, typer.Option(min=1, help="Number of classes shown for each video; default: 5.")]
+Length = Annotated[
+    str | None, typer.Option(metavar="DURATION", help="Predict windows of this length, such as 2s or 500ms.")
+]
+Stride = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="Time from one window to the next; default: that of a window."),
+]
+Camera = Annotated[
+    int | None, typer.Option(min=0, help="Predict windows of a camera, 0 for the first, until Ctrl-C.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR", help="Folder for timeline.csv, timeline.json and timeline.png of the windows."
+    ),
+]
+Which = Annotated[
+    Literal["best", "last"] | None,
+    typer.Option(help="Checkpoint whose weights are used; default: best.", show_default=False),
+]
+AsCsv = Annotated[
+    bool,
+    typer.Option(
+        "--csv",
+        help="Print CSV in UTF-8: path,rank,class,probability; of windows a row for each, with the "
+        "probability of each class.",
+    ),
+]
+
+
 def predict(
-    run: Annotated[
-        Path, typer.Argument(metavar="RUN|FILE.onnx", help="Folder of a run, or an exported ONNX file.")
-    ],
-    videos: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="VIDEO|FOLDER|-...",
-            help="Video files, folders of frames, or folders with videos; - is a video on standard input.",
-        ),
-    ] = None,
-    top: Annotated[
-        int | None, typer.Option(min=1, help="Number of classes shown for each video; default: 5.")
-    ] = None,
-    window: Annotated[
-        str | None,
-        typer.Option(metavar="DURATION", help="Predict windows of this length, such as 2s or 500ms."),
-    ] = None,
-    stride: Annotated[
-        str | None,
-        typer.Option(metavar="DURATION", help="Time from one window to the next; default: that of a window."),
-    ] = None,
-    camera: Annotated[
-        int | None, typer.Option(min=0, help="Predict windows of a camera, 0 for the first, until Ctrl-C.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Folder for timeline.csv, timeline.json and timeline.png of the windows."
-        ),
-    ] = None,
-    checkpoint: Annotated[
-        Literal["best", "last"] | None,
-        typer.Option(help="Checkpoint whose weights are used; default: best.", show_default=False),
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda or cuda:N; default: a GPU if there is one.")
-    ] = None,
+    run: Model,
+    videos: Videos = None,
+    top: Top = None,
+    window: Length = None,
+    stride: Stride = None,
+    camera: Camera = None,
+    out: Out = None,
+    checkpoint: Which = None,
+    device: Device = None,
     trust_code: TrustCode = False,
     as_json: AsJson = False,
-    as_csv: Annotated[
-        bool,
-        typer.Option(
-            "--csv",
-            help="Print CSV in UTF-8: path,rank,class,probability; of windows a row for each, with the "
-            "probability of each class.",
-        ),
-    ] = False,
+    as_csv: AsCsv = False,
     force: Force = False,
 ) -> None:
     """Predict the classes of videos, or of windows of long videos and of live frames (--window).
