@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import vidcls
 from tests.support.training import Experiment, assert_same, train_child, train_here
 from vidcls.cli.main import app
-from vidcls.errors import ExitCode, UserError
+from vidcls.errors import ExitCode, UserError, VidclsError
 from vidcls.run.find import find_runs
 
 OWN = Path(__file__).parents[1] / "own_code"
@@ -101,6 +101,33 @@ def test_somebody_elses_code_runs_only_if_it_is_trusted(
     with pytest.raises(UserError, match="the copy was changed"):
         vidcls.load(run.folder, trust_code=True)
     assert not (tmp_path / "ran").exists()
+
+
+def foreign(run: Path, *, target: str, args: dict[str, str], code: dict[str, object] | None) -> Path:
+    """A run that somebody has changed, so that it calls something else when it is loaded."""
+    copy = Path(shutil.copytree(run, run.with_name("foreign-s0")))
+    path = copy / "checkpoints" / "best.pt"
+    content = torch.load(path, weights_only=True)
+    model = {"kind": "custom", "target": target, "args": args}
+    torch.save(content | {"spec": content["spec"] | {"model": model}}, path)
+    (copy / "code" / "code.json").write_text(json.dumps({} if code is None else {target: code}))
+    return copy
+
+
+@pytest.mark.parametrize("code", ["none", "installed", "outside"])
+def test_a_run_from_elsewhere_calls_nothing_that_is_installed(
+    own: Experiment, tmp_path: Path, code: str
+) -> None:
+    run = train_here(own.spec(train__epochs=1))
+    release = {"module": "torch.hub", "digest": "0" * 16, "release": "torch 2"}
+    codes = {"none": None, "installed": release, "outside": release | {"digest": "../..", "release": None}}
+    ran = tmp_path / "ran"
+    evil = foreign(
+        run.folder, target="torch.hub:_create_if_not_exist", args={"path": str(ran)}, code=codes[code]
+    )
+    with pytest.raises(VidclsError):
+        vidcls.load(evil)
+    assert not ran.exists()
 
 
 def test_a_frozen_backbone_of_the_users_has_stored_features(own: Experiment) -> None:

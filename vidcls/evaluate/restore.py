@@ -11,6 +11,7 @@ from vidcls.models.build import build
 from vidcls.models.kinds.base import VideoModel
 from vidcls.run.folder import Checkpoint, Run
 from vidcls.spec.experiment import Spec
+from vidcls.spec.fingerprint import targets_in
 from vidcls.spec.sections import Clip
 from vidcls.user_code.trust import kept_code
 
@@ -71,5 +72,5 @@ def restore(run: Run, which: Checkpoint, device: torch.device, *, into: VideoMod
 
 
 def _built(run: Run, spec: Spec, clip: Clip, *, num_classes: int) -> VideoModel:
-    with kept_code(run.code_dir):
+    with kept_code(run.code_dir, targets_in(spec)):
         return build(spec.model, num_classes=num_classes, clip=clip)

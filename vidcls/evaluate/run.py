@@ -30,6 +30,7 @@ from vidcls.models.device import pin
 from vidcls.models.kinds.base import VideoModel
 from vidcls.run.folder import Checkpoint, Run
 from vidcls.spec.experiment import Spec
+from vidcls.spec.fingerprint import targets_in
 from vidcls.user_code.trust import kept_code
 
 
@@ -50,7 +51,7 @@ def evaluate(
         UserError: If the data differs from that of the run, the split is empty, a checkpoint is missing, or
             the run needs code that the user does not have and has not trained with.
     """
-    with kept_code(run.code_dir):
+    with kept_code(run.code_dir, targets_in(run.spec())):
         return _evaluate(run, split=split, checkpoints=checkpoints, device=device, say=say, progress=progress)
 
 

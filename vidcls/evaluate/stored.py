@@ -23,7 +23,7 @@ from vidcls.evaluate.report import CONFUSION_PICTURE, METRICS_FILE, write_report
 from vidcls.leaks.run_state import leaks_of
 from vidcls.run.folder import CHECKPOINTS, Checkpoint, Run
 from vidcls.spec.experiment import Spec
-from vidcls.spec.fingerprint import identity
+from vidcls.spec.fingerprint import identity, targets_in
 from vidcls.spec.show import flatten, plain
 from vidcls.user_code.copies import using
 from vidcls.user_code.trust import kept_code
@@ -171,7 +171,7 @@ def data_of(run: Run) -> tuple[Spec, Manifest]:
     # The run stores the absolute path of its data, so this works from any folder.
     data = spec.data.with_root(provenance["data_root"])
     spec = spec.model_copy(update={"data": data, "store_dir": provenance["store_dir"]})
-    with kept_code(run.code_dir):
+    with kept_code(run.code_dir, targets_in(spec.data)):
         manifest = load_manifest(data, cache_dir=Path(spec.store_dir))
     if manifest.hash != provenance["manifest"]["hash"]:
         raise UserError(

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from vidcls.files import atomic_file, write_json
@@ -25,8 +26,8 @@ _MAP = "code.json"
 
 
 class _Entry(TypedDict):
-    module: JsonText
-    digest: JsonText
+    module: Annotated[str, Field(pattern=r"^\w+(\.\w+)*$")]
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
     release: JsonText | None
 
 

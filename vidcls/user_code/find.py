@@ -101,11 +101,17 @@ def _in_file(target: str, path: Path, name: str) -> UserCode:
 
 
 def _from(target: str, root: Path, module: str, name: str) -> UserCode:
+    _refuse_standard(target, module)
+    return UserCode(target, root, module, name, sources_of(root, module))
+
+
+def _refuse_standard(target: str, module: str) -> None:
+    """Refuse modules of Python itself: they hold no models, but functions that a spec must not call."""
     if (top := module.partition(".")[0]) in sys.stdlib_module_names:
         raise UserError(
-            f"{target}: {top} is also a module of Python's standard library", hint="rename the file"
+            f"{target}: {top} is a module of Python's standard library",
+            hint="if you mean a file of yours, rename it",
         )
-    return UserCode(target, root, module, name, sources_of(root, module))
 
 
 def _named(target: str, module: str, name: str) -> UserCode:
@@ -114,6 +120,7 @@ def _named(target: str, module: str, name: str) -> UserCode:
         nowhere = f"is found neither in {Path.cwd()} nor where Python looks"
         what = "is a folder, not a module" if origin else nowhere
         raise UserError(f"{target}: the module {module} {what}", hint=_FORMS)
+    _refuse_standard(target, module)
     if (release := _release(module, origin)) is not None:
         return UserCode(target, origin.parent, module, name, {}, release)
     depth = module.count(".") + (origin.name == "__init__.py")

@@ -1,12 +1,13 @@
 """Whether the code in somebody's run folder may run.
 
-It may if the user has the same code, has trained with it, or says so. Digests of code that a user has
-trained with are files of a folder in the user's home, so that they hold on all machines that share it.
+It may if the user has the same code, has trained with it, or says so. What a user has trained with is known
+by files of a folder in the user's home, so that it holds on all machines that share it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
@@ -41,39 +42,63 @@ def keep_code(folder: Path, targets: Iterable[str]) -> None:
     codes = [find_code(target) for target in targets]
     write_copies(folder, codes)
     for code in codes:
-        if code.release is None:
-            with contextlib.suppress(OSError):
-                _known_folder().mkdir(parents=True, exist_ok=True)
-                (_known_folder() / code.digest).touch()
+        with contextlib.suppress(OSError):
+            _known_folder().mkdir(parents=True, exist_ok=True)
+            (_known_folder() / _key(code.target, code.digest)).touch()
 
 
 @contextlib.contextmanager
-def kept_code(folder: Path) -> Iterator[None]:
-    """Take the copies in the folder of a run for their targets, for the length of a `with` block.
+def kept_code(folder: Path, targets: Iterable[str]) -> Iterator[None]:
+    """Take the copies in the folder of a run for its targets, for the length of a `with` block.
+
+    Args:
+        folder: Folder of copies.
+        targets: Targets of the run's spec.
 
     Raises:
-        UserError: If a copy is of code that the user does not have and has not trained with, unless all code
-            is trusted; nothing of it has run.
+        UserError: If a target has no copy, or is of code that the user does not have and has not trained with
+            (unless all code is trusted); nothing of it has run.
     """
-    for target, copied in copies_in(folder).items():
-        if copied.release is None and not (_trusting.get() or _is_known(target, copied)):
+    copies = copies_in(folder)
+    for target in targets:
+        if target not in copies:
             raise UserError(
-                f"{folder.parent}: was trained with {target}, whose code lies in {copied.root}; you have no "
-                "equal code and have not trained with it, so it does not run",
+                f"{folder.parent}: has no copy of the code of {target}", hint=f"restore {folder}, its copies"
+            )
+        if not (_trusting.get() or _is_known(target, copies[target])):
+            raise UserError(
+                f"{folder.parent}: {_whose(target, copies[target])}, so it does not run",
                 hint="read it first; --trust-code (in Python: trust_code=True) runs it",
             )
     with using(folder):
         yield
 
 
+def _whose(target: str, copied: CopiedCode) -> str:
+    if copied.release is not None:
+        return f"was trained with {target} of {copied.release}, with which you have not trained"
+    return (
+        f"was trained with {target}, whose code lies in {copied.root}; you have no equal code and have not "
+        "trained with it"
+    )
+
+
 def _is_known(target: str, copied: CopiedCode) -> bool:
     with contextlib.suppress(OSError):
-        if (_known_folder() / copied.digest).is_file():
+        if (_known_folder() / _key(target, copied.digest)).is_file():
             return True
+    if copied.release is not None:
+        return False  # everybody has it, and a spec can call anything that is installed
     try:
         return own_code(target).digest == copied.digest
     except (UserError, OSError):
         return False
+
+
+def _key(target: str, digest: str) -> str:
+    """Name of a file that stands for a class or function of this code."""
+    name = target.rpartition(":")[2]
+    return hashlib.sha256(f"{name} {digest}".encode()).hexdigest()[:32]
 
 
 def _known_folder() -> Path:

@@ -25,6 +25,7 @@ from vidcls.errors import UserError, VidclsError
 from vidcls.launch.job import Job
 from vidcls.launch.queue import AnyProfile
 from vidcls.run.folder import Run
+from vidcls.spec.fingerprint import targets_in
 from vidcls.spec.load import LoadedSpec
 from vidcls.sweep.config.check import check_against_spec, points_of
 from vidcls.sweep.config.description import describe
@@ -137,7 +138,7 @@ def check_evaluation(
         provenance, spec = run.provenance(), run.spec()
         data = spec.data.with_root(provenance["data_root"])
         try:
-            with kept_code(run.code_dir):
+            with kept_code(run.code_dir, targets_in(spec.data)):
                 manifest = load_manifest(data, cache_dir=Path(provenance["store_dir"]))
         except UserError as error:
             findings.append(PreflightFinding.of("data", error))
