@@ -72,5 +72,5 @@ def restore(run: Run, which: Checkpoint, device: torch.device, *, into: VideoMod
 
 
 def _built(run: Run, spec: Spec, clip: Clip, *, num_classes: int) -> VideoModel:
-    with kept_code(run.code_dir, targets_in(spec)):
+    with kept_code(run.code_dir, targets_in(spec.model)):
         return build(spec.model, num_classes=num_classes, clip=clip)
