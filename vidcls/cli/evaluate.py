@@ -59,7 +59,8 @@ def evaluate(
     if cluster is not None:
         words = ["evaluate", *map(str, runs), "--split", split, "--checkpoint", checkpoint]
         words += as_words({"--device": device, "--anew": anew, "--trust-code": trust_code})
-        plan, _ = _plan(runs, split, checkpoint, anew=anew)
+        with trusting(trust_code):
+            plan, _ = _plan(runs, split, checkpoint, anew=anew)
         chosen = list(dict.fromkeys(s.run for s in plan if s.stored is None))
         look = None if no_check else partial(_check, chosen, split)
         with trusting(trust_code):
@@ -72,8 +73,8 @@ def evaluate(
     from vidcls.evaluate.compare import compare
     from vidcls.evaluate.stored import as_evaluation, points_of
 
-    plan, left_out = _plan(runs, split, checkpoint, anew=anew)
     with trusting(trust_code):
+        plan, left_out = _plan(runs, split, checkpoint, anew=anew)
         scored = _score(plan, split, device=device)
     of_runs = list(dict.fromkeys(scoring.run for scoring in plan))
     points = dict(zip(of_runs, points_of(of_runs), strict=True))
