@@ -24,6 +24,7 @@ from vidcls.spec.model import MODEL_KINDS
 from vidcls.spec.sections import Clip
 
 STREAMS = {"rgb": {"kind": "early_fusion"}, "motion": {"kind": "cnn3d"}}
+OWN = f"{Path(__file__).parents[1]}/own_code/own_models.py:Divided"
 TWO = [{"kind": "cnn3d"}, {"kind": "frame_average"}]
 # Kind of model, and its clip beside frames and size; the modalities take turns.
 STRATEGIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -41,6 +42,7 @@ STRATEGIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "two_stream-features": ({"kind": "two_stream", **STREAMS}, {"modality": "rgb+difference"}),
     "ensemble-mean": ({"kind": "ensemble", "members": TWO}, {}),
     "ensemble-max": ({"kind": "ensemble", "members": TWO, "aggregate": "max"}, {"modality": "flow"}),
+    "custom": ({"kind": "custom", "target": OWN}, {"modality": "difference"}),
     "frozen": ({"kind": "late_fusion", "freeze": ["backbone"]}, {"modality": "rgb+flow"}),
 }
 BACKBONES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vidcls.errors import UserError, VidclsError
 from vidcls.export.graph import trace
+from vidcls.export.inputs import VideoInput
 from vidcls.export.to_onnx import refuse_large
 from vidcls.spec.sections import Clip
 
@@ -37,7 +38,7 @@ def test_a_model_that_torch_cannot_trace_is_refused_with_the_reason(model: nn.Mo
     with pytest.raises(
         VidclsError, match=r"^runs/x: torch\.export cannot export this model: \w+: "
     ) as caught:
-        trace(model, CLIP, name="runs/x")
+        trace(model, VideoInput(CLIP), name="runs/x")
     assert "\n" not in caught.value.message
     assert "batch size" in str(caught.value.hint)
 
@@ -47,7 +48,7 @@ def test_a_model_of_any_class_is_traced_and_left_as_it_is() -> None:
     model = nn.Sequential(nn.BatchNorm3d(3), nn.Dropout(), nn.Flatten(), nn.Linear(3 * 4 * 16 * 16, 2)).half()
     model.requires_grad_(False)
     before = copy.deepcopy(model.state_dict())
-    program = trace(model, CLIP, name="runs/x").module()
+    program = trace(model, VideoInput(CLIP), name="runs/x").module()
     clips = torch.randint(0, 256, (5, 4, 16, 16, 3), dtype=torch.uint8)
     assert torch.equal(program(clips), program(clips))
     assert program(clips).dtype == torch.float32

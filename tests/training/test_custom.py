@@ -196,6 +196,7 @@ PLANTED = {
     "determinism": ("", "x = x * np.random.rand() if self.training else x"),
     "odd number of frames": ("self.time = nn.Linear(4, 4)", "x = self.time(x)"),
     "bf16": ("", "return self.head(x.mean(2) + 1000) - self.head(x.mean(2) * 0 + 1000)"),
+    "export": ("", "x = -x if x.abs().sum() > 0 else x"),
 }
 
 
@@ -204,6 +205,17 @@ def test_model_test_finds_each_planted_mistake(own: Experiment, name: str) -> No
     init, forward = PLANTED[name]
     Path("wrong.py").write_text(MODEL.format(init=init or "pass", forward=forward or "pass"))
     assert states_of(own.spec(), "model.target=wrong:Net")[name] != "ok"
+
+
+def test_model_test_says_which_line_cannot_be_exported(own: Experiment) -> None:
+    Path("wrong.py").write_text(MODEL.format(init="pass", forward=PLANTED["export"][1]))
+    done = CliRunner().invoke(app, ["model", "test", str(own.spec()), "model.target=wrong:Net"])
+    assert done.exit_code == ExitCode.DONE
+    note = " ".join(done.stdout.partition("note   export: ")[2].split())
+    assert note.startswith(
+        f"wrong:Net: torch.export cannot export this model: {Path.cwd() / 'wrong.py'}:12: "
+    )
+    assert "without decisions that depend on values" in note
 
 
 def test_model_test_finds_nothing_where_nothing_is_planted(own: Experiment) -> None:

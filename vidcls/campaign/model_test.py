@@ -16,10 +16,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vidcls.errors import VidclsError, reason_of
+from vidcls.export.graph import trace
+from vidcls.export.inputs import model_input
 from vidcls.models.build import build
 from vidcls.models.inputs import input_clip
 from vidcls.models.kinds.base import VideoModel
-from vidcls.models.kinds.custom import CustomModel
+from vidcls.models.kinds.custom import custom_parts
 from vidcls.spec.experiment import Spec
 from vidcls.spec.sections import Clip
 
@@ -239,7 +241,7 @@ def _bf16(subject: _Subject) -> str:
 
 
 def _is_divided(subject: _Subject) -> str:
-    whole = [part for part in subject.model().modules() if isinstance(part, CustomModel) and part.why_whole]
+    whole = [part for part in custom_parts(subject.model()) if part.why_whole]
     if whole:
         raise _FailedError(
             f"{whole[0].target} is one whole: {whole[0].why_whole}",
@@ -248,6 +250,16 @@ def _is_divided(subject: _Subject) -> str:
             note=True,
         )
     return "can be frozen and has features that can be stored"
+
+
+def _traces(subject: _Subject) -> str:
+    model = subject.model()
+    name = ", ".join(part.target for part in custom_parts(model)) or subject.spec.model.kind
+    try:
+        trace(model, model_input(subject.spec, subject.clip), name=name)
+    except VidclsError as error:
+        raise _FailedError(error.message, error.hint or "", note=True) from error
+    return "torch.export traces it for batches of any size"
 
 
 _CHECKS: dict[str, Callable[[_Subject], str]] = {
@@ -260,4 +272,5 @@ _CHECKS: dict[str, Callable[[_Subject], str]] = {
     "odd number of frames": _takes_odd,
     "bf16": _bf16,
     "backbone and head": _is_divided,
+    "export": _traces,
 }

@@ -45,8 +45,9 @@ def export(
 ) -> None:
     """Write a trained model as one file that computes the same logits without vidcls.
 
-    The file takes clips as bytes and normalises them itself; it describes itself in its metadata. It is
-    compared with the trained model before it is published. `vidcls predict FILE.onnx` needs no torch.
+    The file takes clips as bytes and normalises them itself; trained on a data set of your own, it takes
+    float32 clips as the model does. It describes itself in its metadata, and is compared with the trained
+    model before it is published. `vidcls predict FILE.onnx` needs no torch.
     """
     if int8 and to != "onnx":
         raise UserError(
@@ -108,6 +109,8 @@ def _plain(result: Export) -> dict[str, object]:
 
 
 def _print(result: Export) -> None:
+    from vidcls.predict.exported import DatasetReading
+
     parity, quantisation = result.parity, result.quantisation
     opset = "" if result.opset is None else f", opset {result.opset}"
     for path, num_bytes in result.num_bytes.items():
@@ -118,7 +121,7 @@ def _print(result: Export) -> None:
         f"allowed {parity.tolerance:g} ({parity.num_clips} {parity.clips} clips in batches of {sizes})"
     )
     if result.why_random is not None:
-        say(f"random clips were compared, not videos of val: {result.why_random}")
+        say(f"random clips were compared, not clips of val: {result.why_random}")
     _print_latency(result)
     if quantisation is not None:
         echo(
@@ -126,6 +129,11 @@ def _print(result: Export) -> None:
             f"same class for {quantisation.agreement:.1%} of {quantisation.num_videos} videos "
             f"(leak state: {result.description.leak_state})"
         )
+    reading, taken = result.description.reading, result.description.input
+    if isinstance(reading, DatasetReading):
+        shape = ", ".join(map(str, taken.shape))
+        echo(f"it takes {taken.dtype} [{shape}]: {taken.clip_rule}")
+        return
     onnx_file = next((path for path in result.num_bytes if path.suffix == ".onnx"), None)
     if onnx_file is not None:
         echo(f"next: vidcls predict {shown(onnx_file)} VIDEO")

@@ -1,31 +1,33 @@
-"""Raw clips of a run's data, on which an exported model is checked, calibrated and scored."""
+"""Clips of a run's data, on which an exported model is checked, calibrated and scored."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
+import torch
 
 from vidcls.choices import Split
-from vidcls.data.batches.raw_clips import raw_clips, raw_shape
-from vidcls.data.decoding.pictures import Pixels
+from vidcls.data.batches.dataset_clips import DatasetClips
+from vidcls.data.batches.raw_clips import raw_clips
 from vidcls.data.decoding.workers import Failure, StageProgress
 from vidcls.data.manifest import Manifest, Video
-from vidcls.errors import VidclsError
+from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.stored import data_of
+from vidcls.export.inputs import ModelInput
 from vidcls.run.folder import Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.sections import Clip
 
-_SEED = 0
+_BATCH_SIZE = 8
 
 
 @dataclass(frozen=True)
 class RunClips:
-    """Clips of the data of a run.
+    """Clips of the data of a run, in the form that its exported model takes.
 
     Attributes:
         spec: Spec with absolute paths of the data.
@@ -49,17 +51,23 @@ class RunClips:
         spec, manifest = data_of(run)
         return cls(spec, manifest, clip, progress)
 
-    def of_split(self, split: Split, most: int | None = None) -> Iterator[tuple[Video, Pixels]]:
-        """Yield the readable clips of a split.
+    def of_split(self, split: Split, most: int | None = None) -> Iterator[tuple[Video, np.ndarray]]:
+        """Yield the clips of a split; videos that cannot be read are left out.
 
         Args:
             split: Split, never test.
             most: Number of videos, spread evenly over the split; None for all.
+
+        Raises:
+            UserError: If an item of a user's data set fails.
         """
         assert split != "test", "the test split is sealed"
         videos: Sequence[Video] = self.manifest.split(split)
         if most is not None and most < len(videos):
             videos = [videos[k * len(videos) // most] for k in range(most)]
+        return self._of_videos(videos) if self.spec.data.target is None else self._of_items(videos)
+
+    def _of_videos(self, videos: Sequence[Video]) -> Iterator[tuple[Video, np.ndarray]]:
         decoded = raw_clips(
             videos,
             data=self.spec.data,
@@ -71,19 +79,42 @@ class RunClips:
             if not isinstance(pixels, Failure):
                 yield video, pixels
 
+    def _of_items(self, videos: Sequence[Video]) -> Iterator[tuple[Video, np.ndarray]]:
+        if not videos:
+            return
+        with DatasetClips(
+            videos,
+            data=self.spec.data,
+            asked=self.spec.clip,
+            clip=self.clip,
+            classes=self.manifest.classes,
+            device=torch.device("cpu"),
+        ) as clips:
+            left = iter(videos)
+            for batch in clips.eval_batches(videos, batch_size=_BATCH_SIZE):
+                for clip in batch.clip.numpy():
+                    yield next(left), clip
+
 
 def parity_clips(
-    data: RunClips | VidclsError, clip: Clip, num: int
-) -> tuple[Literal["val", "random"], Pixels]:
-    """Clips for a comparison, `[num, N, H, W, C]`: of val, or random bytes where no video of val can be read.
+    data: RunClips | VidclsError, taken: ModelInput, num: int
+) -> tuple[np.ndarray, VidclsError | None]:
+    """Clips for a comparison, `[num, ...]`: of val, or random ones where val has none that can be read.
 
     Args:
         data: Data of the run, or why it cannot be read.
-        clip: Clip section of the model's input.
+        taken: Input of the graph.
         num: Number of clips; those of a smaller val are repeated.
+
+    Returns:
+        Clips, and why they are random; None for those of val.
     """
-    found = [] if isinstance(data, VidclsError) else [pixels for _, pixels in data.of_split("val", num)]
-    if found:
-        return "val", np.stack([found[k % len(found)] for k in range(num)])
-    rng = np.random.default_rng(_SEED)
-    return "random", rng.integers(0, 256, (num, *raw_shape(clip)), np.uint8)
+    if isinstance(data, VidclsError):
+        return taken.random(num), data
+    try:
+        found = [clip for _, clip in data.of_split("val", num)]
+    except UserError as error:
+        return taken.random(num), error
+    if not found:
+        return taken.random(num), UserError("no video of val can be read")
+    return np.stack([found[k % len(found)] for k in range(num)]), None

@@ -8,7 +8,8 @@ from vidcls.data.batches.raw_clips import raw_shape
 from vidcls.data.decoding.flow import STEP_PX, STILL
 from vidcls.data.modality import has_difference, has_flow, stored_channels, stores_frames_too
 from vidcls.evaluate.restore import Restored
-from vidcls.predict.exported import INPUT, Description, InputLayout, Parity, Reading
+from vidcls.export.inputs import DatasetInput, ModelInput
+from vidcls.predict.exported import INPUT, DatasetReading, Description, InputLayout, Parity, Reading
 from vidcls.run.folder import Checkpoint
 from vidcls.spec.sections import Clip
 
@@ -16,24 +17,34 @@ _COLOURS = ("red", "green", "blue")
 
 
 def describe(
-    restored: Restored, *, which: Checkpoint, digest: str, leak_state: str, parity: Parity
+    restored: Restored,
+    taken: ModelInput,
+    *,
+    which: Checkpoint,
+    digest: str,
+    leak_state: str,
+    parity: Parity,
 ) -> Description:
     """Describe an exported model.
 
     Args:
         restored: Trained model.
+        taken: Input of the graph.
         which: Checkpoint of the run.
         digest: Digest of the checkpoint file.
         leak_state: Leak state of the val split.
         parity: Agreement with the trained model.
     """
     spec = restored.spec
+    data = spec.data
     return Description(
         version=version("vidcls"),
         classes=restored.classes,
         clip=restored.clip,
-        reading=Reading(source=spec.data.source, decoder=spec.data.decoder, timeout_s=spec.data.timeout_s),
-        input=_input_layout(restored.clip),
+        reading=DatasetReading(target=taken.target)
+        if isinstance(taken, DatasetInput)
+        else Reading(source=data.source, decoder=data.decoder, timeout_s=data.timeout_s),
+        input=_dataset_layout(taken) if isinstance(taken, DatasetInput) else _video_layout(taken.clip),
         experiment=spec.name,
         seed=spec.seed,
         fingerprint=restored.fingerprint,
@@ -45,7 +56,22 @@ def describe(
     )
 
 
-def _input_layout(clip: Clip) -> InputLayout:
+def _dataset_layout(taken: DatasetInput) -> InputLayout:
+    rule = f"clips as {taken.target} gives them"
+    if taken.clip.modality == "rgb":
+        mean, std = ([float(value) for value in values] for values in taken.clip.normalisation)
+        rule += f"; if they are uint8: (x / 255 - mean) / std, with mean {mean} and std {std}"
+    return InputLayout(
+        name=INPUT,
+        dtype="float32",
+        shape=("batch", *taken.shape),
+        axes="clips, channels, frames, rows, columns",
+        channels=tuple(f"channel {number} of {taken.target}" for number in range(taken.shape[0])),
+        clip_rule=rule,
+    )
+
+
+def _video_layout(clip: Clip) -> InputLayout:
     frames = "frames, each followed by the next frame of the video" if has_difference(clip) else "frames"
     if has_flow(clip):
         frames = "flow fields" if not stores_frames_too(clip) else "frames with the flow to the next frame"

@@ -1,6 +1,6 @@
 """Exports a trained run: traces it, writes it, and publishes it only if it computes the same logits.
 
-checkpoint -> model -> graph from raw clips to logits -> file -> run again -> parity, latency -> published
+checkpoint -> model -> graph from clips to logits -> file -> run again -> parity, latency -> published
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from vidcls.evaluate.restore import Restored, restore
 from vidcls.export.clips import RunClips, parity_clips
 from vidcls.export.description import describe
 from vidcls.export.graph import trace
+from vidcls.export.inputs import model_input
 from vidcls.export.int8 import Int8, to_int8
 from vidcls.export.measure import NUM_CLIPS, Logits, TrainedModel, compare, latencies
 from vidcls.export.to_onnx import OPSET, OnnxExport, refuse_large
@@ -27,9 +28,11 @@ from vidcls.export.to_torch import TorchExport
 from vidcls.files import atomic_file, disk_full, is_disk_full
 from vidcls.leaks.run_state import leaks_of
 from vidcls.models.device import pin
+from vidcls.models.kinds.custom import custom_parts
 from vidcls.predict.exported import Description, Parity, Quantisation
 from vidcls.process.cores import free_cores
 from vidcls.run.folder import Checkpoint, Run
+from vidcls.user_code.trust import kept_code
 
 Target = Literal["onnx", "torch-export"]
 RUNTIMES: dict[Target, str] = {"onnx": "onnxruntime", "torch-export": "torch.export"}
@@ -75,28 +78,38 @@ def export(
         progress: Called with (stage, done, total).
 
     Raises:
-        UserError: If the checkpoint is missing, the model is too large, or int8 has no data.
+        UserError: If the checkpoint is missing, the model is too large, int8 has no data, or the run needs
+            code that the user does not have and has not trained with.
         VidclsError: If torch cannot export the model, or the export computes other logits; nothing is
             written then.
     """
-    digest, name, threads = file_digest(run.existing_checkpoint(which)), str(run.folder), free_cores()
+    with kept_code(run.code_dir):
+        return _export(run, to=to, out=out, int8_out=int8_out, which=which, progress=progress)
+
+
+def _export(
+    run: Run, *, to: Target, out: Path, int8_out: Path | None, which: Checkpoint, progress: StageProgress
+) -> Export:
+    digest, threads = file_digest(run.existing_checkpoint(which)), free_cores()
     pin(threads=threads, deterministic=False)
     restored = restore(run, which, torch.device("cpu"))
+    name, taken = _name(run, restored), model_input(restored.spec, restored.clip)
     if to == "onnx":
         refuse_large(_weight_bytes(restored.model), name=name)
     data = _data(run, restored, progress, is_needed=int8_out is not None)
-    origin, clips = parity_clips(data, restored.clip, NUM_CLIPS)
+    clips, why_random = parity_clips(data, taken, NUM_CLIPS)
     progress("export", 0, 0)
-    program = trace(restored.model, restored.clip, name=name)
+    program = trace(restored.model, taken, name=name)
     exported = (
         OnnxExport(program, threads=threads, name=name) if to == "onnx" else TorchExport(program, name=name)
     )
-    trained = TrainedModel(restored.model, restored.clip)
+    trained = TrainedModel(restored.model, taken)
+    origin: Literal["val", "random"] = "val" if why_random is None else "random"
     parity = compare(trained, exported.logits, clips, origin=origin)
     if not parity.holds:
         raise _differs(name, to, parity)
     description = describe(
-        restored, which=which, digest=digest, leak_state=leaks_of(run).of_split("val"), parity=parity
+        restored, taken, which=which, digest=digest, leak_state=leaks_of(run).of_split("val"), parity=parity
     )
     contents = {out: exported.content(description)}
     calls: dict[str, Logits] = {"torch": trained, RUNTIMES[to]: exported.logits}
@@ -115,11 +128,17 @@ def export(
         opset=OPSET if to == "onnx" else None,
         description=description,
         parity=parity,
-        why_random=_why_random(data, parity),
+        why_random=None if why_random is None else why_random.message,
         threads=threads,
         latency_ms=latency_ms,
         quantisation=None if int8 is None else int8.quantisation,
     )
+
+
+def _name(run: Run, restored: Restored) -> str:
+    """Name for messages: the folder, and the target of a user's own model."""
+    own = ", ".join(part.target for part in custom_parts(restored.model))
+    return f"{run.folder} ({own})" if own else str(run.folder)
 
 
 def _weight_bytes(model: nn.Module) -> int:
@@ -139,12 +158,6 @@ def _data(
                 hint=error.hint,
             ) from error
         return error
-
-
-def _why_random(data: RunClips | VidclsError, parity: Parity) -> str | None:
-    if parity.clips == "val":
-        return None
-    return data.message if isinstance(data, VidclsError) else "no video of val can be read"
 
 
 def _differs(name: str, to: Target, parity: Parity) -> VidclsError:

@@ -30,7 +30,7 @@ class Int8:
     Attributes:
         content: Content of its file.
         quantisation: What was done, and the accuracies on val.
-        logits: Computes logits `[B, K]` of raw clips by onnxruntime.
+        logits: Computes logits `[B, K]` of clips by onnxruntime.
     """
 
     content: bytes
@@ -60,7 +60,7 @@ def to_int8(
     Raises:
         VidclsError: If onnxruntime cannot convert the model, or no video of train or val can be read.
     """
-    calibration = [pixels for _, pixels in clips.of_split("train", _NUM_CALIBRATION)]
+    calibration = [clip for _, clip in clips.of_split("train", _NUM_CALIBRATION)]
     if not calibration:
         raise VidclsError(
             f"{name}: --int8: no video of train can be read, so there is nothing to calibrate on"
@@ -91,7 +91,7 @@ def _scored(
     total = len(clips.manifest.split("val"))
     readable = clips.of_split("val")
     while batch := list(islice(readable, _BATCH_SIZE)):
-        stacked = np.stack([pixels for _, pixels in batch])
+        stacked = np.stack([clip for _, clip in batch])
         labels += [video.label for video, _ in batch]
         expected.append(float32(stacked).argmax(axis=1))
         found.append(int8(stacked).argmax(axis=1))

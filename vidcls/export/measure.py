@@ -12,23 +12,18 @@ import torch
 from torch import nn
 
 from vidcls.arrays import Floats
-from vidcls.data.batches.augment.view import View
-from vidcls.data.batches.buffers import Buffers
-from vidcls.data.batches.transforms import host_batch
-from vidcls.data.batches.window import Window
-from vidcls.data.decoding.pictures import Pixels
 from vidcls.errors import VidclsError
+from vidcls.export.inputs import ModelInput
 from vidcls.models.device import full_float32
 from vidcls.predict.exported import Parity
-from vidcls.spec.sections import Clip
 
 TOLERANCE = 1e-4
 BATCH_SIZES = (1, 3, 4)
 NUM_CLIPS = sum(BATCH_SIZES)
 _MOST_TURNS, _RUNS_A_TURN, _MOST_S = 7, 3, 4.0
 
-Logits = Callable[[Pixels], np.ndarray]
-"""Computes logits `[B, K]` of raw clips `[B, N, H, W, C]`."""
+Logits = Callable[[np.ndarray], np.ndarray]
+"""Computes logits `[B, K]` of clips `[B, ...]` in the form of the graph's input."""
 
 
 class TrainedModel:
@@ -36,25 +31,23 @@ class TrainedModel:
 
     Args:
         model: Model in evaluation mode on the CPU.
-        clip: Clip section of its input.
+        taken: Input of the graph.
     """
 
-    def __init__(self, model: nn.Module, clip: Clip) -> None:
+    def __init__(self, model: nn.Module, taken: ModelInput) -> None:
         self._model = model
-        self._clip = clip
-        self._view = View(Window(0, 0, *clip.size))
-        self._buffers = Buffers(1)
+        self._taken = taken
 
-    def __call__(self, clips: Pixels) -> np.ndarray:
-        """Compute logits `[B, K]` of raw clips `[B, N, H, W, C]`."""
-        windows = [list(torch.from_numpy(clip)) for clip in clips]
-        views = [self._view] * len(windows)
-        batch = host_batch(windows, views, clip=self._clip, buffers=self._buffers)
+    def __call__(self, clips: np.ndarray) -> np.ndarray:
+        """Compute logits `[B, K]` of clips in the form of the graph's input."""
+        batch = self._taken.as_evaluated(clips)
         with torch.inference_mode(), full_float32():
             return np.asarray(self._model(batch).numpy(), np.float32)
 
 
-def compare(trained: Logits, exported: Logits, clips: Pixels, *, origin: Literal["val", "random"]) -> Parity:
+def compare(
+    trained: Logits, exported: Logits, clips: np.ndarray, *, origin: Literal["val", "random"]
+) -> Parity:
     """Compare logits on batches of different sizes.
 
     The difference of a logit is scaled by max(1, |logit|), because float32 rounds in proportion to a value.
@@ -62,7 +55,7 @@ def compare(trained: Logits, exported: Logits, clips: Pixels, *, origin: Literal
     Args:
         trained: Logits of the trained model.
         exported: Logits of the exported model.
-        clips: `NUM_CLIPS` raw clips, `[n, N, H, W, C]`.
+        clips: `NUM_CLIPS` clips, `[n, ...]`.
         origin: Where the clips come from.
 
     Raises:
@@ -100,12 +93,12 @@ def _largest(before: float, values: Floats) -> float:
     return float(np.maximum(before, np.where(np.isnan(values), np.inf, values).max()))
 
 
-def latencies(calls: Mapping[str, Logits], clip: Pixels) -> dict[str, float]:
+def latencies(calls: Mapping[str, Logits], clip: np.ndarray) -> dict[str, float]:
     """Median time of each model for one clip, in milliseconds; the models take turns.
 
     Args:
         calls: Models by name.
-        clip: Batch of one raw clip.
+        clip: Batch of one clip.
     """
     times: dict[str, list[float]] = {name: [] for name in calls}
     began = time.perf_counter()

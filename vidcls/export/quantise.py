@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vidcls.data.decoding.pictures import Pixels
+import numpy as np
+
 from vidcls.export.graph import refused
 from vidcls.predict.exported import INPUT
 
@@ -26,12 +27,12 @@ METHOD = (
 _LAYERS = ("Conv", "Gemm", "MatMul")
 
 
-def quantise(model: onnx.ModelProto, clips: Sequence[Pixels], *, name: str) -> onnx.ModelProto:
+def quantise(model: onnx.ModelProto, clips: Sequence[np.ndarray], *, name: str) -> onnx.ModelProto:
     """Convert a model to int8.
 
     Args:
         model: Model in float32.
-        clips: Calibration clips, `[N, H, W, C]` uint8 each.
+        clips: Calibration clips, each one as the graph takes it, without the batch axis.
         name: Name of the run, for messages.
 
     Raises:
@@ -44,7 +45,7 @@ def quantise(model: onnx.ModelProto, clips: Sequence[Pixels], *, name: str) -> o
         def __init__(self) -> None:
             self._clips = iter(clips)
 
-        def get_next(self) -> dict[str, Pixels] | None:
+        def get_next(self) -> dict[str, np.ndarray] | None:
             clip = next(self._clips, None)
             return None if clip is None else {INPUT: clip[None]}
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from vidcls.data.decoding.pictures import Pixels
 from vidcls.errors import UserError
 from vidcls.export.graph import quiet_torch, refused
 from vidcls.predict.exported import INPUT, OUTPUT, Description
@@ -54,8 +53,8 @@ class OnnxExport:
         self.model = _converted(program, name)
         self._runnable = OnnxModel(self.model.SerializeToString(), threads=threads, name=name)
 
-    def logits(self, clips: Pixels) -> np.ndarray:
-        """Compute logits `[B, K]` of raw clips `[B, N, H, W, C]` by onnxruntime."""
+    def logits(self, clips: np.ndarray) -> np.ndarray:
+        """Compute logits `[B, K]` of clips `[B, ...]` by onnxruntime."""
         return self._runnable.logits(clips)
 
     def content(self, description: Description) -> bytes:

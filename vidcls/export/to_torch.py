@@ -7,7 +7,6 @@ import io
 import numpy as np
 import torch
 
-from vidcls.data.decoding.pictures import Pixels
 from vidcls.export.graph import refused
 from vidcls.predict.exported import EXTRA_FILE, Description
 
@@ -29,8 +28,8 @@ class TorchExport:
             # What is compared with the trained model is what a user of the file will load.
             self._runnable = torch.export.load(io.BytesIO(_saved(program, {}))).module()
 
-    def logits(self, clips: Pixels) -> np.ndarray:
-        """Compute logits `[B, K]` of raw clips `[B, N, H, W, C]` by the graph."""
+    def logits(self, clips: np.ndarray) -> np.ndarray:
+        """Compute logits `[B, K]` of clips `[B, ...]` by the graph."""
         with torch.inference_mode():
             return np.asarray(self._runnable(torch.from_numpy(clips)).numpy(), np.float32)
 

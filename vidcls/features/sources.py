@@ -18,7 +18,7 @@ from vidcls.features.clips import AnyBatch
 from vidcls.features.extract import EVALUATION, Wanted, computed_or_read, read_if_stored
 from vidcls.features.reading import Reading
 from vidcls.models.freezing import is_frozen
-from vidcls.models.kinds.custom import CustomModel
+from vidcls.models.kinds.custom import custom_parts
 
 _FOLDER = "features"
 
@@ -108,7 +108,7 @@ def _obstacle(reading: Reading) -> str | None:
     """Reason why features cannot be stored, empty if no backbone is fully frozen; None if they can."""
     spec = reading.spec
     if spec.model.freezes_backbone:
-        whole = [part for part in reading.model.modules() if isinstance(part, CustomModel) and part.why_whole]
+        whole = [part for part in custom_parts(reading.model) if part.why_whole]
         if whole:
             return f"{whole[0].target} is one whole: {whole[0].why_whole}"
     if not all(is_frozen(leaf.backbone) for leaf in reading.model.leaves()):

@@ -54,6 +54,16 @@ class Reading(_Described):
     timeout_s: float
 
 
+class DatasetReading(_Described):
+    """Data set of a user, whose code alone knows how a file becomes a clip.
+
+    Attributes:
+        target: Target of the data set, `module:Name` or `file.py:Name`.
+    """
+
+    target: str
+
+
 class Parity(_Described):
     """Agreement of the exported model with the trained one, in float32.
 
@@ -107,7 +117,7 @@ class Description(_Described):
         version: Version of vidcls that wrote the file.
         classes: Class names; the index is the label.
         clip: Clip section of the training.
-        reading: How videos are read.
+        reading: How videos are read, or the data set of the user that makes the clips.
         input: Input of the graph.
         experiment: Name of the experiment.
         seed: Seed of the run.
@@ -124,7 +134,7 @@ class Description(_Described):
     version: str
     classes: tuple[str, ...]
     clip: Clip
-    reading: Reading
+    reading: Reading | DatasetReading
     input: InputLayout
     experiment: str
     seed: int

@@ -14,6 +14,8 @@ from vidcls.data.batches.window import eval_window
 from vidcls.data.decoding.pictures import Pixels
 from vidcls.data.decoding.workers import Failure, StageProgress
 from vidcls.data.manifest import Video
+from vidcls.errors import UserError
+from vidcls.predict.exported import DatasetReading, InputLayout
 from vidcls.predict.onnx_session import OnnxModel
 from vidcls.predict.paths import as_videos, find_videos
 from vidcls.predict.prediction import Prediction
@@ -34,12 +36,17 @@ class OnnxPredictor:
         path: ONNX file that `vidcls export` wrote.
 
     Raises:
-        UserError: If there is no such file, vidcls did not write it, or onnxruntime is missing.
+        UserError: If there is no such file, vidcls did not write it, onnxruntime is missing, or the model
+            was trained on a data set of the user.
     """
 
     def __init__(self, path: Path) -> None:
         self._model = OnnxModel.open(path, threads=usable_cores())
         self._description = self._model.description()
+        reading = self._description.reading
+        if isinstance(reading, DatasetReading):
+            raise _refused(path, reading.target, self._description.input)
+        self._reading = reading
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -64,7 +71,7 @@ class OnnxPredictor:
             UserError: If a path does not exist, or a folder holds no video.
         """
         files = find_videos([paths] if isinstance(paths, str | Path) else paths)
-        reading = self._description.reading
+        reading = self._reading
         videos, errors = as_videos(files, source=reading.source, cache_dir=None)
         data = DataSection(source=reading.source, decoder=reading.decoder, timeout_s=reading.timeout_s)
         logits: dict[str, np.ndarray] = {}
@@ -99,6 +106,15 @@ def logits_of(
     while batch := list(islice(good, _BATCH_SIZE)):
         heed()
         yield [video.id for video, _ in batch], model.logits(np.stack([pixels for _, pixels in batch]))
+
+
+def _refused(path: Path, target: str, taken: InputLayout) -> UserError:
+    shape = ", ".join(map(str, taken.shape))
+    return UserError(
+        f"{path}: was trained on {target}, so only your code knows how a file becomes a clip",
+        hint=f'in Python: onnxruntime.InferenceSession("{path}").run(None, {{"{taken.name}": clips}}), where '
+        f"clips are a NumPy array [{shape}] of {taken.dtype}, made as its metadata vidcls.input says",
+    )
 
 
 def _centre(pixels: Pixels, clip: Clip) -> Pixels:

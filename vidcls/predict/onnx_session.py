@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vidcls.data.decoding.pictures import Pixels
 from vidcls.errors import UserError, reason_of
 from vidcls.installed import refuse_missing
 from vidcls.predict.exported import INPUT, OUTPUT, Description
@@ -60,8 +59,8 @@ class OnnxModel:
         properties = self._session.get_modelmeta().custom_metadata_map
         return Description.from_properties(properties, name=self._name)
 
-    def logits(self, clips: Pixels) -> np.ndarray:
-        """Compute logits `[B, K]` float32 of raw clips `[B, N, H, W, C]` uint8."""
+    def logits(self, clips: np.ndarray) -> np.ndarray:
+        """Compute logits `[B, K]` float32 of clips `[B, ...]`, in the form of `Description.input`."""
         (logits,) = self._session.run([OUTPUT], {INPUT: clips})
         return np.asarray(logits, np.float32)
 

@@ -17,6 +17,7 @@ class UserCode:
     Attributes:
         target: Text of the target.
         root: Folder from which its modules are imported; a copy of the code has the same files below another.
+            File of an installed module.
         module: Full name of the module.
         name: Name of the class or function in it.
         sources: Sources by name of the module; empty for an installed module.
@@ -46,6 +47,8 @@ class UserCode:
     @property
     def file(self) -> Path:
         """File of the module."""
+        if self.release is not None:
+            return self.root
         path = self.sources[self.module].path
         assert path is not None, "a folder is not a target"
         return self.root / path

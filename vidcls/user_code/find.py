@@ -122,7 +122,7 @@ def _named(target: str, module: str, name: str) -> UserCode:
         raise UserError(f"{target}: the module {module} {what}", hint=_FORMS)
     _refuse_standard(target, module)
     if (release := _release(module, origin)) is not None:
-        return UserCode(target, origin.parent, module, name, {}, release)
+        return UserCode(target, origin, module, name, {}, release)
     depth = module.count(".") + (origin.name == "__init__.py")
     return _from(target, origin.absolute().parents[depth], module, name)
 

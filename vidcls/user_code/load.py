@@ -110,16 +110,23 @@ def explained(code: UserCode, error: Exception) -> UserError:
     """Error of a user's code, with the last of its lines that led to it."""
     if isinstance(error, UserError):
         return error
-    own = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if Path(frame.filename).is_relative_to(code.root)
-    ]
-    place = f"{own[-1].filename}:{own[-1].lineno}" if own else str(code.file)
+    place = line_of(code, error) or str(code.file)
     hint = None
     if isinstance(error, ModuleNotFoundError):
         hint = f"a module beside it is found from {code.root}; one of another folder is not part of the code"
     return UserError(f"{place}: {type(error).__name__}: {reason_of(error)}", hint=hint)
+
+
+def line_of(code: UserCode, error: BaseException) -> str | None:
+    """Last line of a user's code that led to an error, as `file:number`; None if none did."""
+    # Its folder may hold anything, even an environment with torch.
+    files = {str(code.root / source.path) for source in code.sources.values() if source.path is not None}
+    own = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if (frame.filename in files if files else Path(frame.filename).is_relative_to(code.root))
+    ]
+    return f"{own[-1].filename}:{own[-1].lineno}" if own else None
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):

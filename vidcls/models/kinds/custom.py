@@ -40,6 +40,7 @@ class CustomModel(BackboneModel):
 
     Attributes:
         net: Module of the user.
+        code: Code of the module.
         why_whole: Reason why it cannot be divided into backbone and head; None if it can.
 
     Raises:
@@ -52,7 +53,7 @@ class CustomModel(BackboneModel):
     def __init__(self, section: CustomSection, *, num_classes: int, clip: Clip) -> None:
         super().__init__()
         code = find_code(section.target)
-        self._code = code
+        self.code = code
         self.encoding = f"custom {code.identity}"
         self._clip_shape = (clip.num_channels, clip.frames, *clip.size)
         self.net = _make(section, code, num_classes=num_classes, clip=clip)
@@ -70,7 +71,7 @@ class CustomModel(BackboneModel):
     @property
     def target(self) -> str:
         """Target of the section."""
-        return self._code.target
+        return self.code.target
 
     @property
     def named_root(self) -> nn.Module:
@@ -97,7 +98,7 @@ class CustomModel(BackboneModel):
         """
         if not self.is_divided:
             raise UserError(
-                f"{self._code.target}: {self.why_whole}, so its features cannot be fused",
+                f"{self.code.target}: {self.why_whole}, so its features cannot be fused",
                 hint="set model.fusion: logits",
             )
         training = self.net.training
@@ -107,7 +108,7 @@ class CustomModel(BackboneModel):
         self.net.train(training)
         if len(shape) != 2:
             raise UserError(
-                f"{self._code.target}: backbone gives {list(shape[1:])} for a clip; fusion of features needs "
+                f"{self.code.target}: backbone gives {list(shape[1:])} for a clip; fusion of features needs "
                 "one vector",
                 hint="set model.fusion: logits, or pool at the end of backbone",
             )
@@ -120,7 +121,7 @@ class CustomModel(BackboneModel):
 
     def _try(self, num_classes: int) -> None:
         """Try it on two clips: does it give logits, and the same ones by way of backbone and head?"""
-        code = self._code
+        code = self.code
         generator = torch.Generator().manual_seed(0)
         clip = torch.randn(_TRIED_CLIPS, *self._clip_shape, generator=generator)
         training = self.net.training
@@ -170,14 +171,19 @@ def _called(code: UserCode, net: Callable[[Tensor], Any], clip: Tensor) -> Any:
         raise explained(code, error) from error
 
 
+def custom_parts(model: nn.Module) -> list[CustomModel]:
+    """Parts of a model that are a user's own; the model itself may be one."""
+    return [part for part in model.modules() if isinstance(part, CustomModel)]
+
+
 def refuse_whole(model: nn.Module, setting: str) -> None:
     """Refuse a setting that needs a backbone, for a model with a part of the user's that has none.
 
     Raises:
         UserError: If a part cannot be divided into backbone and head.
     """
-    for part in model.modules():
-        if isinstance(part, CustomModel) and not part.is_divided:
+    for part in custom_parts(model):
+        if not part.is_divided:
             raise UserError(
                 f"{setting}: needs a backbone and a head, but {part.target} is one whole: {part.why_whole}",
                 hint="give it modules backbone and head, so that it gives self.head(self.backbone(clip))",
