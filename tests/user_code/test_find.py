@@ -135,7 +135,6 @@ def test_an_installed_module_is_its_release(tmp_path: Path) -> None:
     code = find_code("torchvision.models.video:r3d_18")
     assert code.release is not None
     assert code.release.startswith("torchvision ")
-    assert code.file.name == "resnet.py" or code.file.parent.name == "video"
     write_copies(tmp_path / "code", [code])
     assert [path.name for path in (tmp_path / "code").iterdir()] == ["code.json"]
     with using(tmp_path / "code"):

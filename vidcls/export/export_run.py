@@ -32,6 +32,7 @@ from vidcls.models.kinds.custom import custom_parts
 from vidcls.predict.exported import Description, Parity, Quantisation
 from vidcls.process.cores import free_cores
 from vidcls.run.folder import Checkpoint, Run
+from vidcls.spec.fingerprint import targets_in
 from vidcls.user_code.trust import kept_code
 
 Target = Literal["onnx", "torch-export"]
@@ -83,7 +84,7 @@ def export(
         VidclsError: If torch cannot export the model, or the export computes other logits; nothing is
             written then.
     """
-    with kept_code(run.code_dir):
+    with kept_code(run.code_dir, targets_in(run.spec())):
         return _export(run, to=to, out=out, int8_out=int8_out, which=which, progress=progress)
 
 
