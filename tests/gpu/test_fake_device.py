@@ -22,14 +22,17 @@ import vidcls.data.batches.clips as clips_module
 import vidcls.features.extract as extract_module
 from tests.models.kinds.test_conformance import SECTIONS
 from tests.support.fake_cuda import CUDA, FakeCuda
+from tests.support.own_dataset import write_dataset
 from tests.support.training import Experiment, train_here
 from vidcls.choices import Precision, Residency
 from vidcls.data.batches.augment.mixup import Mixup
 from vidcls.data.batches.clips import Clips
+from vidcls.data.batches.dataset_clips import DatasetClips
 from vidcls.data.batches.open_clips import open_clips
 from vidcls.data.batches.source import BatchSource
 from vidcls.data.batches.transfer import Copier
 from vidcls.data.manifest import Manifest, load_manifest
+from vidcls.data.user_dataset.loader import Loader
 from vidcls.evaluate.restore import restore
 from vidcls.evaluate.score import score
 from vidcls.features.clips import AnyBatch, FeatureClips
@@ -55,6 +58,11 @@ SIDES = {
     for colour in ("Red", "Blue")
     for side, other in (("Left", "Right"), ("Right", "Left"))
 }
+AS_BYTES = """
+class Bytes(Squares):
+    def __getitem__(self, index):
+        return np.ascontiguousarray(self.frames(index).transpose(3, 0, 1, 2)), self.labels[index]
+"""
 FROZEN = {"kind": "frame_statistics", "freeze": ["backbone"]}
 SUMS = "copy of [3] to the host"
 WAITS = [SUMS, "copy of [20, 10] to the host"]
@@ -495,3 +503,48 @@ def test_what_makes_the_host_wait_is_counted(
         cuda.traffic.clear()
         loop_of(spec, manifest, clips, "fp16").fit(seen)
     assert all(seen.steps)
+
+
+@pytest.mark.filterwarnings(
+    "ignore:'pin_memory' argument is set"
+)  # the device is not there for torch's loader
+def test_a_data_set_of_the_users_reaches_the_device(
+    cuda: FakeCuda, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its clips cross as bytes, and are normalised there."""
+    made = Loader.batches
+
+    def on_host(loader: Loader, planned: Any) -> Iterator[Any]:
+        """torch's loader works on the host, whose memory is real."""
+        with unset_fake_temporarily():
+            batches = list(made(loader, planned))
+        yield from batches
+
+    monkeypatch.setattr(Loader, "batches", on_host)
+    target = write_dataset(tmp_path, AS_BYTES)
+    spec = Spec.model_validate(
+        {
+            "name": "fake",
+            "data": {"target": target, "workers": 0},
+            "clip": {"frames": 4, "size": [24, 24]},
+            "model": {"kind": "cnn3d"},
+            "train": {"epochs": 1, "batch_size": 3},
+        },
+        strict=False,
+    )
+    with unset_fake_temporarily():
+        manifest = load_manifest(spec.data, cache_dir=tmp_path)
+    clip = input_clip(spec.model, spec.clip)
+    with DatasetClips(
+        manifest.training, data=spec.data, asked=spec.clip, clip=clip, classes=manifest.classes, device=CUDA
+    ) as clips:
+        cuda.traffic.clear()
+        for batch in clips.train_batches(
+            manifest.split("train"), augment=spec.augment, seed=0, batch_size=3, epoch=0
+        ):
+            assert batch.clip.device == batch.labels.device == CUDA
+            assert batch.clip.dtype == torch.float32
+    pixels = [copy for copy in cuda.traffic.copies if copy.num_bytes > 1024]
+    assert pixels
+    assert all(copy.dtype == torch.uint8 for copy in pixels)
+    assert not cuda.traffic.take_reads()

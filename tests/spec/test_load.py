@@ -111,7 +111,7 @@ data:
         "x.yaml:9: augment.flip: must be less than or equal to 1, got 2",
         "x.yaml:9: augment.scale: has no effect with crop: none; set crop: random_resized",
         "x.yaml:11: model.kind: unknown kind 'late_fusio'; allowed: cnn3d, frame_average, frame_statistics, early_fusion,"
-        " late_fusion, two_stream, ensemble; did you mean late_fusion?",
+        " late_fusion, custom, two_stream, ensemble; did you mean late_fusion?",
         "x.yaml:12: train: expected `key: value` lines, got 3",
         "x.yaml:14: data.max_bad: has no effect with bad_videos: error; set bad_videos: skip",
         "x.yaml:15: data.bad_videos: unknown value 'eror'; allowed: error, skip; did you mean error?",

@@ -155,7 +155,7 @@ MISTAKES = {
     "broken:Net": "broken.py:2: not Python",
     "raising:Net": "raising.py:3: ZeroDivisionError",
     "missing:Net": "missing.py:1: ModuleNotFoundError",
-    "hidden:Net": "write: import own_layers",
+    "hidden:Net": "write: import only_here",
 }
 
 
@@ -167,11 +167,12 @@ def test_mistakes(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
         | {
             "own_net.py": PACKAGE["own_net.py"] + "SIZE = 3\n",
             "json.py": "",
+            "only_here.py": "",
             "my-net.py": "",
             "broken.py": "def Net():\n  return (\n",
             "raising.py": "def Net(): ...\n\n1 / 0\n",
             "missing.py": "import no_such_module\n",
-            "hidden.py": "import importlib\nimportlib.import_module('own_layers')\ndef Net(): ...\n",
+            "hidden.py": "import importlib\nimportlib.import_module('only_here')\ndef Net(): ...\n",
         }
     )
     with pytest.raises(UserError) as raised:
