@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -27,7 +28,7 @@ def make(code: UserCode, args: Mapping[str, Any], *, offered: Mapping[str, Any],
     arguments = arguments_for(code, target, args, offered=offered, key=key)
     try:
         return target(**arguments)
-    except Exception as error:  # whatever the user's code raises
+    except (Exception, SystemExit) as error:  # whatever the user's code raises
         raise explained(code, error) from error
 
 
@@ -70,7 +71,7 @@ def arguments_for(
             raise UserError(
                 f"{key}.{name}: {code.target} needs it", hint=f"set {key}.{name}, or give it a default"
             )
-    return {**taken, **args}
+    return {**taken, **copy.deepcopy(dict(args))}  # theirs to change
 
 
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)

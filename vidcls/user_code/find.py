@@ -15,6 +15,9 @@ import re
 import site
 import sys
 import sysconfig
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +27,7 @@ from vidcls.user_code.copies import copy_for
 from vidcls.user_code.imports import sources_of
 
 _TARGET = re.compile(r"(?P<module>[^:\0]+):(?P<name>[^\W\d]\w*)")
+_read_once: ContextVar[dict[str, UserCode] | None] = ContextVar("code that was read", default=None)
 _FORMS = "write module:Name, such as my_model:MyNet, or path/to/file.py:Name"
 
 
@@ -53,7 +57,22 @@ def find_code(target: str) -> UserCode:
     Raises:
         UserError: If there is no such file or module, or if it is not Python.
     """
-    return copied_code(target) or own_code(target)
+    found = _read_once.get()
+    if found is None:
+        return copied_code(target) or own_code(target)
+    if target not in found:
+        found[target] = copied_code(target) or own_code(target)
+    return found[target]
+
+
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Read the code of each target once for the length of a `with` block, whatever is edited meanwhile."""
+    token = _read_once.set({})
+    try:
+        yield
+    finally:
+        _read_once.reset(token)
 
 
 def copied_code(target: str) -> UserCode | None:
@@ -66,8 +85,11 @@ def copied_code(target: str) -> UserCode | None:
     else:
         code = UserCode(target, copied.root, copied.module, name, sources_of(copied.root, copied.module))
     if code.digest != copied.digest:
-        changed = f"{copied.release} then, {code.release} now" if copied.release else "the copy was changed"
-        raise UserError(f"{copied.root}: {target} is not what was copied: {changed}")
+        if copied.release:
+            raise UserError(
+                f"{target}: {copied.release} then, {code.release} now", hint=f"install {copied.release} again"
+            )
+        raise UserError(f"{copied.root}: {target} is not what was copied: the copy was changed")
     return code
 
 
@@ -154,12 +176,22 @@ def _importable(top: str) -> importlib.machinery.ModuleSpec | None:
         return None
 
 
+def belongs_to_release(top: str) -> bool:
+    """Whether a module is one of an installed distribution, such as one that is installed to be edited."""
+    return top in _distributions()
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()
+
+
 def _release(module: str, origin: Path) -> str | None:
     """Distribution and release of a module, if it lies where packages are installed."""
     if not is_installed(origin):
         return None
     top = module.partition(".")[0]
-    names = importlib.metadata.packages_distributions().get(top, [])
+    names = _distributions().get(top, [])
     return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in sorted(set(names))) or top
 
 

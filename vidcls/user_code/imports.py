@@ -55,12 +55,12 @@ def sources_of(root: Path, module: str) -> dict[str, ModuleSource]:
         if name in found or (source := _source(root, name)) is None:
             continue
         found[name] = source
-        waiting += _imported(source, root)
+        waiting += imported_names(source, root)
         while name := name.rpartition(".")[0]:
             if name not in found:
                 package = _source(root, name) or ModuleSource(name, None)
                 found[name] = package
-                waiting += _imported(package, root)
+                waiting += imported_names(package, root)
     return dict(sorted(found.items()))
 
 
@@ -87,8 +87,16 @@ def _exists(top: str) -> bool:
     return spec is not None and spec.origin is not None
 
 
-def _imported(source: ModuleSource, root: Path) -> Iterator[str]:
-    """Names that a module imports; some are modules, the others are attributes of modules."""
+def imported_names(source: ModuleSource, root: Path) -> Iterator[str]:
+    """Names that a module imports; some are modules, the others are attributes of modules.
+
+    Args:
+        source: Source of the module.
+        root: Folder from which it is imported.
+
+    Raises:
+        UserError: If it is not Python.
+    """
     if source.path is None:
         return
     package = source.name if source.is_package else source.name.rpartition(".")[0]

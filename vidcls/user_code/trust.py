@@ -42,7 +42,7 @@ def keep_code(folder: Path, targets: Iterable[str]) -> None:
     codes = [find_code(target) for target in targets]
     write_copies(folder, codes)
     for code in codes:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, RuntimeError):
             _known_folder().mkdir(parents=True, exist_ok=True)
             (_known_folder() / _key(code.target, code.digest)).touch()
 
@@ -84,7 +84,7 @@ def _whose(target: str, copied: CopiedCode) -> str:
 
 
 def _is_known(target: str, copied: CopiedCode) -> bool:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, RuntimeError):
         if (_known_folder() / _key(target, copied.digest)).is_file():
             return True
     if copied.release is not None:
