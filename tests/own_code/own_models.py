@@ -1,6 +1,7 @@
 """Models as users write them; they lie outside of every package, as those of users do."""
 
-from own_layers import Pool
+import torch
+from own_layers import Pool, Times
 from torch import Tensor, nn
 
 
@@ -44,3 +45,76 @@ class Scaled(Divided):
 def made(num_classes: int, *, in_channels: int) -> nn.Module:
     """Make a model in a function."""
     return Divided(num_classes, in_channels, width=4)
+
+
+class DropsInForward(Divided):
+    """It has a backbone and a head, and more between them, which only training shows."""
+
+    def forward(self, clip: Tensor) -> Tensor:
+        features = self.backbone(clip)
+        return self.head(nn.functional.dropout(features, 0.5, self.training))
+
+
+class Gated(Divided):
+    """What lies between backbone and head is switched off at the start."""
+
+    def __init__(self, num_classes: int, in_channels: int) -> None:
+        super().__init__(num_classes, in_channels)
+        self.gate = nn.Parameter(torch.zeros(1))
+
+    def forward(self, clip: Tensor) -> Tensor:
+        features = self.backbone(clip)
+        return self.head(features + self.gate * features.flip(1))
+
+
+class Pooling(Divided):
+    """The pooling, of the kind that an argument names, is part of the backbone and has no weights."""
+
+    def __init__(self, num_classes: int, in_channels: int, factor: float = 1.0) -> None:
+        super().__init__(num_classes, in_channels)
+        self.backbone.append(Times(factor))
+
+
+class PoolsInForward(nn.Module):
+    """The pooling is in forward, so that head(backbone(clip)) fails."""
+
+    def __init__(self, num_classes: int, in_channels: int) -> None:
+        super().__init__()
+        self.backbone = nn.Conv3d(in_channels, 8, 3, padding=1)
+        self.head = nn.Linear(8, num_classes)
+
+    def forward(self, clip: Tensor) -> Tensor:
+        return self.head(self.backbone(clip).mean((2, 3, 4)))
+
+
+class Lazy(nn.Module):
+    """Layers that know their shapes after a first clip."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.LazyConv3d(4, 3), nn.Flatten(), nn.LazyLinear(num_classes))
+
+    def forward(self, clip: Tensor) -> Tensor:
+        return self.layers(clip)
+
+
+class Changes(Divided):
+    """Its constructor changes the arguments that it is given."""
+
+    def __init__(self, num_classes: int, in_channels: int, widths: list[int]) -> None:
+        super().__init__(num_classes, in_channels, width=widths.pop())
+
+
+class TupleInTraining(Divided):
+    """As some networks of torchvision do, it gives two outputs in training."""
+
+    def forward(self, clip: Tensor) -> Tensor:
+        logits = super().forward(clip)
+        return (logits, logits) if self.training else logits
+
+
+class FailsInTraining(Divided):
+    """It fails in the first step of a training."""
+
+    def forward(self, clip: Tensor) -> Tensor:
+        return super().forward(clip) + (torch.ones(3) if self.training and len(clip) > 2 else 0)

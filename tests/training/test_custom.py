@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,14 @@ import torch
 from typer.testing import CliRunner
 
 import vidcls
-from tests.support.training import Experiment, assert_same, train_child, train_here
+from tests.support.training import Experiment, QuietDisplay, assert_same, train_child, train_here
 from vidcls.cli.main import app
 from vidcls.errors import ExitCode, UserError, VidclsError
+from vidcls.models.kinds.custom import CustomModel
 from vidcls.run.find import find_runs
+from vidcls.spec.model import CustomSection
+from vidcls.spec.sections import Clip
+from vidcls.user_code.find import find_code
 
 OWN = Path(__file__).parents[1] / "own_code"
 
@@ -142,6 +147,106 @@ def test_a_frozen_backbone_of_the_users_has_stored_features(own: Experiment) -> 
     for key in weights[0]:
         if key.startswith("net.backbone"):
             assert torch.equal(weights[0][key], weights[1][key])
+
+
+@pytest.mark.parametrize("name", ["DropsInForward", "Gated"])
+def test_its_own_forward_is_trained(own: Experiment, name: str) -> None:
+    """Whatever lies between backbone and head, and whatever of it shows at the start."""
+    code = find_code(f"own_models:{name}")
+    torch.manual_seed(0)
+    section = CustomSection(kind="custom", target=code.target)
+    model = CustomModel(section, num_classes=3, clip=Clip(frames=4, size=(16, 16))).train()
+    clip = torch.randn(4, 3, 4, 16, 16)
+    torch.manual_seed(1)
+    expected = model.net(clip)
+    torch.manual_seed(1)
+    assert torch.equal(model(clip), expected)
+    model(clip).square().sum().backward()
+    assert all(param.grad is not None for param in model.parameters())
+    assert model.why_whole
+
+
+def test_arguments_without_weights_have_features_of_their_own(own: Experiment) -> None:
+    settings = {"model__target": "own_models:Pooling", "model__freeze": ["backbone"], "train__epochs": 1}
+    losses = []
+    for factor in (1.0, 100.0):
+        run = train_here(own.spec(runs=f"by-{factor}", model__args={"factor": factor}, **settings))
+        assert run.provenance()["residency"] == "features"
+        status = run.status()
+        assert status is not None
+        losses.append(status.metrics["val/loss"])
+    assert losses[0] != losses[1]
+
+
+def test_a_constructor_may_change_its_arguments(own: Experiment) -> None:
+    spec = own.spec(model__target="own_models:Changes", model__args={"widths": [4, 8]}, train__epochs=1)
+    run = train_here(spec)
+    assert run.spec().model.args == {"widths": [4, 8]}  # type: ignore[union-attr]
+    vidcls.load(run.folder)
+    done = CliRunner().invoke(app, ["train", str(spec)])
+    assert "finished already" in done.stdout
+
+
+def test_an_edit_while_data_is_prepared_changes_nothing(own: Experiment) -> None:
+    """What is fingerprinted, trained and copied is one reading of the code."""
+
+    class Edits(QuietDisplay):
+        def stage(self, name: str, done: int, total: int) -> None:
+            if name == "decode" and done == total:
+                Path("own_layers.py").write_text("raise RuntimeError('edited')\n")
+
+    before = (Path.cwd() / "own_layers.py").read_text()
+    run = train_here(own.spec(train__epochs=1), Edits())
+    assert (Path.cwd() / "own_layers.py").read_text() != before
+    (kept,) = run.code_dir.rglob("own_layers.py")
+    assert kept.read_text() == before
+
+
+def test_two_versions_side_by_side_keep_their_own_modules(own: Experiment) -> None:
+    """Also what one of them imports only when it is called."""
+    Path("late.py").write_text(
+        "from own_models import Divided\nclass Late(Divided):\n    def forward(self, clip):\n"
+        "        import late_part\n        return late_part.times * super().forward(clip)\n"
+    )
+    clip = Clip(frames=4, size=(16, 16))
+    models = []
+    for times in (1.0, 2.0):
+        Path("late_part.py").write_text(f"times = {times}\n")
+        torch.manual_seed(0)
+        section = CustomSection(kind="custom", target="late:Late")
+        models.append(CustomModel(section, num_classes=3, clip=clip).eval())
+    pixels = torch.randn(2, 3, 4, 16, 16)
+    first, second = (model(pixels) for model in models)
+    torch.testing.assert_close(2 * first, second)
+    assert "late" not in sys.modules
+
+
+WRONG = {
+    "TupleInTraining": "gives an object of type tuple in training",
+    "FailsInTraining": "own_models.py:",
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_fails_in_training_is_named_with_its_line(own: Experiment, name: str) -> None:
+    done = CliRunner().invoke(app, ["train", str(own.spec(model__target=f"own_models:{name}"))])
+    assert done.exit_code == ExitCode.USER_MISTAKE
+    assert WRONG[name] in "".join(done.stderr.split("\n"))
+
+
+def test_lazy_layers_train_and_are_shown(own: Experiment) -> None:
+    spec = own.spec(model__target="own_models:Lazy", train__epochs=1)
+    for words in (["model", "show"], ["model", "test"], ["train"]):
+        done = CliRunner().invoke(app, [*words, str(spec)])
+        assert done.exit_code == ExitCode.DONE, done.output
+
+
+def test_a_pooling_in_forward_makes_it_whole(own: Experiment) -> None:
+    found = states_of(own.spec(), "model.target=own_models:PoolsInForward")
+    assert {name for name, state in found.items() if state != "ok"} == {"backbone and head"}
+    assert (
+        train_here(own.spec(model__target="own_models:PoolsInForward", train__epochs=1)).state == "finished"
+    )
 
 
 WHOLE = {

@@ -121,6 +121,9 @@ def _gives_logits(subject: _Subject) -> str:
 
 def _reaches_all(subject: _Subject) -> str:
     model = subject.model().train()
+    with torch.no_grad():  # at the start, a gate or the last layer may be zero
+        for param in model.parameters():
+            param.add_(0.01 * torch.randn_like(param))
     logits = model(subject.clips(2 * _NUM_CLIPS))
     (logits * torch.randn(logits.shape)).sum().backward()
     trained = [(name, param) for name, param in model.named_parameters() if param.requires_grad]

@@ -150,7 +150,8 @@ def _store(reading: Reading, folder: Path, digests: Sequence[str], augment: Augm
 def _digest(backbone: torch.nn.Module, encoding: str) -> str:
     """Digest of the structure and the weights of a backbone, and of its encoding."""
     digest = hashlib.blake2b(f"{encoding}\n{backbone!r}".encode(), digest_size=16)
-    for name, tensor in backbone.state_dict().items():
+    # Buffers that are in no checkpoint change features too.
+    for name, tensor in {**backbone.state_dict(), **dict(backbone.named_buffers())}.items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -45,6 +45,7 @@ from vidcls.training.provenance import TrainingStart, begun_with, provenance_of,
 from vidcls.training.random_state import seed_everything
 from vidcls.training.session import Display, Session, StopRule
 from vidcls.training.unfreezing import Unfreezing
+from vidcls.user_code.find import read_once
 
 _BRIEF_S = 60.0
 """A trial of a sweep that takes less draws no pictures and writes no tables of predictions."""
@@ -95,8 +96,9 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Training
         VidclsError: If a signal (exit code 75 or 1), the disk, the data or the loss stopped the training.
     """
     spec, device = loaded.spec, pick_device(options.device)
-    # Signals are handled from here on, so that a queue's warning is not fatal while data is prepared.
-    with Signals() as signals:
+    # Signals are handled from here on, so that a queue's warning is not fatal while data is prepared. What is
+    # fingerprinted, trained and copied is one reading of the user's code.
+    with read_once(), Signals() as signals:
         stage = signals.heeding(display.stage)
         plan = _plan(loaded, device, stage)
         manifest = plan.manifest
@@ -177,6 +179,7 @@ def _plan(loaded: LoadedSpec, device: torch.device, stage: Callable[[str, int, i
             spec.data, cache_dir=Path(spec.store_dir), progress=partial(stage, "read files")
         )
         refuse_wrong_flips(spec.augment, data=spec.data, classes=manifest.classes)
+        run = Run.at(spec, fingerprint(spec, manifest.hash))  # before code of the user runs
         seed_everything(spec.seed)
         clip = input_clip(spec.model, spec.clip)
         model = build(spec.model, num_classes=manifest.num_classes, clip=clip)
@@ -184,7 +187,6 @@ def _plan(loaded: LoadedSpec, device: torch.device, stage: Callable[[str, int, i
         build_optimizer(spec.optim, model)  # raises if layer_decay has no effect
         _refuse_lone(spec, manifest)
         loaded_weights = load_pretrained(model, spec.model, weights_dir=weights_dir_of(spec.store_dir))
-    run = Run.at(spec, fingerprint(spec, manifest.hash))
     weights = [{name: str(value) for name, value in vars(one).items()} for one in loaded_weights]
     return _Plan(run, spec, clip, manifest, model, weights, device)
 

@@ -47,9 +47,11 @@ def queued_training(loaded: LoadedSpec, flags: list[str], *, cluster: str, look:
     """
     from vidcls.launch.frozen import FrozenExperiment, queued_dir
     from vidcls.spec.fingerprint import targets_in
-    from vidcls.user_code.find import find_code
+    from vidcls.user_code.find import find_code, read_once
 
-    spec, frozen = loaded.spec, FrozenExperiment.of(loaded.spec)
+    spec = loaded.spec
+    with read_once():
+        frozen, codes = FrozenExperiment.of(spec), [find_code(target) for target in targets_in(spec)]
     runs_dir = Path(spec.runs_dir)
     flags = [*flags, *as_words({"--fingerprint": _fingerprint(loaded) if look else None})]
     return QueuedCommand(
@@ -59,7 +61,7 @@ def queued_training(loaded: LoadedSpec, flags: list[str], *, cluster: str, look:
         cluster=cluster,
         code_in=queued_dir(runs_dir),
         experiment=frozen,
-        codes=[find_code(target) for target in targets_in(spec)],
+        codes=codes,
     )
 
 

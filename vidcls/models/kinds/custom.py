@@ -5,29 +5,30 @@
     logits [B, K]
 
 Where the module has `backbone` and `head`, and gives `head(backbone(clip))`, its backbone can be frozen, its
-features stored, and its stages have their own learning rates. Else it is one whole.
+features stored, and its stages have their own learning rates. Else it is one whole. Its own `forward` is
+called, except where the backbone is frozen or the head was removed.
 
 Axes: B clips, C channels, T frames, H W pixels, J features of a clip, K classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from vidcls.errors import UserError
-from vidcls.models.kinds.base import BackboneModel
+from vidcls.models.freezing import is_frozen
+from vidcls.models.kinds.base import BackboneModel, Features
+from vidcls.models.kinds.custom_trial import called, try_net, without_parts
 from vidcls.spec.model import CustomSection
 from vidcls.spec.sections import Clip
 from vidcls.user_code.arguments import make
 from vidcls.user_code.code import UserCode
 from vidcls.user_code.find import find_code
-from vidcls.user_code.load import explained
-
-_TRIED_CLIPS = 2
 
 
 class CustomModel(BackboneModel):
@@ -52,21 +53,36 @@ class CustomModel(BackboneModel):
 
     def __init__(self, section: CustomSection, *, num_classes: int, clip: Clip) -> None:
         super().__init__()
-        code = find_code(section.target)
-        self.code = code
-        self.encoding = f"custom {code.identity}"
+        self.code = find_code(section.target)
         self._clip_shape = (clip.num_channels, clip.frames, *clip.size)
-        self.net = _make(section, code, num_classes=num_classes, clip=clip)
-        self.why_whole = _why_whole(self.net)
+        offered = {
+            "num_classes": num_classes,
+            "in_channels": clip.num_channels,
+            "num_frames": clip.frames,
+            "size": clip.size,
+            "clip_shape": self._clip_shape,
+        }
+        # Arguments without weights, such as the kind of a pooling, change features too.
+        self.encoding = f"custom {self.code.identity} {json.dumps([section.args, offered], sort_keys=True)}"
+        self.net = _make(self.code, section.args, offered)
+        self._has_head = True
+        if any(tensor.is_meta for tensor in self.net.parameters()):  # on which only costs are estimated
+            self.why_whole = without_parts(self.net)
+            self._materialise()
+        else:
+            shape = self._clip_shape
+            self.why_whole = try_net(self.code, self.net, clip_shape=shape, num_classes=num_classes)
         self.is_divided = self.why_whole is None
-        # On the meta device, on which costs are estimated, nothing is computed.
-        if not any(tensor.is_meta for tensor in self.net.parameters()):
-            self._try(num_classes)
 
     @property
     def backbone(self) -> nn.Module:  # type: ignore[override]
         """Part below the head; of a module that cannot be divided, all of it."""
         return self.net.get_submodule("backbone") if self.is_divided else self.net
+
+    @property
+    def _by_parts(self) -> bool:
+        """Whether backbone and head are called one by one: a frozen backbone has stored features."""
+        return self.is_divided and (not self._has_head or is_frozen(self.backbone))
 
     @property
     def target(self) -> str:
@@ -78,14 +94,27 @@ class CustomModel(BackboneModel):
         """Module in which the names of `freeze` are looked up."""
         return self.net
 
+    def encode(self, clip: Tensor) -> Features:
+        """Compute the features from `[B, C, T, H, W]`; the logits, unless backbone and head are separate."""
+        return super().encode(clip) if self._by_parts else (self.extract(clip),)
+
     def extract(self, clip: Tensor) -> Tensor:
-        """Compute the features `[B, ...]` from `[B, C, T, H, W]`; of an undivided module, the logits."""
-        features: Tensor = self.backbone(clip)
+        """Compute the features `[B, ...]` from `[B, C, T, H, W]`; of the module as a whole, the logits."""
+        net = self.backbone if self._by_parts else self.net
+        if torch.compiler.is_compiling():
+            compiled: Tensor = net(clip)
+            return compiled
+        features = called(self.code, net, clip)
+        if not isinstance(features, Tensor):
+            raise UserError(
+                f"{self.code.target}: gives an object of type {type(features).__name__}",
+                hint="return the tensor of the logits alone",
+            )
         return features
 
     def head(self, features: Tensor) -> Tensor:
         """Compute logits `[B, K]` from the result of `extract`."""
-        if not self.is_divided:
+        if not self._by_parts:
             return features
         logits: Tensor = self.net.get_submodule("head")(features)
         return logits
@@ -104,7 +133,7 @@ class CustomModel(BackboneModel):
         training = self.net.training
         self.net.eval()
         with torch.no_grad():
-            shape = self.extract(self._zeros()).shape
+            shape = self.backbone(self._zeros()).shape
         self.net.train(training)
         if len(shape) != 2:
             raise UserError(
@@ -114,61 +143,26 @@ class CustomModel(BackboneModel):
             )
         self.num_features = shape[1]
         self.net.head = nn.Identity()
+        self._has_head = False
 
     def _zeros(self) -> Tensor:
         param = next(self.net.parameters(), torch.empty(0))
-        return torch.zeros(_TRIED_CLIPS, *self._clip_shape, device=param.device)
+        return torch.zeros(2, *self._clip_shape, device=param.device)
 
-    def _try(self, num_classes: int) -> None:
-        """Try it on two clips: does it give logits, and the same ones by way of backbone and head?"""
-        code = self.code
-        generator = torch.Generator().manual_seed(0)
-        clip = torch.randn(_TRIED_CLIPS, *self._clip_shape, generator=generator)
-        training = self.net.training
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            logits = _called(code, self.net.eval(), clip)
-            wanted = (_TRIED_CLIPS, num_classes)
-            if not isinstance(logits, Tensor) or tuple(logits.shape) != wanted:
-                got = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-                raise UserError(
-                    f"{code.target}: gives {got} for clips {list(clip.shape)} of {num_classes} classes; "
-                    f"expected logits {list(wanted)}",
-                    hint="its last layer must have num_classes outputs: take the argument num_classes",
-                )
-            if self.is_divided:
-                divided = _called(code, lambda clip: self.head(self.extract(clip)), clip)
-                if divided.shape != logits.shape or not torch.allclose(divided, logits, rtol=1e-3, atol=1e-5):
-                    self.why_whole = "its output is not head(backbone(clip))"
-                    self.is_divided = False
-        self.net.train(training)
+    def _materialise(self) -> None:
+        """Give lazy layers their shapes, which they have after a first clip."""
+        if any(isinstance(param, nn.UninitializedParameter) for param in self.net.parameters()):
+            with torch.no_grad():
+                self.net(torch.zeros(2, *self._clip_shape, device="meta"))
 
 
-def _why_whole(net: nn.Module) -> str | None:
-    missing = [name for name in ("backbone", "head") if not isinstance(getattr(net, name, None), nn.Module)]
-    return f"it has no part {' and no part '.join(missing)}" if missing else None
-
-
-def _make(section: CustomSection, code: UserCode, *, num_classes: int, clip: Clip) -> nn.Module:
-    offered = {
-        "num_classes": num_classes,
-        "in_channels": clip.num_channels,
-        "num_frames": clip.frames,
-        "size": clip.size,
-        "clip_shape": (clip.num_channels, clip.frames, *clip.size),
-    }
-    net = make(code, section.args, offered=offered, key="model.args")
+def _make(code: UserCode, args: Mapping[str, Any], offered: Mapping[str, Any]) -> nn.Module:
+    net = make(code, args, offered=offered, key="model.args")
     if not isinstance(net, nn.Module):
         raise UserError(
             f"{code.target}: makes an object of type {type(net).__name__}; expected a torch.nn.Module"
         )
     return net
-
-
-def _called(code: UserCode, net: Callable[[Tensor], Any], clip: Tensor) -> Any:
-    try:
-        return net(clip)
-    except Exception as error:  # whatever the user's code raises
-        raise explained(code, error) from error
 
 
 def custom_parts(model: nn.Module) -> list[CustomModel]:

@@ -35,7 +35,6 @@ def check_against_spec(sweep: SweepFile) -> LoadedSpec:
     """
     loaded, mistakes = check_points(sweep)
     mistakes += check_metric(sweep, loaded) + check_rates(sweep) + _check_final(sweep, loaded)
-    mistakes += _check_paths(sweep, loaded)
     if loaded is None or mistakes:
         raise SpecError(sorted(set(mistakes), key=by_line))
     return loaded
@@ -58,6 +57,7 @@ def check_points(sweep: SweepFile) -> tuple[LoadedSpec | None, list[Mistake]]:
         else:
             loaded = loaded or here
             mistakes += _retyped(sweep, here, point)
+            mistakes += [_placed(sweep, mistake, point, varied) for mistake in _relative_paths(here)]
     return loaded, _first_of_each(mistakes)
 
 
@@ -86,18 +86,17 @@ def codes_of(sweep: SweepFile, settings: Sequence[str]) -> tuple[UserCode, ...]:
     return tuple(find_code(target) for target in sorted(targets))
 
 
-def _check_paths(sweep: SweepFile, loaded: LoadedSpec | None) -> list[Mistake]:
-    """Refuse arguments of the user's code that name a file from here: trials run in the sweep's folder."""
-    if loaded is None:
-        return []
-    mistakes = []
+def _relative_paths(loaded: LoadedSpec) -> Iterator[Mistake]:
+    """Yield a mistake for arguments of the user's code that name a file from here: trials run elsewhere."""
     for key, value in flatten(plain(loaded.spec)).items():
-        if ".args." not in key or not isinstance(value, str) or Path(value).is_absolute():
-            continue
-        if Path(value).exists():
-            message = f"{in_short(value)} is in this folder, but trials run in that of the sweep; write "
-            mistakes.append(Mistake(str(sweep.spec_path), key, f"{message}{Path(value).absolute()}"))
-    return mistakes
+        texts = value if isinstance(value, list) else [value]
+        for text in texts if ".args." in key else ():
+            if not isinstance(text, str) or not text or "\0" in text or Path(text).is_absolute():
+                continue
+            # A word such as `relu` may also be the name of a folder; a data set is often given a folder.
+            if Path(text).is_file() or (Path(text).is_dir() and ("/" in text or key.startswith("data."))):
+                message = f"{in_short(text)} is in this folder, but trials run in that of the sweep; write "
+                yield Mistake(COMMAND_LINE, key, f"{message}{Path(text).absolute()}")
 
 
 def _check_final(sweep: SweepFile, loaded: LoadedSpec | None) -> list[Mistake]:
