@@ -138,6 +138,34 @@ def _class(body: str) -> str:
     return "\n\nclass Own(Squares):\n" + "".join(f"    {line}\n" for line in body.splitlines())
 
 
+LATE: dict[str, tuple[str, str, str]] = {
+    "NaN": ("clip * float('nan') if index in (5, 7) else clip, label", "values",
+            r"train\[5\]: the clip has values that are NaN or infinite; the same in train\[7\], val\[5\], val\[7\]$"),
+    "a shape": ("clip[:, :3] if index == 5 else clip, label", "shape", r"but train\[5\] \[3, 3, 24, 24\], val\[5\]"),
+    "a constant clip": ("clip * 0 if index == 5 and self.split == 'train' else clip, label", "constant", r"one colour in train\[5\]$"),
+    "grey levels": ("clip * 255 if index == 5 else clip, label", "values", r"^train\[5\]: the clip is float32 from .* grey levels as floats"),
+    "a label": ("clip, (label + (index == 5)) % 3", "labels", r"train\[5\] gives 0, listed is 2"),
+    "an array of texts": ("np.array(['a']) if index == 5 else clip, label", "shape", r"train\[5\]: the clip is a NumPy array of <U1; expected"),
+    "no pair": ("{'clip': clip} if index == 5 else (clip, label)", "shape", r"train\[5\]: gives a dict; expected \(clip, label\); the same in val\[5\]"),
+    "the end of the program": ("(clip, label) if index != 5 else exit(2)", "fails", r"SystemExit: 2 \(in train\[5\]\); the same in val\[5\]"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_a_mistake_in_an_item_that_is_only_read_once_is_found(name: str, tmp_path: Path) -> None:
+    gives, kind, message = LATE[name]
+    body = (GIVES + "return " + gives).replace("exit(2)", "__import__('sys').exit(2)")
+    code, findings = examined(tmp_path, write_dataset(tmp_path, _class(body)), ["num=9"], num=2)
+    assert code == 3
+    found = [finding["message"] for finding in findings if finding["kind"] == kind]
+    assert any(re.search(message, one) for one in found), findings
+
+
+def test_clips_of_bfloat16_are_taken(tmp_path: Path) -> None:
+    target = write_dataset(tmp_path, _class(GIVES + "return clip.bfloat16(), label"))
+    assert examined(tmp_path, target, ["num=9"])[0] == 0
+
+
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_mistake_is_found(name: str, tmp_path: Path) -> None:
     body, args, kind, message = PLANTED[name]

@@ -113,13 +113,25 @@ def test_an_item_that_fails_is_named_with_its_line(tmp_path: Path, workers: int)
         train_here(own.spec())
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_item_that_ends_the_program_is_named_with_its_line(tmp_path: Path, workers: int) -> None:
+    target = write_dataset(
+        tmp_path, FAILING.replace('raise OSError("the disk is gone")', "raise SystemExit(2)")
+    )
+    own = Experiment(tmp_path, tmp_path, settings={"data": data_of(target, num=13) | {"workers": workers}})
+    done = run("train", own.spec(), "--device", "cpu")
+    assert done.exit_code == 2
+    assert "SystemExit: 2 (in train[7])" in done.output
+    assert "raise an error in its place" in done.output
+
+
 def test_a_worker_that_dies_is_said(tmp_path: Path) -> None:
     dies = "\n\nclass Dies(Squares):\n    def __getitem__(self, index):\n        import os\n        os._exit(3)\n"
     target = write_dataset(tmp_path, dies)
     own = Experiment(tmp_path, tmp_path, settings={"data": data_of(target) | {"workers": 1}})
     done = run("train", own.spec(), "--device", "cpu")
     assert done.exit_code == 1
-    assert "a worker that makes clips died" in done.output
+    assert "a worker that makes clips died: exit code 3" in done.output
 
 
 def test_a_frozen_backbone_computes_in_each_epoch_since_clips_may_differ(own: Experiment) -> None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from vidcls.data.doctor.draws import Sample
+from vidcls.data.doctor.draws import Answer
 from vidcls.data.doctor.finding import DatasetFinding, named
 
 _CHANNELS = (1, 2, 3, 5, 6)
 
 
-def check_shapes(samples: Sequence[Sample]) -> Iterator[DatasetFinding]:
+def check_shapes(answers: Sequence[Answer]) -> Iterator[DatasetFinding]:
     """Find shapes that differ between items, and axes in another order.
 
     Args:
-        samples: Items of all splits.
+        answers: Items of all splits.
     """
-    shapes = {sample.item: sample.first.shape for sample in samples if sample.first.shape}
+    shapes = {answer.item: answer.first.shape for answer in answers if answer.first.shape}
     counts = Counter(shapes.values())
     if not counts:
         return

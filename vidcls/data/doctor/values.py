@@ -6,26 +6,26 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from vidcls.choices import Split
-from vidcls.data.doctor.draws import Draw, Sample
+from vidcls.data.doctor.draws import Answer, Draw
 from vidcls.data.doctor.finding import DatasetFinding, named
 
 _NORMALISE = "write (clip / 255 - mean) / std in float32, or return uint8, which vidcls normalises"
 
 
-def check_values(by_split: Mapping[Split, Sequence[Sample]]) -> Iterator[DatasetFinding]:
+def check_values(by_split: Mapping[Split, Sequence[Answer]]) -> Iterator[DatasetFinding]:
     """Find grey levels in float, types that vidcls refuses, and splits on different scales.
 
     Args:
         by_split: Items by split.
     """
     scales: dict[Split, Counter[str]] = {}
-    for split, samples in by_split.items():
-        found = {sample.item: _scale(sample.first) for sample in samples if sample.first.problem is None}
+    for split, answers in by_split.items():
+        found = {one.item: _scale(one.first) for one in answers if one.first.problem is None}
         scales[split] = Counter(found.values())
         for scale, message in _WRONG.items():
             items = [item for item, one in found.items() if one == scale]
             if items:
-                first = next(sample.first for sample in samples if sample.item == items[0])
+                first = next(one.first for one in answers if one.item == items[0])
                 yield DatasetFinding(
                     "values",
                     f"{named(items)}: the clip is {first.dtype} from {first.low:.3g} to {first.high:.3g}: "
@@ -64,18 +64,18 @@ def _scale(draw: Draw) -> str:
     return "normalised" if draw.low < -0.1 else "0 to 1"
 
 
-def check_constant(samples: Sequence[Sample]) -> Iterator[DatasetFinding]:
+def check_constant(answers: Sequence[Answer]) -> Iterator[DatasetFinding]:
     """Find frames of one colour in clips with others, as they stand in for missing ones; and whole clips."""
     whole, some = [], []
-    for sample in samples:
-        spread = sample.first.frame_spread
+    for answer in answers:
+        spread = answer.first.frame_spread
         if not spread:
             continue
-        empty = [at for at, one in enumerate(spread) if one <= 1e-6 * max(1.0, abs(sample.first.high))]
+        empty = [at for at, one in enumerate(spread) if one <= 1e-6 * max(1.0, abs(answer.first.high))]
         if len(empty) == len(spread):
-            whole.append(sample.item)
+            whole.append(answer.item)
         elif empty and (len(empty) > 1 or empty[-1] == len(spread) - 1):
-            some.append((sample.item, empty))
+            some.append((answer.item, empty))
     if whole:
         yield DatasetFinding(
             "constant",

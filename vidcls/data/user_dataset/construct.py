@@ -12,7 +12,7 @@ from vidcls.spec.data import DataSection
 from vidcls.user_code.arguments import arguments_for, parameters_of
 from vidcls.user_code.code import UserCode
 from vidcls.user_code.find import find_code
-from vidcls.user_code.load import explained, load_code
+from vidcls.user_code.load import USER_ERRORS, explained, load_code
 
 _WANTED = "a data set has __len__ and __getitem__, and gives (clip, label) for an index"
 
@@ -62,13 +62,13 @@ class DatasetCode:
             has_both = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
             if has_both:
                 len(dataset)
-        except Exception as error:  # whatever the user's code raises
+        except USER_ERRORS as error:
             raise self.explained(error, split) from error
         if not has_both:
             raise UserError(f"{self.code.target}: makes a {type(dataset).__name__}", hint=_WANTED)
         return dataset
 
-    def explained(self, error: Exception, of: Split | str | None) -> UserError:
+    def explained(self, error: BaseException, of: Split | str | None) -> UserError:
         """Error of the user's code, with its line, and the split or item in which it occurred."""
         known = explained(self.code, error)
         if isinstance(error, UserError) or of is None:

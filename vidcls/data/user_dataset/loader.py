@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from multiprocessing import active_children
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
@@ -10,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from vidcls.data.decoding.workers import worker_context
 from vidcls.data.user_dataset.items import Items, Made, Refused, Request, collate
-from vidcls.errors import UserError, VidclsError
+from vidcls.errors import UserError, VidclsError, reason_of
 from vidcls.process.cores import usable_cores
 from vidcls.process.signals import heed
 from vidcls.spec.data import DataSection
@@ -31,6 +33,7 @@ class Loader:
     def __init__(self, items: Items, *, data: DataSection, pin: bool) -> None:
         workers = min(usable_cores(), _MOST_WORKERS) if data.workers == "auto" else data.workers
         self._batches: list[Sequence[Request]] = []
+        self._workers: list[BaseProcess] = []
         self._loader: DataLoader[Any] = DataLoader(
             items,
             batch_sampler=_Planned(self._batches),
@@ -56,14 +59,17 @@ class Loader:
         self._batches[:] = planned
         if not planned:
             return
-        made = iter(self._loader)
+        others = active_children()
+        made = iter(self._loader)  # starts the workers, the first time
+        self._workers += [child for child in active_children() if child not in others]
         while True:
             heed()
             try:
                 batch = next(made, None)
             except RuntimeError as error:  # of torch: errors of the data set come as `Refused`
+                codes = ", ".join(str(worker.exitcode) for worker in self._workers if worker.exitcode)
                 raise VidclsError(
-                    f"a worker that makes clips died: {next(iter(str(error).splitlines()), '')}",
+                    f"a worker that makes clips died: {f'exit code {codes}' if codes else reason_of(error)}",
                     hint="if the memory is full, lower data.workers; data.workers=0 needs no workers",
                 ) from error
             if batch is None:

@@ -27,6 +27,7 @@ from vidcls.errors import UserError
 from vidcls.files import write_json
 from vidcls.json_files import DamagedError, read_json
 from vidcls.spec.data import DataSection
+from vidcls.user_code.load import USER_ERRORS
 
 LAYOUT = "dataset"
 _LABELS = TypeAdapter(list[int])
@@ -140,7 +141,7 @@ def read_part(
         ids = each_of(made, "ids", where, read=str)
         labels = each_of(made, "labels", where, read=lambda label: label)
         size = len(made)
-    except Exception as error:  # whatever a property of the user's class raises
+    except USER_ERRORS as error:
         raise dataset.explained(error, split) from error
     if labels is None:
         labels = _labels_read(dataset, made, split, cache_dir=cache_dir, progress=progress)
@@ -183,7 +184,7 @@ def _labels_read(
         try:
             with seeded(split or "", index):
                 _, label = parts_of(made[index], where)
-        except Exception as error:  # whatever the user's code raises
+        except USER_ERRORS as error:
             raise dataset.explained(error, str(item)) from error
         labels.append(_label(label, where, None))
         if progress is not None:

@@ -25,7 +25,7 @@ from vidcls.spec.sections import Clip
 from vidcls.user_code.arguments import make
 from vidcls.user_code.code import UserCode
 from vidcls.user_code.find import find_code
-from vidcls.user_code.load import explained
+from vidcls.user_code.load import USER_ERRORS, explained
 
 _TRIED_CLIPS = 2
 
@@ -167,7 +167,7 @@ def _make(section: CustomSection, code: UserCode, *, num_classes: int, clip: Cli
 def _called(code: UserCode, net: Callable[[Tensor], Any], clip: Tensor) -> Any:
     try:
         return net(clip)
-    except Exception as error:  # whatever the user's code raises
+    except USER_ERRORS as error:
         raise explained(code, error) from error
 
 
