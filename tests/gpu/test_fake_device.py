@@ -536,7 +536,13 @@ def test_a_data_set_of_the_users_reaches_the_device(
         manifest = load_manifest(spec.data, cache_dir=tmp_path)
     clip = input_clip(spec.model, spec.clip)
     with DatasetClips(
-        manifest.training, data=spec.data, asked=spec.clip, clip=clip, classes=manifest.classes, device=CUDA
+        manifest.training,
+        data=spec.data,
+        asked=spec.clip,
+        clip=clip,
+        classes=manifest.classes,
+        store_dir=tmp_path,
+        device=CUDA,
     ) as clips:
         cuda.traffic.clear()
         for batch in clips.train_batches(

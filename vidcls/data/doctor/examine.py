@@ -18,9 +18,9 @@ from vidcls.data.doctor.flips import check_flips
 from vidcls.data.doctor.labels import check_classes, check_listed
 from vidcls.data.doctor.order import Order, check_order, order_of
 from vidcls.data.doctor.per_frame import check_per_frame
-from vidcls.data.doctor.randomness import check_evaluation, check_generators
+from vidcls.data.doctor.randomness import check_evaluation, check_generators, check_made_twice
 from vidcls.data.doctor.same_video import Look, check_leak, check_same, look_at
-from vidcls.data.doctor.shapes import check_shapes
+from vidcls.data.doctor.shapes import check_shapes, describe
 from vidcls.data.doctor.speed import check_speed, slowdown_now
 from vidcls.data.doctor.values import check_constant, check_values
 from vidcls.data.user_dataset.construct import DatasetCode
@@ -80,6 +80,7 @@ class _Read:
     orders: list[Order] = field(default_factory=list)
     slowdowns: list[float] = field(default_factory=list)
     failures: list[DatasetFinding] = field(default_factory=list)
+    unlike: list[DatasetFinding] = field(default_factory=list)
     num_failed: int = 0
 
 
@@ -101,12 +102,15 @@ def examine(
         progress: Called with (stage, done, total).
 
     Raises:
-        UserError: If the code of the target cannot be loaded.
+        UserError: If the code of the target cannot be loaded, or does not take the arguments.
     """
     code = DatasetCode.of(section)
     splits: list[Split] = ["train", "val", "test"] if test else ["train", "val"]
     if not code.takes_split:
         splits = ["train"]
+    code.arguments(
+        splits[0] if code.takes_split else None
+    )  # what is misspelt there is not the code's mistake
     read = _Read()
     for split in splits:
         _read_split(code, split, read, num=num, progress=progress)
@@ -177,6 +181,12 @@ def _read_split(
         if split == "train" and done % 4 == 1:
             read.slowdowns.append(slowdown_now())
         progress(f"read {split}", done, len(chosen))
+    try:
+        read.unlike += check_made_twice(reader, samples)
+    except UserError as error:
+        read.failures.append(
+            DatasetFinding("fails", f"{error.message}, when it is made again", error.hint or _FAILS)
+        )
 
 
 def _of_error(error: UserError) -> DatasetFinding:
@@ -239,13 +249,14 @@ def _keep(read: _Read, split: Split, item: Item, draws: Sequence[Draw]) -> None:
 def _checked(read: _Read, manifest: Manifest | None, *, takes_split: bool) -> Iterator[DatasetFinding]:
     samples = read.samples
     train = samples.get("train", [])
+    yield from describe([answer for answers in read.answers.values() for answer in answers])
     yield from check_shapes([answer for answers in read.answers.values() for answer in answers])
     yield from check_values(read.answers)
     for split, answers in read.answers.items():
         yield from check_constant(answers)
         if split != "train":
             yield from check_evaluation(samples[split], split)
-        if manifest is not None:
+        if manifest is not None and not read.unlike:  # its labels are those of a data set made again
             yield from check_listed(answers, manifest)
     if manifest is not None:
         yield from check_classes(manifest)
@@ -255,6 +266,7 @@ def _checked(read: _Read, manifest: Manifest | None, *, takes_split: bool) -> It
     yield from check_order(read.orders)
     yield from check_per_frame(train, samples.get("val", []))
     yield from check_generators(train)
+    yield from read.unlike
     for looks in read.looks.values():
         yield from check_same(looks)
     yield from check_leak(read.looks, manifest)

@@ -34,6 +34,25 @@ def check_shapes(answers: Sequence[Answer]) -> Iterator[DatasetFinding]:
         )
 
 
+def describe(answers: Sequence[Answer]) -> Iterator[DatasetFinding]:
+    """Say what most clips are, and the settings of a spec that take them.
+
+    Args:
+        answers: Items of all splits.
+    """
+    found = [one.first for one in answers if one.first.problem is None and len(one.first.shape) == 4]
+    if not found:
+        return
+    (dtype, shape), _ = Counter((draw.dtype, draw.shape) for draw in found).most_common(1)[0]
+    low, high = min(draw.low for draw in found), max(draw.high for draw in found)
+    _, frames, height, width = shape
+    yield DatasetFinding(
+        "note",
+        f"clips are {dtype} {list(shape)} from {low:.3g} to {high:.3g}: clip.frames={frames} "
+        f"clip.size=[{height},{width}]",
+    )
+
+
 def wrong_axes(shape: Sequence[int]) -> tuple[str, str] | None:
     """What is wrong with the axes of a shape, and what to write; None if they can be [C, T, H, W]."""
     if len(shape) == 5:

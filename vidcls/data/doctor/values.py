@@ -22,6 +22,9 @@ def check_values(by_split: Mapping[Split, Sequence[Answer]]) -> Iterator[Dataset
     for split, answers in by_split.items():
         found = {one.item: _scale(one.first) for one in answers if one.first.problem is None}
         scales[split] = Counter(found.values())
+        if found and scales[split].most_common(1)[0][0] not in _TINY:  # a clip may be dark; a split is not
+            found = {item: _TINY.get(scale, scale) for item, scale in found.items()}
+            scales[split] = Counter(found.values())
         for scale, message in _WRONG.items():
             items = [item for item, one in found.items() if one == scale]
             if items:
@@ -32,10 +35,10 @@ def check_values(by_split: Mapping[Split, Sequence[Answer]]) -> Iterator[Dataset
                     f"{message}",
                     _NORMALISE,
                 )
-        kinds = {"uint8" if one == "bytes" else "float" for one in found.values()}
+        kinds = {"uint8" if one.startswith("bytes") else "float" for one in found.values()}
         if len(kinds) > 1:
-            in_bytes = [item for item, one in found.items() if one == "bytes"]
-            others = [item for item, one in found.items() if one != "bytes"]
+            in_bytes = [item for item, one in found.items() if one.startswith("bytes")]
+            others = [item for item, one in found.items() if not one.startswith("bytes")]
             items = min(in_bytes, others, key=len)
             yield DatasetFinding(
                 "values", f"some clips are uint8 and others float: {named(items)} differ", _NORMALISE
@@ -49,18 +52,32 @@ def check_values(by_split: Mapping[Split, Sequence[Answer]]) -> Iterator[Dataset
 
 
 _WRONG = {
+    "0 to 1/255": "divided by 255 twice",
+    "bytes 0 to 1": "0 to 1 as whole numbers, of which little is left of a picture",
+    "not scaled": "a mean was subtracted, but it is not divided by the standard deviation",
     "0 to 255": "grey levels as floats, which no model is trained on",
     "integers": "vidcls takes float32, or uint8",
 }
 
 
+_TINY = {"0 to 1/255": "0 to 1", "bytes 0 to 1": "bytes"}
+"""Scales that dark clips on other ones look like, and those."""
+_TINY_HIGH = 2 / 255
+_MOST = 20
+"""Greatest value of a normalised clip; only pictures are held to it below 0, not flow fields."""
+
+
 def _scale(draw: Draw) -> str:
     if draw.dtype == "uint8":
-        return "bytes"
+        return "bytes 0 to 1" if draw.high <= 1 else "bytes"
     if not draw.dtype.startswith(("float", "bfloat")):
         return "integers"
-    if draw.low >= 0 and draw.high > 20:
+    if draw.low >= 0 and draw.high > _MOST:
         return "0 to 255"
+    if draw.low < 0 and max(-draw.low, draw.high) > _MOST and draw.shape[:1] in ((1,), (3,)):
+        return "not scaled"
+    if draw.low >= 0 and draw.high < _TINY_HIGH:
+        return "0 to 1/255"
     return "normalised" if draw.low < -0.1 else "0 to 1"
 
 

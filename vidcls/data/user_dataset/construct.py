@@ -44,6 +44,15 @@ class DatasetCode:
         """Whether a data set is made for each split, because the target has a parameter `split`."""
         return "split" in parameters_of(load_code(self.code))
 
+    def arguments(self, split: Split | None) -> dict[str, Any]:
+        """Arguments for a split.
+
+        Raises:
+            UserError: If the target does not take one of them, or lacks one.
+        """
+        offered = {} if split is None else {"split": split}
+        return arguments_for(self.code, load_code(self.code), self.args, offered=offered, key="data.args")
+
     def make(self, split: Split | None) -> Any:
         """Make the data set.
 
@@ -55,8 +64,7 @@ class DatasetCode:
                 data set.
         """
         target = load_code(self.code)
-        offered = {} if split is None else {"split": split}
-        arguments = arguments_for(self.code, target, self.args, offered=offered, key="data.args")
+        arguments = self.arguments(split)
         try:
             dataset = target(**arguments)
             has_both = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
