@@ -514,10 +514,10 @@ def test_a_data_set_of_the_users_reaches_the_device(
     """Its clips cross as bytes, and are normalised there."""
     made = Loader.batches
 
-    def on_host(loader: Loader, planned: Any) -> Iterator[Any]:
+    def on_host(loader: Loader, planned: Any, *, is_training: bool = False) -> Iterator[Any]:
         """torch's loader works on the host, whose memory is real."""
         with unset_fake_temporarily():
-            batches = list(made(loader, planned))
+            batches = list(made(loader, planned, is_training=is_training))
         yield from batches
 
     monkeypatch.setattr(Loader, "batches", on_host)

@@ -245,6 +245,7 @@ def test_groups_that_pandas_does_not_know_are_none(tmp_path: Path) -> None:
     [
         ({"data__root": "elsewhere"}, "data.root: has no effect with data.target"),
         ({"data__bad_videos": "skip"}, "data.bad_videos: has no effect with data.target: an item that fails"),
+        ({"data__workers": 0, "data__timeout_s": 5}, "data.timeout_s: has no effect with workers: 0"),
         ({"data__residency": "memory"}, "data.residency: has no effect with data.target"),
         ({"augment__flip": 0.5}, "augment.flip: has no effect with data.target"),
         ({"clip__sampling": "segment"}, "clip.sampling: has no effect with data.target"),

@@ -138,7 +138,7 @@ class DatasetClips:
     def _batches(self, batches: Sequence[Sequence[Video]], *, key: tuple[int, ...]) -> Iterator[Batch]:
         (loader,) = self._loader
         requests = [[_request(video, key) for video in videos] for videos in batches]
-        made = zip(batches, loader.batches(requests), strict=True)
+        made = zip(batches, loader.batches(requests, is_training=bool(key)), strict=True)
 
         def on_host() -> Iterator[tuple[tuple[Sequence[Video], tuple[int, ...]], list[Tensor]]]:
             for videos, (clips, labels) in made:
