@@ -514,10 +514,10 @@ def test_a_data_set_of_the_users_reaches_the_device(
     """Its clips cross as bytes, and are normalised there."""
     made = Loader.batches
 
-    def on_host(loader: Loader, planned: Any) -> Iterator[Any]:
+    def on_host(loader: Loader, planned: Any, *, is_training: bool = False) -> Iterator[Any]:
         """torch's loader works on the host, whose memory is real."""
         with unset_fake_temporarily():
-            batches = list(made(loader, planned))
+            batches = list(made(loader, planned, is_training=is_training))
         yield from batches
 
     monkeypatch.setattr(Loader, "batches", on_host)
@@ -536,7 +536,13 @@ def test_a_data_set_of_the_users_reaches_the_device(
         manifest = load_manifest(spec.data, cache_dir=tmp_path)
     clip = input_clip(spec.model, spec.clip)
     with DatasetClips(
-        manifest.training, data=spec.data, asked=spec.clip, clip=clip, classes=manifest.classes, device=CUDA
+        manifest.training,
+        data=spec.data,
+        asked=spec.clip,
+        clip=clip,
+        classes=manifest.classes,
+        store_dir=tmp_path,
+        device=CUDA,
     ) as clips:
         cuda.traffic.clear()
         for batch in clips.train_batches(

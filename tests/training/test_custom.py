@@ -278,6 +278,12 @@ def test_model_test_finds_nothing_in_right_models(own: Experiment) -> None:
     assert whole["backbone and head"] == "note"
 
 
+def test_what_a_model_prints_is_not_in_the_json(own: Experiment) -> None:
+    with Path("own_models.py").open("a") as file:
+        file.write("\nprint('imported')\n")
+    assert set(states_of(own.spec()).values()) == {"ok"}
+
+
 MODEL = """
 import numpy as np
 import torch

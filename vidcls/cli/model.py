@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import nullcontext, redirect_stdout
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -115,7 +117,8 @@ def check(
     from vidcls.campaign.model_test import check_model
 
     results = []
-    with loaded.error_context():
+    # What the user's code prints is no part of the JSON.
+    with loaded.error_context(), redirect_stdout(sys.stderr) if as_json else nullcontext():
         for result in check_model(loaded.spec, num_classes=classes):
             results.append(result)
             if not as_json:

@@ -87,6 +87,7 @@ class RunClips:
             data=self.spec.data,
             asked=self.spec.clip,
             clip=self.clip,
+            store_dir=Path(self.spec.store_dir),
             classes=self.manifest.classes,
             device=torch.device("cpu"),
         ) as clips:

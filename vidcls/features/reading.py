@@ -47,6 +47,7 @@ class Reading:
             data=self.spec.data,
             asked=self.spec.clip,
             clip=self.clip,
+            store_dir=Path(self.spec.store_dir),
             classes=self.manifest.classes,
             device=self.device,
         )

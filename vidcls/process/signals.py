@@ -185,6 +185,16 @@ def heed() -> None:
         _current.check()
 
 
+def heed_waiting() -> None:
+    """Stop the wait of a training for its next batch if a signal came: its state can be saved then.
+
+    Raises:
+        StoppedError: If a signal came, with its exit code.
+    """
+    if threading.current_thread() is threading.main_thread() and _current is not None:
+        _current.check()
+
+
 def under_agent() -> bool:
     """Whether `wandb agent` started this process."""
     return "WANDB_SWEEP_ID" in os.environ

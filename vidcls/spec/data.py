@@ -27,7 +27,6 @@ _NOT_WITH_TARGET = {
     "source": _FILES,
     "split_number": _FILES,
     "decoder": _FILES,
-    "timeout_s": _FILES,
     "residency": "your data set makes its clips anew in each epoch",
     "bad_videos": "an item that fails ends the training and is named; leave it out in your code",
 }
@@ -70,7 +69,8 @@ class DataSection(Section):
     max_bad: PositiveInt | None = None
     """Maximum number of videos that `skip` may leave out; 10 if unset."""
     timeout_s: PositiveFloat = not_identity(120.0)
-    """Time limit for decoding one file, in seconds."""
+    """Time limit for decoding one file, in seconds. With data.target, for making one item in a worker, as the
+    mean over a batch; the first batch of a worker has 300 s more, to start and to make the data set."""
     residency: Auto | Residency = not_identity("auto")
     """Where decoded clips are kept; `auto` takes the fastest place with enough room. All give the same
     batches."""
@@ -124,6 +124,8 @@ class DataSection(Section):
             for name, why in _NOT_WITH_TARGET.items():
                 if getattr(self, name) != type(self).model_fields[name].default:
                     raise ValueError(f"{name}: has no effect with data.target: {why}")
+            if self.workers == 0 and self.timeout_s != type(self).model_fields["timeout_s"].default:
+                raise ValueError("timeout_s: has no effect with workers: 0; set workers: 1 or more")
         elif self.args:
             raise ValueError("args: has no effect without data.target; set target: module:Name")
         elif self.workers == 0:

@@ -97,6 +97,13 @@ class Session:
         self.write_status("running")
         try:
             self.loop.fit(self)
+        except StoppedError as error:
+            if self.was_interrupted:
+                raise
+            # It ended the wait for a batch, so the state is that of the last finished step.
+            self.loop.check_finite()
+            self._save_stopped()
+            raise self._interrupted() from error
         except DivergedError:
             self._log_steps()  # the row of the step that diverged may be among them
             raise
@@ -116,13 +123,19 @@ class Session:
         saves = stops or self.checkpoints.is_due
         if saves:
             loop.check_finite()  # so that the rows of all steps up to the checkpoint are written before it
+        if stops:
+            self._save_stopped()
+            raise self._interrupted()
         self._log_steps()
-        if stops and self._signals.received == signal.SIGINT:
-            self._display.say("SIGINT: saving a checkpoint; press Ctrl-C again to end at once without it")
         if saves:
             self.checkpoints.save_last()
-        if stops:
-            raise self._interrupted()
+
+    def _save_stopped(self) -> None:
+        """Save after a signal, between two steps."""
+        self._log_steps()
+        if self._signals.received == signal.SIGINT:
+            self._display.say("SIGINT: saving a checkpoint; press Ctrl-C again to end at once without it")
+        self.checkpoints.save_last()
 
     def after_epoch(self, loop: Loop, row: MetricValues) -> None:
         """Log, save, show the epoch, and ask the stop rule."""

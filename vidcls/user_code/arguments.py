@@ -9,7 +9,7 @@ from typing import Any
 
 from vidcls.errors import UserError, did_you_mean
 from vidcls.user_code.code import UserCode
-from vidcls.user_code.load import explained, load_code
+from vidcls.user_code.load import USER_ERRORS, explained, load_code
 
 
 def make(code: UserCode, args: Mapping[str, Any], *, offered: Mapping[str, Any], key: str) -> Any:
@@ -28,7 +28,7 @@ def make(code: UserCode, args: Mapping[str, Any], *, offered: Mapping[str, Any],
     arguments = arguments_for(code, target, args, offered=offered, key=key)
     try:
         return target(**arguments)
-    except (Exception, SystemExit) as error:  # whatever the user's code raises
+    except USER_ERRORS as error:
         raise explained(code, error) from error
 
 

@@ -26,6 +26,8 @@ from vidcls.user_code.find import belongs_to_release, is_installed
 from vidcls.user_code.imports import ModuleSource, imported_names
 
 _lock = threading.RLock()
+USER_ERRORS = (Exception, SystemExit)
+"""What the code of a user may raise, `sys.exit` included, and becomes an error with its line."""
 _PREFIX = "vidcls_user_code_"
 
 
@@ -61,7 +63,7 @@ def _import(code: UserCode) -> ModuleType:
         module = importlib.import_module(name)
         _refuse_unseen(code, set(sys.modules) - before)
         return module
-    except (Exception, SystemExit) as error:
+    except USER_ERRORS as error:
         sys.meta_path.remove(finder)
         for own in [own for own in sys.modules if own == package or own.startswith(f"{package}.")]:
             del sys.modules[own]
@@ -123,6 +125,8 @@ def explained(code: UserCode, error: BaseException) -> UserError:
         return error
     place = line_of(code, error) or str(code.file)
     hint = None
+    if isinstance(error, SystemExit):
+        hint = "it ends the program (sys.exit, or argparse): raise an error in its place"
     if isinstance(error, ModuleNotFoundError):
         hint = (
             f"modules beside it are found from {code.root}, if they are imported by their name, as in "

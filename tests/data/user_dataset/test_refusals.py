@@ -43,6 +43,7 @@ def opened(folder: Path, body: str, clip: Clip = CLIP, **settings: object) -> tu
         asked=ClipSection(**clip.model_dump(exclude_none=True)),
         clip=clip,
         classes=manifest.classes,
+        store_dir=folder / "store",
         device=torch.device("cpu"),
     )
     return manifest, clips
@@ -61,6 +62,11 @@ GIVES = "def __getitem__(self, index):\n    clip, label = super().__getitem__(in
         ("clip[:, :3], label", r"shape \[3, 3, 24, 24\]; .*\n.*clip.frames=3"),
         ("clip.tolist(), label", r"a list; expected a torch tensor"),
         ("(clip * 255).long(), label", r"the clip is int64; .*\n.*uint8"),
+        ("clip.numpy().astype('>f4'), label", r"a NumPy array of >f4; expected .*\n.*astype\(np.float32\)"),
+        ("clip.numpy().astype(np.longdouble), label", r"a NumPy array of float128; expected"),
+        ("np.array(['a', 'b']), label", r"a NumPy array of <U1; expected"),
+        ("np.array([None, clip], dtype=object), label", r"a NumPy array of object; expected"),
+        ("clip.to_sparse(), label", r"a tensor of layout torch.sparse_coo; .*\n.*to_dense"),
         ("clip / 0 * 0, label", r"6912 of 6912 values .* NaN"),
         ("clip, label, index", r"gives 3 values; expected \(clip, label\)"),
         ("{'clip': clip}", r"gives a dict; expected"),
@@ -188,15 +194,50 @@ MIRROR = "def __getitem__(self, index):\n    clip, label = super().__getitem__(i
 
 
 def test_another_label_than_listed_is_only_taken_where_a_flip_explains_it(tmp_path: Path) -> None:
-    manifest, clips = opened(tmp_path, MIRROR)
+    sided = f"classes = ['turn_left', 'turn_right', 'still']\n{MIRROR}"
+    manifest, clips = opened(tmp_path, sided)
     options = {"augment": AugmentSection(), "seed": 0, "batch_size": 6, "epoch": 0}
     with pytest.raises(
         UserError, match=r"gives the label \d \(.*\), but is listed with (?s:.)*data.flip_labels"
     ):
         list(clips.train_batches(manifest.split("train"), **options))  # type: ignore[arg-type]
-    manifest, clips = opened(tmp_path, MIRROR, flip_labels={"down": "across", "across": "down"})
+    manifest, clips = opened(
+        tmp_path, sided, flip_labels={"turn_left": "turn_right", "turn_right": "turn_left"}
+    )
     (batch,) = clips.train_batches(manifest.split("train"), **options)  # type: ignore[arg-type]
     assert sorted(batch.host_labels) == [0, 0, 1, 1, 2, 2]
+
+
+def test_another_label_than_listed_has_the_file_of_labels_that_were_read(tmp_path: Path) -> None:
+    manifest, clips = opened(tmp_path, MIRROR)
+    options = {"augment": AugmentSection(), "seed": 0, "batch_size": 6, "epoch": 0}
+    with pytest.raises(UserError, match="the attribute `labels` must be that of the items") as found:
+        list(clips.train_batches(manifest.split("train"), **options))  # type: ignore[arg-type]
+    assert "flip_labels" not in str(found.value)
+    shift = tmp_path / "shift"
+    shift.write_text("0")
+    body = (
+        "def __init__(self, split='train'):\n    super().__init__(split)\n    self._own, self.labels = self.labels, None\n"
+        f"def __getitem__(self, index):\n    label = (self._own[index] + int(Path({str(shift)!r}).read_text())) % 3\n"
+        "    return torch.zeros(3, 4, 24, 24), label"
+    )
+    manifest, clips = opened(tmp_path, body)
+    shift.write_text("1")
+    with pytest.raises(
+        UserError, match=r"labels were read before and kept in .*\.json: .* remove it"
+    ) as found:
+        list(clips.train_batches(manifest.split("train"), **options))  # type: ignore[arg-type]
+    old = next(Path(word.rstrip(":")) for word in str(found.value).split() if word.endswith(".json:"))
+    old.unlink()
+    manifest, clips = opened(tmp_path, body)
+    assert list(clips.train_batches(manifest.split("train"), **options))  # type: ignore[arg-type]
+
+
+def test_groups_that_pandas_does_not_know_are_none(tmp_path: Path) -> None:
+    manifest = listed(tmp_path, "groups = np.array(['a', 'a', 'b', float('nan'), 'b', None], dtype=object)")
+    assert [video.group for video in manifest.split("train")] == ["a", "a", "b", None, "b", None]
+    manifest = listed(tmp_path, "groups = np.full(6, np.nan)")
+    assert {video.group for video in manifest.videos} == {None}
 
 
 @pytest.mark.parametrize(
@@ -204,6 +245,7 @@ def test_another_label_than_listed_is_only_taken_where_a_flip_explains_it(tmp_pa
     [
         ({"data__root": "elsewhere"}, "data.root: has no effect with data.target"),
         ({"data__bad_videos": "skip"}, "data.bad_videos: has no effect with data.target: an item that fails"),
+        ({"data__workers": 0, "data__timeout_s": 5}, "data.timeout_s: has no effect with workers: 0"),
         ({"data__residency": "memory"}, "data.residency: has no effect with data.target"),
         ({"augment__flip": 0.5}, "augment.flip: has no effect with data.target"),
         ({"clip__sampling": "segment"}, "clip.sampling: has no effect with data.target"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 from pathlib import Path
@@ -16,7 +17,8 @@ from tests.support.own_dataset import data_of, write_dataset
 from tests.support.training import Experiment, assert_same, train_child, train_here
 from vidcls.cli import app
 from vidcls.data.user_dataset.seeding import seeded
-from vidcls.errors import UserError
+from vidcls.errors import UserError, VidclsError
+from vidcls.process.signals import StoppedError
 
 pytestmark = [pytest.mark.long]
 
@@ -113,13 +115,66 @@ def test_an_item_that_fails_is_named_with_its_line(tmp_path: Path, workers: int)
         train_here(own.spec())
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_item_that_ends_the_program_is_named_with_its_line(tmp_path: Path, workers: int) -> None:
+    target = write_dataset(
+        tmp_path, FAILING.replace('raise OSError("the disk is gone")', "raise SystemExit(2)")
+    )
+    own = Experiment(tmp_path, tmp_path, settings={"data": data_of(target, num=13) | {"workers": workers}})
+    done = run("train", own.spec(), "--device", "cpu")
+    assert done.exit_code == 2
+    assert "SystemExit: 2 (in train[7])" in done.output
+    assert "raise an error in its place" in done.output
+
+
 def test_a_worker_that_dies_is_said(tmp_path: Path) -> None:
     dies = "\n\nclass Dies(Squares):\n    def __getitem__(self, index):\n        import os\n        os._exit(3)\n"
     target = write_dataset(tmp_path, dies)
     own = Experiment(tmp_path, tmp_path, settings={"data": data_of(target) | {"workers": 1}})
     done = run("train", own.spec(), "--device", "cpu")
     assert done.exit_code == 1
-    assert "a worker that makes clips died" in done.output
+    assert "a worker that makes clips died: exit code 3" in done.output
+
+
+HANGS = """
+class Hangs(Squares):
+    def __init__(self, split="train", flag=None):
+        super().__init__(split, num=13)
+        self.flag = flag
+
+    def __getitem__(self, index):
+        import os, signal, threading
+        if self.split == "train" and index == 7 and Path(self.flag).exists():
+            if training := Path(self.flag).read_text():
+                os.kill(int(training), signal.SIGINT)
+            threading.Event().wait()
+        return super().__getitem__(index)
+"""
+
+
+def test_a_signal_ends_the_wait_for_an_item_that_hangs(tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    data = data_of(write_dataset(tmp_path, HANGS), flag=str(flag))
+    own = Experiment(tmp_path, tmp_path, settings={"data": data | {"workers": 1}})
+    train_here(own.spec(runs="alone"))
+    flag.write_text(str(os.getpid()))
+    spec = own.spec(runs="stopped")
+    with pytest.raises(StoppedError, match=r"SIGINT: saved at epoch 1, step \d"):
+        train_here(spec)
+    flag.unlink()
+    train_here(spec)
+    assert_same(own.run("alone"), own.run("stopped"))
+
+
+def test_an_item_that_hangs_is_named_after_the_time_limit(tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    flag.touch()
+    data = data_of(write_dataset(tmp_path, HANGS), flag=str(flag))
+    own = Experiment(tmp_path, tmp_path, settings={"data": data | {"workers": 1, "timeout_s": 1}})
+    with pytest.raises(
+        VidclsError, match=r"a batch of \d items was not made in \d+ s: one of .*train\[7\].* hangs"
+    ):
+        train_here(own.spec())
 
 
 def test_a_frozen_backbone_computes_in_each_epoch_since_clips_may_differ(own: Experiment) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,7 +49,8 @@ def doctor(
     section = section_of(target, args)  # before torch is loaded
     from vidcls.data.doctor.examine import examine
 
-    with stages() as progress:
+    # What the user's code prints is no part of a report that a program may read.
+    with redirect_stdout(sys.stderr), stages() as progress:
         found = examine(section, num=num, test=test, store_dir=store_dir, progress=progress)
     if as_json:
         print_json(found.as_dict())

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
 
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidcls.data.batches.augment.flip import exchanged_labels
+from vidcls.data.batches.augment.flip import exchanged_labels, mirrored_name
 from vidcls.data.batches.batching import batch_bounds, sample_order
 from vidcls.data.batches.source import Batch
 from vidcls.data.batches.transfer import Copier
@@ -29,6 +30,7 @@ from vidcls.data.user_dataset.checked import Expected
 from vidcls.data.user_dataset.construct import DatasetCode
 from vidcls.data.user_dataset.items import MIXED, Items, Request
 from vidcls.data.user_dataset.loader import Loader
+from vidcls.data.user_dataset.manifest import cached_labels
 from vidcls.data.videos import Video
 from vidcls.errors import UserError
 from vidcls.spec.data import DataSection
@@ -44,6 +46,7 @@ class DatasetClips:
         asked: Clip section of the spec.
         clip: Clip section, which describes the input of the model.
         classes: Class names by label.
+        store_dir: Folder of the cache of labels.
         device: Device of the batches.
 
     Attributes:
@@ -69,6 +72,7 @@ class DatasetClips:
         asked: ClipSection,
         clip: Clip,
         classes: Sequence[str],
+        store_dir: Path,
         device: torch.device,
     ) -> None:
         self.decoders = {video.id: "dataset" for video in videos}
@@ -76,8 +80,8 @@ class DatasetClips:
         self._classes = classes
         self._device = device
         self._copier = Copier(device)
-        dataset, expected = DatasetCode.of(data), Expected.of(clip, num_classes=len(classes))
-        self._items = Items(dataset, expected)
+        self._dataset, self._store_dir = DatasetCode.of(data), store_dir
+        self._items = Items(self._dataset, Expected.of(clip, num_classes=len(classes)))
         loader = Loader(self._items, data=data, pin=device.type == "cuda")
         self._loader: list[Loader] = [loader]
         self.close = weakref.finalize(self, self._loader.clear)
@@ -134,7 +138,7 @@ class DatasetClips:
     def _batches(self, batches: Sequence[Sequence[Video]], *, key: tuple[int, ...]) -> Iterator[Batch]:
         (loader,) = self._loader
         requests = [[_request(video, key) for video in videos] for videos in batches]
-        made = zip(batches, loader.batches(requests), strict=True)
+        made = zip(batches, loader.batches(requests, is_training=bool(key)), strict=True)
 
         def on_host() -> Iterator[tuple[tuple[Sequence[Video], tuple[int, ...]], list[Tensor]]]:
             for videos, (clips, labels) in made:
@@ -165,8 +169,24 @@ class DatasetClips:
         raise UserError(
             f"{self._items.name(_request(video).item)}: gives the label {label} ({got}), but is listed with "
             f"{video.label} ({listed})",
-            hint="the attribute `labels`, or the label that was read first, must be that of the item; if a "
-            f"mirror exchanges the two, set data.flip_labels: {{{listed}: {got}, {got}: {listed}}}",
+            hint=self._label_hint(video, got=got, listed=listed),
+        )
+
+    def _label_hint(self, video: Video, *, got: str, listed: str) -> str:
+        """What to do about an item with another label than listed."""
+        assert video.item is not None
+        if mirrored_name(listed) == got:
+            return (
+                f"if a mirror exchanges the two, set data.flip_labels: {{{listed}: {got}, {got}: {listed}}}"
+            )
+        old = cached_labels(self._dataset, video.item.split, cache_dir=self._store_dir)
+        if old is None:
+            return (
+                "the attribute `labels` must be that of the items, in the same order whenever they are made"
+            )
+        return (
+            f"the labels were read before and kept in {old}: if the files have changed since, remove it; if "
+            "the data set is made in a random order, seed the shuffle, or sort"
         )
 
 

@@ -12,20 +12,20 @@ import numpy as np
 
 from vidcls.choices import Split
 from vidcls.data.digests import Progress
-from vidcls.data.doctor.draws import Reader, Sample, spread
-from vidcls.data.doctor.finding import DatasetFinding, FindingKind
+from vidcls.data.doctor.draws import Answer, Draw, Reader, Sample, spread
+from vidcls.data.doctor.finding import DatasetFinding, FindingKind, merged
 from vidcls.data.doctor.flips import check_flips
 from vidcls.data.doctor.labels import check_classes, check_listed
 from vidcls.data.doctor.order import Order, check_order, order_of
 from vidcls.data.doctor.per_frame import check_per_frame
-from vidcls.data.doctor.randomness import check_evaluation, check_generators
+from vidcls.data.doctor.randomness import check_evaluation, check_generators, check_made_twice
 from vidcls.data.doctor.same_video import Look, check_leak, check_same, look_at
-from vidcls.data.doctor.shapes import check_shapes
+from vidcls.data.doctor.shapes import check_shapes, describe
 from vidcls.data.doctor.speed import check_speed, slowdown_now
 from vidcls.data.doctor.values import check_constant, check_values
 from vidcls.data.user_dataset.construct import DatasetCode
 from vidcls.data.user_dataset.manifest import read_dataset, with_test
-from vidcls.data.videos import Manifest
+from vidcls.data.videos import Item, Manifest
 from vidcls.errors import UserError
 from vidcls.spec.data import DataSection
 
@@ -75,10 +75,13 @@ class _Read:
 
     readers: dict[Split, Reader] = field(default_factory=dict)
     samples: dict[Split, list[Sample]] = field(default_factory=dict)
+    answers: dict[Split, list[Answer]] = field(default_factory=dict)
     looks: dict[Split, list[Look]] = field(default_factory=dict)
     orders: list[Order] = field(default_factory=list)
     slowdowns: list[float] = field(default_factory=list)
     failures: list[DatasetFinding] = field(default_factory=list)
+    unlike: list[DatasetFinding] = field(default_factory=list)
+    num_failed: int = 0
 
 
 def examine(
@@ -99,12 +102,15 @@ def examine(
         progress: Called with (stage, done, total).
 
     Raises:
-        UserError: If the code of the target cannot be loaded.
+        UserError: If the code of the target cannot be loaded, or does not take the arguments.
     """
     code = DatasetCode.of(section)
     splits: list[Split] = ["train", "val", "test"] if test else ["train", "val"]
     if not code.takes_split:
         splits = ["train"]
+    code.arguments(
+        splits[0] if code.takes_split else None
+    )  # what is misspelt there is not the code's mistake
     read = _Read()
     for split in splits:
         _read_split(code, split, read, num=num, progress=progress)
@@ -114,14 +120,15 @@ def examine(
     except UserError as error:
         read.failures.append(_of_error(error))
     _search(read, progress=progress)
-    findings = [*read.failures, *_checked(read, manifest, takes_split=code.takes_split)]
-    by_message = {finding.message: finding for finding in findings}
+    problems = (one.problem for answers in read.answers.values() for one in answers)
+    failures = [*read.failures, *(_of_error(problem) for problem in problems if problem is not None)]
+    findings = [*merged(failures), *_checked(read, manifest, takes_split=code.takes_split)]
     return Examination(
         target=code.code.target,
         num_items={split: len(reader.made) for split, reader in read.readers.items()},
         num_tried={split: len(samples) for split, samples in read.samples.items()},
         num_compared={split: len(looks) for split, looks in read.looks.items()},
-        findings=tuple(sorted(by_message.values(), key=lambda finding: not finding.is_mistake)),
+        findings=tuple(sorted(findings, key=lambda finding: not finding.is_mistake)),
     )
 
 
@@ -161,26 +168,31 @@ def _read_split(
             sample = reader.sample(index, num_draws=num_draws)
         except UserError as error:
             read.failures.append(_failure(error, index, len(made)))
+            read.num_failed += 1
             failed += 1
             if failed == _MOST_FAILURES:
                 return
             continue
         samples.append(sample)
-        problem = next((draw.problem for draw in sample.draws if draw.problem is not None), None)
-        if problem is not None:
-            read.failures.append(_of_error(problem))
+        if any(draw.problem is not None for draw in sample.draws):
             failed += 1
             if failed == _MOST_FAILURES:
                 return
         if split == "train" and done % 4 == 1:
             read.slowdowns.append(slowdown_now())
         progress(f"read {split}", done, len(chosen))
+    try:
+        read.unlike += check_made_twice(reader, samples)
+    except UserError as error:
+        read.failures.append(
+            DatasetFinding("fails", f"{error.message}, when it is made again", error.hint or _FAILS)
+        )
 
 
 def _of_error(error: UserError) -> DatasetFinding:
     """Finding of an error in what the data set says or gives."""
     words: dict[FindingKind, tuple[str, ...]] = {
-        "labels": ("label", ".classes", ".ids"),
+        "labels": ("label ", ".labels", ".classes", ".ids"),
         "values": ("NaN", "empty"),
         "shape": ("the clip", "expected (clip"),
     }
@@ -205,37 +217,47 @@ def _search(read: _Read, *, progress: Callable[[str, int, int], None]) -> None:
     """Look at the items that were read, and at further ones as long as there is time."""
     until = time.monotonic() + _SEARCH_S
     for split, samples in read.samples.items():
-        found = [(sample.item, sample.first) for sample in samples]
-        known = {sample.item.index for sample in samples}
         reader = read.readers[split]
+        read.answers[split], read.looks[split] = [], []
+        for sample in samples:
+            _keep(read, split, sample.item, sample.draws)
+        known = {sample.item.index for sample in samples}
         more = [index for index in range(len(reader.made)) if index not in known]
         # In a random order, so that what there is time for is taken from all over the data set.
         for done, index in enumerate(np.random.default_rng(0).permutation(more).tolist(), start=1):
-            if time.monotonic() > until or any(one.kind == "fails" for one in read.failures):
+            if time.monotonic() > until or read.num_failed >= _MOST_FAILURES:
                 break
             try:
-                found.append((reader.item(index), reader.read(index, 0)))
+                _keep(read, split, reader.item(index), [reader.read(index, 0)])
             except UserError as error:
                 read.failures.append(_failure(error, index, len(reader.made)))
+                read.num_failed += 1
             progress(f"compare {split}", done, len(more))
-        looks = (look_at(item, draw) for item, draw in sorted(found, key=lambda one: one[0].index))
-        read.looks[split] = [look for look in looks if look is not None]
-        orders = (order_of(item, draw) for item, draw in found)
-        read.orders += [order for order in orders if order is not None]
+        for found in (read.answers[split], read.looks[split]):
+            found.sort(key=lambda one: one.item.index)
+
+
+def _keep(read: _Read, split: Split, item: Item, draws: Sequence[Draw]) -> None:
+    """Keep what the checks need of the answers of an item; its small frames are only used here."""
+    read.answers[split].append(Answer.of(item, draws))
+    if (look := look_at(item, draws[0])) is not None:
+        read.looks[split].append(look)
+    if (order := order_of(item, draws[0])) is not None:
+        read.orders.append(order)
 
 
 def _checked(read: _Read, manifest: Manifest | None, *, takes_split: bool) -> Iterator[DatasetFinding]:
     samples = read.samples
     train = samples.get("train", [])
-    everything = [sample for of_split in samples.values() for sample in of_split]
-    yield from check_shapes(everything)
-    yield from check_values(samples)
-    for split, of_split in samples.items():
-        yield from check_constant(of_split)
+    yield from describe([answer for answers in read.answers.values() for answer in answers])
+    yield from check_shapes([answer for answers in read.answers.values() for answer in answers])
+    yield from check_values(read.answers)
+    for split, answers in read.answers.items():
+        yield from check_constant(answers)
         if split != "train":
-            yield from check_evaluation(of_split, split)
-        if manifest is not None:
-            yield from check_listed(of_split, manifest)
+            yield from check_evaluation(samples[split], split)
+        if manifest is not None and not read.unlike:  # its labels are those of a data set made again
+            yield from check_listed(answers, manifest)
     if manifest is not None:
         yield from check_classes(manifest)
         yield from check_flips(train, manifest.classes)
@@ -244,6 +266,7 @@ def _checked(read: _Read, manifest: Manifest | None, *, takes_split: bool) -> It
     yield from check_order(read.orders)
     yield from check_per_frame(train, samples.get("val", []))
     yield from check_generators(train)
+    yield from read.unlike
     for looks in read.looks.values():
         yield from check_same(looks)
     yield from check_leak(read.looks, manifest)

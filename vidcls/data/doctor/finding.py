@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 FindingKind = Literal[
@@ -47,6 +48,25 @@ class DatasetFinding:
     def as_dict(self) -> dict[str, Any]:
         """All attributes for JSON."""
         return asdict(self)
+
+
+_ITEM = re.compile(r"\b(?:(?:train|val|test)\[\d+\]|item \d+)")
+
+
+def merged(findings: Iterable[DatasetFinding]) -> list[DatasetFinding]:
+    """Findings, with one in place of several that only differ in the item that they name."""
+    by_text: dict[str, DatasetFinding] = {}
+    items: dict[str, dict[str, None]] = {}
+    for finding in findings:
+        text = _ITEM.sub("", finding.message)
+        by_text.setdefault(text, finding)
+        items.setdefault(text, {}).update(dict.fromkeys(_ITEM.findall(finding.message)))
+    result = []
+    for text, finding in by_text.items():
+        others = [item for item in items[text] if item not in _ITEM.findall(finding.message)]
+        also = f"; the same in {named(others)}" if others else ""
+        result.append(replace(finding, message=finding.message + also))
+    return result
 
 
 def named(names: Sequence[object]) -> str:

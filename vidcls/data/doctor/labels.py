@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from vidcls.data.doctor.draws import Sample
+from vidcls.data.batches.augment.flip import mirrored_name
+from vidcls.data.doctor.draws import Answer
 from vidcls.data.doctor.finding import DatasetFinding, named
 from vidcls.data.videos import Manifest
 
@@ -30,26 +31,27 @@ def check_classes(manifest: Manifest) -> Iterator[DatasetFinding]:
             )
 
 
-def check_listed(samples: Sequence[Sample], manifest: Manifest) -> Iterator[DatasetFinding]:
+def check_listed(answers: Sequence[Answer], manifest: Manifest) -> Iterator[DatasetFinding]:
     """Find items that give another label than the attribute `labels` lists.
 
     Args:
-        samples: Items of a split.
+        answers: Items of a split.
         manifest: Manifest of the data set.
     """
     listed = {video.item: video.label for video in manifest.videos}
-    other = [
-        f"{sample.item} gives {sample.label}, listed is {listed[sample.item]}"
-        for sample in samples
-        if sample.label is not None and listed.get(sample.item, sample.label) not in _labels(sample)
-    ]
+    names = manifest.classes
+    other = []
+    for answer in answers:
+        label = answer.first.label
+        known = listed.get(answer.item, label)
+        if label is None or known is None or known in answer.labels:
+            continue
+        if max(label, known) < len(names) and names[label] == mirrored_name(names[known]) != names[known]:
+            continue  # a mirrored clip
+        other.append(f"{answer.item} gives {label}, listed is {known}")
     if other:
         yield DatasetFinding(
             "labels",
             f"the attribute `labels` is not what the items give: {named(other)}",
             "make both from the same list, in the same order",
         )
-
-
-def _labels(sample: Sample) -> set[int | None]:
-    return {draw.label for draw in sample.draws}

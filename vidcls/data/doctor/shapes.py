@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from vidcls.data.doctor.draws import Sample
+from vidcls.data.doctor.draws import Answer
 from vidcls.data.doctor.finding import DatasetFinding, named
 
 _CHANNELS = (1, 2, 3, 5, 6)
 
 
-def check_shapes(samples: Sequence[Sample]) -> Iterator[DatasetFinding]:
+def check_shapes(answers: Sequence[Answer]) -> Iterator[DatasetFinding]:
     """Find shapes that differ between items, and axes in another order.
 
     Args:
-        samples: Items of all splits.
+        answers: Items of all splits.
     """
-    shapes = {sample.item: sample.first.shape for sample in samples if sample.first.shape}
+    shapes = {answer.item: answer.first.shape for answer in answers if answer.first.shape}
     counts = Counter(shapes.values())
     if not counts:
         return
@@ -32,6 +32,25 @@ def check_shapes(samples: Sequence[Sample]) -> Iterator[DatasetFinding]:
             f"the shapes differ: most clips are {list(usual)}, but {named(others)}",
             "take the same number of frames of each video, and resize all to one size",
         )
+
+
+def describe(answers: Sequence[Answer]) -> Iterator[DatasetFinding]:
+    """Say what most clips are, and the settings of a spec that take them.
+
+    Args:
+        answers: Items of all splits.
+    """
+    found = [one.first for one in answers if one.first.problem is None and len(one.first.shape) == 4]
+    if not found:
+        return
+    (dtype, shape), _ = Counter((draw.dtype, draw.shape) for draw in found).most_common(1)[0]
+    low, high = min(draw.low for draw in found), max(draw.high for draw in found)
+    _, frames, height, width = shape
+    yield DatasetFinding(
+        "note",
+        f"clips are {dtype} {list(shape)} from {low:.3g} to {high:.3g}: clip.frames={frames} "
+        f"clip.size=[{height},{width}]",
+    )
 
 
 def wrong_axes(shape: Sequence[int]) -> tuple[str, str] | None:

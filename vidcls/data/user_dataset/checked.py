@@ -98,23 +98,18 @@ def _whole(label: Any) -> int | None:
         return None
 
 
-def checked_clip(clip: Any, where: str, expected: Expected) -> Tensor:
+def checked_clip(given: Any, where: str, expected: Expected) -> Tensor:
     """Clip as the model expects it: `[C, T, H, W]`, float32 or uint8.
 
     Args:
-        clip: Tensor or array.
+        given: Tensor or array.
         where: Name of the item for messages.
         expected: What the model takes.
 
     Raises:
         UserError: If it has another type or shape, or is not finite.
     """
-    if isinstance(clip, np.ndarray) and clip.dtype != object:
-        clip = torch.from_numpy(np.require(clip, requirements=["C", "W"]))
-    if not isinstance(clip, Tensor):
-        what = f"a {type(clip).__name__}" if not isinstance(clip, np.ndarray) else "an array of objects"
-        hint = "write: clip = np.stack(frames)" if isinstance(clip, list | tuple) else None
-        raise UserError(f"{where}: the clip is {what}; expected a torch tensor or a NumPy array", hint=hint)
+    clip = as_tensor(given, where)
     _check_shape(tuple(clip.shape), where, expected)
     if clip.dtype == torch.uint8:
         if not expected.has_bytes:
@@ -122,14 +117,13 @@ def checked_clip(clip: Any, where: str, expected: Expected) -> Tensor:
                 f"{where}: the clip is uint8, which is only normalised for clip.modality: rgb",
                 hint="return float32 on the scale that the model is to see",
             )
-        pixels: Tensor = clip.detach()
-        return pixels
+        return clip
     if not clip.is_floating_point():
         raise UserError(
             f"{where}: the clip is {_dtype(clip)}; expected float32, as the model sees it, or uint8",
             hint="write: clip.to(torch.uint8) for grey levels 0 to 255, or clip.float()",
         )
-    values: Tensor = clip.detach().to(torch.float32)
+    values = clip.to(torch.float32)
     if not torch.isfinite(values).all():
         bad = int((~torch.isfinite(values)).sum())
         raise UserError(
@@ -137,6 +131,32 @@ def checked_clip(clip: Any, where: str, expected: Expected) -> Tensor:
             hint="look for a division by zero, such as by the standard deviation of a constant clip",
         )
     return values
+
+
+def as_tensor(clip: Any, where: str) -> Tensor:
+    """Clip as a tensor of its own type, without a gradient.
+
+    Args:
+        clip: Tensor or array.
+        where: Name of the item for messages.
+
+    Raises:
+        UserError: If it is none, or has a type that torch does not have.
+    """
+    if isinstance(clip, Tensor) and clip.layout == torch.strided:
+        plain: Tensor = clip.detach()
+        return plain
+    hint = "write: clip = np.stack(frames)" if isinstance(clip, list | tuple) else None
+    what = f"a {type(clip).__name__}"
+    if isinstance(clip, np.ndarray):
+        try:
+            return torch.from_numpy(np.require(clip, requirements=["C", "W"]))
+        except (TypeError, ValueError):  # texts, objects, another byte order
+            what = f"a NumPy array of {clip.dtype if clip.dtype.names is None else 'records'}"
+            hint = "write: clip.astype(np.float32), or np.stack(frames) for a list of frames"
+    elif isinstance(clip, Tensor):
+        what, hint = f"a tensor of layout {clip.layout}", "write: clip.to_dense()"
+    raise UserError(f"{where}: the clip is {what}; expected a torch tensor or a NumPy array", hint=hint)
 
 
 def _check_shape(shape: tuple[int, ...], where: str, expected: Expected) -> None:

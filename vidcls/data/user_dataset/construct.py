@@ -12,7 +12,7 @@ from vidcls.spec.data import DataSection
 from vidcls.user_code.arguments import arguments_for, parameters_of
 from vidcls.user_code.code import UserCode
 from vidcls.user_code.find import find_code
-from vidcls.user_code.load import explained, load_code
+from vidcls.user_code.load import USER_ERRORS, explained, load_code
 
 _WANTED = "a data set has __len__ and __getitem__, and gives (clip, label) for an index"
 
@@ -44,6 +44,15 @@ class DatasetCode:
         """Whether a data set is made for each split, because the target has a parameter `split`."""
         return "split" in parameters_of(load_code(self.code))
 
+    def arguments(self, split: Split | None) -> dict[str, Any]:
+        """Arguments for a split.
+
+        Raises:
+            UserError: If the target does not take one of them, or lacks one.
+        """
+        offered = {} if split is None else {"split": split}
+        return arguments_for(self.code, load_code(self.code), self.args, offered=offered, key="data.args")
+
     def make(self, split: Split | None) -> Any:
         """Make the data set.
 
@@ -55,20 +64,19 @@ class DatasetCode:
                 data set.
         """
         target = load_code(self.code)
-        offered = {} if split is None else {"split": split}
-        arguments = arguments_for(self.code, target, self.args, offered=offered, key="data.args")
+        arguments = self.arguments(split)
         try:
             dataset = target(**arguments)
             has_both = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
             if has_both:
                 len(dataset)
-        except Exception as error:  # whatever the user's code raises
+        except USER_ERRORS as error:
             raise self.explained(error, split) from error
         if not has_both:
             raise UserError(f"{self.code.target}: makes a {type(dataset).__name__}", hint=_WANTED)
         return dataset
 
-    def explained(self, error: Exception, of: Split | str | None) -> UserError:
+    def explained(self, error: BaseException, of: Split | str | None) -> UserError:
         """Error of the user's code, with its line, and the split or item in which it occurred."""
         known = explained(self.code, error)
         if isinstance(error, UserError) or of is None:

@@ -16,6 +16,7 @@ from vidcls.data.user_dataset.construct import DatasetCode
 from vidcls.data.user_dataset.seeding import seeded
 from vidcls.data.videos import Item
 from vidcls.errors import UserError
+from vidcls.user_code.load import USER_ERRORS
 
 
 class Request(NamedTuple):
@@ -78,7 +79,7 @@ class Items(Dataset[Any]):
                 self._made[item.split] = self._dataset.make(item.split)
             with seeded(*key, item.split or "", item.index):
                 return self._made[item.split][item.index]
-        except Exception as error:  # whatever the user's code raises
+        except USER_ERRORS as error:
             raise self._dataset.explained(error, str(item)) from error
 
     def __getitem__(self, request: Request) -> tuple[Tensor, int] | Refused:

@@ -27,6 +27,7 @@ from vidcls.errors import UserError
 from vidcls.files import write_json
 from vidcls.json_files import DamagedError, read_json
 from vidcls.spec.data import DataSection
+from vidcls.user_code.load import USER_ERRORS
 
 LAYOUT = "dataset"
 _LABELS = TypeAdapter(list[int])
@@ -136,11 +137,11 @@ def read_part(
     where = dataset.code.target if split is None else f"{dataset.code.target}(split={split!r})"
     try:
         classes = classes_of(made, where)
-        groups = each_of(made, "groups", where, read=lambda group: None if group is None else str(group))
+        groups = each_of(made, "groups", where, read=_group)
         ids = each_of(made, "ids", where, read=str)
         labels = each_of(made, "labels", where, read=lambda label: label)
         size = len(made)
-    except Exception as error:  # whatever a property of the user's class raises
+    except USER_ERRORS as error:
         raise dataset.explained(error, split) from error
     if labels is None:
         labels = _labels_read(dataset, made, split, cache_dir=cache_dir, progress=progress)
@@ -148,6 +149,12 @@ def read_part(
         labels = [_label(label, f"{where}.labels[{index}]", classes) for index, label in enumerate(labels)]
     named = ids or [f"{split or 'item'}/{index}" for index in range(size)]
     return Part(split, labels, classes, groups, named)
+
+
+def _group(group: Any) -> str | None:
+    """Group as text; None where it is missing, as pandas writes that too."""
+    missing = group is None or type(group).__name__ == "NAType" or group != group
+    return None if missing else str(group)
 
 
 def _label(label: Any, where: str, classes: Sequence[str] | None) -> int:
@@ -170,8 +177,7 @@ def _labels_read(
 
     file = None
     if cache_dir is not None:
-        key = _digest(dataset, split, len(made))
-        file = cache_dir / "dataset_labels" / f"{key}.json"
+        file = _labels_file(dataset, split, len(made), cache_dir=cache_dir)
         try:
             return read_json(file, _LABELS, hint="remove it")
         except (FileNotFoundError, DamagedError):
@@ -183,7 +189,7 @@ def _labels_read(
         try:
             with seeded(split or "", index):
                 _, label = parts_of(made[index], where)
-        except Exception as error:  # whatever the user's code raises
+        except USER_ERRORS as error:
             raise dataset.explained(error, str(item)) from error
         labels.append(_label(label, where, None))
         if progress is not None:
@@ -191,6 +197,20 @@ def _labels_read(
     if file is not None:
         write_json(file, labels)
     return labels
+
+
+def cached_labels(dataset: DatasetCode, split: Split | None, *, cache_dir: Path) -> Path | None:
+    """File with the labels that were read from a data set before; None if there is none.
+
+    Raises:
+        UserError: If the data set cannot be made.
+    """
+    file = _labels_file(dataset, split, len(dataset.make(split)), cache_dir=cache_dir)
+    return file if file.is_file() else None
+
+
+def _labels_file(dataset: DatasetCode, split: Split | None, size: int, *, cache_dir: Path) -> Path:
+    return cache_dir / "dataset_labels" / f"{_digest(dataset, split, size)}.json"
 
 
 def _videos(dataset: DatasetCode, part: Part) -> Iterator[Video]:
