@@ -19,7 +19,7 @@ from vidcls.text import printable
 
 if TYPE_CHECKING:
     from vidcls.predict.frame_stream import FrameStream
-    from vidcls.predict.timeline.timeline import WindowPrediction
+    from vidcls.predict.timeline.results import WindowPrediction
     from vidcls.predict.timeline.windows import WindowPlan
 
 
