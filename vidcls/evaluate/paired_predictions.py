@@ -114,6 +114,12 @@ def data_of(run: Run, split: Split | None = None) -> tuple[Spec, Manifest]:
     data = spec.data.with_root(provenance["data_root"])
     store_dir = Path(provenance["store_dir"])
     spec = spec.model_copy(update={"data": data, "store_dir": str(store_dir)})
+    if data.target is None and not Path(data.root).exists():
+        is_demo = Path(data.root).name == "motion10"
+        again = (
+            f"vidcls data demo {data.root}   makes the demo data again" if is_demo else "put it back there"
+        )
+        raise UserError(f"{run.folder}: its data {data.root} does not exist", hint=again)
     with kept_code(run.code_dir, targets_in(spec.data)):
         manifest = load_manifest(data, cache_dir=store_dir)
         if manifest.hash != provenance["manifest"]["hash"]:

@@ -53,7 +53,11 @@ def parts_of(item: Any, where: str) -> tuple[Any, Any]:
     """
     if isinstance(item, tuple | list) and len(item) == 2:
         return item[0], item[1]
-    got = f"{len(item)} values" if isinstance(item, tuple | list) else f"a {type(item).__name__}"
+    got = (
+        f"{len(item)} values"
+        if isinstance(item, tuple | list)
+        else f"an object of type {type(item).__name__}"
+    )
     raise UserError(f"{where}: gives {got}; expected (clip, label)", hint="write: return clip, label")
 
 
@@ -112,7 +116,7 @@ def checked_clip(clip: Any, where: str, expected: Expected) -> Tensor:
     if isinstance(clip, np.ndarray) and clip.dtype != object:
         clip = torch.from_numpy(np.require(clip, requirements=["C", "W"]))
     if not isinstance(clip, Tensor):
-        what = f"a {type(clip).__name__}" if not isinstance(clip, np.ndarray) else "an array of objects"
+        what = f"of type {type(clip).__name__}" if not isinstance(clip, np.ndarray) else "an array of objects"
         hint = "write: clip = np.stack(frames)" if isinstance(clip, list | tuple) else None
         raise UserError(f"{where}: the clip is {what}; expected a torch tensor or a NumPy array", hint=hint)
     _check_shape(tuple(clip.shape), where, expected)
