@@ -163,13 +163,15 @@ def grouped_run(folder: Path, *, groups: dict[str, str]) -> Run:
 def test_who_has_no_group_is_on_its_own(tmp_path: Path) -> None:
     run = grouped_run(tmp_path / "some", groups=GROUPS)
     expected = ["group one", "group one", "c.avi", "group two", "e.avi"]
-    assert groups_of(videos_of(run), IDS) == (expected, "groups")
-    assert groups_of(videos_of(run), IDS[::-1]) == (expected[::-1], "groups")
+    assert groups_of(videos_of(run, "val", say=print), IDS) == (expected, "groups")
+    assert groups_of(videos_of(run, "val", say=print), IDS[::-1]) == (expected[::-1], "groups")
     assert list((tmp_path / "some" / "store").rglob("*")), "files would be read again at each question"
     alone = (["e.avi", "c.avi"], "videos")
-    assert groups_of(videos_of(run), ["e.avi", "c.avi"]) == alone  # that others have groups does not matter
+    assert (
+        groups_of(videos_of(run, "val", say=print), ["e.avi", "c.avi"]) == alone
+    )  # that others have groups does not matter
     none = grouped_run(tmp_path / "none", groups=dict.fromkeys(GROUPS, ""))
-    assert groups_of(videos_of(none), IDS) == (list(IDS), "videos")
+    assert groups_of(videos_of(none, "val", say=print), IDS) == (list(IDS), "videos")
 
 
 def test_groups_are_those_of_the_data_that_the_run_saw(tmp_path: Path) -> None:
@@ -179,8 +181,8 @@ def test_groups_are_those_of_the_data_that_the_run_saw(tmp_path: Path) -> None:
     table = Path(provenance["data_root"])
     run.spec_file.write_text(run.spec_file.read_text().replace(str(table), "table.csv"))
     assert run.spec().data.root == "table.csv"
-    assert groups_of(videos_of(run), IDS)[1] == "groups"
+    assert groups_of(videos_of(run, "val", say=print), IDS)[1] == "groups"
     table.write_text(table.read_text().replace("two", "three"))
-    assert groups_of(videos_of(run), IDS) == (list(IDS), "videos")
+    assert groups_of(videos_of(run, "val", say=print), IDS) == (list(IDS), "videos")
     table.unlink()
-    assert groups_of(videos_of(run), IDS) == (list(IDS), "videos")
+    assert groups_of(videos_of(run, "val", say=print), IDS) == (list(IDS), "videos")

@@ -94,7 +94,8 @@ def test_a_signal_ends_with_the_summary(rgb_run: Path, stream: Path, number: sig
     assert reader.returncode == 0, said
     rows = list(csv.DictReader([head, first, *rest.splitlines()]))
     assert [float(row["end_s"]) for row in rows] == [k + 1.0 for k in range(len(rows))]
-    assert f"{len(rows)} windows until 0:0{len(rows)}.00" in said
+    counted = "1 window" if len(rows) == 1 else f"{len(rows)} windows"
+    assert f"{counted} until 0:0{len(rows)}.00" in said
     assert "Traceback" not in said
 
 

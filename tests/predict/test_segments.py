@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vidcls.predict.timeline.timeline import WindowPrediction, segments_of
+from vidcls.predict.timeline.results import WindowPrediction, segments_of
 
 CLASSES = ("run", "jump", "rest")
 

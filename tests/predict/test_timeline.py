@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,8 @@ from benchmarks.long_video import join_videos
 from tests.support.encodings import Encoding, truth
 from tests.support.video import moving_square, write_frames
 from vidcls.cli import app
-from vidcls.predict.timeline.timeline import Timeline, predict_timeline
+from vidcls.predict.timeline.results import Timeline
+from vidcls.predict.timeline.timeline import predict_timeline
 from vidcls.predict.timeline.windows import WindowPlan
 
 pytestmark = pytest.mark.long
@@ -112,9 +113,9 @@ def test_tables_csv_json_and_files_agree(rgb_run: Path, tmp_path: Path) -> None:
         assert (
             row["class"] == window["class"] == max(window["probabilities"], key=window["probabilities"].get)
         )
-        assert float(row[f"p_{row['class']}"]) == float(row["probability"])
+        assert float(row[f"p:{row['class']}"]) == float(row["probability"])
         assert sum(window["probabilities"].values()) == pytest.approx(1)
-        assert sum(float(row[name]) for name in row if name.startswith("p_")) == pytest.approx(1, abs=1e-4)
+        assert sum(float(row[name]) for name in row if name.startswith("p:")) == pytest.approx(1, abs=1e-4)
     assert (told["segments"][0]["start_s"], told["segments"][-1]["end_s"]) == (0, 2)
     for segment in told["segments"]:
         assert segment["class"] in table.stdout
@@ -155,8 +156,8 @@ def test_a_broken_video_keeps_the_windows_before(shared: Path, rgb_run: Path) ->
     assert result.exit_code == 3
     (told,) = json.loads(result.stdout)
     assert told["error"].startswith("decode error after frame 28")
-    assert "(predicted until 0:02.70)" in result.stderr
-    assert len(told["windows"]) == 9
+    assert "(predicted until 0:02.80)" in result.stderr
+    assert [each["frames"] for each in told["windows"]] == [3] * 9 + [1]  # all 28 that are decoded
 
 
 def test_real_videos_one_after_another_keep_their_times(shared: Path, rgb_run: Path, tmp_path: Path) -> None:
@@ -204,3 +205,51 @@ def test_gaps_between_windows_are_said(rgb_run: Path, tmp_path: Path) -> None:
     assert "0.8 s between two windows are in none of them" in result.stderr
     assert result.exit_code == 0
     assert len(result.stdout.splitlines()) == 3
+
+
+class Counting:
+    """A trained model that counts the clips that it scores."""
+
+    def __init__(self, folder: Path) -> None:
+        self._model = vidcls.load(folder)
+        self.clip, self.classes, self.num_clips = self._model.clip, self._model.classes, 0
+
+    def score_clips(self, clips: Sequence[np.ndarray]) -> np.ndarray:
+        self.num_clips += len(clips)
+        return self._model.score_clips(clips)
+
+
+def with_a_gap(path: Path, *, hours: float) -> Path:
+    """50 frames of 40 ms, with a gap before the last 25."""
+    jump = int(hours * 3600 * 25)
+    return Encoding("libx264", "mkv", steps=(*[1] * 24, jump, *[1] * 25)).write(path, FRAMES)
+
+
+def test_a_gap_costs_no_model_and_is_named(rgb_run: Path, tmp_path: Path) -> None:
+    path = with_a_gap(tmp_path / "gap", hours=1)
+    scorer = Counting(rgb_run)
+    found = predict_timeline(path, scorer, plan=WindowPlan.read("200ms", None))
+    assert len(found.windows) == 5 * 3602
+    assert scorer.num_clips <= 12  # 5 before the gap, the first of it, 6 behind it
+    assert sum(each.num_frames for each in found.windows if not each.is_gap) == 50
+    assert len({each.packed for each in found.windows if each.repeats}) == 1
+    (remark,) = found.remarks
+    assert remark.endswith("those from 1.00 s to 3600.80 s are the longest gap")
+
+
+def test_too_many_windows_are_refused_with_a_stride(rgb_run: Path, tmp_path: Path) -> None:
+    path = with_a_gap(tmp_path / "gap", hours=3)
+    refused = run(rgb_run, path, "--window", "100ms")
+    assert refused.exit_code == 2
+    assert "more than 100,000 windows" in refused.stderr
+    assert "--stride 1s" in refused.stderr
+    assert run(rgb_run, path, "--window", "100ms", "--stride", "1000s").exit_code == 0
+
+
+def test_a_picture_of_another_video_does_not_stay(rgb_run: Path, tmp_path: Path) -> None:
+    words = ("--window", "1s", "--out", tmp_path / "out", "--force")
+    assert run(rgb_run, LOSSLESS.write(tmp_path / "v", FRAMES[:13]), *words).exit_code == 0
+    assert (tmp_path / "out" / "timeline.png").exists()
+    (tmp_path / "text.mp4").write_text("no video")
+    assert run(rgb_run, tmp_path / "text.mp4", *words).exit_code == 3
+    assert not (tmp_path / "out" / "timeline.png").exists()

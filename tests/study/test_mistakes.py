@@ -207,7 +207,7 @@ def test_where_the_data_is_gone_the_table_is_there_and_the_sheet_says_so(
     done = run(moved.folder, "--out", sheet, "--num", 2)
     assert done.exit_code == 3
     assert "least certain answers: 2 of 10" in done.stdout
-    assert f"the sheet shows no frames: data.root: {gone / 'videos.csv'}" in done.stderr
+    assert f"its data {gone / 'videos.csv'} does not exist\n  put it back there" in done.stderr
     assert min(picture_of(sheet).shape[:2]) > 200
 
 

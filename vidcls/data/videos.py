@@ -43,7 +43,7 @@ class Video:
         group: Source from which it was cut, if known.
         digest: Digest of its content.
         flows: Folder of its flow fields, if `data.source` reads them.
-        has_frames: Whether `path` is read; False if only flow fields are read.
+        has_frames: Whether `path` is read; False if only flow fields are read, or `item` gives the clip.
         item: Item of a user's data set that gives its clip; then `path` is the file of that code.
     """
 

@@ -130,7 +130,7 @@ def fuse(plan: FusionPlan, *, folder: Path | None = None, say: Say) -> Fusion:
         for ledger in {ledger_of(run).path: ledger_of(run) for run in plan.runs}.values():
             ledger.append(run=str(folder), checkpoint=plan.checkpoint, repeated=was_seen)
     logits = _logits(shown)
-    videos = videos_of(plan.runs[0])
+    videos = videos_of(plan.runs[0], plan.split, say=say)
     groups, unit = groups_of(videos, shown[0].ids)
     plain = _with_logits(shown[0], pooled(logits, weights))
     fused = _cross_fitted(shown[0], logits, groups=groups) if plan.flatters else plain

@@ -16,11 +16,12 @@ from vidcls.data.user_dataset.manifest import with_test
 from vidcls.errors import UserError
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.metrics import Metrics
+from vidcls.evaluate.paired_predictions import data_of
 from vidcls.evaluate.predictions import Predictions
 from vidcls.evaluate.report import write_report
 from vidcls.evaluate.restore import restore
 from vidcls.evaluate.score import score
-from vidcls.evaluate.stored import checkpoint_digest, data_of
+from vidcls.evaluate.stored import checkpoint_digest
 from vidcls.features.clips import AnyBatch
 from vidcls.features.reading import Reading
 from vidcls.features.sources import open_scored, open_sealed

@@ -10,23 +10,20 @@ from typing import Any, Literal
 
 from vidcls.choices import Split
 from vidcls.data.checksums import file_digest
-from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.drawing import Say
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.compare import Comparison, Evaluation, compare
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.metrics import Metrics
-from vidcls.evaluate.paired_predictions import videos_of
+from vidcls.evaluate.paired_predictions import data_of, videos_of
 from vidcls.evaluate.prediction_tables import has_tables
 from vidcls.evaluate.predictions import Predictions, load_predictions
 from vidcls.evaluate.report import CONFUSION_PICTURE, METRICS_FILE, write_report
 from vidcls.leaks.run_state import leaks_of
 from vidcls.run.folder import CHECKPOINTS, Checkpoint, Run
-from vidcls.spec.experiment import Spec
-from vidcls.spec.fingerprint import identity, targets_in
+from vidcls.spec.fingerprint import identity
 from vidcls.spec.show import flatten, plain
 from vidcls.user_code.copies import using
-from vidcls.user_code.trust import kept_code
 
 AskedCheckpoints = Literal["best", "last", "all"]
 
@@ -143,7 +140,7 @@ def show_again(scoring: Scoring, split: Split, *, say: Say) -> Metrics:
         predictions,
         folder,
         leak_state=leak_state,
-        videos=videos_of(run),
+        videos=videos_of(run, split, say=say),
         checkpoint_digest=reported.get("checkpoint_digest"),
         say=say,
     )
@@ -159,26 +156,6 @@ def _reported(folder: Path) -> dict[str, Any]:
 
 def _leak_state(run: Run, split: Split) -> str:
     return leaks_of(run).of_split(split)
-
-
-def data_of(run: Run) -> tuple[Spec, Manifest]:
-    """Spec of a run with absolute paths of its data, and the manifest of that data.
-
-    Raises:
-        UserError: If the data is not the data of the training.
-    """
-    spec, provenance = run.spec(), run.provenance()
-    # The run stores the absolute path of its data, so this works from any folder.
-    data = spec.data.with_root(provenance["data_root"])
-    spec = spec.model_copy(update={"data": data, "store_dir": provenance["store_dir"]})
-    with kept_code(run.code_dir, targets_in(spec.data)):
-        manifest = load_manifest(data, cache_dir=Path(spec.store_dir))
-    if manifest.hash != provenance["manifest"]["hash"]:
-        raise UserError(
-            f"{run.folder}: {manifest.root} is no longer the data that this run was trained on",
-            hint=f"vidcls data scan {manifest.root} shows the data; restore it, or train a new run",
-        )
-    return spec, manifest
 
 
 def refuse_other_data(runs: Sequence[Run]) -> None:

@@ -20,7 +20,7 @@ import av
 
 from vidcls.data.decoding.animation import is_animated_file
 from vidcls.data.decoding.containers import opened_stdin
-from vidcls.data.decoding.errors import DecodeError
+from vidcls.data.decoding.errors import DecodeError, until_error
 from vidcls.data.decoding.readers import VideoFile
 from vidcls.errors import UserError
 
@@ -115,7 +115,8 @@ class VideoStream:
         held_back = _MOST_REORDERED if is_mixed else 0
         waiting: deque[av.VideoFrame] = deque()
         stamps: list[int] = []
-        for frame in self._video.frames():
+        errors: list[DecodeError] = []
+        for frame in until_error(self._video.frames(), errors):
             waiting.append(frame)
             if frame.pts is not None:
                 heapq.heappush(stamps, frame.pts)
@@ -123,6 +124,8 @@ class VideoStream:
                 yield (heapq.heappop(stamps) if stamps else None), waiting.popleft()
         while waiting:
             yield (heapq.heappop(stamps) if stamps else None), waiting.popleft()
+        if errors:
+            raise errors[0]
 
     def _step(self, number: int) -> Fraction:
         if self._step_s is None:

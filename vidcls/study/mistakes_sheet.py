@@ -14,12 +14,13 @@ from vidcls.data.decoding.workers import Decoders, Failure, StageProgress
 from vidcls.data.manifest import Video
 from vidcls.drawing import DOTS_PER_IN, Say, class_names, drawable, figure_file
 from vidcls.errors import VidclsError
-from vidcls.evaluate.stored import data_of
+from vidcls.evaluate.paired_predictions import data_of
 from vidcls.leaks.contact_sheet import NUM_FRAMES, read_strips
 from vidcls.process.cores import usable_cores
 from vidcls.run.folder import Run
-from vidcls.spec.experiment import Spec
-from vidcls.study.mistakes import Answer, Case, CaseList, Mistakes
+from vidcls.spec.fingerprint import targets_in
+from vidcls.study.mistakes import Answer, Case, CaseList, Mistakes, ReadSplit
+from vidcls.user_code.trust import kept_code
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,8 +73,11 @@ def write_sheet(
     """
     lists = list(_first_rows(mistakes.lists))
     ids = dict.fromkeys(case.video for cases, kept in lists for case in kept)
-    spec, videos, problem = _find_videos(runs, list(ids))
-    strips, without = _read(spec, videos, progress) if spec is not None else ({}, {})
+    run, videos, problem = _find_videos(runs, list(ids), mistakes.split)
+    strips: dict[str, Pixels] = {}
+    without: dict[str, str] = {}
+    if run is not None:
+        strips, without = _read(run, videos, len(mistakes.classes), progress)
     for name in ids:
         if name not in strips:
             without.setdefault(name, "the videos are not there any more" if problem else "it has no frames")
@@ -92,32 +96,39 @@ def _first_rows(lists: Sequence[CaseList]) -> Iterator[tuple[CaseList, tuple[Cas
 
 
 def _find_videos(
-    runs: Sequence[Run], ids: Sequence[str]
-) -> tuple[Spec | None, list[Video], VidclsError | None]:
-    """Spec and videos of the first run whose data is there; runs may have read other files of the videos."""
+    runs: Sequence[Run], ids: Sequence[str], split: ReadSplit
+) -> tuple[Run | None, list[Video], VidclsError | None]:
+    """First run whose data is there, and its videos; runs may have read other files of the videos."""
     problem: VidclsError | None = None
     for run in runs:
         try:
-            spec, manifest = data_of(run)
+            _, manifest = data_of(run, split)
         except VidclsError as error:
             problem = problem or error
             continue
         of_id = {video.id: video for video in manifest.videos}
-        found = [of_id[name] for name in ids if of_id[name].has_frames]
+        listed = [of_id[name] for name in ids if name in of_id]
+        found = [video for video in listed if video.has_frames or video.item is not None]
         if found or run == runs[-1]:
-            return spec, found, None
+            return run, found, None
     return None, [], problem
 
 
 def _read(
-    spec: Spec, videos: Sequence[Video], progress: StageProgress
+    run: Run, videos: Sequence[Video], num_classes: int, progress: StageProgress
 ) -> tuple[dict[str, Pixels], dict[str, str]]:
     """Strip of each video by id, or the reason why it cannot be read."""
+    spec, store_dir = run.spec(), Path(run.provenance()["store_dir"])
+    if spec.data.target is not None:
+        from vidcls.study.clip_strips import read_clip_strips  # loads torch, as the user's code does
+
+        with kept_code(run.code_dir, targets_in(spec.data)):
+            return read_clip_strips(videos, spec, num_classes=num_classes, size=_FRAME, progress=progress)
     decoders = Decoders(workers=usable_cores(), timeout_s=spec.data.timeout_s)
     each_once = list({video.digest: video for video in videos}.values())
     try:
         outcomes = read_strips(
-            each_once, size=_FRAME, store_dir=Path(spec.store_dir), decoders=decoders, progress=progress
+            each_once, size=_FRAME, store_dir=store_dir, decoders=decoders, progress=progress
         )
     finally:
         decoders.close()

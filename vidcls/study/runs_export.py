@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from vidcls.data.manifest import Video
+from vidcls.drawing import Say
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.paired_predictions import videos_of
@@ -137,7 +138,7 @@ def epochs_table(runs: Sequence[ReadRun]) -> tuple[Table, dict[Run, str]]:
     return table_of(rows), left_out
 
 
-def videos_table(runs: Sequence[ReadRun], *, split: ReadSplit) -> tuple[Table, dict[Run, str]]:
+def videos_table(runs: Sequence[ReadRun], *, split: ReadSplit, say: Say) -> tuple[Table, dict[Run, str]]:
     """Table with a row per run and video, from the stored predictions of the best checkpoints.
 
     Test predictions that are read are recorded as a repeated look in the ledger first; nothing is scored.
@@ -145,6 +146,7 @@ def videos_table(runs: Sequence[ReadRun], *, split: ReadSplit) -> tuple[Table, d
     Args:
         runs: Runs in any state.
         split: Split of the predictions.
+        say: Receives a message if the groups of videos are not known, while rows are read.
 
     Returns:
         The table, and why runs are left out.
@@ -176,17 +178,19 @@ def videos_table(runs: Sequence[ReadRun], *, split: ReadSplit) -> tuple[Table, d
     if split == "test":
         for each in chosen:
             ledger_of(each.run).append(run=str(each.run.folder), checkpoint="best", repeated=True)
-    return Table({**_KEYS, "split": "text", **COLUMNS, **columns}, _video_blocks(chosen, split)), left_out
+    return Table(
+        {**_KEYS, "split": "text", **COLUMNS, **columns}, _video_blocks(chosen, split, say)
+    ), left_out
 
 
-def _video_blocks(runs: Sequence[ReadRun], split: ReadSplit) -> Iterator[Block]:
+def _video_blocks(runs: Sequence[ReadRun], split: ReadSplit, say: Say) -> Iterator[Block]:
     """Read the predictions again, so that those of only one run are in memory at a time."""
     videos_by_data: dict[tuple[str, str], dict[str, Video]] = {}
     for each in runs:
         found = load_predictions(each.run.predictions_file(split, "best"))
         data = each.provenance["data_root"], each.provenance["manifest"]["hash"]
         if data not in videos_by_data:
-            videos_by_data[data] = videos_of(each.run)
+            videos_by_data[data] = videos_of(each.run, split, say=say)
         for block in prediction_blocks(found, videos=videos_by_data[data]):
             num = len(block["video"])
             keys = {name: [value] * num for name, value in {**each.keys, "split": split}.items()}

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from tests.support.own_dataset import data_of, write_dataset
 from tests.support.training import Experiment
+from vidcls.cli import app
 from vidcls.data.batches.dataset_clips import DatasetClips
 from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.errors import UserError
@@ -60,7 +62,7 @@ GIVES = "def __getitem__(self, index):\n    clip, label = super().__getitem__(in
         ("clip[None], label", r"shape \[1, 3, 4, 24, 24\]; .*\n.*clip\[0\]"),
         ("clip[:, 0], label", r"shape \[3, 24, 24\]; .*\n.*torch.stack"),
         ("clip[:, :3], label", r"shape \[3, 3, 24, 24\]; .*\n.*clip.frames=3"),
-        ("clip.tolist(), label", r"a list; expected a torch tensor"),
+        ("clip.tolist(), label", r"of type list; expected a torch tensor"),
         ("(clip * 255).long(), label", r"the clip is int64; .*\n.*uint8"),
         ("clip.numpy().astype('>f4'), label", r"a NumPy array of >f4; expected .*\n.*astype\(np.float32\)"),
         ("clip.numpy().astype(np.longdouble), label", r"a NumPy array of float128; expected"),
@@ -69,7 +71,7 @@ GIVES = "def __getitem__(self, index):\n    clip, label = super().__getitem__(in
         ("clip.to_sparse(), label", r"a tensor of layout torch.sparse_coo; .*\n.*to_dense"),
         ("clip / 0 * 0, label", r"6912 of 6912 values .* NaN"),
         ("clip, label, index", r"gives 3 values; expected \(clip, label\)"),
-        ("{'clip': clip}", r"gives a dict; expected"),
+        ("{'clip': clip}", r"gives an object of type dict; expected"),
         ("clip, label + 3", r"the label is 3; expected 0 to 2"),
         ("clip, label - 1", r"the label is -1; expected 0 to 2"),
         ("clip, float(label)", r"the label is 0.0 \(float\); .*\n.*int\(label\)"),
@@ -142,6 +144,25 @@ def test_a_val_that_fails_is_the_users_error_and_not_taken_for_none(tmp_path: Pa
     body = "def __init__(self, split='train'):\n    if split == 'val':\n        raise FileNotFoundError('val.csv')\n    super().__init__(split)"
     with pytest.raises(UserError, match=r"own\.py:\d+: FileNotFoundError: val.csv \(for split='val'\)"):
         listed(tmp_path, body)
+
+
+def test_an_iterable_data_set_is_refused(tmp_path: Path) -> None:
+    for name, length in (("Stream", ""), ("Counted", "\n    def __len__(self):\n        return 6")):
+        change = (
+            f"\n\nclass {name}(torch.utils.data.IterableDataset):\n    def __iter__(self):\n        yield 1"
+        )
+        target = write_dataset(tmp_path, change + length + "\n", name=name.lower())
+        with pytest.raises(UserError, match=f"{name}: an iterable data set has no index"):
+            load_manifest(section(target), cache_dir=tmp_path)
+
+
+def test_commands_that_read_files_name_those_that_take_a_data_set(tmp_path: Path) -> None:
+    target = write_dataset(tmp_path)
+    for command in ("check", "audit"):
+        refused = CliRunner().invoke(app, ["data", command, target])
+        assert refused.exit_code == 2
+        assert f"`vidcls data scan {target}`" in refused.stderr
+        assert CliRunner().invoke(app, ["data", "scan", target]).exit_code == 0
 
 
 def test_an_empty_val_is_cut_from_train_in_whole_groups(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from tests.support.own_dataset import data_of, write_dataset
@@ -18,7 +19,10 @@ from tests.support.training import Experiment, assert_same, train_child, train_h
 from vidcls.cli import app
 from vidcls.data.user_dataset.seeding import seeded
 from vidcls.errors import UserError, VidclsError
+from vidcls.evaluate.ledger import ledger_of
+from vidcls.evaluate.paired_predictions import groups_of, videos_of
 from vidcls.process.signals import StoppedError
+from vidcls.run.folder import Run
 
 pytestmark = [pytest.mark.long]
 
@@ -230,3 +234,64 @@ def test_making_an_item_leaves_the_generators_of_a_training_alone() -> None:
     with seeded(1, 3, "train", 3):
         assert not set(drawn()) & set(first)
     assert states() == before
+
+
+MADE_OF_FILMS = """
+class Films(Squares):
+    groups = property(lambda self: [f"{self.split}-film{n // 2}" for n in range(len(self))])
+"""
+
+
+@pytest.fixture(scope="module")
+def scored_on_test(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run on a data set with groups, whose test split was scored."""
+    folder = tmp_path_factory.mktemp("films")
+    data = data_of(write_dataset(folder, MADE_OF_FILMS), num=13, log=str(folder / "log"))
+    trained = train_here(
+        Experiment(folder, folder, settings={"data": data | {"workers": 0}}).spec(train__epochs=1)
+    )
+    assert run("evaluate", trained.folder).exit_code == 0
+    assert run("evaluate", trained.folder, "--split", "test").exit_code == 0
+    return trained
+
+
+def test_groups_of_test_items_are_known_once_test_was_scored(scored_on_test: Run) -> None:
+    table = scored_on_test.report_dir("test", "best") / "predictions.csv"
+    before = table.read_text()
+    assert "test-film6" in before
+    table.unlink()
+    assert run("evaluate", scored_on_test.folder, "--split", "test").exit_code == 0
+    assert table.read_text() == before
+    exported = run("runs", "export", scored_on_test.folder, "--per-video", "--split", "test")
+    assert exported.stdout.count("test-film") == 13
+    ids = [f"test/{index}" for index in range(13)]
+    groups, unit = groups_of(videos_of(scored_on_test, "test", say=print), ids)
+    assert (unit, len(set(groups))) == ("groups", 7)
+
+
+def test_groups_of_test_items_do_not_open_test(scored_on_test: Run, tmp_path: Path) -> None:
+    ledger = ledger_of(scored_on_test).path
+    kept = ledger.rename(tmp_path / "ledger")
+    log = scored_on_test.folder.parents[2] / "log"
+    log.unlink()
+    assert not [name for name in videos_of(scored_on_test, "test", say=print) if name.startswith("test/")]
+    assert set(log.read_text().split()) == {"train", "val"}
+    kept.rename(ledger)
+
+
+def test_mistakes_are_drawn_from_the_clips_of_the_data_set(scored_on_test: Run, tmp_path: Path) -> None:
+    for split in ("val", "test"):
+        sheet = tmp_path / f"{split}.png"
+        drawn = run("mistakes", scored_on_test.folder, "--split", split, "--out", sheet)
+        assert (drawn.exit_code, "no frames" in drawn.output) == (0, False), drawn.output
+        with Image.open(sheet) as picture:
+            assert len(picture.convert("RGB").getcolors(2**24)) > 1000  # noises of the clips
+
+
+def test_groups_that_cannot_be_known_are_said(scored_on_test: Run, tmp_path: Path) -> None:
+    code = scored_on_test.code_dir
+    kept = code.rename(tmp_path / "code")
+    said: list[str] = []
+    assert videos_of(scored_on_test, "test", say=said.append) == {}
+    assert "groups of its test videos are not known" in said[0]
+    kept.rename(code)

@@ -19,7 +19,7 @@ from vidcls.text import printable
 
 if TYPE_CHECKING:
     from vidcls.predict.frame_stream import FrameStream
-    from vidcls.predict.timeline.timeline import WindowPrediction
+    from vidcls.predict.timeline.results import WindowPrediction
     from vidcls.predict.timeline.windows import WindowPlan
 
 
@@ -108,9 +108,13 @@ class _Summary:
 
     def lines(self) -> Iterator[str]:
         """Lines for the user: the total, then the classes, the most frequent first."""
-        yield f"{self.num_windows} windows until {clock(self._end_s)}"
+        yield f"{_windows(self.num_windows)} until {clock(self._end_s)}"
         for name, (count, total) in sorted(self._of_class.items(), key=lambda item: -item[1][0]):
             share = count / self.num_windows
             yield f"  {printable(name)}  {share:.1%} of the windows, mean probability {total / count:.1%}"
         if self.num_failed:
-            yield f"  no prediction for {self.num_failed} windows"
+            yield f"  no prediction for {_windows(self.num_failed)}"
+
+
+def _windows(num: int) -> str:
+    return f"{num} {'window' if num == 1 else 'windows'}"

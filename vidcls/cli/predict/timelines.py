@@ -17,7 +17,7 @@ from vidcls.process.signals import Signals, StoppedError
 from vidcls.text import printable
 
 if TYPE_CHECKING:
-    from vidcls.predict.timeline.timeline import Timeline
+    from vidcls.predict.timeline.results import Timeline
     from vidcls.predict.timeline.windows import WindowPlan
 
 _FILES = ("timeline.csv", "timeline.json", "timeline.png")
@@ -100,6 +100,7 @@ def _write(folder: Path, timeline: Timeline) -> None:
 
     write_text(folder / "timeline.csv", timelines_csv([timeline]))
     write_json(folder / "timeline.json", plain_timeline(timeline))
+    (folder / "timeline.png").unlink(missing_ok=True)  # that of another video, with --force
     if timeline.windows:
         draw_timeline(timeline, folder / "timeline.png", say=say)
     say(f"wrote {folder}/")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vidcls.text import csv_path, printable, spreadsheet_cell
 
 if TYPE_CHECKING:
-    from vidcls.predict.timeline.timeline import Timeline, WindowPrediction
+    from vidcls.predict.timeline.results import Timeline, WindowPrediction
 
 
 def clock(seconds: float) -> str:
@@ -23,9 +23,11 @@ def clock(seconds: float) -> str:
 
 
 def csv_head(classes: Sequence[str]) -> str:
-    """First line of a CSV of windows: the probabilities of all classes have columns that begin with `p_`."""
-    names = [spreadsheet_cell(printable(f"p_{name}")) for name in classes]
-    return _line(["path", "start_s", "end_s", "frames", "class", "probability", *names])
+    """First line of a CSV of windows, with the columns of probabilities of `predictions.csv`."""
+    from vidcls.evaluate.prediction_tables import probability_columns
+
+    columns = ["path", "start_s", "end_s", "frames", "class", "probability"]
+    return _line([*columns, *probability_columns(classes)])
 
 
 def csv_row(path: object, window: WindowPrediction) -> str:

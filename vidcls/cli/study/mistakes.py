@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vidcls.cli.common import AsJson, Force, console, echo, print_json, refuse_overwrite, say
+from vidcls.cli.queue.trainings import TrustCode
 from vidcls.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def mistakes(
         Path | None,
         typer.Option(metavar="PICTURE", help="Draw frames of these videos, as a .png or .jpg file."),
     ] = None,
+    trust_code: TrustCode = False,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
@@ -55,7 +57,10 @@ def mistakes(
     from vidcls.study.mistakes import find_mistakes
 
     result = find_mistakes(found, split=split, checkpoint=checkpoint, num=num)
-    sheet = None if out is None else _write_sheet(result, found, out)
+    from vidcls.user_code.trust import trusting
+
+    with trusting(trust_code):
+        sheet = None if out is None else _write_sheet(result, found, out)
     if as_json:
         print_json({**result.as_dict(), "sheet": None if out is None else str(out)})
     else:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from typing import Literal, TypeVar
+
+T = TypeVar("T")
 
 
 class DecodeError(Exception):
@@ -23,3 +26,11 @@ class DecodeError(Exception):
 
     def __str__(self) -> str:
         return self.reason
+
+
+def until_error(items: Iterable[T], errors: list[DecodeError]) -> Iterator[T]:
+    """Yield items until a decode error, which is put into `errors`: what came before it is used first."""
+    try:
+        yield from items
+    except DecodeError as error:
+        errors.append(error)

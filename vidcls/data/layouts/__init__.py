@@ -96,7 +96,8 @@ def refuse_missing_root(root: Path) -> None:
     if not root.exists() and is_target(str(root)):
         raise UserError(
             f"data.root: {root} is no path, but looks like a data set of your own",
-            hint=f"set data.target={root}; vidcls data doctor {root} tries it",
+            hint=f"`vidcls data scan {root}` lists it, `vidcls data doctor {root}` tries it; a spec takes it "
+            f"as data.target={root}",
         )
     if not root.exists():
         raise UserError(f"data.root: {root} does not exist{_nearby(root)}", hint=_NO_ROOT)

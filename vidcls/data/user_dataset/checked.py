@@ -53,7 +53,11 @@ def parts_of(item: Any, where: str) -> tuple[Any, Any]:
     """
     if isinstance(item, tuple | list) and len(item) == 2:
         return item[0], item[1]
-    got = f"{len(item)} values" if isinstance(item, tuple | list) else f"a {type(item).__name__}"
+    got = (
+        f"{len(item)} values"
+        if isinstance(item, tuple | list)
+        else f"an object of type {type(item).__name__}"
+    )
     raise UserError(f"{where}: gives {got}; expected (clip, label)", hint="write: return clip, label")
 
 
@@ -147,7 +151,7 @@ def as_tensor(clip: Any, where: str) -> Tensor:
         plain: Tensor = clip.detach()
         return plain
     hint = "write: clip = np.stack(frames)" if isinstance(clip, list | tuple) else None
-    what = f"a {type(clip).__name__}"
+    what = f"of type {type(clip).__name__}"
     if isinstance(clip, np.ndarray):
         try:
             return torch.from_numpy(np.require(clip, requirements=["C", "W"]))

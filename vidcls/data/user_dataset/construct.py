@@ -68,12 +68,16 @@ class DatasetCode:
         try:
             dataset = target(**arguments)
             has_both = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
-            if has_both:
+            if has_both and not _is_iterable_only(dataset):
                 len(dataset)
         except USER_ERRORS as error:
             raise self.explained(error, split) from error
+        if _is_iterable_only(dataset):
+            raise UserError(f"{self.code.target}: an iterable data set has no index", hint=_WANTED)
         if not has_both:
-            raise UserError(f"{self.code.target}: makes a {type(dataset).__name__}", hint=_WANTED)
+            raise UserError(
+                f"{self.code.target}: makes an object of type {type(dataset).__name__}", hint=_WANTED
+            )
         return dataset
 
     def explained(self, error: BaseException, of: Split | str | None) -> UserError:
@@ -83,3 +87,11 @@ class DatasetCode:
             return known
         where = f"for split={of!r}" if of in ("train", "val", "test") else f"in {of}"
         return UserError(f"{known.message} ({where})", hint=known.hint)
+
+
+def _is_iterable_only(dataset: Any) -> bool:
+    """Whether it is an iterable data set of torch, whose `__getitem__` is that of the base class, or none."""
+    from torch.utils.data import Dataset, IterableDataset  # the user's code loads torch anyway
+
+    own = getattr(type(dataset), "__getitem__", None)
+    return isinstance(dataset, IterableDataset) and own in (None, Dataset.__getitem__)

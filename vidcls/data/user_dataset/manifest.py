@@ -219,7 +219,8 @@ def _videos(dataset: DatasetCode, part: Part) -> Iterator[Video]:
     for index, (name, label, group) in enumerate(rows):
         digest = _digest(dataset, part.split, index)
         item = Item(part.split, index)
-        yield Video(name, dataset.code.file, label, part.split or "train", group, digest, item=item)
+        split = part.split or "train"
+        yield Video(name, dataset.code.file, label, split, group, digest, has_frames=False, item=item)
 
 
 def _digest(dataset: DatasetCode, *key: Any) -> str:

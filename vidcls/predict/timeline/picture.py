@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 import numpy as np
 
 from vidcls.drawing import Say, class_names, drawable, drawn
-from vidcls.predict.timeline.timeline import Segment, Timeline
+from vidcls.predict.timeline.results import Segment, Timeline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,7 +3,7 @@
 Window i covers the time from i * stride to i * stride + window, counted from the first frame of the video,
 and holds the frames whose presentation begins in it. If none does, as in a gap between timestamps, it holds
 the frame that is still shown. Windows are made until the last frame is in one: so the last window ends with
-the video, and may be shorter than the others.
+the video, and may be shorter than the others; also if the video cannot be decoded any further.
 
 All times are exact fractions of a second, so that no frame changes its window by rounding.
 """
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Generic, Protocol, TypeVar
 
+from vidcls.data.decoding.errors import DecodeError, until_error
 from vidcls.errors import UserError
 
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})\s*(s|ms|)")
@@ -81,11 +82,15 @@ class Window(Generic[TimedT]):
         start_s: Start in seconds.
         end_s: End in seconds; the end of the video for the last window.
         frames: Frames of the window in order, at least one.
+        is_gap: Whether none begins in it.
+        repeats: Whether they are exactly those of the window before.
     """
 
     start_s: Fraction
     end_s: Fraction
     frames: Sequence[TimedT]
+    is_gap: bool = False
+    repeats: bool = False
 
 
 def read_duration(text: str, *, option: str) -> Fraction:
@@ -112,23 +117,34 @@ def windows_of(frames: Iterable[TimedT], plan: WindowPlan) -> Iterator[Window[Ti
     Args:
         frames: Frames in the order of their times.
         plan: Length and stride.
+
+    Raises:
+        DecodeError: If a frame cannot be decoded, after the window of the frames before it.
     """
     number = 0
+    is_same = False
+    errors: list[DecodeError] = []
     held: deque[TimedT] = deque()
     before: TimedT | None = None
     end_s = Fraction(0)
-    for frame in frames:
+    for frame in until_error(frames, errors):
         while frame.time_s >= plan.end_s(number):
             shown = tuple(held) or ((before,) if before is not None else ())
             assert shown, "the first frame is at time 0"
-            yield Window(plan.start_s(number), plan.end_s(number), shown)
+            start_s, behind_s = plan.start_s(number), plan.end_s(number)
+            yield Window(start_s, behind_s, shown, is_gap=not held, repeats=is_same)
             number += 1
+            is_same = True
             while held and held[0].time_s < plan.start_s(number):
                 before = held.popleft()
+                is_same = False
         if frame.time_s < plan.start_s(number):  # between two windows
             before = frame
         else:
             held.append(frame)
+        is_same = False
         end_s = max(end_s, frame.end_s)
     if held:
         yield Window(plan.start_s(number), min(plan.end_s(number), end_s), tuple(held))
+    if errors:
+        raise errors[0]
