@@ -66,14 +66,13 @@ def _evaluate(
     progress: StageProgress,
 ) -> dict[Checkpoint, Metrics]:
     spec, manifest = data_of(run)
-    if split == "test" and spec.data.target is not None:
-        manifest = _with_test(spec, manifest, progress)
+    is_made_now = split == "test" and spec.data.target is not None
     if spec.data.join_val and split != "test":
         raise UserError(
             f"{run.folder}: was trained on train and val, so it is unvalidated, and {split} tells nothing",
             hint=f"vidcls evaluate {run.folder} --split test   opens the sealed test split",
         )
-    if not manifest.split(split):
+    if not is_made_now and not manifest.split(split):
         raise UserError(f"{manifest.root}: no videos in split {split}")
     pin(threads=run.provenance()["threads"], deterministic=spec.train.deterministic)
     for which in checkpoints:
@@ -81,6 +80,10 @@ def _evaluate(
         restored = restore(run, which, device)
         if split == "test":
             ledger_of(run).append(run=str(run.folder), checkpoint=which)
+    if is_made_now:
+        manifest = _with_test(spec, manifest, progress)
+        if not manifest.split(split):
+            raise UserError(f"{manifest.root}: no videos in split {split}")
     # Fully frozen backbones are the same in all checkpoints, so one reading serves all of them.
     reading = Reading(spec, restored.clip, manifest, restored.model, device)
     opened = (

@@ -94,10 +94,9 @@ def plan_launch(
     check_against_spec(sweep)
     for text in overrides:
         if (key := text.partition("=")[0]) in sweep.space.names:
-            place_of_key = sweep.place(f"parameters.{key}")
             raise UserError(
                 f"{text}: has no effect, because {key} is a parameter of the sweep",
-                hint=f"change it in {place_of_key}",
+                hint=f"change it in {sweep.place(f'parameters.{key}')}",
             )
     folder, base, codes = folder_and_base(sweep, overrides, options)
     profile = profile.packed(options.per_gpu) if options.per_gpu > 1 else profile
@@ -130,7 +129,7 @@ def folder_and_base(
             "tracking": spec.tracking.model_copy(update=tracking),
         }
     )
-    base = base.model_copy(update={"runs_dir": RUNS})  # below the sweep's folder, which may be moved
+    base = base.model_copy(update={"runs_dir": RUNS})  # below the sweep's folder, wherever that is
     codes = codes_of(sweep, overrides)  # other code makes another sweep
     identity = "\n".join([to_yaml(base), *(f"{code.target} {code.identity}" for code in codes)])
     return SweepFolder.at(runs_dir, sweep.slug, text=sweep.text, base=identity, options=options), base, codes
