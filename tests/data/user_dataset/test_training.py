@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -16,6 +17,7 @@ from typer.testing import CliRunner, Result
 
 from tests.support.own_dataset import data_of, write_dataset
 from tests.support.training import Experiment, assert_same, train_child, train_here
+from tests.support.waiting import wait_for
 from vidcls.cli import app
 from vidcls.data.user_dataset.seeding import seeded
 from vidcls.errors import UserError, VidclsError
@@ -61,6 +63,26 @@ def test_a_killed_training_ends_in_the_same_weights_with_any_number_of_workers(
     assert train_child(spec) == 0
     assert_same(own.run("alone"), own.run("killed"))
     assert own.run("killed").provenance()["residency"] == "dataset"
+
+
+PID = """
+import os
+
+class Known(Squares):
+    def __init__(self, folder, **others):
+        super().__init__(**others)
+        (Path(folder) / f"{os.getpid()}.pid").touch()
+"""
+
+
+def test_the_workers_of_a_killed_training_end_too(tmp_path: Path) -> None:
+    own = Experiment(
+        tmp_path, tmp_path, settings={"data": data_of(write_dataset(tmp_path, PID), folder=str(tmp_path))}
+    )
+    assert train_child(own.spec(data__workers=2), die_at_step=1) == -signal.SIGKILL
+    made = [int(path.stem) for path in tmp_path.glob("*.pid")]
+    assert len(made) > 1  # the training, which made it for its labels, and workers
+    wait_for(lambda: not any(map(psutil.pid_exists, made)), what="the workers to end")
 
 
 def test_the_test_split_is_made_by_its_evaluation_alone(own: Experiment, tmp_path: Path) -> None:

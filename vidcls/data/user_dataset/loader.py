@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from multiprocessing import active_children
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+import psutil
 import torch
 from torch.utils.data import DataLoader
 
@@ -51,6 +55,7 @@ class Loader:
             persistent_workers=workers > 0,
             timeout=_POLL_S if workers else 0,  # then `next` fails, and can be called again
             multiprocessing_context=worker_context() if workers else None,
+            worker_init_fn=partial(_end_with, os.getpid()) if workers else None,
             # A generator of its own, because it draws from it: else it would change the state of a training.
             generator=torch.Generator(),
         )
@@ -139,3 +144,21 @@ class _Planned:
 
     def __len__(self) -> int:
         return len(self._batches)
+
+
+def _end_with(trainer: int, _worker: int) -> None:
+    """Let a worker end soon after the process that trains, however that ended.
+
+    torch watches the parent of the worker, which is the forkserver and not the training.
+    """
+
+    def watch() -> None:
+        try:
+            process = psutil.Process(trainer)
+            while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(_POLL_S)
+        except psutil.NoSuchProcess:
+            pass
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="ends with the training").start()
