@@ -103,7 +103,7 @@ def test_a_signal_in_a_file_says_what_was_done(rgb_run: Path, tmp_path: Path) ->
     short = Encoding("libx264", "mkv").write(tmp_path / "short", FRAMES[:10])
     hours = Encoding("libx264", "mkv", steps=(2500,)).write(tmp_path / "hours", FRAMES)
     out = tmp_path / "out"
-    words = ["predict", str(rgb_run), str(short), str(hours), "--window", "10ms", "--out", str(out)]
+    words = ["predict", str(rgb_run), str(short), str(hours), "--window", "200ms", "--out", str(out)]
     command = [sys.executable, "-m", "vidcls", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as reader:
         assert reader.stderr is not None

@@ -163,7 +163,7 @@ LATE: dict[str, tuple[str, str, str]] = {
     "grey levels": ("clip * 255 if index == 5 else clip, label", "values", r"^train\[5\]: the clip is float32 from .* grey levels as floats"),
     "a label": ("clip, (label + (index == 5)) % 3", "labels", r"train\[5\] gives 0, listed is 2"),
     "an array of texts": ("np.array(['a']) if index == 5 else clip, label", "shape", r"train\[5\]: the clip is a NumPy array of <U1; expected"),
-    "no pair": ("{'clip': clip} if index == 5 else (clip, label)", "shape", r"train\[5\]: gives a dict; expected \(clip, label\); the same in val\[5\]"),
+    "no pair": ("{'clip': clip} if index == 5 else (clip, label)", "shape", r"train\[5\]: gives an object of type dict; expected \(clip, label\); the same in val\[5\]"),
     "the end of the program": ("(clip, label) if index != 5 else exit(2)", "fails", r"SystemExit: 2 \(in train\[5\]\); the same in val\[5\]"),
 }  # fmt: skip
 

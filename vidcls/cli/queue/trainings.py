@@ -128,9 +128,11 @@ def queue_trainings(
         UserError: If the profile has mistakes, or the first training would fail.
         VidclsError: If the queue refuses a job, or does not answer.
     """
-    num_queued = num_there = 0
-    unfinished = [loaded for loaded in trainings if not _is_finished(loaded)]
-    for loaded in unfinished:
+    num_queued = num_there = num_finished = 0
+    for loaded in trainings:
+        if _is_finished(loaded):  # asked just before, as one may end meanwhile
+            num_finished += 1
+            continue
         job = queued_training(loaded, flags, cluster=cluster, look=not dry_run)
         check = None if num_queued else partial(_check, loaded)
         try:
@@ -141,7 +143,6 @@ def queue_trainings(
             num_there += 1
     if not dry_run:
         there = f"{num_there} in the queue already, " if num_there else ""
-        num_finished = len(trainings) - len(unfinished)
         echo(f"{num_queued} trainings queued, {there}{num_finished} finished already")
         echo("next: the same command without --cluster, after they have ended")
 

@@ -180,7 +180,7 @@ def _start_forkserver(context: ForkServerContext) -> None:
     The signals are meant for the parent: it saves, and may need another batch for that.
     """
     use_short_socket_paths()
-    context.set_forkserver_preload(["vidcls.data.checks.inspect"])
+    context.set_forkserver_preload(["vidcls.data.decoding.quiet_start", "vidcls.data.checks.inspect"])
     resource_tracker.ensure_running()  # started before, because it changes the signal mask
     with contextlib.ExitStack() as undo:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, HEARD)
