@@ -61,6 +61,15 @@ def predicting(run: Path, writer: subprocess.Popen[str], *words: str) -> subproc
     return reader
 
 
+def rest_of(reader: subprocess.Popen[str]) -> tuple[str, str]:
+    """What is left of both outputs, after lines of one were read; `communicate` would lose what it had buffered."""
+    assert reader.stdout is not None
+    assert reader.stderr is not None
+    rest = reader.stdout.read(), reader.stderr.read()
+    reader.wait()
+    return rest
+
+
 def test_results_come_while_the_stream_is_written(rgb_run: Path, stream: Path) -> None:
     with writing(stream) as writer, predicting(rgb_run, writer, "--stride", "500ms", "--json") as reader:
         assert reader.stdout is not None
@@ -69,7 +78,7 @@ def test_results_come_while_the_stream_is_written(rgb_run: Path, stream: Path) -
         assert writer.poll() is None  # it waits with the rest
         writer.stdin.write("go on\n")
         writer.stdin.close()
-        rest, said = reader.communicate()
+        rest, said = rest_of(reader)
         lines += rest.splitlines()
     assert reader.returncode == 0, said
     told = [json.loads(line) for line in lines]
@@ -90,7 +99,7 @@ def test_a_signal_ends_with_the_summary(rgb_run: Path, stream: Path, number: sig
         assert reader.stdout is not None
         head, first = (reader.stdout.readline() for _ in range(2))
         reader.send_signal(number)
-        rest, said = reader.communicate()
+        rest, said = rest_of(reader)
     assert reader.returncode == 0, said
     rows = list(csv.DictReader([head, first, *rest.splitlines()]))
     assert [float(row["end_s"]) for row in rows] == [k + 1.0 for k in range(len(rows))]
@@ -110,7 +119,7 @@ def test_a_signal_in_a_file_says_what_was_done(rgb_run: Path, tmp_path: Path) ->
         while "wrote" not in reader.stderr.readline():
             assert reader.poll() is None
         reader.send_signal(signal.SIGINT)
-        _, said = reader.communicate()
+        _, said = rest_of(reader)
     assert reader.returncode == 1
     assert f"error: stopped in {hours}; 1 of 2 videos were done, and written" in said
     assert (out / "short" / "timeline.png").is_file()
