@@ -37,6 +37,7 @@ def test_the_final_training_of_an_experiment(experiment: Experiment) -> None:
     result = call("train", spec, "--final")
     assert result.exit_code == ExitCode.DONE, result.stderr
     assert "unvalidated" in result.stdout
+    assert "--split test   opens the sealed test split" in result.stdout
     (final,) = find_runs(experiment.folder / "runs" / "small-final")
     found = final.status()
     assert found is not None
@@ -79,6 +80,18 @@ def check_what_is_said_of_it(final: Run, validated: Run) -> None:
     assert ledger_of(final).count == ledger_of(validated).count == 2
     again = call("train", final.spec_file, "--final")
     assert again.exit_code == ExitCode.USER_MISTAKE
+
+
+def test_where_there_is_no_test_split_none_is_offered(experiment: Experiment, tmp_path: Path) -> None:
+    rows = (experiment.data / "metadata" / "train.csv").read_text().splitlines()
+    listed = [row.split(",") for row in rows[1:]]
+    table = tmp_path / "train.csv"
+    videos = experiment.data / "videos" / "train"
+    table.write_text("path,label\n" + "".join(f"{videos / row[1]},{row[2]}\n" for row in listed))
+    spec = experiment.spec(data__root=str(table), data__join_val=True, train__epochs=1)
+    done = call("train", spec)
+    assert done.exit_code == ExitCode.DONE, done.stderr
+    assert "this data has no test split" in done.stdout
 
 
 def test_its_learning_rate_is_that_of_the_validated_run(experiment: Experiment) -> None:

@@ -119,7 +119,10 @@ def _show(outcome: TrainingOutcome, *, leak_state: str, as_json: bool) -> None:
         echo(f"{run.folder}: finished already; --restart trains it again from the beginning")
     if run.spec().data.join_val:
         echo(f"trained on train and val for {status.epoch} epochs, unvalidated  {run.folder}")
-        echo(f"next: vidcls evaluate {run.folder} --split test   opens the sealed test split")
+        if outcome.has_test:
+            echo(f"next: vidcls evaluate {run.folder} --split test   opens the sealed test split")
+        else:
+            echo(f"next: vidcls predict {run.folder} VIDEO   (this data has no test split)")
         return
     top1 = status.metrics["val/top1"]
     at = f"at epoch {status.best_epoch}/{status.num_epochs}"

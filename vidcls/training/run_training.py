@@ -82,9 +82,10 @@ class Options:
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """Result of a call of `train`."""
+    """Result of a call of `train`; `has_test` if the data has a test split, or may have one."""
 
     run: Run
+    has_test: bool
     already_finished: bool
 
 
@@ -102,6 +103,7 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Training
         stage = signals.heeding(display.stage)
         plan = _plan(loaded, device, stage)
         manifest = plan.manifest
+        has_test = spec.data.target is not None or bool(manifest.split("test"))
         for problem in manifest.problems if options.tells_problems else ():
             display.say(str(problem))
         leaks = leak_state(manifest, store_dir=Path(spec.store_dir))
@@ -117,7 +119,7 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Training
                 begun_with(plan.weights, plan.run.provenance())
                 if under_agent():
                     replay(plan.run, spec, display.say)
-                return TrainingOutcome(plan.run, already_finished=True)
+                return TrainingOutcome(plan.run, has_test, already_finished=True)
             provenance = _provenance(plan, leaks, options, display.say)
             threads = provenance["threads"]
             pin(threads=threads, deterministic=spec.train.deterministic, tf32=spec.train.tf32)
@@ -141,7 +143,7 @@ def train(loaded: LoadedSpec, *, options: Options, display: Display) -> Training
                 signals.is_preparing = False
                 with failure_kept(session):
                     _fit(session, plan, display, is_trial=options.is_trial)
-    return TrainingOutcome(plan.run, already_finished=False)
+    return TrainingOutcome(plan.run, has_test, already_finished=False)
 
 
 @dataclass(frozen=True)
@@ -211,13 +213,12 @@ def _provenance(
     plan: _Plan, leaks: LeakState, options: Options, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Collect the record of this start, and say what it has chosen by itself."""
-    threads = options.threads or free_cores()
     provenance = provenance_of(
         plan.run,
         spec=plan.spec,
         manifest=plan.manifest,
         leaks=leaks,
-        start=TrainingStart(plan.device, threads, accept_code=options.accept_code),
+        start=TrainingStart(plan.device, options.threads or free_cores(), accept_code=options.accept_code),
         say=say,
     )
     provenance |= begun_with(plan.weights, provenance)

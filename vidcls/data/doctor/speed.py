@@ -33,6 +33,7 @@ def check_speed(samples: Sequence[Sample], *, num_train: int, slowdown: float) -
     waits = wall - 1.5 * max(slowdown, 1.0) * cpu
     workers = usable_cores()
     epoch = f"an epoch of {num_train} items takes {num_train * wall / workers:.3g} s with {workers} workers"
+    cpu = min(cpu, wall)  # two clocks, and medians of two
     timed = f"an item takes {wall:.2g} s, {cpu:.2g} s of them computing (median of {len(samples)}); {epoch}"
     if waits > _LONG_WAIT_S and waits > 3 * cpu:
         yield DatasetFinding(
