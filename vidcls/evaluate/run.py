@@ -53,51 +53,40 @@ def evaluate(
             the run needs code that the user does not have and has not trained with.
     """
     with kept_code(run.code_dir, targets_in(run.spec())):
-        return _evaluate(run, split=split, checkpoints=checkpoints, device=device, say=say, progress=progress)
-
-
-def _evaluate(
-    run: Run,
-    *,
-    split: Split,
-    checkpoints: list[Checkpoint],
-    device: torch.device,
-    say: Callable[[str], None],
-    progress: StageProgress,
-) -> dict[Checkpoint, Metrics]:
-    spec, manifest = data_of(run)
-    is_made_now = split == "test" and spec.data.target is not None
-    if spec.data.join_val and split != "test":
-        raise UserError(
-            f"{run.folder}: was trained on train and val, so it is unvalidated, and {split} tells nothing",
-            hint=f"vidcls evaluate {run.folder} --split test   opens the sealed test split",
-        )
-    if not is_made_now and not manifest.split(split):
-        raise UserError(f"{manifest.root}: no videos in split {split}")
-    pin(threads=run.provenance()["threads"], deterministic=spec.train.deterministic)
-    for which in checkpoints:
-        # A missing checkpoint is detected before the test split is opened.
-        restored = restore(run, which, device)
-        if split == "test":
-            ledger_of(run).append(run=str(run.folder), checkpoint=which)
-    if is_made_now:
-        manifest = _with_test(spec, manifest, progress)
-        if not manifest.split(split):
-            raise UserError(f"{manifest.root}: no videos in split {split}")
-    # Fully frozen backbones are the same in all checkpoints, so one reading serves all of them.
-    reading = Reading(spec, restored.clip, manifest, restored.model, device)
-    opened = (
-        open_sealed(reading, ledger_of(run).features_dir, say=say, progress=progress)
-        if split == "test"
-        else open_scored(reading, say=say, progress=progress)
-    )
-    with opened as clips:
-        return {
-            which: evaluate_open(
-                run, manifest=manifest, clips=clips, split=split, which=which, device=device, say=say
+        spec, manifest = data_of(run)
+        is_made_now = split == "test" and spec.data.target is not None
+        if spec.data.join_val and split != "test":
+            raise UserError(
+                f"{run.folder}: was trained on train and val, so it is unvalidated, "
+                f"and {split} tells nothing",
+                hint=f"vidcls evaluate {run.folder} --split test   opens the sealed test split",
             )
-            for which in checkpoints
-        }
+        if not is_made_now and not manifest.split(split):
+            raise UserError(f"{manifest.root}: no videos in split {split}")
+        pin(threads=run.provenance()["threads"], deterministic=spec.train.deterministic)
+        for which in checkpoints:
+            # A missing checkpoint is detected before the test split is opened.
+            restored = restore(run, which, device)
+            if split == "test":
+                ledger_of(run).append(run=str(run.folder), checkpoint=which)
+        if is_made_now:
+            manifest = _with_test(spec, manifest, progress)
+            if not manifest.split(split):
+                raise UserError(f"{manifest.root}: no videos in split {split}")
+        # Fully frozen backbones are the same in all checkpoints, so one reading serves all of them.
+        reading = Reading(spec, restored.clip, manifest, restored.model, device)
+        opened = (
+            open_sealed(reading, ledger_of(run).features_dir, say=say, progress=progress)
+            if split == "test"
+            else open_scored(reading, say=say, progress=progress)
+        )
+        with opened as clips:
+            return {
+                which: evaluate_open(
+                    run, manifest=manifest, clips=clips, split=split, which=which, device=device, say=say
+                )
+                for which in checkpoints
+            }
 
 
 def _with_test(spec: Spec, manifest: Manifest, progress: StageProgress) -> Manifest:
