@@ -84,7 +84,8 @@ def measure() -> Iterator[Measured]:
     from vidcls.data.batches.raw_clips import raw_clips
     from vidcls.data.decoding.workers import Failure
     from vidcls.export.graph import trace
-    from vidcls.export.measure import NUM_CLIPS, TrainedModel, compare, latencies
+    from vidcls.export.inputs import VideoInput
+    from vidcls.export.measure import NUM_CLIPS, Logits, TrainedModel, compare, latencies
     from vidcls.export.quantise import quantise
     from vidcls.export.to_onnx import OnnxExport
     from vidcls.export.to_torch import TorchExport
@@ -105,8 +106,9 @@ def measure() -> Iterator[Measured]:
         chosen = manifest.split("val")[:: len(manifest.split("val")) // NUM_CLIPS][:NUM_CLIPS]
         decoded = raw_clips(chosen, data=DataSection(), clip=clip, store_dir=CACHE)
         clips = np.stack([pixels for _, pixels in decoded if not isinstance(pixels, Failure)])
-        program = trace(network, clip, name=name)
-        trained = TrainedModel(network, clip)
+        taken = VideoInput(clip)
+        program = trace(network, taken, name=name)
+        trained = TrainedModel(network, taken)
         in_torch = TorchExport(program, name=name)
         ratios: dict[int, dict[str, float]] = {}
         parity = 0.0
@@ -116,7 +118,7 @@ def measure() -> Iterator[Measured]:
             parity = max(parity, compare(trained, in_onnx.logits, clips, origin="val").max_scaled)
             int8 = quantise(in_onnx.model, list(clips), name=name)
             in_int8 = OnnxModel(int8.SerializeToString(), threads=threads, name=name)
-            calls = {
+            calls: dict[str, Logits] = {
                 "torch": trained,
                 "onnxruntime": in_onnx.logits,
                 "torch.export": in_torch.logits,

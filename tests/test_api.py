@@ -88,6 +88,9 @@ def test_a_notebook(experiment: Experiment) -> None:
 def test_mistakes_are_errors_of_one_kind(experiment: Experiment) -> None:
     with pytest.raises(vidcls.UserError, match=r"spec:\d+: model.kind: .* did you mean cnn3d\?"):
         vidcls.train({"name": "x", "model": {"kind": "cnn33"}})
+    for function in (vidcls.train, vidcls.load, vidcls.runs, vidcls.compare):
+        with pytest.raises(vidcls.UserError, match=r"there is no user ~?nobody-here"):
+            function("~nobody-here/x")
     with pytest.raises(vidcls.UserError, match="no such file"):
         vidcls.train(experiment.folder / "none.yaml")
     with pytest.raises(vidcls.UserError, match="not a run"):

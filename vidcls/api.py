@@ -47,10 +47,7 @@ def train(
 
     compute_fast()
     watch_cores()
-    if isinstance(spec, Mapping):
-        loaded = load_content(spec, settings)
-    else:
-        loaded = load_spec(Path(spec).expanduser(), settings)
+    loaded = load_content(spec, settings) if isinstance(spec, Mapping) else load_spec(_path(spec), settings)
 
     from vidcls.training.run_training import Options
     from vidcls.training.run_training import train as train_loaded
@@ -103,7 +100,7 @@ def runs(folder: str | Path = "runs") -> list[dict[str, Any]]:
     from vidcls.study.runs_export import ReadRun, runs_rows
     from vidcls.sweep.find import trial_facts
 
-    found = open_runs([Path(folder).expanduser()])
+    found = open_runs([_path(folder)])
     return runs_rows([ReadRun.of(run) for run in found], in_sweep=trial_facts(found, say=_warn))
 
 
@@ -128,12 +125,22 @@ def compare(
     from vidcls.evaluate.stored import compare_stored
     from vidcls.run.find import open_runs
 
-    found = [run for each in runs for run in open_runs([_folder(each)])]
+    found = open_runs([_folder(each) for each in runs])
     return compare_stored(found, split=split, checkpoint=checkpoint, say=_warn)
 
 
 def _folder(run: str | Path | Run) -> Path:
-    return Path(run).expanduser() if isinstance(run, str | Path) else run.folder
+    return _path(run) if isinstance(run, str | Path) else run.folder
+
+
+def _path(text: str | Path) -> Path:
+    from vidcls.errors import UserError
+    from vidcls.files import expand_home
+
+    try:
+        return Path(expand_home(str(text)))
+    except ValueError as error:
+        raise UserError(str(error)) from None
 
 
 def _opened(run: str | Path | Run) -> Run:

@@ -123,6 +123,19 @@ def test_nothing_can_be_chosen_by_it(experiment: Experiment) -> None:
     assert launched.exit_code == ExitCode.USER_MISTAKE
     assert "data.join_val" in said(launched)
     assert "is for a final training" in said(launched)
+    usual = experiment.spec()
+    text = sweep.read_text()
+    for searched in ("{values: [false, true]}", None):
+        changed = (
+            text if searched is None else text.replace("optim.lr:", f"data.join_val: {searched}, optim.lr:")
+        )
+        sweep.write_text(changed)
+        words = ["data.join_val=true"] if searched is None else []
+        refused = call("sweep", "launch", sweep, *words)
+        assert refused.exit_code == ExitCode.USER_MISTAKE, refused.output
+        assert "is for a final training" in said(refused)
+    assert load_spec(usual).spec.data.join_val is False
+    spec = experiment.spec(data__join_val=True)
     assert call("crossval", spec).exit_code == ExitCode.USER_MISTAKE
     too_late = call("train", spec, "train.stop_after=9")
     assert "stop_after: 9 is more than epochs: 3" in said(too_late)

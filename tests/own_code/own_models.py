@@ -118,3 +118,38 @@ class FailsInTraining(Divided):
 
     def forward(self, clip: Tensor) -> Tensor:
         return super().forward(clip) + (torch.ones(3) if self.training and len(clip) > 2 else 0)
+
+
+class GivesTwo(nn.Module):
+    """Its backbone gives two tensors, which its head takes."""
+
+    def __init__(self, num_classes: int, in_channels: int) -> None:
+        super().__init__()
+        self.backbone = Two(in_channels)
+        self.head = Joined(num_classes)
+
+    def forward(self, clip: Tensor) -> Tensor:
+        return self.head(self.backbone(clip))
+
+
+class Two(nn.Module):
+    """Mean and largest value of a convolution."""
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.layer = nn.Conv3d(in_channels, 4, 3)
+
+    def forward(self, clip: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.layer(clip).flatten(2)
+        return features.mean(2), features.amax(2)
+
+
+class Joined(nn.Module):
+    """A linear layer on both."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(8, num_classes)
+
+    def forward(self, features: tuple[Tensor, Tensor]) -> Tensor:
+        return self.layer(torch.cat(features, 1))

@@ -108,7 +108,7 @@ def test_somebody_elses_code_runs_only_if_it_is_trusted(
     assert not (tmp_path / "ran").exists()
 
 
-def foreign(run: Path, *, target: str, args: dict[str, str], code: dict[str, object] | None) -> Path:
+def foreign(run: Path, *, target: str, args: dict[str, object], code: dict[str, object] | None) -> Path:
     """A run that somebody has changed, so that it calls something else when it is loaded."""
     copy = Path(shutil.copytree(run, run.with_name("foreign-s0")))
     path = copy / "checkpoints" / "best.pt"
@@ -124,12 +124,12 @@ def test_a_run_from_elsewhere_calls_nothing_that_is_installed(
     own: Experiment, tmp_path: Path, code: str
 ) -> None:
     run = train_here(own.spec(train__epochs=1))
-    release = {"module": "torch.hub", "digest": "0" * 16, "release": "torch 2"}
+    evil_code = find_code("numpy:savetxt")  # it writes a file when it is called with these arguments
+    release = {"module": evil_code.module, "digest": evil_code.digest, "release": evil_code.release}
     codes = {"none": None, "installed": release, "outside": release | {"digest": "../..", "release": None}}
     ran = tmp_path / "ran"
-    evil = foreign(
-        run.folder, target="torch.hub:_create_if_not_exist", args={"path": str(ran)}, code=codes[code]
-    )
+    args = {"fname": str(ran), "X": [1.0]}
+    evil = foreign(run.folder, target=evil_code.target, args=args, code=codes[code])
     with pytest.raises(VidclsError):
         vidcls.load(evil)
     assert not ran.exists()
@@ -241,12 +241,11 @@ def test_lazy_layers_train_and_are_shown(own: Experiment) -> None:
         assert done.exit_code == ExitCode.DONE, done.output
 
 
-def test_a_pooling_in_forward_makes_it_whole(own: Experiment) -> None:
-    found = states_of(own.spec(), "model.target=own_models:PoolsInForward")
+@pytest.mark.parametrize("name", ["PoolsInForward", "GivesTwo"])
+def test_a_backbone_that_alone_gives_no_features_makes_it_whole(own: Experiment, name: str) -> None:
+    found = states_of(own.spec(), f"model.target=own_models:{name}")
     assert {name for name, state in found.items() if state != "ok"} == {"backbone and head"}
-    assert (
-        train_here(own.spec(model__target="own_models:PoolsInForward", train__epochs=1)).state == "finished"
-    )
+    assert train_here(own.spec(model__target=f"own_models:{name}", train__epochs=1)).state == "finished"
 
 
 WHOLE = {

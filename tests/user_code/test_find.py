@@ -150,6 +150,7 @@ MISTAKES = {
     "own_net": "is not a target",
     "own_net:a.b": "is not a target",
     "json.py:Net": "is a module of Python's standard library",
+    "~nobody-here/x.py:Net": "there is no user nobody-here here",
     "os:system": "is a module of Python's standard library",
     "my-net.py:Net": "rename it",
     "broken:Net": "broken.py:2: not Python",

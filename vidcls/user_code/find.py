@@ -22,6 +22,7 @@ from functools import cache
 from pathlib import Path
 
 from vidcls.errors import UserError, did_you_mean
+from vidcls.files import expand_home
 from vidcls.user_code.code import UserCode
 from vidcls.user_code.copies import copy_for
 from vidcls.user_code.imports import sources_of
@@ -44,6 +45,7 @@ def check_target(target: str) -> str:
     """
     if _TARGET.fullmatch(target) is None:
         raise ValueError(f"{target!r} is not a target; {_FORMS}")
+    expand_home(target)  # only checked: the target stays as it is written
     return target
 
 
@@ -97,7 +99,10 @@ def own_code(target: str) -> UserCode:
     """Code of a target as the user has it at this moment; see `find_code`."""
     module, name = _split(target)
     if module.endswith(".py") or "/" in module:
-        return _in_file(target, Path(module).expanduser(), name)
+        try:
+            return _in_file(target, Path(expand_home(module)), name)
+        except ValueError as error:
+            raise UserError(f"{target}: {error}") from None
     return _named(target, module, name)
 
 

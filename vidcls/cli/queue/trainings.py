@@ -52,8 +52,8 @@ def queued_training(loaded: LoadedSpec, flags: list[str], *, cluster: str, look:
     spec = loaded.spec
     with read_once():
         frozen, codes = FrozenExperiment.of(spec), [find_code(target) for target in targets_in(spec)]
+        flags = [*flags, *as_words({"--fingerprint": _fingerprint(loaded) if look else None})]
     runs_dir = Path(spec.runs_dir)
-    flags = [*flags, *as_words({"--fingerprint": _fingerprint(loaded) if look else None})]
     return QueuedCommand(
         ["train", str(frozen.file), *flags],
         name=spec.name,

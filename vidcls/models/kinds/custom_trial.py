@@ -101,7 +101,10 @@ def _why_not_divided(net: nn.Module, clip: Tensor) -> str | None:
         whole = net(clip)
         torch.manual_seed(2)
         try:
-            divided = head(backbone(clip))
+            features = backbone(clip)
+            if not isinstance(features, Tensor):
+                return f"its backbone gives an object of type {type(features).__name__}, not a tensor"
+            divided = head(features)
         except Exception as error:  # whatever the user's code raises
             return f"head(backbone(clip)) fails: {reason_of(error)}"
         if not isinstance(divided, Tensor) or divided.shape != whole.shape:

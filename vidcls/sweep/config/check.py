@@ -34,7 +34,7 @@ def check_against_spec(sweep: SweepFile) -> LoadedSpec:
         SpecError: If there are mistakes; it lists each with file, line and key.
     """
     loaded, mistakes = check_points(sweep)
-    mistakes += check_metric(sweep, loaded) + check_rates(sweep) + _check_final(sweep, loaded)
+    mistakes += check_metric(sweep, loaded) + check_rates(sweep)
     if loaded is None or mistakes:
         raise SpecError(sorted(set(mistakes), key=by_line))
     return loaded
@@ -57,7 +57,8 @@ def check_points(sweep: SweepFile) -> tuple[LoadedSpec | None, list[Mistake]]:
         else:
             loaded = loaded or here
             mistakes += _retyped(sweep, here, point)
-            mistakes += [_placed(sweep, mistake, point, varied) for mistake in _relative_paths(here)]
+            found = [*_relative_paths(here), *_final(sweep, here)]
+            mistakes += [_placed(sweep, mistake, point, varied) for mistake in found]
     return loaded, _first_of_each(mistakes)
 
 
@@ -81,8 +82,13 @@ def codes_of(sweep: SweepFile, settings: Sequence[str]) -> tuple[UserCode, ...]:
 
     Raises:
         UserError: If a target is not found.
+        SpecError: If the settings are of a final training, in which there is nothing to choose by.
     """
-    targets = {target for _, loaded in points_of(sweep, settings) for target in targets_in(loaded.spec)}
+    targets: set[str] = set()
+    for _, loaded in points_of(sweep, settings):
+        if mistakes := _final(sweep, loaded):  # a setting of the launch
+            raise SpecError(mistakes)
+        targets.update(targets_in(loaded.spec))
     return tuple(find_code(target) for target in sorted(targets))
 
 
@@ -99,10 +105,8 @@ def _relative_paths(loaded: LoadedSpec) -> Iterator[Mistake]:
                 yield Mistake(COMMAND_LINE, key, f"{message}{Path(text).absolute()}")
 
 
-def _check_final(sweep: SweepFile, loaded: LoadedSpec | None) -> list[Mistake]:
-    """Refuse settings of a final training, in which there is nothing to choose by."""
-    if loaded is None:
-        return []
+def _final(sweep: SweepFile, loaded: LoadedSpec) -> list[Mistake]:
+    """Mistakes for settings of a final training, in which there is nothing to choose by."""
     asked = {"data.join_val": loaded.spec.data.join_val, "train.stop_after": loaded.spec.train.stop_after}
     message = "is for a final training, after a sweep; leave it out"
     return [Mistake(str(sweep.spec_path), key, message) for key, value in asked.items() if value]
