@@ -39,6 +39,7 @@ lint: $(READY)  ## Format, lint, types, direction of imports, and whether the sc
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	@$(BIN)/mypy --follow-imports=silent benchmarks/*.py
 	$(BIN)/lint-imports
 	@$(BIN)/vidcls spec schema | cmp -s - experiments/schema.json || \
 	  { echo "experiments/schema.json is not that of the code: make schema"; exit 1; }

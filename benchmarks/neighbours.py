@@ -67,7 +67,7 @@ def _neighbours(number: int) -> Iterator[None]:
 
 
 def _clips_per_s(file: Path, folder: Path, *, threads: str, seed: int) -> float:
-    command = [Path(sys.executable).with_name("vidcls"), "train", file, f"seed={seed}"]
+    command = [str(Path(sys.executable).with_name("vidcls")), "train", str(file), f"seed={seed}"]
     subprocess.run(
         [*command, f"train.threads={threads}"], cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL
     )

@@ -111,12 +111,12 @@ def overlap(part: Part, segments: Sequence[dict[str, Any]]) -> float:
     touching = [segment for segment in _of(part.label, segments) if common_s(part, segment) > 0]
     inside = sum(common_s(part, segment) for segment in touching)
     outside = sum(segment["end_s"] - segment["start_s"] for segment in touching) - inside
-    return inside / (part.end_s - part.start_s + outside)
+    return float(inside / (part.end_s - part.start_s + outside))
 
 
 def common_s(part: Part, segment: dict[str, Any]) -> float:
     """Seconds that a part and a segment share."""
-    return max(0.0, min(part.end_s, segment["end_s"]) - max(part.start_s, segment["start_s"]))
+    return float(max(0.0, min(part.end_s, segment["end_s"]) - max(part.start_s, segment["start_s"])))
 
 
 def _of(label: str, segments: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

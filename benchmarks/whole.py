@@ -52,7 +52,7 @@ def _of(name: str, folder: Path, csv: Path) -> list[Result]:
         bare_s = _timed([sys.executable, "-m", "benchmarks.whole", "bare", str(file), str(batches)])
         pairs.append((ours_s, bare_s))
         (rows,) = (read_rows(path) for path in folder.glob(f"runs/{name}/*-s{seed}/metrics.jsonl"))
-        ours = [NUM_TRAIN / row["clips_per_s"] for row in rows if "clips_per_s" in row]
+        ours = [NUM_TRAIN / float(row["clips_per_s"] or 0) for row in rows if "clips_per_s" in row]
         bare = json.loads(batches.with_suffix(".json").read_text())
         epochs += zip(ours[1:], bare[1:], strict=True)
     steps = _result(

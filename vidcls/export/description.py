@@ -118,7 +118,6 @@ def _clip_rule(clip: Clip) -> str:
     return (
         f"of {moments}, decoded in order and turned as the file says, the {num} with the indices {chosen}, "
         f"or floor(k n / {num}) if n < {num}; each frame {scaled}, by the mean of areas to shrink (frames of "
-        "files by FFmpeg's swscale, SWS_AREA, while YUV becomes RGB; with OpenCV's INTER_AREA on RGB, pixels "
-        "of 30 videos of UCF101 differed by 1.7 grey levels on average, and probabilities by up to 0.012) "
-        f"and bilinearly to enlarge (OpenCV){flow}; the graph normalises"
+        "files by FFmpeg's swscale, SWS_AREA, while YUV becomes RGB; OpenCV's INTER_AREA gives slightly "
+        f"different pixels) and bilinearly to enlarge (OpenCV){flow}; the graph normalises"
     )

@@ -2,8 +2,9 @@
 
 Window i covers the time from i * stride to i * stride + window, counted from the first frame of the video,
 and holds the frames whose presentation begins in it. If none does, as in a gap between timestamps, it holds
-the frame that is still shown. Windows are made until the last frame is in one: so the last window ends with
-the video, and may be shorter than the others; also if the video cannot be decoded any further.
+the frame that is still shown. With a stride no longer than a window, windows are made until the last frame is
+in one: so the last window ends with the video, and may be shorter than the others; also if the video cannot
+be decoded any further.
 
 All times are exact fractions of a second, so that no frame changes its window by rounding.
 """
