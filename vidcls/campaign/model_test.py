@@ -21,7 +21,7 @@ from vidcls.export.inputs import model_input
 from vidcls.models.build import build
 from vidcls.models.inputs import input_clip
 from vidcls.models.kinds.base import VideoModel
-from vidcls.models.kinds.custom import custom_parts
+from vidcls.models.kinds.custom import custom_parts, whole_part
 from vidcls.spec.experiment import Spec
 from vidcls.spec.sections import Clip
 
@@ -244,10 +244,9 @@ def _bf16(subject: _Subject) -> str:
 
 
 def _is_divided(subject: _Subject) -> str:
-    whole = [part for part in custom_parts(subject.model()) if part.why_whole]
-    if whole:
+    if (whole := whole_part(subject.model())) is not None:
         raise _FailedError(
-            f"{whole[0].target} is one whole: {whole[0].why_whole}",
+            whole,
             "for frozen backbones, stored features, optim.layer_decay and features of two_stream, give "
             "it modules backbone and head with forward: self.head(self.backbone(clip))",
             note=True,

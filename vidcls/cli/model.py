@@ -39,8 +39,11 @@ def list_backbones(
         return
     out = console()
     for family, names in families.items():
-        sections = {kind: one for kind, one in STREAM_KINDS.items() if issubclass(one, SingleModelSection)}
-        kinds = ", ".join(kind for kind, section in sections.items() if section.takes == family)
+        kinds = ", ".join(
+            kind
+            for kind, section in STREAM_KINDS.items()
+            if issubclass(section, SingleModelSection) and section.takes == family
+        )
         out.print(styled(family, "bold"), f"(model.kind: {kinds})")
         for name in names:
             fixed = FIXED_CLIPS.get(name)

@@ -10,7 +10,7 @@ import typer
 from vidcls.cli.common import AsJson, DataFile, SpecArgs, echo, load_one, print_json, refuse_missing_data
 from vidcls.cli.queue.preflight import NoCheck, look_before_queueing, refuse_without_cluster, require_all
 from vidcls.cli.queue.queued import Cluster, as_words, queue_command
-from vidcls.cli.queue.trainings import Device, queued_training, refuse_other_data
+from vidcls.cli.queue.trainings import AcceptCode, Device, queued_training, refuse_other_data
 from vidcls.process.cores import watch_cores
 
 if TYPE_CHECKING:
@@ -23,13 +23,6 @@ if TYPE_CHECKING:
 
 Restart = Annotated[
     bool, typer.Option("--restart", help="Move the old run aside and start again from the beginning.")
-]
-AcceptCode = Annotated[
-    bool,
-    typer.Option(
-        "--accept-code",
-        help="Resume although the code, or a package used for computing, changed since the run began.",
-    ),
 ]
 Try = Annotated[
     bool,

@@ -18,7 +18,7 @@ from vidcls.features.clips import AnyBatch
 from vidcls.features.extract import EVALUATION, Wanted, computed_or_read, read_if_stored
 from vidcls.features.reading import Reading
 from vidcls.models.freezing import is_frozen
-from vidcls.models.kinds.custom import custom_parts
+from vidcls.models.kinds.custom import whole_part
 
 _FOLDER = "features"
 
@@ -107,10 +107,8 @@ def open_sealed(
 def _obstacle(reading: Reading) -> str | None:
     """Reason why features cannot be stored, empty if no backbone is fully frozen; None if they can."""
     spec = reading.spec
-    if spec.model.freezes_backbone:
-        whole = [part for part in custom_parts(reading.model) if part.why_whole]
-        if whole:
-            return f"{whole[0].target} is one whole: {whole[0].why_whole}"
+    if spec.model.freezes_backbone and (whole := whole_part(reading.model)) is not None:
+        return whole
     if not all(is_frozen(leaf.backbone) for leaf in reading.model.leaves()):
         return ""
     if spec.train.unfreeze_every is not None:

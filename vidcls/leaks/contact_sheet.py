@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -98,16 +98,25 @@ def read_strips(
 
 def _strip(path: Path, probe: Probe, *, size: tuple[int, int]) -> Pixels:
     """Frames of a file side by side; runs in a worker process."""
-    height, width = size
-    factor = min(height / probe.height, width / probe.width)
-    scaled = max(1, round(factor * probe.height)), max(1, round(factor * probe.width))
+    scaled = fitted((probe.height, probe.width), size)
     indices = spread(probe.num_frames, NUM_FRAMES)
     frames = decode(path, indices, size=scaled, decoder=probe.decoder, seek_points=probe.seek_points)
+    return side_by_side(frames, size)
+
+
+def fitted(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of a frame of this shape that is scaled to fit into a size, with its aspect ratio."""
+    factor = min(size[0] / shape[0], size[1] / shape[1])
+    return max(1, round(factor * shape[0])), max(1, round(factor * shape[1]))
+
+
+def side_by_side(frames: Iterable[Pixels], size: tuple[int, int]) -> Pixels:
+    """Frames `[h, w, 3]` in the middle of white fields of a size, `[H, NUM_FRAMES * W, 3]`."""
+    height, width = size
     strip = np.full((height, NUM_FRAMES * width, 3), 255, dtype=np.uint8)
-    top = (height - scaled[0]) // 2
     for number, frame in enumerate(frames):
-        left = number * width + (width - scaled[1]) // 2
-        strip[top : top + scaled[0], left : left + scaled[1]] = frame
+        top, left = (height - frame.shape[0]) // 2, number * width + (width - frame.shape[1]) // 2
+        strip[top : top + frame.shape[0], left : left + frame.shape[1]] = frame
     return strip
 
 

@@ -18,7 +18,7 @@ from vidcls.errors import UserError
 from vidcls.predict.exported import DatasetReading, InputLayout
 from vidcls.predict.onnx_session import OnnxModel
 from vidcls.predict.paths import as_videos, find_videos
-from vidcls.predict.prediction import Prediction
+from vidcls.predict.prediction import Prediction, predictions_of
 from vidcls.process.cores import usable_cores
 from vidcls.process.signals import heed
 from vidcls.spec.data import DataSection
@@ -84,12 +84,7 @@ class OnnxPredictor:
                 logits |= zip(ids, each, strict=True)
                 if progress is not None:
                     progress("predict", len(logits), len(videos))
-        return [
-            Prediction(path, error=errors[str(path)])
-            if str(path) in errors
-            else Prediction.of(path, logits[str(path)], self.classes)
-            for path in files
-        ]
+        return predictions_of(files, logits, errors, self.classes)
 
 
 def logits_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -51,3 +51,18 @@ class Prediction:
             probabilities=tuple(float(probabilities[i]) for i in order),
             logits=logits,
         )
+
+
+def predictions_of(
+    files: Sequence[Path],
+    logits: Mapping[str, np.ndarray],
+    errors: Mapping[str, str],
+    classes: Sequence[str],
+) -> list[Prediction]:
+    """Prediction of each file, from its logits `[K]` or the reason why it has none, by its path."""
+    return [
+        Prediction(path, error=errors[str(path)])
+        if str(path) in errors
+        else Prediction.of(path, logits[str(path)], classes)
+        for path in files
+    ]

@@ -21,7 +21,7 @@ from vidcls.models.device import pick_device, pin
 from vidcls.models.kinds.base import VideoModel
 from vidcls.predict.arrays import as_frames
 from vidcls.predict.paths import as_videos, find_videos
-from vidcls.predict.prediction import Prediction
+from vidcls.predict.prediction import Prediction, predictions_of
 from vidcls.predict.stored_form import array_clip
 from vidcls.run.folder import Checkpoint, Run
 from vidcls.spec.sections import Clip
@@ -131,12 +131,7 @@ class Predictor:
 
     def _of_files(self, files: Sequence[Path], progress: StageProgress | None) -> dict[Path, Prediction]:
         logits, errors = self._logits(files, progress)
-        return {
-            path: Prediction(path, error=errors[str(path)])
-            if str(path) in errors
-            else Prediction.of(path, logits[str(path)], self.classes)
-            for path in files
-        }
+        return dict(zip(files, predictions_of(files, logits, errors, self.classes), strict=True))
 
     def _logits(
         self, files: Sequence[Path], progress: StageProgress | None

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from vidcls.spec.base import CODE, NOT_IDENTITY
 from vidcls.spec.experiment import Spec
@@ -30,7 +31,7 @@ def identity(section: BaseModel) -> dict[str, Any]:
         if isinstance(extra, dict) and extra.get(NOT_IDENTITY):
             continue
         value = getattr(section, name)
-        is_code = isinstance(extra, dict) and extra.get(CODE) and value is not None
+        is_code = _is_code(field) and value is not None
         settings[name] = find_code(value).identity if is_code else _plain(value)
     return settings
 
@@ -38,12 +39,17 @@ def identity(section: BaseModel) -> dict[str, Any]:
 def targets_in(section: BaseModel) -> Iterator[str]:
     """Targets in a section and the sections inside of it: the code of the user that it needs."""
     for name, field in type(section).model_fields.items():
-        value, extra = getattr(section, name), field.json_schema_extra
-        if isinstance(extra, dict) and extra.get(CODE) and value is not None:
+        value = getattr(section, name)
+        if _is_code(field) and value is not None:
             yield value
         for inner in value if isinstance(value, tuple) else (value,):
             if isinstance(inner, BaseModel):
                 yield from targets_in(inner)
+
+
+def _is_code(field: FieldInfo) -> bool:
+    extra = field.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get(CODE))
 
 
 def _plain(value: Any) -> Any:

@@ -15,7 +15,7 @@ from vidcls.data.user_dataset.construct import DatasetCode
 from vidcls.data.user_dataset.items import Items, Request
 from vidcls.data.videos import Video
 from vidcls.errors import UserError
-from vidcls.leaks.contact_sheet import NUM_FRAMES
+from vidcls.leaks.contact_sheet import NUM_FRAMES, fitted, side_by_side
 from vidcls.leaks.descriptors import spread
 from vidcls.spec.experiment import Spec
 
@@ -24,7 +24,6 @@ def read_clip_strips(
     videos: Sequence[Video],
     spec: Spec,
     *,
-    num_classes: int,
     size: tuple[int, int],
     progress: StageProgress,
 ) -> tuple[dict[str, Pixels], dict[str, str]]:
@@ -33,7 +32,6 @@ def read_clip_strips(
     Args:
         videos: Items of the data set.
         spec: Spec of the run, with the data set.
-        num_classes: Number of classes K.
         size: Height and width in pixels of a frame; it is scaled to fit, and the rest is white.
         progress: Called in the stage `draw`.
 
@@ -41,7 +39,7 @@ def read_clip_strips(
         `[H, NUM_FRAMES * W, 3]` uint8 RGB by id, and the reason why an item cannot be drawn, by id.
     """
     channels, frames = spec.clip.num_channels, spec.clip.frames
-    expected = Expected((channels, frames, 0, 0), num_classes, has_bytes=True)
+    expected = Expected((channels, frames, 0, 0), 0, has_bytes=True)  # labels are not looked at
     items = Items(DatasetCode.of(spec.data), expected)
     strips: dict[str, Pixels] = {}
     without: dict[str, str] = {}
@@ -73,13 +71,9 @@ def _strip(clip: np.ndarray, size: tuple[int, int]) -> Pixels:
     if len(chosen) != 3:
         chosen = np.repeat(chosen.mean(axis=0, keepdims=True), 3, axis=0)
     frames = np.rint(chosen).astype(np.uint8).transpose(1, 2, 3, 0)
-    height, width = size
-    factor = min(height / frames.shape[1], width / frames.shape[2])
-    scaled = max(1, round(factor * frames.shape[1])), max(1, round(factor * frames.shape[2]))
-    strip = np.full((height, NUM_FRAMES * width, 3), 255, dtype=np.uint8)
-    top = (height - scaled[0]) // 2
-    for number, frame in enumerate(frames):
-        shown = cv2.resize(np.ascontiguousarray(frame), scaled[::-1], interpolation=cv2.INTER_AREA)
-        left = number * width + (width - scaled[1]) // 2
-        strip[top : top + scaled[0], left : left + scaled[1]] = shown
-    return strip
+    scaled = fitted(frames.shape[1:3], size)[::-1]
+    shown: list[Pixels] = [
+        cv2.resize(np.ascontiguousarray(frame), scaled, interpolation=cv2.INTER_AREA)  # type: ignore[misc]
+        for frame in frames
+    ]
+    return side_by_side(shown, size)

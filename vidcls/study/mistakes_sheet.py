@@ -18,6 +18,7 @@ from vidcls.evaluate.paired_predictions import data_of
 from vidcls.leaks.contact_sheet import NUM_FRAMES, read_strips
 from vidcls.process.cores import usable_cores
 from vidcls.run.folder import Run
+from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import targets_in
 from vidcls.study.mistakes import Answer, Case, CaseList, Mistakes, ReadSplit
 from vidcls.user_code.trust import kept_code
@@ -73,11 +74,11 @@ def write_sheet(
     """
     lists = list(_first_rows(mistakes.lists))
     ids = dict.fromkeys(case.video for cases, kept in lists for case in kept)
-    run, videos, problem = _find_videos(runs, list(ids), mistakes.split)
+    found, videos, problem = _find_videos(runs, list(ids), mistakes.split)
     strips: dict[str, Pixels] = {}
     without: dict[str, str] = {}
-    if run is not None:
-        strips, without = _read(run, videos, len(mistakes.classes), progress)
+    if found is not None:
+        strips, without = _read(*found, videos, progress)
     for name in ids:
         if name not in strips:
             without.setdefault(name, "the videos are not there any more" if problem else "it has no frames")
@@ -97,12 +98,12 @@ def _first_rows(lists: Sequence[CaseList]) -> Iterator[tuple[CaseList, tuple[Cas
 
 def _find_videos(
     runs: Sequence[Run], ids: Sequence[str], split: ReadSplit
-) -> tuple[Run | None, list[Video], VidclsError | None]:
-    """First run whose data is there, and its videos; runs may have read other files of the videos."""
+) -> tuple[tuple[Run, Spec] | None, list[Video], VidclsError | None]:
+    """First run whose data is there, its spec, and the videos; runs may have read other files of them."""
     problem: VidclsError | None = None
     for run in runs:
         try:
-            _, manifest = data_of(run, split)
+            spec, manifest = data_of(run, split)
         except VidclsError as error:
             problem = problem or error
             continue
@@ -110,25 +111,24 @@ def _find_videos(
         listed = [of_id[name] for name in ids if name in of_id]
         found = [video for video in listed if video.has_frames or video.item is not None]
         if found or run == runs[-1]:
-            return run, found, None
+            return (run, spec), found, None
     return None, [], problem
 
 
 def _read(
-    run: Run, videos: Sequence[Video], num_classes: int, progress: StageProgress
+    run: Run, spec: Spec, videos: Sequence[Video], progress: StageProgress
 ) -> tuple[dict[str, Pixels], dict[str, str]]:
     """Strip of each video by id, or the reason why it cannot be read."""
-    spec, store_dir = run.spec(), Path(run.provenance()["store_dir"])
     if spec.data.target is not None:
         from vidcls.study.clip_strips import read_clip_strips  # loads torch, as the user's code does
 
         with kept_code(run.code_dir, targets_in(spec.data)):
-            return read_clip_strips(videos, spec, num_classes=num_classes, size=_FRAME, progress=progress)
+            return read_clip_strips(videos, spec, size=_FRAME, progress=progress)
     decoders = Decoders(workers=usable_cores(), timeout_s=spec.data.timeout_s)
     each_once = list({video.digest: video for video in videos}.values())
     try:
         outcomes = read_strips(
-            each_once, size=_FRAME, store_dir=store_dir, decoders=decoders, progress=progress
+            each_once, size=_FRAME, store_dir=Path(spec.store_dir), decoders=decoders, progress=progress
         )
     finally:
         decoders.close()

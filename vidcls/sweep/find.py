@@ -44,7 +44,7 @@ def find_sweep(text: str | Path) -> SweepFolder:
     return _one(named, f"{len(named)} sweeps in {_RUNS} have the name {text}; name one of them:")
 
 
-def trials_of(runs: Sequence[Run], *, say: Callable[[str], None]) -> dict[Run, tuple[SweepFolder, Trial]]:
+def _trials_of(runs: Sequence[Run], *, say: Callable[[str], None]) -> dict[Run, tuple[SweepFolder, Trial]]:
     """Sweep and trial of each run that belongs to one and whose trial has ended or paused at least once.
 
     Args:
@@ -75,7 +75,7 @@ def trials_of(runs: Sequence[Run], *, say: Callable[[str], None]) -> dict[Run, t
 
 
 def trial_facts(runs: Sequence[Run], *, say: Callable[[str], None]) -> dict[Run, dict[str, Any]]:
-    """Sweep, trial, configuration and repeat of each run that is one of a sweep; see `trials_of`."""
+    """Sweep, trial, configuration and repeat of each run that is one of a sweep; see `_trials_of`."""
     return {
         run: {
             "sweep": sweep.path.name,
@@ -83,7 +83,7 @@ def trial_facts(runs: Sequence[Run], *, say: Callable[[str], None]) -> dict[Run,
             "configuration": trial.configuration,
             "repeat": trial.repeat,
         }
-        for run, (sweep, trial) in trials_of(runs, say=say).items()
+        for run, (sweep, trial) in _trials_of(runs, say=say).items()
     }
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.metadata
-import importlib.util
 import re
 import site
 import sys
@@ -25,7 +24,7 @@ from vidcls.errors import UserError, did_you_mean
 from vidcls.files import expand_home
 from vidcls.user_code.code import UserCode
 from vidcls.user_code.copies import copy_for
-from vidcls.user_code.imports import sources_of
+from vidcls.user_code.imports import importable, sources_of
 
 _TARGET = re.compile(r"(?P<module>[^:\0]+):(?P<name>[^\W\d]\w*)")
 _read_once: ContextVar[dict[str, UserCode] | None] = ContextVar("code that was read", default=None)
@@ -60,11 +59,12 @@ def find_code(target: str) -> UserCode:
         UserError: If there is no such file or module, or if it is not Python.
     """
     found = _read_once.get()
-    if found is None:
-        return copied_code(target) or own_code(target)
-    if target not in found:
-        found[target] = copied_code(target) or own_code(target)
-    return found[target]
+    if found is not None and target in found:
+        return found[target]
+    code = copied_code(target) or own_code(target)
+    if found is not None:
+        found[target] = code
+    return code
 
 
 @contextmanager
@@ -160,7 +160,7 @@ def _origin(module: str) -> Path | None:
     importlib.invalidate_caches()
     spec = importlib.machinery.PathFinder.find_spec(top, [str(Path.cwd())])
     if spec is None or spec.origin is None:  # a folder is only taken if there is no module elsewhere
-        spec = _importable(top) or spec
+        spec = importable(top) or spec
     if spec is None:
         return None
     folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
@@ -172,13 +172,6 @@ def _origin(module: str) -> Path | None:
         folders = [path for path in below if path.is_dir()]
         origin = origin or next(iter(folders), None)
     return origin
-
-
-def _importable(top: str) -> importlib.machinery.ModuleSpec | None:
-    try:
-        return importlib.util.find_spec(top)
-    except (ImportError, ValueError):  # ValueError: `__main__` and the like have no spec
-        return None
 
 
 def belongs_to_release(top: str) -> bool:

@@ -6,6 +6,7 @@ import ast
 import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from vidcls.errors import UserError
@@ -78,12 +79,17 @@ def _source(root: Path, name: str) -> ModuleSource | None:
     return None
 
 
+def importable(top: str) -> ModuleSpec | None:
+    """Spec of a top-level module where Python looks for it; None if there is none."""
+    try:
+        return importlib.util.find_spec(top)
+    except (ImportError, ValueError):  # ValueError: `__main__` and the like have no spec
+        return None
+
+
 def _exists(top: str) -> bool:
     """Whether Python finds a module with code of this name."""
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        return False
+    spec = importable(top)
     return spec is not None and spec.origin is not None
 
 

@@ -23,7 +23,7 @@ from typing import Any
 from vidcls.errors import UserError, did_you_mean, reason_of
 from vidcls.user_code.code import UserCode
 from vidcls.user_code.find import belongs_to_release, is_installed
-from vidcls.user_code.imports import ModuleSource, imported_names
+from vidcls.user_code.imports import ModuleSource, importable, imported_names
 
 _lock = threading.RLock()
 USER_ERRORS = (Exception, SystemExit)
@@ -112,10 +112,7 @@ def _origin(top: str) -> Path | None:
     if (loaded := sys.modules.get(top)) is not None:
         file = getattr(loaded, "__file__", None)
         return Path(file) if file else None
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        return None
+    spec = importable(top)
     return Path(spec.origin) if spec is not None and spec.origin else None
 
 

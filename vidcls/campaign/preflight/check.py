@@ -25,7 +25,6 @@ from vidcls.errors import UserError, VidclsError
 from vidcls.launch.job import Job
 from vidcls.launch.queue import AnyProfile
 from vidcls.run.folder import Run
-from vidcls.spec.fingerprint import targets_in
 from vidcls.spec.load import LoadedSpec
 from vidcls.sweep.config.check import check_against_spec, points_of
 from vidcls.sweep.config.description import describe
@@ -34,7 +33,6 @@ from vidcls.sweep.plan import LaunchPlan, seconds_of_trial
 from vidcls.sweep.space.space import overrides
 from vidcls.sweep.storage.folder import SweepFolder
 from vidcls.sweep.storage.jobs import worker_job
-from vidcls.user_code.trust import kept_code
 
 if TYPE_CHECKING:
     from vidcls.training.session import Display
@@ -131,25 +129,17 @@ def check_evaluation(
     runs: Sequence[Run], *, split: Split, profile: AnyProfile, job: Job
 ) -> list[PreflightFinding]:
     """Check whether runs can be evaluated in a job: their data is unchanged, the queue accepts the job."""
-    from vidcls.data.manifest import load_manifest
+    from vidcls.evaluate.paired_predictions import data_of
 
     findings: list[PreflightFinding] = []
     for run in runs:
-        provenance, spec = run.provenance(), run.spec()
-        data = spec.data.with_root(provenance["data_root"])
         try:
-            with kept_code(run.code_dir, targets_in(spec.data)):
-                manifest = load_manifest(data, cache_dir=Path(provenance["store_dir"]))
+            spec, manifest = data_of(run)
         except UserError as error:
             findings.append(PreflightFinding.of("data", error))
             continue
         num = len(manifest.split(split))
-        is_sealed = split == "test" and data.target is not None
-        if manifest.hash != provenance["manifest"]["hash"]:
-            todo = f"vidcls data scan {manifest.root} shows the data; restore it, or train a new run"
-            found = f"{run.folder}: {manifest.root} is no longer the data that this run was trained on"
-            findings.append(PreflightFinding("data", "error", found, todo))
-        elif is_sealed:
+        if split == "test" and spec.data.target is not None:
             found = f"{run.folder}: the data set is made for split=test in the job"
             findings.append(PreflightFinding("data", "ok", found))
         elif not num:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; default: a GPU if there is one.")]
 AcceptCode = Annotated[
     bool,
-    typer.Option("--accept-code", help="Resume although the code, or a package used for computing, changed."),
+    typer.Option(
+        "--accept-code",
+        help="Resume although the code, or a package used for computing, changed since the run began.",
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="With --cluster: only print the scripts.")]
 

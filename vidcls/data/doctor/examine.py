@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vidcls.choices import Split
-from vidcls.data.digests import Progress
 from vidcls.data.doctor.draws import Answer, Draw, Reader, Sample, spread
 from vidcls.data.doctor.finding import DatasetFinding, FindingKind, merged
 from vidcls.data.doctor.flips import check_flips
@@ -60,13 +60,7 @@ class Examination:
 
     def as_dict(self) -> dict[str, Any]:
         """All attributes as plain values for JSON."""
-        return {
-            "target": self.target,
-            "num_items": dict(self.num_items),
-            "num_tried": dict(self.num_tried),
-            "num_compared": dict(self.num_compared),
-            "findings": [finding.as_dict() for finding in self.findings],
-        }
+        return asdict(self)
 
 
 @dataclass
@@ -135,10 +129,7 @@ def examine(
 def _manifest(
     section: DataSection, store_dir: Path, *, test: bool, progress: Callable[[str, int, int], None]
 ) -> Manifest:
-    def read_labels(done: int, total: int) -> None:
-        progress("read labels", done, total)
-
-    counted: Progress = read_labels
+    counted = partial(progress, "read labels")
     manifest = read_dataset(section, cache_dir=store_dir, progress=counted)
     return with_test(manifest, section, cache_dir=store_dir, progress=counted) if test else manifest
 
@@ -190,7 +181,9 @@ def _read_split(
 
 
 def _of_error(error: UserError) -> DatasetFinding:
-    """Finding of an error in what the data set says or gives."""
+    """Finding of an error in what the data set says or gives, or in the user's code itself."""
+    if error.__cause__ is not None and not isinstance(error.__cause__, UserError):
+        return DatasetFinding("fails", error.message, error.hint or _FAILS)
     words: dict[FindingKind, tuple[str, ...]] = {
         "labels": ("label ", ".labels", ".classes", ".ids"),
         "values": ("NaN", "empty"),

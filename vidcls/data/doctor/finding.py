@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 FindingKind = Literal[
     "fails",  # an item cannot be made
@@ -44,10 +44,6 @@ class DatasetFinding:
     def is_mistake(self) -> bool:
         """Whether something should be changed."""
         return self.kind != "note"
-
-    def as_dict(self) -> dict[str, Any]:
-        """All attributes for JSON."""
-        return asdict(self)
 
 
 _ITEM = re.compile(r"\b(?:(?:train|val|test)\[\d+\]|item \d+)")

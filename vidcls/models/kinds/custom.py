@@ -153,7 +153,7 @@ class CustomModel(BackboneModel):
         """Give lazy layers their shapes, which they have after a first clip."""
         if any(isinstance(param, nn.UninitializedParameter) for param in self.net.parameters()):
             with torch.no_grad():
-                self.net(torch.zeros(2, *self._clip_shape, device="meta"))
+                self.net(self._zeros())
 
 
 def _make(code: UserCode, args: Mapping[str, Any], offered: Mapping[str, Any]) -> nn.Module:
@@ -170,15 +170,20 @@ def custom_parts(model: nn.Module) -> list[CustomModel]:
     return [part for part in model.modules() if isinstance(part, CustomModel)]
 
 
+def whole_part(model: nn.Module) -> str | None:
+    """First part of the user's that has no separate backbone and head, and why; None without one."""
+    parts = (part for part in custom_parts(model) if part.why_whole)
+    return next((f"{part.target} is one whole: {part.why_whole}" for part in parts), None)
+
+
 def refuse_whole(model: nn.Module, setting: str) -> None:
     """Refuse a setting that needs a backbone, for a model with a part of the user's that has none.
 
     Raises:
         UserError: If a part cannot be divided into backbone and head.
     """
-    for part in custom_parts(model):
-        if not part.is_divided:
-            raise UserError(
-                f"{setting}: needs a backbone and a head, but {part.target} is one whole: {part.why_whole}",
-                hint="give it modules backbone and head, so that it gives self.head(self.backbone(clip))",
-            )
+    if (whole := whole_part(model)) is not None:
+        raise UserError(
+            f"{setting}: needs a backbone and a head, but {whole}",
+            hint="give it modules backbone and head, so that it gives self.head(self.backbone(clip))",
+        )
