@@ -54,7 +54,7 @@ def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys\nfrom typer.testing import CliRunner\nfrom vidcls.cli import app\n"
         "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
-        "print([m for m in ('torch', 'wandb', 'decord', 'optuna', 'matplotlib', 'numpy', 'av') if m in sys.modules])"
+        "print([m for m in ('torch', 'wandb', 'decord', 'optuna', 'matplotlib', 'numpy', 'av', 'pydantic') if m in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
 

@@ -15,7 +15,6 @@ from vidcls.cli.queue.queued import Cluster, QueuedCommand, as_words, queue_comm
 from vidcls.cli.queue.trainings import Device, DryRun, TrustCode
 from vidcls.errors import ExitCode, UserError
 from vidcls.process.signals import Signals
-from vidcls.user_code.trust import trusting
 
 if TYPE_CHECKING:
     from vidcls.choices import Split
@@ -59,6 +58,8 @@ def evaluate(
     if cluster is not None:
         words = ["evaluate", *map(str, runs), "--split", split, "--checkpoint", checkpoint]
         words += as_words({"--device": device, "--anew": anew, "--trust-code": trust_code})
+        from vidcls.user_code.trust import trusting
+
         with trusting(trust_code):
             plan, _ = _plan(runs, split, checkpoint, anew=anew)
             chosen = list(dict.fromkeys(s.run for s in plan if s.stored is None))
@@ -71,6 +72,7 @@ def evaluate(
 
     from vidcls.evaluate.compare import compare
     from vidcls.evaluate.stored import as_evaluation, points_of
+    from vidcls.user_code.trust import trusting
 
     with trusting(trust_code):
         plan, left_out = _plan(runs, split, checkpoint, anew=anew)
