@@ -16,9 +16,9 @@ from tests.support.training import Experiment
 from tests.support.waiting import wait_for
 from vidcls.campaign.crossval import CrossValidation, Scored
 from vidcls.cli import app
-from vidcls.evaluate.logit_pool import holm
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.run.find import find_runs
+from vidcls.study.logit_pool import holm
 
 pytestmark = pytest.mark.long
 

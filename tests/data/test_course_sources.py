@@ -14,8 +14,8 @@ from tests.support.roots import Clip, build
 from tests.support.training import Experiment, train_here
 from tests.support.videos import open_cpu
 from vidcls.data.manifest import Manifest, read_manifest
-from vidcls.evaluate.fuse import FusionPlan, fuse
 from vidcls.spec.data import DataSection
+from vidcls.study.fuse import FusionPlan, fuse
 
 STREAMS = {"kind": "two_stream", "rgb": {"kind": "frame_average"}, "motion": {"kind": "early_fusion"}}
 NUM_FRAMES, NUM_FIELDS = 3, 2

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from vidcls.campaign.folds import FoldDesign, absolute_path, groups_of
 from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.errors import VidclsError
-from vidcls.evaluate.logit_pool import Interval, holm, mean_interval
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.run.folder import Run
 from vidcls.spec.experiment import Spec
+from vidcls.study.logit_pool import Interval, holm, mean_interval
 from vidcls.training.run_training import Options, train
 from vidcls.training.session import Display
 

@@ -16,10 +16,10 @@ from vidcls.data.user_dataset.manifest import with_test
 from vidcls.errors import UserError
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.metrics import Metrics
-from vidcls.evaluate.paired_predictions import data_of
 from vidcls.evaluate.predictions import Predictions
 from vidcls.evaluate.report import write_report
 from vidcls.evaluate.restore import restore
+from vidcls.evaluate.run_data import data_of
 from vidcls.evaluate.score import score
 from vidcls.evaluate.stored import checkpoint_digest
 from vidcls.features.clips import AnyBatch

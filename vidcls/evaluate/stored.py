@@ -15,10 +15,10 @@ from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.compare import Comparison, Evaluation, compare
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.metrics import Metrics
-from vidcls.evaluate.paired_predictions import data_of, videos_of
 from vidcls.evaluate.prediction_tables import has_tables
 from vidcls.evaluate.predictions import Predictions, load_predictions
 from vidcls.evaluate.report import CONFUSION_PICTURE, METRICS_FILE, write_report
+from vidcls.evaluate.run_data import data_of, videos_of
 from vidcls.leaks.run_state import leaks_of
 from vidcls.run.folder import CHECKPOINTS, Checkpoint, Run
 from vidcls.spec.fingerprint import identity

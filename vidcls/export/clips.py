@@ -16,7 +16,7 @@ from vidcls.data.batches.raw_clips import raw_clips
 from vidcls.data.decoding.workers import Failure, StageProgress
 from vidcls.data.manifest import Manifest, Video
 from vidcls.errors import UserError, VidclsError
-from vidcls.evaluate.paired_predictions import data_of
+from vidcls.evaluate.run_data import data_of
 from vidcls.export.inputs import ModelInput
 from vidcls.run.folder import Run
 from vidcls.spec.experiment import Spec

@@ -17,11 +17,11 @@ import numpy as np
 from vidcls.errors import UserError
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.metrics import softmax, top_classes
-from vidcls.evaluate.paired_predictions import load_together
 from vidcls.evaluate.predictions import Predictions
 from vidcls.evaluate.stored import stored_predictions
 from vidcls.leaks.run_state import leaks_of
 from vidcls.run.folder import Checkpoint, Run
+from vidcls.study.paired_predictions import load_together
 
 ReadSplit = Literal["val", "test"]
 Kind = Literal["confident mistakes", "least certain", "lost", "gained", "wrong in all"]

@@ -14,7 +14,7 @@ from vidcls.data.decoding.workers import Decoders, Failure, StageProgress
 from vidcls.data.manifest import Video
 from vidcls.drawing import DOTS_PER_IN, Say, class_names, drawable, figure_file
 from vidcls.errors import VidclsError
-from vidcls.evaluate.paired_predictions import data_of
+from vidcls.evaluate.run_data import data_of
 from vidcls.leaks.contact_sheet import NUM_FRAMES, read_strips
 from vidcls.process.cores import usable_cores
 from vidcls.run.folder import Run

@@ -16,9 +16,9 @@ from vidcls.data.manifest import Video
 from vidcls.drawing import Say
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.ledger import ledger_of
-from vidcls.evaluate.paired_predictions import videos_of
 from vidcls.evaluate.prediction_tables import COLUMNS, prediction_blocks, probability_columns
 from vidcls.evaluate.predictions import load_predictions
+from vidcls.evaluate.run_data import videos_of
 from vidcls.evaluate.stored import stored_predictions
 from vidcls.leaks.run_state import leaks_of
 from vidcls.run.folder import Run

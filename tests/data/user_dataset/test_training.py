@@ -22,9 +22,10 @@ from vidcls.cli import app
 from vidcls.data.user_dataset.seeding import seeded
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.ledger import ledger_of
-from vidcls.evaluate.paired_predictions import groups_of, videos_of
+from vidcls.evaluate.run_data import videos_of
 from vidcls.process.signals import StoppedError
 from vidcls.run.folder import Run
+from vidcls.study.paired_predictions import groups_of
 
 pytestmark = [pytest.mark.long]
 

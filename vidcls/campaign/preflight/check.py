@@ -129,7 +129,7 @@ def check_evaluation(
     runs: Sequence[Run], *, split: Split, profile: AnyProfile, job: Job
 ) -> list[PreflightFinding]:
     """Check whether runs can be evaluated in a job: their data is unchanged, the queue accepts the job."""
-    from vidcls.evaluate.paired_predictions import data_of
+    from vidcls.evaluate.run_data import data_of
 
     findings: list[PreflightFinding] = []
     for run in runs:

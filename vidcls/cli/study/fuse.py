@@ -12,8 +12,8 @@ from vidcls.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
     from vidcls.cli.output.screen import Table
-    from vidcls.evaluate.fuse import Fusion, FusionPlan, How
     from vidcls.evaluate.metrics import Metrics
+    from vidcls.study.fuse import Fusion, FusionPlan, How
 
 
 def fuse(
@@ -54,8 +54,8 @@ def fuse(
     if len(found) < 2:
         raise UserError(f"{found[0].folder}: a fusion needs two runs or more", hint="name another run too")
 
-    from vidcls.evaluate.fuse import FusionPlan, as_dict
-    from vidcls.evaluate.fuse import fuse as fuse_runs
+    from vidcls.study.fuse import FusionPlan, as_dict
+    from vidcls.study.fuse import fuse as fuse_runs
 
     given = _parsed(weights, names=[str(run.folder) for run in found]) if weights is not None else ()
     if given and tune:

@@ -10,7 +10,8 @@ from scipy import stats
 from scipy.special import log_softmax, softmax
 
 from vidcls.data.sampling import generator
-from vidcls.evaluate.logit_pool import (
+from vidcls.evaluate.metrics import compute_metrics
+from vidcls.study.logit_pool import (
     Interval,
     cross_fitted,
     holm,
@@ -18,7 +19,6 @@ from vidcls.evaluate.logit_pool import (
     pooled,
     tuned_weights,
 )
-from vidcls.evaluate.metrics import compute_metrics
 
 
 @st.composite

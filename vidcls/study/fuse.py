@@ -24,20 +24,21 @@ from vidcls.arrays import Floats
 from vidcls.drawing import Say
 from vidcls.errors import UserError
 from vidcls.evaluate.ledger import ledger_of
-from vidcls.evaluate.logit_pool import (
+from vidcls.evaluate.metrics import Metrics, rank_of_label
+from vidcls.evaluate.predictions import Predictions
+from vidcls.evaluate.report import write_report
+from vidcls.evaluate.run_data import videos_of
+from vidcls.files import write_json
+from vidcls.leaks.run_state import leaks_of
+from vidcls.run.folder import CHECKPOINTS, Checkpoint, Run
+from vidcls.study.logit_pool import (
     Interval,
     cross_fitted,
     mean_interval,
     pooled,
     tuned_weights,
 )
-from vidcls.evaluate.metrics import Metrics, rank_of_label
-from vidcls.evaluate.paired_predictions import Unit, groups_of, load_together, videos_of
-from vidcls.evaluate.predictions import Predictions
-from vidcls.evaluate.report import write_report
-from vidcls.files import write_json
-from vidcls.leaks.run_state import leaks_of
-from vidcls.run.folder import CHECKPOINTS, Checkpoint, Run
+from vidcls.study.paired_predictions import Unit, groups_of, load_together
 
 FusedSplit = Literal["val", "test"]
 How = Literal["equal", "given", "tuned on val"]

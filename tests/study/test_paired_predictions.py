@@ -11,10 +11,11 @@ import pytest
 from tests.support.scored import make_run, store_logits
 from vidcls.data.manifest import read_manifest
 from vidcls.errors import ExitCode, UserError, VidclsError
-from vidcls.evaluate.paired_predictions import groups_of, load_together, videos_of
 from vidcls.evaluate.predictions import load_predictions
+from vidcls.evaluate.run_data import videos_of
 from vidcls.run.folder import Run
 from vidcls.spec.data import DataSection
+from vidcls.study.paired_predictions import groups_of, load_together
 
 LABELS = [2, 0, 1]
 LOGITS = np.arange(9.0).reshape(3, 3)

@@ -11,12 +11,12 @@ import pytest
 from tests.support.scored import make_run, store_logits
 from vidcls.data.manifest import load_manifest
 from vidcls.errors import UserError, VidclsError
-from vidcls.evaluate.fuse import FusedSplit, Fusion, FusionPlan, How, fuse
 from vidcls.evaluate.ledger import Ledger
-from vidcls.evaluate.logit_pool import cross_fitted, pooled
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.run.folder import Run
 from vidcls.spec.data import DataSection
+from vidcls.study.fuse import FusedSplit, Fusion, FusionPlan, How, fuse
+from vidcls.study.logit_pool import cross_fitted, pooled
 
 LABELS = np.tile(np.arange(4), 10)
 # Each knows half of the question: which of two, and which two.

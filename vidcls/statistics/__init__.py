@@ -1,0 +1,1 @@
+"""Estimates with intervals from seeds and groups of videos: pure functions of numbers, no files, no runs."""

@@ -1,0 +1,115 @@
+"""Means of configurations and their differences: seeds and groups of videos are crossed random effects.
+
+Runs of a configuration differ by their seed, and all runs are scored on the same videos, which come in
+groups. Both are samples: another seed and other groups would give another result, and the interval covers
+both. The design is that of reader studies in radiology, multi-reader multi-case: readers (seeds) are nested
+in configurations, and cases (videos in groups) are crossed with everything. The estimator is that of
+Obuchowski and Rockette (1995, Commun. Stat. Simul. Comput. 24:285) with degrees of freedom after Hillis
+(2007, Statist. Med. 26:596), where those of the groups join by Satterthwaite's rule:
+
+    V_seed  = s_A^2 / J_A + s_B^2 / J_B                        s: standard deviation over the J seeds
+    V_group = max(0, Cov2_A + Cov2_B - 2 Cov3)                 Cov2: covariance of different seeds of one
+    nu      = (V_seed + V_group)^2 /                           configuration; Cov3: across configurations;
+              (sum_i (s_i^2 / J_i)^2 / (J_i - 1)               both by the jackknife over groups
+               + V_group^2 / (G - 1))
+
+A configuration with one seed has no s; then its part of V_group is the variance of that run, and the estimate
+is about this run only, not about its configuration.
+
+Axes: R runs, C configurations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vidcls.arrays import Floats, Ints
+from vidcls.statistics.estimate import Estimate
+from vidcls.statistics.jackknife import Jackknife
+
+
+@dataclass(frozen=True, eq=False)
+class CrossedEffects:
+    """Means and variance components of configurations.
+
+    Attributes:
+        means: Mean over the seeds of each configuration, `[C]`.
+        num_seeds: Number of seeds of each configuration, `[C]`.
+        seed_variance: Variance over seeds, s^2, `[C]`; zero for a single seed.
+        run_variance: Mean variance of one run over a new draw of groups, `[C]`.
+        within: Cov2: mean covariance of two seeds of a configuration, `[C]`; the variance of a single run.
+        between: Cov3: mean covariance of runs of two configurations, `[C, C]`; the diagonal has no meaning.
+        num_groups: Number of groups.
+    """
+
+    means: Floats
+    num_seeds: Ints
+    seed_variance: Floats
+    run_variance: Floats
+    within: Floats
+    between: Floats
+    num_groups: int
+
+    @classmethod
+    def of(cls, statistic: Jackknife, configurations: Sequence[int]) -> CrossedEffects:
+        """Estimate from the runs.
+
+        Args:
+            statistic: Statistic of R runs.
+            configurations: Number of the configuration of each run, from 0 without gaps.
+        """
+        member = np.asarray(configurations)
+        belongs = (member == np.arange(member.max() + 1)[:, None]).astype(np.float64)
+        num_seeds = belongs.sum(axis=1).astype(np.int64)
+        weights = belongs / num_seeds[:, None]
+        means = weights @ statistic.values
+        residuals = statistic.values - means[member]
+        several = np.maximum(num_seeds - 1, 1)
+        between = weights @ statistic.covariance @ weights.T
+        run_variance = weights @ np.diag(statistic.covariance)
+        # The mean over all pairs of runs of a configuration counts each run with itself once.
+        pairs = (num_seeds * np.diag(between) - run_variance) / several
+        return cls(
+            means=means,
+            num_seeds=num_seeds,
+            seed_variance=belongs @ residuals**2 / several,
+            run_variance=run_variance,
+            within=np.where(num_seeds > 1, pairs, run_variance),
+            between=between,
+            num_groups=statistic.num_groups,
+        )
+
+    def mean(self, configuration: int) -> Estimate:
+        """Mean of a configuration."""
+        group_part = max(0.0, float(self.within[configuration]))
+        return self._estimate(float(self.means[configuration]), [configuration], group_part)
+
+    def difference(self, first: int, second: int) -> Estimate:
+        """Mean of the second configuration minus that of the first."""
+        group_part = self.within[first] + self.within[second] - 2 * self.between[first, second]
+        value = float(self.means[second] - self.means[first])
+        return self._estimate(value, [first, second], max(0.0, float(group_part)))
+
+    def _estimate(self, value: float, configurations: Sequence[int], group_part: float) -> Estimate:
+        seed_parts = [
+            (float(self.seed_variance[one]) / int(self.num_seeds[one]), int(self.num_seeds[one]) - 1)
+            for one in configurations
+            if self.num_seeds[one] > 1
+        ]
+        return combined(value, [*seed_parts, (group_part, self.num_groups - 1)])
+
+
+def combined(value: float, parts: Sequence[tuple[float, int]]) -> Estimate:
+    """Estimate whose variance is a sum of independent parts (Satterthwaite 1946, Biometrics Bull. 2:110).
+
+    Args:
+        value: Estimated value.
+        parts: Variance and degrees of freedom of each part.
+    """
+    variance = sum(part for part, _ in parts)
+    spread = sum(part**2 / dof for part, dof in parts)
+    return Estimate(value, math.sqrt(variance), variance**2 / spread if spread else math.inf)
