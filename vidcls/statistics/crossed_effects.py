@@ -21,14 +21,13 @@ Axes: R runs, C configurations.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from vidcls.arrays import Floats, Ints
-from vidcls.statistics.estimate import Estimate
+from vidcls.statistics.estimate import Estimate, Estimates
 from vidcls.statistics.jackknife import Jackknife
 
 
@@ -85,22 +84,42 @@ class CrossedEffects:
 
     def mean(self, configuration: int) -> Estimate:
         """Mean of a configuration."""
-        group_part = max(0.0, float(self.within[configuration]))
-        return self._estimate(float(self.means[configuration]), [configuration], group_part)
+        return self.all_means()[configuration]
 
     def difference(self, first: int, second: int) -> Estimate:
         """Mean of the second configuration minus that of the first."""
-        group_part = self.within[first] + self.within[second] - 2 * self.between[first, second]
-        value = float(self.means[second] - self.means[first])
-        return self._estimate(value, [first, second], max(0.0, float(group_part)))
+        return self.differences(np.array([first]), np.array([second]))[0]
 
-    def _estimate(self, value: float, configurations: Sequence[int], group_part: float) -> Estimate:
-        seed_parts = [
-            (float(self.seed_variance[one]) / int(self.num_seeds[one]), int(self.num_seeds[one]) - 1)
-            for one in configurations
-            if self.num_seeds[one] > 1
+    def all_means(self) -> Estimates:
+        """Mean of each configuration, `[C]`."""
+        part, dof = self._seed_parts
+        group_part = np.maximum(0.0, self.within)
+        return _combined(self.means, [(part, dof), (group_part, self._group_dof)])
+
+    def differences(self, first: Ints, second: Ints) -> Estimates:
+        """Mean of a second configuration minus that of a first one, for P pairs at once.
+
+        Args:
+            first: Numbers of the first configurations, `[P]`.
+            second: Numbers of the second configurations, `[P]`.
+        """
+        part, dof = self._seed_parts
+        group_part = self.within[first] + self.within[second] - 2 * self.between[first, second]
+        parts = [
+            (part[first], dof[first]),
+            (part[second], dof[second]),
+            (np.maximum(0.0, group_part), self._group_dof),
         ]
-        return combined(value, [*seed_parts, (group_part, self.num_groups - 1)])
+        return _combined(self.means[second] - self.means[first], parts)
+
+    @property
+    def _seed_parts(self) -> tuple[Floats, Ints]:
+        """Variance of each mean by its seeds, and its degrees of freedom; a single seed has no variance."""
+        return self.seed_variance / self.num_seeds, np.maximum(self.num_seeds - 1, 1)
+
+    @property
+    def _group_dof(self) -> Ints:
+        return np.array(self.num_groups - 1)
 
 
 def combined(value: float, parts: Sequence[tuple[float, int]]) -> Estimate:
@@ -110,6 +129,12 @@ def combined(value: float, parts: Sequence[tuple[float, int]]) -> Estimate:
         value: Estimated value.
         parts: Variance and degrees of freedom of each part.
     """
-    variance = sum(part for part, _ in parts)
-    spread = sum(part**2 / dof for part, dof in parts)
-    return Estimate(value, math.sqrt(variance), variance**2 / spread if spread else math.inf)
+    arrays = [(np.array([part]), np.array(dof)) for part, dof in parts]
+    return _combined(np.array([value]), arrays)[0]
+
+
+def _combined(values: Floats, parts: Sequence[tuple[Floats, Ints]]) -> Estimates:
+    variance = np.sum([part for part, _ in parts], axis=0)
+    spread = np.sum([part**2 / dof for part, dof in parts], axis=0)
+    dofs = np.where(spread > 0, variance**2 / np.where(spread > 0, spread, 1.0), np.inf)
+    return Estimates(values, np.sqrt(variance), dofs)
