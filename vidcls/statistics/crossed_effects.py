@@ -27,7 +27,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidcls.arrays import Floats, Ints
-from vidcls.statistics.estimate import Estimate, Estimates
+from vidcls.statistics.estimate import Estimate
+from vidcls.statistics.estimates import Estimates
 from vidcls.statistics.jackknife import Jackknife
 
 

@@ -1,15 +1,10 @@
-"""A value with its 95 % confidence interval and p-values, by Student's t; one, or many at once."""
+"""A value with its 95 % confidence interval and p-values, by Student's t."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 from scipy.special import stdtr, stdtrit
-
-from vidcls.arrays import Floats
 
 LEVEL = 0.95
 """Confidence level of all intervals."""
@@ -42,12 +37,14 @@ class Estimate:
     @property
     def half_width(self) -> float:
         """Half of the width of the 95 % interval."""
-        return float(_half_width(self.std_error, self.dof))
+        return float(stdtrit(self.dof, (1 + LEVEL) / 2)) * self.std_error if self.std_error else 0.0
 
     @property
     def p_value(self) -> float:
         """Two-sided p-value of the hypothesis that the true value is zero."""
-        return float(_p_value(self.value, self.std_error, self.dof))
+        if not self.std_error:
+            return float(self.value == 0)
+        return float(2 * stdtr(self.dof, -abs(self.value) / self.std_error))
 
     @property
     def is_clear(self) -> bool:
@@ -65,44 +62,4 @@ class Estimate:
         """
         if not self.std_error:
             return float(abs(self.value) >= margin)
-        return float(stdtr(self.dof, -(margin - abs(self.value)) / self.std_error))
-
-
-@dataclass(frozen=True, eq=False)
-class Estimates:
-    """Many estimates, each as `Estimate`, such as the differences of all pairs of a thousand configurations.
-
-    Attributes:
-        values: Estimated values, `[E]`.
-        std_errors: Standard errors, `[E]`.
-        dofs: Degrees of freedom, `[E]`.
-    """
-
-    values: Floats
-    std_errors: Floats
-    dofs: Floats
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def __getitem__(self, number: int) -> Estimate:
-        """One of the estimates."""
-        return Estimate(float(self.values[number]), float(self.std_errors[number]), float(self.dofs[number]))
-
-    def __iter__(self) -> Iterator[Estimate]:
-        return (self[number] for number in range(len(self)))
-
-    @property
-    def p_values(self) -> Floats:
-        """P-value of each estimate, `[E]`."""
-        return _p_value(self.values, self.std_errors, self.dofs)
-
-
-def _half_width(std_error: Any, dof: Any) -> Floats:
-    return np.asarray(np.where(np.asarray(std_error) > 0, stdtrit(dof, (1 + LEVEL) / 2) * std_error, 0.0))
-
-
-def _p_value(value: Any, std_error: Any, dof: Any) -> Floats:
-    has_spread = np.asarray(std_error) > 0
-    ratio = np.abs(value) / np.where(has_spread, std_error, 1.0)
-    return np.asarray(np.where(has_spread, 2 * stdtr(dof, -ratio), np.equal(value, 0)))
+        return float(stdtr(self.dof, (abs(self.value) - margin) / self.std_error))
