@@ -41,4 +41,4 @@ class Estimates:
         """P-value of each estimate, as `Estimate.p_value`, `[E]`."""
         has_spread = self.std_errors > 0
         ratios = np.abs(self.values) / np.where(has_spread, self.std_errors, 1.0)
-        return np.where(has_spread, 2 * stdtr(self.dofs, -ratios), self.values == 0)
+        return np.asarray(np.where(has_spread, 2 * stdtr(self.dofs, -ratios), self.values == 0))

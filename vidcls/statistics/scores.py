@@ -1,7 +1,7 @@
 """Scores of runs as functions of sums over groups of videos, so that each has an interval by the jackknife.
 
-The rules are those of `vidcls.evaluate.metrics`: of equal logits the lower class index wins, a class without a
-video is left out of means over classes, and one that is never predicted has F1 zero.
+The rules are those of `vidcls.evaluate.metrics`: of equal logits the lower class index wins, a class without
+a video is left out of means over classes, and one that is never predicted has F1 zero.
 
 Axes: R runs, N videos, K classes, G groups, S sums.
 """
