@@ -87,6 +87,7 @@ class Question:
         num_compared: Number of configurations that p-values are corrected for, if that is larger than the
             number of those that are named: of all that were scored on this test split.
         looks: Facts of the ledger of the test split.
+        num_data: Number of different data sets on which the runs were trained.
         unscored: Reasons why videos of the split were not scored, by id.
     """
 
@@ -94,6 +95,7 @@ class Question:
     margin: float | None = None
     num_compared: int = 0
     looks: Mapping[str, int] = field(default_factory=dict)
+    num_data: int = 1
     unscored: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -142,10 +144,13 @@ def compare_scored(
         class_pair=(members[listed[0][0]].label, members[listed[0][1]].label),
         classes=tuple(_class_differences(answers, scored, *listed[0])),
         looks=question.looks,
+        unscored=question.unscored,
     )
     needed = _outlook(found, deciding, listed, pairs.num_comparisons)
     return replace(
-        found, verdict=verdict_of(found, outlook=needed), remarks=remarks_on(found, question.unscored)
+        found,
+        verdict=verdict_of(found, outlook=needed),
+        remarks=remarks_on(found, num_data=question.num_data),
     )
 
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from vidcls.statistics.scores import NUM_BINS
 from vidcls.study.compare.results import FEW_GROUPS, METRIC_WORDS, Comparison
 
 
-def remarks_on(found: Comparison, unscored: Mapping[str, str]) -> tuple[str, ...]:
+def remarks_on(found: Comparison, *, num_data: int) -> tuple[str, ...]:
     """Remarks on a comparison, one a line.
 
     Args:
         found: Results; their verdict and remarks are not read.
-        unscored: Reasons why videos of the split were not scored, by id.
+        num_data: Number of different data sets on which the runs were trained.
     """
     return tuple(
         remark
         for remark in (
-            *_on_data(found, unscored),
+            *_on_data(found),
+            f"{len(found.unscored)} videos of the split were scored by no run and are left out"
+            if found.unscored
+            else "",
+            f"the runs were trained on {num_data} different data sets, so a difference may come from the data"
+            if num_data > 1
+            else "",
             _on_seeds(found),
             *_on_choices(found),
             _on_correction(found),
@@ -29,7 +33,7 @@ def remarks_on(found: Comparison, unscored: Mapping[str, str]) -> tuple[str, ...
     )
 
 
-def _on_data(found: Comparison, unscored: Mapping[str, str]) -> list[str]:
+def _on_data(found: Comparison) -> list[str]:
     ground = found.ground
     lines = []
     if ground.num_groups < FEW_GROUPS:
@@ -49,8 +53,6 @@ def _on_data(found: Comparison, unscored: Mapping[str, str]) -> list[str]:
         )
     if "unknown" in ground.leak_states:
         lines.append("the data was not audited: `vidcls data audit` looks for leaks")
-    if unscored:
-        lines.append(f"{len(unscored)} videos of the split were scored by no run and are left out")
     return lines
 
 
@@ -68,7 +70,7 @@ def _on_choices(found: Comparison) -> list[str]:
     lines = []
     if chosen:
         lines.append(
-            f"flattered: {'; '.join(chosen)}: scores are too high by what was chosen on the same videos. "
+            f"flattered ({'; '.join(chosen)}): scores are too high by what was chosen with their help. "
             "`--checkpoint last` (of runs with train.keep_last=true), `vidcls crossval` or `--split test` "
             "score what was not chosen there"
         )

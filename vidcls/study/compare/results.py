@@ -181,6 +181,7 @@ class Comparison:
         class_pair: Labels of the two configurations whose classes are compared.
         classes: Differences of their classes.
         looks: Facts of the ledger of the test split, by name; empty for val.
+        unscored: Reason why a video of the split has no logits, by id.
     """
 
     verdict: str
@@ -195,6 +196,7 @@ class Comparison:
     class_pair: tuple[str, str]
     classes: tuple[ClassDifference, ...]
     looks: Mapping[str, int]
+    unscored: Mapping[str, str]
 
     def as_dict(self) -> dict[str, Any]:
         """All results as plain values for JSON; tables are made from these values alone."""
@@ -212,6 +214,7 @@ class Comparison:
             "leak_states": list(ground.leak_states),
             "num_comparisons": self.num_comparisons,
             "looks": dict(self.looks),
+            "unscored": dict(self.unscored),
             "configurations": [
                 {
                     "configuration": one.label,
