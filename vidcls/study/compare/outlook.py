@@ -13,7 +13,10 @@ POWER = 0.8
 """Chance of a clear verdict that counts as enough."""
 RECOMMENDED_SEEDS = 5
 _MAX_SEEDS = 100
-_MAX_GROUPS = 100_000
+_SEEDS = (5, 10, 20, 50, 100)
+_FINER = 1.02
+_MOST_GROUPS = 20
+"""Groups that are thought of, as a multiple of those that there are."""
 
 
 def outlook(effects: CrossedEffects, first: int, second: int, *, difference: float, alpha: float) -> str:
@@ -40,12 +43,16 @@ def outlook(effects: CrossedEffects, first: int, second: int, *, difference: flo
     for num_seeds in range(2, _MAX_SEEDS + 1):
         if parts.power(num_seeds, effects.num_groups, difference, alpha) >= POWER:
             return f"{num_seeds} seeds each would {apart}"
-    num_seeds, num_groups = max(RECOMMENDED_SEEDS, int(min(seeds))), effects.num_groups
-    while parts.power(num_seeds, num_groups, difference, alpha) < POWER and num_groups < _MAX_GROUPS:
-        num_groups = math.ceil(1.02 * num_groups)
-    return (
-        f"no number of seeds would {apart} on these videos; {num_seeds} seeds and {num_groups} groups would"
-    )
+    enough = f"no number of seeds would {apart} on these videos"
+    for num_seeds in _SEEDS:
+        num_groups = effects.num_groups
+        while parts.power(num_seeds, num_groups, difference, alpha) < POWER:
+            num_groups = math.ceil(_FINER * num_groups)
+            if num_groups > _MOST_GROUPS * effects.num_groups:
+                break
+        else:
+            return f"{enough}; {num_seeds} seeds each and {num_groups} groups would"
+    return enough
 
 
 @dataclass(frozen=True)
