@@ -17,6 +17,8 @@ def refuse_single(configurations: Sequence[Configuration]) -> None:
     Raises:
         UserError: If there is nothing to compare.
     """
+    if not configurations:
+        raise UserError("no runs to compare", hint="vidcls runs ls lists all runs")
     if len(configurations) < 2:
         only = configurations[0]
         seeds = f"{len(only.seeds)} seeds" if len(only.seeds) > 1 else "one seed"
