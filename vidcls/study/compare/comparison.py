@@ -283,5 +283,11 @@ def _outlook(
     for (first, second), difference in zip(listed, found.differences, strict=True):
         if second == listed[0][1] and difference.finding == "too little evidence":
             alpha, wanted = LEVEL / num_comparisons, found.margin or MATTERS
-            return outlook(effects, first, second, difference=wanted, alpha=alpha)
+            return outlook(
+                effects,
+                (first, second),
+                num_videos=found.ground.num_videos,
+                difference=wanted,
+                alpha=alpha,
+            )
     return None
