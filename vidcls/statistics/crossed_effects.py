@@ -122,8 +122,8 @@ class CrossedEffects:
     def _estimates(self, values: Floats, members: Sequence[Ints], group_parts: Floats) -> Estimates:
         """E estimates from their values, the one or two configurations in each, and the parts of the groups.
 
-        Degrees of freedom depend on the numbers of seeds, of which there are few: those with equal numbers are
-        computed at once.
+        Degrees of freedom depend on the numbers of seeds, of which there are few: those with equal numbers
+        are computed at once.
         """
         noises = np.maximum(0.0, self.run_variance - self.within)
         variances, dofs = np.empty((2, len(values)))

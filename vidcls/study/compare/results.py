@@ -284,8 +284,8 @@ def _plain_class(one: ClassDifference) -> dict[str, Any]:
         "recall": one.second,
         "recall_of_minus": one.first,
         "value": one.second - one.first,
-        "low": None if found is None else found.low,
-        "high": None if found is None else found.high,
+        "low": None if found is None else max(-1.0, found.low),
+        "high": None if found is None else min(1.0, found.high),
         "p_value": None if found is None else found.p_value,
         "p_holm": one.p_holm,
     }

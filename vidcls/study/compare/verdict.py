@@ -68,7 +68,7 @@ def _of_many(comparison: Comparison) -> tuple[str, bool]:
     if len(clear) == len(with_top):
         head = f"{top.label} is the best of {num} ({score})"
     elif clear:
-        head = f"{top.label} is the highest of {num} ({score}), and not the only good one"
+        head = f"{top.label} is the highest of {num} ({score})"
     else:
         head = f"no clear winner among {num}: {top.label} is the highest ({score})"
     within = "" if margin is None else f"equivalent within {_margin(margin)} points to "
