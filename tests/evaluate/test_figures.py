@@ -13,7 +13,7 @@ from PIL import Image
 from tests.evaluate.test_compare import evaluation
 from vidcls.evaluate.compare import compare
 from vidcls.evaluate.figures import draw_comparison, draw_confusion, most_confused
-from vidcls.evaluate.predictions import Predictions
+from vidcls.evaluate.predictions import Predictions, UnscoredVideo
 from vidcls.evaluate.report import write_report
 
 
@@ -32,7 +32,9 @@ def test_a_report_says_the_same_in_every_file(tmp_path: Path) -> None:
         split="val",
         checkpoint="best",
         manifest_hash="abc",
-        unscored={"d": "no frame"},
+        groups=("", "g", "g"),
+        views=np.array([1, 1, 1]),
+        unscored_videos=(UnscoredVideo("d", "no frame", 0),),
     )
     metrics = write_report(predictions, tmp_path / "report" / "val-best", leak_state="leaky 92 %", say=print)
     files = {path.name: path for path in (tmp_path / "report" / "val-best").iterdir()}
@@ -78,7 +80,8 @@ def test_a_report_of_names_that_look_like_formulas_is_whole(tmp_path: Path) -> N
         split="val",
         checkpoint="best",
         manifest_hash="abc",
-        unscored={},
+        groups=("", ""),
+        views=np.array([1, 1]),
     )
     (tmp_path / "taken" / "confusion.png").mkdir(parents=True)
     (tmp_path / "taken" / "per_class.csv").mkdir()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vidcls.evaluate.predictions import Predictions
-from vidcls.run.folder import Run
+from vidcls.evaluate.predictions import Predictions, UnscoredVideo
+from vidcls.run.folder import Checkpoint, Run
 from vidcls.spec.experiment import Spec
 
 UNKNOWN = {"kind": "unknown", "by": "none", "shares": {}, "is_partial": False, "state": "unknown"}
@@ -51,15 +51,19 @@ def store_logits(
     ids: Sequence[str] = (),
     classes: Sequence[str] = (),
     unscored: dict[str, str] | None = None,
+    groups: Sequence[str] = (),
+    checkpoint: Checkpoint = "best",
 ) -> None:
-    """Store what the run's best checkpoint says of a split: logits `[N, K]`."""
+    """Store what a checkpoint of the run says of a split: logits `[N, K]`; without groups, none is known."""
     Predictions(
         ids=tuple(ids) or tuple(f"v{number}" for number in range(len(labels))),
         labels=np.array(labels, dtype=np.int64),
+        groups=tuple(groups) or ("",) * len(labels),
+        views=np.ones(len(labels), dtype=np.int64),
         logits=np.asarray(logits, dtype=np.float32),
         classes=tuple(classes) or tuple(f"class{k}" for k in range(np.shape(logits)[1])),
         split=split,
-        checkpoint="best",
+        checkpoint=checkpoint,
         manifest_hash=run.provenance()["manifest"]["hash"],
-        unscored=unscored or {},
-    ).save(run.predictions_file(split, "best"))
+        unscored_videos=tuple(UnscoredVideo(name, why, 0) for name, why in (unscored or {}).items()),
+    ).save(run.predictions_file(split, checkpoint))

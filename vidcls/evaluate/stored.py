@@ -18,7 +18,7 @@ from vidcls.evaluate.metrics import Metrics
 from vidcls.evaluate.prediction_tables import has_tables
 from vidcls.evaluate.predictions import Predictions, load_predictions
 from vidcls.evaluate.report import CONFUSION_PICTURE, METRICS_FILE, write_report
-from vidcls.evaluate.run_data import data_of, videos_of
+from vidcls.evaluate.run_data import data_of
 from vidcls.leaks.run_state import leaks_of
 from vidcls.run.folder import CHECKPOINTS, Checkpoint, Run
 from vidcls.spec.fingerprint import identity
@@ -140,7 +140,6 @@ def show_again(scoring: Scoring, split: Split, *, say: Say) -> Metrics:
         predictions,
         folder,
         leak_state=leak_state,
-        videos=videos_of(run, split, say=say),
         checkpoint_digest=reported.get("checkpoint_digest"),
         say=say,
     )

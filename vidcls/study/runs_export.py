@@ -12,13 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from vidcls.data.manifest import Video
-from vidcls.drawing import Say
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.prediction_tables import COLUMNS, prediction_blocks, probability_columns
 from vidcls.evaluate.predictions import load_predictions
-from vidcls.evaluate.run_data import videos_of
 from vidcls.evaluate.stored import stored_predictions
 from vidcls.leaks.run_state import leaks_of
 from vidcls.run.folder import Run
@@ -138,7 +135,7 @@ def epochs_table(runs: Sequence[ReadRun]) -> tuple[Table, dict[Run, str]]:
     return table_of(rows), left_out
 
 
-def videos_table(runs: Sequence[ReadRun], *, split: ReadSplit, say: Say) -> tuple[Table, dict[Run, str]]:
+def videos_table(runs: Sequence[ReadRun], *, split: ReadSplit) -> tuple[Table, dict[Run, str]]:
     """Table with a row per run and video, from the stored predictions of the best checkpoints.
 
     Test predictions that are read are recorded as a repeated look in the ledger first; nothing is scored.
@@ -146,7 +143,6 @@ def videos_table(runs: Sequence[ReadRun], *, split: ReadSplit, say: Say) -> tupl
     Args:
         runs: Runs in any state.
         split: Split of the predictions.
-        say: Receives a message if the groups of videos are not known, while rows are read.
 
     Returns:
         The table, and why runs are left out.
@@ -178,20 +174,15 @@ def videos_table(runs: Sequence[ReadRun], *, split: ReadSplit, say: Say) -> tupl
     if split == "test":
         for each in chosen:
             ledger_of(each.run).append(run=str(each.run.folder), checkpoint="best", repeated=True)
-    return Table(
-        {**_KEYS, "split": "text", **COLUMNS, **columns}, _video_blocks(chosen, split, say)
-    ), left_out
+    kinds: dict[str, Kind] = {**_KEYS, "split": "text", **COLUMNS, **columns}
+    return Table(kinds, _video_blocks(chosen, split)), left_out
 
 
-def _video_blocks(runs: Sequence[ReadRun], split: ReadSplit, say: Say) -> Iterator[Block]:
+def _video_blocks(runs: Sequence[ReadRun], split: ReadSplit) -> Iterator[Block]:
     """Read the predictions again, so that those of only one run are in memory at a time."""
-    videos_by_data: dict[tuple[str, str], dict[str, Video]] = {}
     for each in runs:
         found = load_predictions(each.run.predictions_file(split, "best"))
-        data = each.provenance["data_root"], each.provenance["manifest"]["hash"]
-        if data not in videos_by_data:
-            videos_by_data[data] = videos_of(each.run, split, say=say)
-        for block in prediction_blocks(found, videos=videos_by_data[data]):
+        for block in prediction_blocks(found):
             num = len(block["video"])
             keys = {name: [value] * num for name, value in {**each.keys, "split": split}.items()}
             yield {**keys, **block}

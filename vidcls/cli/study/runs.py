@@ -131,6 +131,7 @@ def _known(run: Run) -> dict[str, Any]:
 def show(run: Annotated[Path, typer.Argument(help="Folder of a run.")], as_json: AsJson = False) -> None:
     """Show one run: state, best metrics, code and machine, files."""
     from vidcls.run.find import open_run
+    from vidcls.run.settings import RECORD
 
     found = open_run(run)
     status = found.status()
@@ -139,7 +140,7 @@ def show(run: Annotated[Path, typer.Argument(help="Folder of a run.")], as_json:
         "message": status.message if status else "",
         "best_epoch": status.best_epoch if status else None,
         "metrics": status.metrics if status else {},
-        "provenance": found.provenance(),
+        "provenance": {key: value for key, value in found.provenance().items() if key != RECORD},
         "files": sorted(str(p.relative_to(found.folder)) for p in found.folder.rglob("*") if p.is_file()),
     }
     if as_json:

@@ -57,7 +57,7 @@ def export(
     missing: dict[Run, str] = {}
     problems: list[str] = []
     if per_video:
-        table, missing = videos_table(runs, split=split or "val", say=say)
+        table, missing = videos_table(runs, split=split or "val")
     elif per_epoch:
         table, missing = epochs_table(runs)
     else:
