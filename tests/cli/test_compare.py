@@ -127,13 +127,15 @@ def shown_numbers(content: dict[str, Any]) -> list[list[list[str]]]:
         ]
         for one in content["configurations"]
     ]
+    # One comparison has nothing that it is corrected for.
+    p_names = ["p_value", *(["p_holm"] if content["num_comparisons"] > 1 else []), "p_equivalent"]
     differences = [
         [
             one["configuration"],
             one["minus"],
             signed(one["value"]),
             f"{signed(one['low'])} to {signed(one['high'])}",
-            *(p_value(one[name]) for name in ("p_value", "p_holm", "p_equivalent")),
+            *(p_value(one[name]) for name in p_names),
             one["finding"],
         ]
         for one in content["differences"]

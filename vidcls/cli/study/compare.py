@@ -21,7 +21,7 @@ _STDOUT = Path("-")
 
 def compare(
     runs: Annotated[
-        list[str],
+        list[Path],
         typer.Argument(
             metavar="WHAT...",
             help="Runs, folders of runs, configurations (runs/NAME/FINGERPRINT), sweeps, or patterns.",
@@ -68,7 +68,7 @@ def compare(
     _refuse_outputs(latex, csv, as_json=as_json, force=force)
     from vidcls.cli.study.named_runs import chosen_in_sweeps, named_runs
 
-    found = named_runs(runs, say=say)
+    found = named_runs(list(map(str, runs)), say=say)
     from vidcls.study.compare.of_runs import Request, compare_runs
 
     request = Request(

@@ -99,7 +99,7 @@ def differences_grid(content: Content) -> Grid:
             _points(one["value"]),
             _interval(one, signed=True),
             p_text(one["p_value"]),
-            p_text(one["p_holm"]),
+            *([p_text(one["p_holm"])] if num > 1 else []),
             *([p_text(one["p_equivalent"])] if has_margin else []),
             one["finding"],
         )
@@ -111,8 +111,8 @@ def differences_grid(content: Content) -> Grid:
         f">points of {_SHARES[content['metric']]}",
         ">95 % interval",
         ">p",
-        f">p, Holm over {num}",
-        *([f">p, {100 * content['margin']:g} points apart"] if has_margin else []),
+        *([f">p, Holm over {num}"] if num > 1 else []),
+        *([f">p of {100 * content['margin']:g} points or more"] if has_margin else []),
         "finding",
     )
     return Grid("paired differences on the same videos", columns, tuple(rows))
