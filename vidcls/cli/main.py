@@ -173,7 +173,7 @@ def _register() -> None:
         weights,
     )
     from vidcls.cli.queue import check, hpc
-    from vidcls.cli.study import compare, crossval, fuse, leak, mistakes, runs
+    from vidcls.cli.study import compare, crossval, fuse, leak, ledger, mistakes, runs
 
     for command in (
         train.train,
@@ -182,6 +182,7 @@ def _register() -> None:
         compare.compare,
         fuse.fuse,
         mistakes.mistakes,
+        ledger.ledger,
         leak.leak,
         crossval.crossval,
         predict.predict,

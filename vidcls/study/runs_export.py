@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import Any, Literal
 
 from vidcls.errors import UserError, VidclsError
-from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.prediction_tables import COLUMNS, prediction_blocks, probability_columns
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.evaluate.stored import stored_predictions
@@ -21,6 +20,7 @@ from vidcls.leaks.run_state import recorded_leaks
 from vidcls.run.folder import Run
 from vidcls.run.shapes import Status
 from vidcls.spec.show import flatten
+from vidcls.study.evidence import record_looks
 from vidcls.tables import Block, Kind, Table, table_of
 from vidcls.tracking.jsonl import read_rows
 
@@ -173,9 +173,7 @@ def videos_table(runs: Sequence[ReadRun], *, split: ReadSplit) -> tuple[Table, d
             f"no {split} predictions in {len(runs)} run(s):{reasons}",
             hint=f"vidcls evaluate RUN --split {split} scores the videos and stores their predictions",
         )
-    if split == "test":
-        for each in chosen:
-            ledger_of(each.run).append(run=str(each.run.folder), checkpoint="best", repeated=True)
+    record_looks([each.run for each in chosen], split, checkpoint="best")
     kinds: dict[str, Kind] = {**_KEYS, "split": "text", **COLUMNS, **columns}
     return Table(kinds, _video_blocks(chosen, split)), left_out
 

@@ -12,6 +12,7 @@ from vidcls.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
     from vidcls.cli.output.screen import Table
+    from vidcls.run.folder import Run
     from vidcls.study.compare.results import Comparison
     from vidcls.study.compare.tables import Grid
 
@@ -84,7 +85,7 @@ def compare(
     if as_json:
         print_json(content)
     elif _STDOUT not in (latex, csv):
-        _render(result, content, per_class=per_class)
+        _render(result, found, content, per_class=per_class)
     if result.unscored:
         for name, why in result.unscored.items():
             say(f"{name}: not scored: {why}")
@@ -126,7 +127,7 @@ def _write(content: dict[str, Any], latex: Path | None, csv: Path | None, *, per
         say(f"wrote {path}")
 
 
-def _render(result: Comparison, content: dict[str, Any], *, per_class: bool) -> None:
+def _render(result: Comparison, runs: list[Run], content: dict[str, Any], *, per_class: bool) -> None:
     from vidcls.study.compare.tables import grids
 
     echo(f"{content['verdict']}\n")
@@ -138,6 +139,10 @@ def _render(result: Comparison, content: dict[str, Any], *, per_class: bool) -> 
             echo(f"and {len(grid.rows) - _MAX_ROWS} more rows; --json and --csv have all\n")
     for remark in result.remarks:
         echo(f"- {remark}")
+    if result.looks:
+        from vidcls.cli.evaluate_tables import print_openings
+
+        print_openings(runs)
 
 
 def _table(grid: Grid) -> Table:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from vidcls.choices import Split
-from vidcls.evaluate.ledger import Ledger, ledger_of
+from vidcls.evaluate.ledger import ledgers_of
 from vidcls.run.folder import Checkpoint, Run
 from vidcls.study.compare.comparison import Member, Question, Scored, compare_scored
 from vidcls.study.compare.refusals import (
@@ -21,7 +19,6 @@ from vidcls.study.compare.results import Comparison, Ground, Metric
 from vidcls.study.configurations import Configuration, configurations_of
 from vidcls.study.evidence import Evidence, load_evidence, record_looks
 
-_SEED = re.compile(r"-s\d+$")
 _BEST_EPOCH = "best epoch chosen on these videos"
 
 
@@ -128,12 +125,8 @@ def _ground(evidence: Evidence) -> Ground:
 
 def _looks(runs: Sequence[Run]) -> dict[str, int]:
     """How often the test split was opened, and for how many configurations, by all that opened it."""
-    ledgers = {ledger.path: ledger for ledger in map(ledger_of, runs)}.values()
+    ledgers = [ledger for ledger, _ in ledgers_of(runs)]
     return {
         "num_openings": sum(ledger.count for ledger in ledgers),
-        "num_configurations": len({key for ledger in ledgers for key in _opened_by(ledger)}),
+        "num_configurations": sum(ledger.num_configurations for ledger in ledgers),
     }
-
-
-def _opened_by(ledger: Ledger) -> set[str]:
-    return {_SEED.sub("", Path(opening.run).name) for opening in ledger.entries()}
