@@ -329,6 +329,9 @@ def test_what_was_chosen_on_val_is_flattered(runs: Path) -> None:
     for name in ("point_a", "point_b", "point_c"):
         configuration(sweep / "runs", name, 0.6)
     (sweep / "options.json").write_text("{}")
+    left_out = run("runs")
+    assert "9 runs of sweeps and studies in it are left out" in left_out.stderr
+    assert "point_a" not in left_out.stdout
     whole = content_of("search")
     assert labels(whole) == {"point_a", "point_b", "point_c"}
     chosen = "may be the best of a sweep on these videos"

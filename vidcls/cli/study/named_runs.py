@@ -43,16 +43,15 @@ def _named(text: str, say: Callable[[str], None]) -> list[Run]:
     if path.is_dir():
         if SweepFolder(path).options_file.is_file():
             return _finished_trials(SweepFolder(path), say)
-        runs = _runs_in(path)
-        if runs:
+        if runs := _runs_in(path, say):
             return runs
         _refuse_fusion(path)
     if path.is_file():
         return _of_sweep(text, say)
     for folder in (Path(), _RUNS):
-        if runs := _matching(folder, text):
+        if runs := _matching(folder, text, say):
             return runs
-    if (_RUNS / path).is_dir() and (runs := find_runs(_RUNS / path)):
+    if (_RUNS / path).is_dir() and (runs := _runs_in(_RUNS / path, say)):
         return runs
     if "/" not in text and find_sweeps(_RUNS):
         try:
@@ -70,19 +69,28 @@ def _named(text: str, say: Callable[[str], None]) -> list[Run]:
     )
 
 
-def _runs_in(path: Path) -> list[Run]:
+def _runs_in(path: Path, say: Callable[[str], None]) -> list[Run]:
+    """A run, or the runs of a folder, without those of sweeps and studies inside of it if it has others."""
+    from vidcls.cli.study.runs_table import part_of
     from vidcls.run.find import find_runs
     from vidcls.run.folder import Run
 
-    return [Run(path)] if Run(path).spec_file.is_file() else find_runs(path)
+    if Run(path).spec_file.is_file():
+        return [Run(path)]
+    found = find_runs(path)
+    own = [run for run in found if part_of(run, path) is None]
+    if own and len(own) < len(found):
+        num = len(found) - len(own)
+        say(f"{path}: {num} runs of sweeps and studies in it are left out; name a sweep to compare its runs")
+    return own or found
 
 
-def _matching(folder: Path, text: str) -> list[Run]:
+def _matching(folder: Path, text: str, say: Callable[[str], None]) -> list[Run]:
     """Runs of folders that match a pattern, or whose name begins as a configuration `NAME/FINGERPRINT`."""
     from vidcls.run.folder import Run
 
     if glob.has_magic(text):
-        return [run for path in _matches(folder, text) if path.is_dir() for run in _runs_in(path)]
+        return [run for path in _matches(folder, text) if path.is_dir() for run in _runs_in(path, say)]
     if "/" not in text.rstrip("/"):
         return []
     begun = _matches(folder, f"{glob.escape(text.rstrip('/'))}*-s*")
