@@ -16,6 +16,18 @@ if TYPE_CHECKING:
     from vidcls.study.compare.results import Comparison
     from vidcls.study.compare.tables import Grid
 
+Margin = Annotated[
+    float | None,
+    typer.Option(
+        min=0.01, max=100, help="Points that do not matter; the verdict may be `equivalent within` them."
+    ),
+]
+LatexFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write the tables for LaTeX (booktabs); - prints them.")
+]
+CsvFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write all numbers as one table; - prints it.")
+]
 _MAX_ROWS = 40
 _STDOUT = Path("-")
 
@@ -38,22 +50,12 @@ def compare(
     metric: Annotated[
         Literal["top1", "mean_class_acc", "macro_f1"], typer.Option(help="Score that decides.")
     ] = "top1",
-    margin: Annotated[
-        float | None,
-        typer.Option(
-            min=0.01, max=100, help="Points that do not matter; the verdict may be `equivalent within` them."
-        ),
-    ] = None,
+    margin: Margin = None,
     per_class: Annotated[
         bool, typer.Option("--per-class", help="Show each class, of two configurations or of the best two.")
     ] = False,
-    latex: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the tables for LaTeX (booktabs); - prints them."),
-    ] = None,
-    csv: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write all numbers as one table; - prints it.")
-    ] = None,
+    latex: LatexFile = None,
+    csv: CsvFile = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
