@@ -173,7 +173,11 @@ def _register() -> None:
         weights,
     )
     from vidcls.cli.queue import check, hpc
+<<<<<<< HEAD
     from vidcls.cli.study import compare, crossval, fuse, leak, ledger, mistakes, runs
+=======
+    from vidcls.cli.study import crossval, fuse, leak, mistakes, power, runs
+>>>>>>> 86b1c675b28702f3ba07c9ae583285700bfd9c8e
 
     for command in (
         train.train,
@@ -182,7 +186,11 @@ def _register() -> None:
         compare.compare,
         fuse.fuse,
         mistakes.mistakes,
+<<<<<<< HEAD
         ledger.ledger,
+=======
+        power.power,
+>>>>>>> 86b1c675b28702f3ba07c9ae583285700bfd9c8e
         leak.leak,
         crossval.crossval,
         predict.predict,

@@ -119,7 +119,7 @@ def seeds_in_words(configurations: Sequence[Contender]) -> str:
     counts = " and ".join(map(str, nums)) if len(nums) == 2 else f"{min(nums)} to {max(nums)}"
     if not single:
         return f"{counts} seeds"
-    named = joined([*single[:_NAMED], *([f"{len(single) - _NAMED} more"] if len(single) > _NAMED else [])])
+    named = _named(single, f"{len(single) - _NAMED} more")
     return f"{counts} seeds, so of {named} this speaks for one checkpoint only"
 
 
@@ -139,15 +139,18 @@ def leaks_in_words(states: Sequence[str]) -> str:
 
 def flattered_in_words(configurations: Sequence[Contender]) -> list[str]:
     """What was chosen on the videos that are scored, and for which configurations, if not for all."""
-    found: dict[str, list[str]] = {}
+    labels_of: dict[str, list[str]] = {}
     for one in configurations:
         for what in one.flattered:
-            found.setdefault(what, []).append(one.label)
+            labels_of.setdefault(what, []).append(one.label)
+    whats_of: dict[tuple[str, ...], list[str]] = {}
+    for what, labels in labels_of.items():
+        whats_of.setdefault(tuple(labels), []).append(what)
     return [
-        f"flattered: {what}"
+        f"flattered: {joined(whats)}"
         if len(labels) == len(configurations)
-        else f"flattered: {what} (of {joined([*labels[:_NAMED], *(['others'] if labels[_NAMED:] else [])])})"
-        for what, labels in found.items()
+        else f"flattered: {joined(whats)} (of {_named(labels, 'others')})"
+        for labels, whats in whats_of.items()
     ]
 
 
@@ -164,6 +167,10 @@ def points(share: float) -> str:
 def joined(words: Sequence[str]) -> str:
     """Words in a list, such as `a, b and c`."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _named(labels: Sequence[str], more: str) -> str:
+    return joined([*labels[:_NAMED], *([more] if len(labels) > _NAMED else [])])
 
 
 def _reach(found: Estimate) -> str:
