@@ -173,11 +173,7 @@ def _register() -> None:
         weights,
     )
     from vidcls.cli.queue import check, hpc
-<<<<<<< HEAD
-    from vidcls.cli.study import compare, crossval, fuse, leak, ledger, mistakes, runs
-=======
-    from vidcls.cli.study import crossval, fuse, leak, mistakes, power, runs
->>>>>>> 86b1c675b28702f3ba07c9ae583285700bfd9c8e
+    from vidcls.cli.study import compare, crossval, fuse, leak, ledger, mistakes, power, runs
 
     for command in (
         train.train,
@@ -186,11 +182,8 @@ def _register() -> None:
         compare.compare,
         fuse.fuse,
         mistakes.mistakes,
-<<<<<<< HEAD
         ledger.ledger,
-=======
         power.power,
->>>>>>> 86b1c675b28702f3ba07c9ae583285700bfd9c8e
         leak.leak,
         crossval.crossval,
         predict.predict,
