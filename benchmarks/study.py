@@ -53,7 +53,8 @@ def run() -> list[Result]:
         _predict(each, number)
     export = _seconds(["runs", "export", str(folder / "runs"), "--to", "csv", "--out", str(folder / "t.csv")])
     num_rows = len((folder / "t.csv").read_text().splitlines()) - 1
-    compare = _seconds(["compare", *(str(each.folder) for each in runs[:NUM_COMPARED])])
+    experiments = dict.fromkeys(str(each.folder.parent) for each in runs[:NUM_COMPARED])
+    compare = _seconds(["compare", *experiments])
     return [
         Result(
             f"vidcls compare on {NUM_COMPARED} stored runs of {NUM_VIDEOS} videos",
