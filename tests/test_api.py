@@ -15,7 +15,7 @@ from tests.support.training import Experiment
 from vidcls.run.folder import Run
 
 SIGNATURES = """\
-compare(*runs: 'str | Path | Run', split: "Literal['val', 'test']" = 'val', checkpoint: "Literal['best', 'last']" = 'best', metric: "Literal['top1', 'mean_class_acc', 'macro_f1']" = 'top1', margin: 'float | None' = None) -> 'Comparison'
+compare(*runs: 'str | Path | Run', split: "Literal['val', 'test']" = 'val', checkpoint: "Literal['best', 'last']" = 'best', metric: "Literal['top1', 'mean_class_acc', 'macro_f1']" = 'top1', margin: 'float | None' = None, across_data: 'bool' = False) -> 'Comparison'
 load(run: 'str | Path | Run', *, checkpoint: "Literal['best', 'last']" = 'best', device: 'str | None' = None, trust_code: 'bool' = False) -> 'Predictor'
 runs(folder: 'str | Path' = 'runs') -> 'list[dict[str, Any]]'
 train(spec: 'str | Path | Mapping[str, Any]', *settings: 'str', device: 'str | None' = None, restart: 'bool' = False, accept_code: 'bool' = False) -> 'Run'

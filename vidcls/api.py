@@ -110,6 +110,7 @@ def compare(
     checkpoint: Literal["best", "last"] = "best",
     metric: Literal["top1", "mean_class_acc", "macro_f1"] = "top1",
     margin: float | None = None,
+    across_data: bool = False,
 ) -> Comparison:
     """Say which configuration is better, as `vidcls compare` does, from stored predictions.
 
@@ -122,6 +123,7 @@ def compare(
         checkpoint: Checkpoint of the stored predictions.
         metric: Score that decides.
         margin: Difference that does not matter, as a share such as 0.03; None if all do.
+        across_data: Compare runs of different data that scored the same videos.
 
     Returns:
         Comparison: its `verdict`, `remarks`, `configurations` and `differences`; `as_dict()` has all numbers.
@@ -136,8 +138,14 @@ def compare(
     if margin is not None and not 0 < margin < 1:
         raise UserError(f"margin: expected a share between 0 and 1, got {margin}", hint="0.03 is 3 points")
     found = named_runs([str(_folder(each)) for each in runs], say=_warn)
-    chosen = chosen_in_sweeps(found)
-    request = Request(split=split, checkpoint=checkpoint, metric=metric, margin=margin, chosen=chosen)
+    request = Request(
+        split=split,
+        checkpoint=checkpoint,
+        metric=metric,
+        margin=margin,
+        across_data=across_data,
+        chosen=chosen_in_sweeps(found),
+    )
     return compare_runs(found, request)
 
 

@@ -258,15 +258,15 @@ def test_one_configuration_is_nothing_to_compare(runs: Path) -> None:
 
 def test_a_leaky_split_is_not_compared_with_a_clean_one(runs: Path) -> None:
     configuration(runs, "leaky", 0.9, leaks=LEAKY, manifest_hash="def")
-    said = refusal(runs / "good", runs / "leaky")
+    said = refusal(runs / "good", runs / "leaky", "--across-data")
     assert "leaky data (leaky 90 %)" in said
     assert "vidcls data split" in said
     configuration(runs, "leaky_too", 0.5, leaks=LEAKY, manifest_hash="def")
     result = run(runs / "leaky", runs / "leaky_too")
     assert "leaky data (leaky 90 %)" in result.stdout.splitlines()[0]
     assert "this says little about new videos" in result.stdout
-    configuration(runs, "unaudited", 0.5, leaks=UNKNOWN, manifest_hash="ghi")
-    assert "vidcls data audit" in refusal(runs / "leaky", runs / "unaudited")
+    configuration(runs, "unaudited", 0.5, leaks=UNKNOWN)
+    assert "vidcls data audit" in refusal(runs / "leaky", runs / "unaudited", "--across-data")
     assert "data that was not audited for leaks" in run(runs / "good", runs / "unaudited").stdout
 
 
@@ -275,6 +275,15 @@ def test_other_videos_are_refused(runs: Path) -> None:
     ids = [f"w{number}" for number in range(len(LABELS))]
     store_logits(other, logits_with(0.5, seed=1), LABELS, groups=GROUPS, ids=ids)
     assert "the videos in val differ" in refusal(runs / "good", runs / "other")
+
+
+def test_other_data_is_compared_only_where_asked(runs: Path) -> None:
+    """Frames and flow of the same videos, say, or more train videos with the same val."""
+    configuration(runs, "more_data", 0.9, manifest_hash="def")
+    assert "--across-data" in refusal(runs / "good", runs / "more_data")
+    result = run(runs / "good", runs / "more_data", "--across-data")
+    assert result.exit_code == 0
+    assert "trained on 2 different data sets, so a difference may come from the data" in result.stdout
 
 
 def test_an_unfinished_run_is_refused(runs: Path) -> None:

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     Scored = tuple[Scoring, Metrics]
 
 _MAX_FOLDERS = 10
+Anew = Annotated[bool, typer.Option("--anew", help="Score again even if results are stored.")]
+CheckpointOption = Annotated[
+    Literal["best", "last", "all"], typer.Option(help="Checkpoint whose weights are used.")
+]
 
 
 def evaluate(
@@ -38,14 +42,12 @@ def evaluate(
         Literal["train", "val", "test"],
         typer.Option(help="Split to score. Every evaluation on test is recorded in a ledger."),
     ] = "val",
-    checkpoint: Annotated[
-        Literal["best", "last", "all"], typer.Option(help="Checkpoint whose weights are used.")
-    ] = "best",
+    checkpoint: CheckpointOption = "best",
     device: Device = None,
     cluster: Cluster = None,
     dry_run: DryRun = False,
     no_check: NoCheck = False,
-    anew: Annotated[bool, typer.Option("--anew", help="Score again even if results are stored.")] = False,
+    anew: Anew = False,
     trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:

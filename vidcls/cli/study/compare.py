@@ -22,6 +22,13 @@ Margin = Annotated[
         min=0.01, max=100, help="Points that do not matter; the verdict may be `equivalent within` them."
     ),
 ]
+Deciding = Annotated[Literal["top1", "mean_class_acc", "macro_f1"], typer.Option(help="Score that decides.")]
+AcrossData = Annotated[
+    bool, typer.Option("--across-data", help="Compare runs of different data that scored the same videos.")
+]
+PerClass = Annotated[
+    bool, typer.Option("--per-class", help="Show each class, of two configurations or of the best two.")
+]
 LatexFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write the tables for LaTeX (booktabs); - prints them.")
 ]
@@ -47,13 +54,10 @@ def compare(
     checkpoint: Annotated[
         Literal["best", "last"], typer.Option(help="Checkpoint whose stored predictions are read.")
     ] = "best",
-    metric: Annotated[
-        Literal["top1", "mean_class_acc", "macro_f1"], typer.Option(help="Score that decides.")
-    ] = "top1",
+    metric: Deciding = "top1",
     margin: Margin = None,
-    per_class: Annotated[
-        bool, typer.Option("--per-class", help="Show each class, of two configurations or of the best two.")
-    ] = False,
+    across_data: AcrossData = False,
+    per_class: PerClass = False,
     latex: LatexFile = None,
     csv: CsvFile = None,
     force: Force = False,
@@ -79,6 +83,7 @@ def compare(
         checkpoint=checkpoint,
         metric=metric,
         margin=None if margin is None else margin / 100,
+        across_data=across_data,
         chosen=chosen_in_sweeps(found),
     )
     result = compare_runs(found, request)

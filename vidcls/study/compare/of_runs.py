@@ -12,6 +12,7 @@ from vidcls.study.compare.comparison import Member, Question, Scored, compare_sc
 from vidcls.study.compare.refusals import (
     refuse_mixed_leaks,
     refuse_mixed_training,
+    refuse_other_data,
     refuse_single,
     refuse_unfinished,
 )
@@ -31,6 +32,7 @@ class Request:
         checkpoint: Checkpoint of the stored logits.
         metric: Score that decides.
         margin: Difference that does not matter, as a share; None if all do.
+        across_data: Compare runs of different data, by the videos that all of them scored.
         chosen: How a run may have been chosen by its score on val, such as the best trial of a sweep.
     """
 
@@ -38,6 +40,7 @@ class Request:
     checkpoint: Checkpoint = "best"
     metric: Metric = "top1"
     margin: float | None = None
+    across_data: bool = False
     chosen: Mapping[Run, str] = field(default_factory=dict)
 
 
@@ -60,6 +63,8 @@ def compare_runs(runs: Sequence[Run], request: Request) -> Comparison:
     refuse_mixed_training(joined, [run for run in ordered if run not in set(joined)], request.split)
     evidence = load_evidence(ordered, request.split, checkpoint=request.checkpoint)
     refuse_mixed_leaks(evidence.runs)
+    if not request.across_data:
+        refuse_other_data(evidence.runs)
     record_looks(ordered, request.split, checkpoint=request.checkpoint)
     looks = _looks(ordered) if request.split == "test" else {}
     question = Question(

@@ -1,14 +1,10 @@
-"""What would be enough evidence to tell a difference apart."""
+"""What would be enough evidence to tell a difference apart: the answer of `vidcls power` for these two."""
 
 from __future__ import annotations
 
 from vidcls.statistics.crossed_effects import CrossedEffects
-from vidcls.statistics.power import MAX_GROUPS, Plan, components_of
-
-RECOMMENDED_SEEDS = 5
-_MOST_SEEDS = 20
-"""Seeds that a user may be asked to train; beyond them, more videos are better advice."""
-_SEEDS = (5, 10, 20, 50)
+from vidcls.statistics.power import POWER, components_of
+from vidcls.study import power
 
 
 def outlook(
@@ -25,18 +21,23 @@ def outlook(
     """
     apart = f"tell {100 * difference:g} points apart"
     if effects.num_seeds[list(pair)].min() < 2:
-        return f"{RECOMMENDED_SEEDS} seeds each would show what training varies by"
-    components = components_of(effects, num_videos=num_videos, configurations=pair)
-    plan = Plan(2, effects.num_groups, num_videos)
-    needed = components.seeds_needed(difference, plan, alpha=alpha)
-    if needed is not None and needed <= _MOST_SEEDS:
-        return f"{needed} seeds each would {apart}"
-    for num_seeds in _SEEDS:
-        plan = Plan(num_seeds, effects.num_groups, num_videos)
-        groups = components.groups_needed(difference, plan, alpha=alpha)
-        if groups is not None and groups < MAX_GROUPS:
-            enough = f"{num_seeds} seeds each and {groups} groups of videos would"
-            if needed is None:
-                return f"no number of seeds would {apart} on these videos; {enough}"
-            return f"{needed} seeds each would {apart}, or {enough}"
-    return f"no number of seeds would {apart} on these videos"
+        return f"{power.RECOMMENDED_SEEDS} seeds each would show what training varies by"
+    ground = power.Ground(
+        components=components_of(effects, num_videos=num_videos, configurations=pair),
+        num_groups=effects.num_groups,
+        num_videos=num_videos,
+        videos_per_group=num_videos / effects.num_groups,
+        source="these runs",
+    )
+    question = power.Question(
+        difference=difference, power=POWER, alpha=alpha, num_seeds=None, num_groups=None, num_videos=None
+    )
+    found = power.answer(ground, question)
+    if found.plan is not None:
+        return f"{found.plan.num_seeds} seeds each would {apart}"
+    said = f"no number of seeds would {apart} on these videos"
+    if found.instead is None:
+        return said
+    return (
+        f"{said}; {found.instead.num_seeds} seeds each and {found.instead.num_groups} groups of videos would"
+    )

@@ -89,3 +89,20 @@ def refuse_mixed_leaks(runs: Sequence[EvidenceRun]) -> None:
         f" {state}: the leak would count as skill",
         hint=hint,
     )
+
+
+def refuse_other_data(runs: Sequence[EvidenceRun]) -> None:
+    """Refuse runs of different data, although they scored the same videos.
+
+    Raises:
+        UserError: If the manifests of their data differ.
+    """
+    first = runs[0]
+    other = next((each for each in runs if each.manifest_hash != first.manifest_hash), None)
+    if other is not None:
+        raise UserError(
+            f"{first.run.folder} and {other.run.folder}: were trained on different data, so a difference may"
+            " come from the data, not from the configuration",
+            hint="train both on the same data; or, where the data is what you compare (more train videos,"
+            " frames and flow of the same videos), add --across-data",
+        )
