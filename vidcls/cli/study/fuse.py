@@ -69,8 +69,7 @@ def fuse(
     if as_json:
         from vidcls.cli.evaluate_tables import openings_json
 
-        looks = openings_json(found) if split == "test" else {}
-        print_json({**as_dict(fusion, plan), **looks})
+        print_json({**as_dict(fusion, plan), **(openings_json(found) if split == "test" else {})})
     else:
         _render(fusion, plan, per_class=per_class)
     for name, why in fusion.unscored.items():
