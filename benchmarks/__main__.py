@@ -31,6 +31,7 @@ NAMES = (
     "neighbours",
     "sweep_search",
     "whole",
+    "verdicts",
     "recipe",
     "features",
     "timeline",
