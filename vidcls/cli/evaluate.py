@@ -242,6 +242,7 @@ def _plain(
 
         ledgers = {str(scoring.run.folder): ledger_of(scoring.run) for scoring, _ in rows}
         content["test_openings"] = {name: ledger.count for name, ledger in ledgers.items()}
+        content["test_configurations"] = {name: its.num_configurations for name, its in ledgers.items()}
         content["test_repeats"] = {name: ledger.num_repeats for name, ledger in ledgers.items()}
     return content
 

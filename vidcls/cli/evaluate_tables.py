@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 from rich import box
 
-from vidcls.cli.common import times
+from vidcls.cli.common import echo, times
 from vidcls.cli.output.screen import Table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from vidcls.evaluate.compare import Comparison
     from vidcls.evaluate.ledger import Ledger
     from vidcls.evaluate.metrics import Metrics
+    from vidcls.run.folder import Run
 
 _COLUMNS = {"top1": "top-1", "top5": "top-5", "mean_class_acc": "class acc", "macro_f1": "macro F1"}
 
@@ -55,10 +58,34 @@ def class_table(metrics: Metrics, *, leak_state: str) -> Table:
 
 
 def openings(ledger: Ledger) -> str:
-    """Line about how often the test split was opened."""
-    repeats = ledger.num_repeats
+    """Line about how often the test split was opened, and by how many configurations."""
+    repeats, num = ledger.num_repeats, ledger.num_configurations
     again = f" (in {repeats} of these, a stored result was shown again)" if repeats else ""
-    return f"the test split of this data was evaluated {times(ledger.count)} so far{again}: {ledger.path}"
+    by = f" by {num} configurations" if num > 1 else ""
+    return (
+        f"the test split of this data was evaluated {times(ledger.count)} so far{by}{again}; "
+        f"vidcls ledger {ledger.path} shows when"
+    )
+
+
+def print_openings(runs: Iterable[Run], *, err: bool = False) -> None:
+    """Print how often the test splits of runs were opened, a line for each split."""
+    from vidcls.evaluate.ledger import ledgers_of
+
+    for ledger, _ in ledgers_of(runs):
+        echo(openings(ledger), err=err)
+
+
+def openings_json(runs: Iterable[Run]) -> dict[str, dict[str, int]]:
+    """How often the test split of each run was opened, by how many configurations, for scripts."""
+    from vidcls.evaluate.ledger import ledgers_of
+
+    of_run = {str(run.folder): ledger for ledger, its_runs in ledgers_of(runs) for run in its_runs}
+    return {
+        "test_openings": {name: ledger.count for name, ledger in of_run.items()},
+        "test_configurations": {name: ledger.num_configurations for name, ledger in of_run.items()},
+        "test_repeats": {name: ledger.num_repeats for name, ledger in of_run.items()},
+    }
 
 
 def _percent(share: float | None) -> str:

@@ -173,7 +173,7 @@ def _register() -> None:
         weights,
     )
     from vidcls.cli.queue import check, hpc
-    from vidcls.cli.study import crossval, fuse, leak, mistakes, power, runs
+    from vidcls.cli.study import crossval, fuse, leak, ledger, mistakes, power, runs
 
     for command in (
         train.train,
@@ -181,6 +181,7 @@ def _register() -> None:
         evaluate.evaluate,
         fuse.fuse,
         mistakes.mistakes,
+        ledger.ledger,
         power.power,
         leak.leak,
         crossval.crossval,
