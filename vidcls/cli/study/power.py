@@ -66,8 +66,9 @@ def power(
         float | None,
         typer.Option(
             min=0,
-            max=50,
-            help="Percentage of videos that one seed of a configuration gets right and another one wrong.",
+            max=100,
+            help="Percentage of videos that one seed of a configuration gets right and another one wrong, if "
+            "each video goes its own way.",
         ),
     ] = None,
     wanted: Annotated[
@@ -187,9 +188,9 @@ def _render(result: Answer, ground: Ground, question: Question) -> None:
         echo("with one seed each, the claim is about these two checkpoints, not about their configurations")
     points = ground.as_points()
     echo(
-        f"variances: {ground.source}: top-1 varies over seeds by {points['seed_sd']:.1f} points, two seeds"
-        f" disagree on {points['disagreement']:.1f} % of the videos, and the difference of two configurations"
-        f" varies by {points['group_sd']:.1f} points from group to group"
+        f"variances ({ground.source}): top-1 varies over seeds by {points['seed_sd']:.1f} points on endless"
+        f" videos; two seeds differ as if they disagreed on {points['disagreement']:.1f} % of the videos; the"
+        f" difference of two configurations varies by {points['group_sd']:.1f} points from group to group"
     )
     console().print(_table(result, ground, question))
 
