@@ -12,29 +12,29 @@ from vidcls.cli.output.screen import Table
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from vidcls.evaluate.compare import Comparison
     from vidcls.evaluate.ledger import Ledger
     from vidcls.evaluate.metrics import Metrics
+    from vidcls.evaluate.run_table import RunTable
     from vidcls.run.folder import Run
 
 _COLUMNS = {"top1": "top-1", "top5": "top-5", "mean_class_acc": "class acc", "macro_f1": "macro F1"}
 
 
-def comparison_table(comparison: Comparison) -> Table:
-    """Table of a comparison; the best runs are in bold, the verdict is the caption."""
-    splits = ", ".join(dict.fromkeys(row.split for row in comparison.rows))
+def table_of_runs(shown: RunTable) -> Table:
+    """Table of runs; those with the highest val top-1 are in bold, as the caption says."""
+    splits = ", ".join(dict.fromkeys(row.split for row in shown.rows))
     shows_val = splits == "val"
     table = Table(
-        title=f"split: {splits}", caption=comparison.verdict, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        title=f"split: {splits}", caption=shown.note or None, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
     table.title_justify = table.caption_justify = "left"
     table.add_column("run", overflow="fold")
     for name in ("videos", "loss", *_COLUMNS.values(), *(() if shows_val else ("val top-1",))):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("leak state", no_wrap=True)
-    for row in comparison.rows:
+    for row in shown.rows:
         shares = [row.metrics[name] for name in _COLUMNS] + ([] if shows_val else [row.val_top1])
-        style = "bold" if row.label in comparison.best else None
+        style = "bold" if row.label in shown.highest else None
         cells = (
             row.label,
             str(row.num_videos),
