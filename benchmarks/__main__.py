@@ -32,6 +32,7 @@ NAMES = (
     "neighbours",
     "sweep_search",
     "whole",
+    "verdicts",
     "recipe",
     "features",
     "timeline",

@@ -12,6 +12,7 @@ from vidcls.errors import UserError
 
 if TYPE_CHECKING:
     from vidcls.cli.output.screen import Table
+    from vidcls.run.folder import Run
     from vidcls.statistics.power import Plan
     from vidcls.study.power import Answer, Ground, Question
 
@@ -65,8 +66,9 @@ def power(
         float | None,
         typer.Option(
             min=0,
-            max=50,
-            help="Percentage of videos that one seed of a configuration gets right and another one wrong.",
+            max=100,
+            help="Percentage of videos that one seed of a configuration gets right and another one wrong, if "
+            "each video goes its own way.",
         ),
     ] = None,
     wanted: Annotated[
@@ -95,12 +97,15 @@ def power(
     """
     given = dict(zip(_GIVEN, (seed_sd, group_sd, disagreement), strict=True))
     _refuse_both(runs, given)
-    from vidcls.study.power import Question, answer, given_ground, measured_ground
-
+    _refuse_without_runs(runs, {"--split test": split != "val", "--checkpoint last": checkpoint != "best"})
+    found: list[Run] = []
     if runs:
         from vidcls.run.find import open_runs
 
         found = open_runs(runs)
+    from vidcls.study.power import Question, answer, given_ground, measured_ground
+
+    if runs:
         ground = measured_ground(found, split, checkpoint=checkpoint)
     else:
         ground = given_ground(
@@ -110,10 +115,17 @@ def power(
     result = answer(ground, question)
     for label in ground.left_out:
         say(f"{label}: left out: a single seed says nothing about the spread over seeds")
+    looked_at = found if split == "test" else []
     if as_json:
-        print_json(_plain(result, ground, question))
+        from vidcls.cli.evaluate_tables import openings_json
+
+        looks = openings_json(looked_at) if looked_at else {}
+        print_json({**_plain(result, ground, question), **looks})
     else:
+        from vidcls.cli.evaluate_tables import print_openings
+
         _render(result, ground, question)
+        print_openings(looked_at)
 
 
 def _refuse_both(runs: list[Path] | None, given: dict[str, float | None]) -> None:
@@ -130,6 +142,11 @@ def _refuse_both(runs: list[Path] | None, given: dict[str, float | None]) -> Non
             hint="vidcls power --difference 5 runs/a runs/b, or vidcls power --difference 5 --seed-sd 3"
             " --group-sd 25 --disagreement 15 --groups 45 --videos 120",
         )
+
+
+def _refuse_without_runs(runs: list[Path] | None, named: dict[str, bool]) -> None:
+    for option in (option for option, is_named in named.items() if is_named and not runs):
+        raise UserError(f"{option} has no effect without runs, whose predictions are read", hint="name runs")
 
 
 def _sentence(result: Answer, question: Question) -> str:
@@ -171,9 +188,9 @@ def _render(result: Answer, ground: Ground, question: Question) -> None:
         echo("with one seed each, the claim is about these two checkpoints, not about their configurations")
     points = ground.as_points()
     echo(
-        f"variances: {ground.source}: top-1 varies over seeds by {points['seed_sd']:.1f} points, two seeds"
-        f" disagree on {points['disagreement']:.1f} % of the videos, and the difference of two configurations"
-        f" varies by {points['group_sd']:.1f} points from group to group"
+        f"variances ({ground.source}): top-1 varies over seeds by {points['seed_sd']:.1f} points on endless"
+        f" videos; two seeds differ as if they disagreed on {points['disagreement']:.1f} % of the videos; the"
+        f" difference of two configurations varies by {points['group_sd']:.1f} points from group to group"
     )
     console().print(_table(result, ground, question))
 
