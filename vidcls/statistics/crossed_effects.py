@@ -4,17 +4,17 @@ Runs of a configuration differ by their seed, and all runs are scored on the sam
 groups. Both are samples: another seed and other groups would give another result, and the interval covers
 both. The design is that of reader studies in radiology, multi-reader multi-case: readers (seeds) are nested
 in configurations, and cases (videos in groups) are crossed with everything. The estimator is that of
-Obuchowski and Rockette (1995, Commun. Stat. Simul. Comput. 24:285) with degrees of freedom after Hillis
-(2007, Statist. Med. 26:596), where those of the groups join by Satterthwaite's rule:
+Obuchowski and Rockette (1995, Commun. Stat. Simul. Comput. 24:285) with degrees of freedom in the manner of
+Hillis (2007, Statist. Med. 26:596), where those of the groups join by Satterthwaite's rule:
 
     V_seed  = s_A^2 / J_A + s_B^2 / J_B                        s: standard deviation over the J seeds
     V_group = max(0, Cov2_A + Cov2_B - 2 Cov3)                 Cov2: covariance of different seeds of one
-    nu      = (V_seed + V_group)^2 /                           configuration; Cov3: across configurations;
-              (sum_i (s_i^2 / J_i)^2 / (J_i - 1)               both by the jackknife over groups
-               + V_group^2 / (G - 1))
+    V       = V_seed + V_group                                 configuration; Cov3: across configurations;
+                                                               both by the jackknife over groups
 
-A configuration with one seed has no s; then its part of V_group is the variance of that run, and the estimate
-is about this run only, not about its configuration.
+The degrees of freedom of V are those of `vidcls/statistics/degrees_of_freedom.py`. A configuration with one
+seed has no s; then its part of V_group is the variance of that run, and the estimate is about this run only,
+not about its configuration.
 
 Axes: R runs, C configurations.
 """
@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidcls.arrays import Floats, Ints
+from vidcls.statistics.degrees_of_freedom import crossed_dof
 from vidcls.statistics.estimate import Estimate
 from vidcls.statistics.jackknife import Jackknife
 
@@ -90,17 +91,27 @@ class CrossedEffects:
 
     def difference(self, first: int, second: int) -> Estimate:
         """Mean of the second configuration minus that of the first."""
-        group_part = self.within[first] + self.within[second] - 2 * self.between[first, second]
         value = float(self.means[second] - self.means[first])
-        return self._estimate(value, [first, second], max(0.0, float(group_part)))
+        return self._estimate(value, [first, second], max(0.0, self.group_part(first, second)))
+
+    def group_part(self, first: int, second: int) -> float:
+        """Part of the groups in the variance of a difference, by chance perhaps below zero."""
+        return float(self.within[first] + self.within[second] - 2 * self.between[first, second])
+
+    def noise(self, configuration: int) -> float:
+        """Variance of one run that its configuration's other seeds do not share; zero if there are none.
+
+        It is noise of the videos: each run answers the uncertain ones differently. s^2 contains it too.
+        """
+        return max(0.0, float(self.run_variance[configuration] - self.within[configuration]))
 
     def _estimate(self, value: float, configurations: Sequence[int], group_part: float) -> Estimate:
-        seed_parts = [
-            (float(self.seed_variance[one]) / int(self.num_seeds[one]), int(self.num_seeds[one]) - 1)
-            for one in configurations
-            if self.num_seeds[one] > 1
-        ]
-        return combined(value, [*seed_parts, (group_part, self.num_groups - 1)])
+        repeated = [one for one in configurations if self.num_seeds[one] > 1]
+        num_seeds = [int(self.num_seeds[one]) for one in repeated]
+        parts = [float(self.seed_variance[one]) / num for one, num in zip(repeated, num_seeds, strict=True)]
+        noise = sum(self.noise(one) / num for one, num in zip(repeated, num_seeds, strict=True))
+        dof = crossed_dof(parts, num_seeds, group_part=group_part, noise=noise, num_groups=self.num_groups)
+        return Estimate(value, math.sqrt(sum(parts) + group_part), float(dof))
 
 
 def combined(value: float, parts: Sequence[tuple[float, int]]) -> Estimate:
