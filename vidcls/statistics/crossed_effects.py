@@ -114,7 +114,7 @@ class CrossedEffects:
         return Estimate(value, math.sqrt(sum(parts) + group_part), float(dof))
 
 
-def combined(value: float, parts: Sequence[tuple[float, int]]) -> Estimate:
+def combined(value: float, parts: Sequence[tuple[float, float]]) -> Estimate:
     """Estimate whose variance is a sum of independent parts (Satterthwaite 1946, Biometrics Bull. 2:110).
 
     Args:
