@@ -30,6 +30,7 @@ NAMES = (
     "epoch",
     "neighbours",
     "sweep_search",
+    "folds",
     "whole",
     "recipe",
     "features",

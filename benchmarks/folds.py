@@ -63,40 +63,45 @@ def run() -> list[Result]:
 
 def crossval_rows(num_studies: int = _NUM_STUDIES) -> list[Row]:
     """Coverage of cross-validations: the accuracy of a spec, and the difference of two."""
-    rows = []
-    for design in _fold_designs():
-        cell = (
-            f"{design.num_groups} groups ({design.sizes}), {design.num_folds} folds, "
-            f"{design.num_fold_seeds} fold seeds, {100 * design.spread:.0f} points"
-            f"{', no difference' if len(set(design.accuracies)) == 1 else ''}"
-        )
-        studies = design.studies(num_studies, np.random.default_rng(1))
-        rows.append(_row(cell, design.num_groups, map(_judge_folds, studies)))
-    for num_groups, num_seeds in ((12, 1), (20, 1), (45, 1), (45, 3)):
-        cell = f"{num_groups} groups (ufc10), 5 folds, {num_seeds} fold seeds, real classifiers"
-        studies = trained_studies(
-            num_studies,
-            np.random.default_rng(1),
-            num_groups=num_groups,
-            num_folds=5,
-            num_fold_seeds=num_seeds,
-        )
-        rows.append(_row(cell, num_groups, map(_judge_folds, studies)))
-    return rows
+    trained = ((12, 1), (20, 1), (45, 1), (45, 3))
+    return [
+        *(fold_row(design, num_studies) for design in _fold_designs()),
+        *(trained_row(num_groups, num_seeds, num_studies) for num_groups, num_seeds in trained),
+    ]
 
 
 def leak_rows(num_studies: int = _NUM_STUDIES) -> list[Row]:
     """Coverage of measurements of a leak."""
-    rows = []
-    for num_groups, num_videos in ((5, 120), (8, 120), (10, 120), (20, 120), (45, 120), (137, 400)):
-        for num_pairs in (2, 3, 5, 10):
-            for is_own, spread in ((True, 0.0), (True, 0.04), (False, 0.04)):
-                design = LeakDesign(num_groups, num_videos, num_pairs, is_own, spread)
-                split = "own split" if is_own else "random splits"
-                cell = f"{num_groups} groups, {num_pairs} pairs, {split}, {100 * spread:.0f} points"
-                studies = design.studies(num_studies, np.random.default_rng(1))
-                rows.append(_row(cell, num_groups, map(_judge_leak, studies)))
-    return rows
+    return [leak_row(design, num_studies) for design in _leak_designs()]
+
+
+def fold_row(design: FoldDesign, num_studies: int) -> Row:
+    """Coverage of cross-validations of a design."""
+    cell = (
+        f"{design.num_groups} groups ({design.sizes}), {design.num_folds} folds, "
+        f"{design.num_fold_seeds} fold seeds, {100 * design.spread:.0f} points"
+        f"{', no difference' if len(set(design.accuracies)) == 1 else ''}"
+    )
+    studies = design.studies(num_studies, np.random.default_rng(1))
+    return _row(cell, design.num_groups, map(_judge_folds, studies))
+
+
+def trained_row(num_groups: int, num_fold_seeds: int, num_studies: int) -> Row:
+    """Coverage of cross-validations of classifiers that are trained."""
+    cell = f"{num_groups} groups (ufc10), 5 folds, {num_fold_seeds} fold seeds, trained classifiers"
+    rng = np.random.default_rng(1)
+    studies = trained_studies(
+        num_studies, rng, num_groups=num_groups, num_folds=5, num_fold_seeds=num_fold_seeds
+    )
+    return _row(cell, num_groups, map(_judge_folds, studies))
+
+
+def leak_row(design: LeakDesign, num_studies: int) -> Row:
+    """Coverage of measurements of a leak of a design."""
+    split = "own split" if design.is_own_split else "random splits"
+    cell = f"{design.num_groups} groups, {design.num_pairs} pairs, {split}, {100 * design.spread:.0f} points"
+    studies = design.studies(num_studies, np.random.default_rng(1))
+    return _row(cell, design.num_groups, map(_judge_leak, studies))
 
 
 def _fold_designs() -> Iterable[FoldDesign]:
@@ -117,6 +122,13 @@ def _fold_designs() -> Iterable[FoldDesign]:
         yield FoldDesign(10, 5, 3, spread, sizes="equal")
         yield FoldDesign(10, 5, 3, spread, sizes="very unequal")
         yield FoldDesign(20, 5, 1, spread, accuracies=(0.65, 0.65))
+
+
+def _leak_designs() -> Iterable[LeakDesign]:
+    for num_groups, num_videos in ((5, 120), (8, 120), (10, 120), (20, 120), (45, 120), (137, 400)):
+        for num_pairs in (2, 3, 5, 10):
+            for is_own, spread in ((True, 0.0), (True, 0.04), (False, 0.04)):
+                yield LeakDesign(num_groups, num_videos, num_pairs, is_own, spread)
 
 
 def _judge_folds(study: FoldStudy) -> Found:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _NAME = "crossval"
 _COVERED = "other groups of videos and other trainings of the folds"
-_HELD_FIXED = "the settings, and the videos that the models of the folds share for training"
+_HELD_FIXED = "the settings, and the set of videos to train on"
 SpecArgs = Annotated[
     list[str],
     typer.Argument(
