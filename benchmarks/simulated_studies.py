@@ -4,10 +4,10 @@ A run answers a video correctly with the probability
 
     link(level_c + seed_cj + group_g + configuration-by-group_cg + video_v + configuration-by-video_cv)
 
-and all effects are normal and independent. The link is the logistic function, or the identity cut off at 0 and
-1. The truth of a configuration is its expected accuracy over seeds, groups and videos: an integral over one
-normal number, since the sum of the effects is normal. The levels are solved for, so that these truths are the
-accuracies that were asked for; so is the spread of the seed effect.
+and all effects are normal and independent. The link is the logistic function, or the identity cut off at 0
+and 1. The truth of a configuration is its expected accuracy over seeds, groups and videos: an integral over
+one normal number, since the sum of the effects is normal. The levels are solved for, so that these truths are
+the accuracies that were asked for; so is the spread of the seed effect.
 
 Axes: S studies, C configurations, J seeds, G groups, N videos.
 """
@@ -124,7 +124,7 @@ def simulate(design: Design, *, num_studies: int, rng: np.random.Generator) -> S
 
 
 def _groups(design: Design, num_studies: int, rng: np.random.Generator) -> Ints:
-    """Group of each video, `[S, N]`: every group has one video, and the rest fall into large and small groups."""
+    """Group of each video, `[S, N]`: one video in each group, and the rest in large and small groups."""
     weights = rng.gamma(1.5, size=(num_studies, design.num_groups)).cumsum(axis=1)
     rest = rng.random((num_studies, design.videos - design.num_groups)) * weights[:, -1:]
     later = (rest[..., None] > weights[:, None]).sum(axis=2)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,13 +27,32 @@ PROVENANCE = {
 """What a run says of itself, but for its data."""
 
 
-def make_run(folder: Path, *, name: str, manifest_hash: str = "abc", root: Path | None = None) -> Run:
-    """A run below `folder/runs/<name>`; its data may be nowhere."""
+def make_run(
+    folder: Path,
+    *,
+    name: str,
+    manifest_hash: str = "abc",
+    root: Path | None = None,
+    seed: int = 0,
+    key: str = "0123456789ab",
+    **sections: Any,
+) -> Run:
+    """A run below `folder/runs/<name>`; its data may be nowhere.
+
+    Args:
+        folder: Folder of runs and store.
+        name: Name of the experiment.
+        manifest_hash: Hash of its data.
+        root: Root of its data.
+        seed: Its seed.
+        key: Fingerprint of its configuration.
+        sections: Sections of its spec, such as `optim={"lr": 0.1}`.
+    """
     data = root or folder / "nowhere"
-    settings = {"name": name, "model": {"kind": "cnn3d"}, "data": {"root": str(data)}}
-    run = Run(folder / "runs" / name / "0123456789ab-s0")
+    settings = {"name": name, "seed": seed, "model": {"kind": "cnn3d"}, "data": {"root": str(data)}}
+    run = Run(folder / "runs" / name / f"{key}-s{seed}")
     run.create(
-        Spec.model_validate(settings),
+        Spec.model_validate_json(json.dumps(settings | sections)),
         PROVENANCE
         | {
             "manifest": {"hash": manifest_hash},

@@ -236,7 +236,10 @@ class Run:
     @property
     def state(self) -> str:
         """State of the run; `killed` if it ended without writing a status, `new` before the first status."""
-        status = self.status()
+        return self.state_of(self.status())
+
+    def state_of(self, status: Status | None) -> str:
+        """State of the run, see `state`, for a status that is read already."""
         if status is None:
             return "new"
         if status.state == "running" and not lock.is_held(self.lock_file):

@@ -30,6 +30,7 @@ import numpy as np
 from vidcls.arrays import Floats, Ints
 from vidcls.statistics.degrees_of_freedom import crossed_dof
 from vidcls.statistics.estimate import Estimate
+from vidcls.statistics.estimates import Estimates
 from vidcls.statistics.jackknife import Jackknife
 
 
@@ -86,13 +87,26 @@ class CrossedEffects:
 
     def mean(self, configuration: int) -> Estimate:
         """Mean of a configuration."""
-        group_part = max(0.0, float(self.within[configuration]))
-        return self._estimate(float(self.means[configuration]), [configuration], group_part)
+        return self.all_means()[configuration]
 
     def difference(self, first: int, second: int) -> Estimate:
         """Mean of the second configuration minus that of the first."""
-        value = float(self.means[second] - self.means[first])
-        return self._estimate(value, [first, second], max(0.0, self.group_part(first, second)))
+        return self.differences(np.array([first]), np.array([second]))[0]
+
+    def all_means(self) -> Estimates:
+        """Mean of each configuration, C at once."""
+        return self._estimates(self.means, [np.arange(len(self.means))], np.maximum(0.0, self.within))
+
+    def differences(self, first: Ints, second: Ints) -> Estimates:
+        """Mean of a second configuration minus that of a first one, for P pairs at once.
+
+        Args:
+            first: Numbers of the first configurations, `[P]`.
+            second: Numbers of the second configurations, `[P]`.
+        """
+        values = self.means[second] - self.means[first]
+        group_parts = self.within[first] + self.within[second] - 2 * self.between[first, second]
+        return self._estimates(values, [first, second], np.maximum(0.0, group_parts))
 
     def group_part(self, first: int, second: int) -> float:
         """Part of the groups in the variance of a difference, by chance perhaps below zero."""
@@ -105,13 +119,32 @@ class CrossedEffects:
         """
         return max(0.0, float(self.run_variance[configuration] - self.within[configuration]))
 
-    def _estimate(self, value: float, configurations: Sequence[int], group_part: float) -> Estimate:
-        repeated = [one for one in configurations if self.num_seeds[one] > 1]
-        num_seeds = [int(self.num_seeds[one]) for one in repeated]
-        parts = [float(self.seed_variance[one]) / num for one, num in zip(repeated, num_seeds, strict=True)]
-        noise = sum(self.noise(one) / num for one, num in zip(repeated, num_seeds, strict=True))
-        dof = crossed_dof(parts, num_seeds, group_part=group_part, noise=noise, num_groups=self.num_groups)
-        return Estimate(value, math.sqrt(sum(parts) + group_part), float(dof))
+    def _estimates(self, values: Floats, members: Sequence[Ints], group_parts: Floats) -> Estimates:
+        """E estimates from their values, the one or two configurations in each, and the parts of the groups.
+
+        Degrees of freedom depend on the numbers of seeds, of which there are few: those with equal numbers
+        are computed at once.
+        """
+        noises = np.maximum(0.0, self.run_variance - self.within)
+        variances, dofs = np.empty((2, len(values)))
+        num_seeds = np.stack([self.num_seeds[each] for each in members])
+        _, case_of = np.unique(num_seeds.T @ (10_000 ** np.arange(len(members))), return_inverse=True)
+        for case in range(int(case_of.max()) + 1):
+            chosen = np.flatnonzero(case_of == case)
+            repeated = [
+                (each[chosen], int(num))
+                for each, num in zip(members, num_seeds[:, chosen[0]], strict=True)
+                if num > 1
+            ]
+            nums = [num for _, num in repeated]
+            parts = [self.seed_variance[its] / num for its, num in repeated]
+            noise = sum((noises[its] / num for its, num in repeated), start=np.zeros(len(chosen)))
+            group_part = group_parts[chosen]
+            variances[chosen] = sum(parts, start=group_part)
+            dofs[chosen] = crossed_dof(
+                parts, nums, group_part=group_part, noise=noise, num_groups=self.num_groups
+            )
+        return Estimates(values, np.sqrt(variances), dofs)
 
 
 def combined(value: float, parts: Sequence[tuple[float, float]]) -> Estimate:

@@ -141,7 +141,7 @@ def components_of(
         num_videos: Number of videos that the runs were scored on.
         configurations: Numbers of two or more configurations with two or more seeds each; None: all.
     """
-    chosen = np.arange(len(effects.means)) if configurations is None else np.asarray(configurations)
+    chosen = list(range(len(effects.means)) if configurations is None else configurations)
     assert len(chosen) > 1, chosen
     assert (effects.num_seeds[chosen] > 1).all(), effects.num_seeds
     noise = np.array([effects.noise(one) for one in chosen])

@@ -58,37 +58,61 @@ def configurations_of(runs: Sequence[Run]) -> tuple[Configuration, ...]:
         UserError: If two runs of one configuration have the same seed.
         VidclsError: If a file of a run is damaged, or of another version of vidcls.
     """
+    configurations, repeated = grouped(runs)
+    if repeated:
+        run, other = next(iter(repeated.items()))
+        raise UserError(
+            f"{other.folder} and {run.folder} are the same configuration with the same seed, so they are one"
+            " result and not two",
+            hint="name only one of them",
+        )
+    return configurations
+
+
+def grouped(runs: Sequence[Run]) -> tuple[tuple[Configuration, ...], dict[Run, Run]]:
+    """Configurations of runs, see `configurations_of`, where only the first run of a seed counts.
+
+    Returns:
+        Configurations; and each run that does not count, with the run that does.
+    """
     members: dict[str, dict[int, Run]] = {}
-    names: dict[str, str] = {}
+    repeated: dict[Run, Run] = {}
     for run in _different(runs):
-        key = configuration_key(run)
-        settings = run.settings(run.provenance())
-        names.setdefault(key, settings["name"])
-        other = members.setdefault(key, {}).setdefault(settings["seed"], run)
+        seed = run.settings(run.provenance())["seed"]
+        other = members.setdefault(configuration_key(run), {}).setdefault(seed, run)
         if other is not run:
-            raise UserError(
-                f"{other.folder} and {run.folder} are the same configuration with the same seed, so they"
-                " are one result and not two",
-                hint="name only one of them",
-            )
-    labels = _labels(names, {key: next(iter(seeds.values())) for key, seeds in members.items()})
+            repeated[run] = other
+    labels = configuration_labels([next(iter(seeds.values())) for seeds in members.values()])
     return tuple(
         Configuration(key, labels[key], tuple(seeds.values()), tuple(seeds)) for key, seeds in members.items()
-    )
+    ), repeated
 
 
 def _different(runs: Sequence[Run]) -> list[Run]:
     """The runs, each once, although its folder may be named in two ways."""
-    return list({run.folder.resolve(): run for run in reversed(runs)}.values())[::-1]
+    found: dict[Path, Run] = {}
+    for run in runs:
+        found.setdefault(run.folder.resolve(), run)
+    return list(found.values())
 
 
-def _labels(names: Mapping[str, str], first_runs: Mapping[str, Run]) -> dict[str, str]:
-    """Label of each configuration: its name, with the settings in which it differs where others have it."""
-    labels = dict(names)
-    count = Counter(names.values())
-    for name in (name for name, number in count.items() if number > 1):
-        keys = [key for key, its_name in names.items() if its_name == name]
-        points = _points([_settings(first_runs[key]) for key in keys])
+def configuration_labels(runs: Sequence[Run]) -> dict[str, str]:
+    """Label of each configuration: its name, with the settings in which it differs where others have it.
+
+    Args:
+        runs: One run of each configuration.
+
+    Returns:
+        Labels by the key of the configuration, all different.
+
+    Raises:
+        VidclsError: If a file of a run is damaged, or of another version of vidcls.
+    """
+    run_of = {configuration_key(run): run for run in runs}
+    labels = {key: str(run.settings(run.provenance())["name"]) for key, run in run_of.items()}
+    for name in [name for name, number in Counter(labels.values()).items() if number > 1]:
+        keys = [key for key, label in labels.items() if label == name]
+        points = _points([_settings(run_of[key]) for key in keys])
         labels |= {key: f"{name}: {point}" for key, point in zip(keys, points, strict=True) if point}
     count = Counter(labels.values())
     return {key: label if count[label] == 1 else f"{label} ({key})" for key, label in labels.items()}

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from vidcls.arrays import Ints
 from vidcls.choices import Split
 from vidcls.errors import UserError, VidclsError
-from vidcls.evaluate.ledger import ledger_of
+from vidcls.evaluate.ledger import ledgers_of
 from vidcls.evaluate.predictions import Predictions, load_predictions
 from vidcls.evaluate.stored import stored_predictions
 from vidcls.leaks.run_state import recorded_leaks
@@ -162,8 +162,8 @@ def record_looks(runs: Sequence[Run], split: Split, *, checkpoint: Checkpoint) -
         VidclsError: If a look cannot be recorded; then nothing may be shown.
     """
     if split == "test":
-        for run in runs:
-            ledger_of(run).append(run=str(run.folder), checkpoint=checkpoint, repeated=True)
+        for ledger, its_runs in ledgers_of(runs):
+            ledger.append_all([str(run.folder) for run in its_runs], checkpoint=checkpoint, repeated=True)
 
 
 def _stored(run: Run, split: Split, checkpoint: Checkpoint) -> Predictions:
