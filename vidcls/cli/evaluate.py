@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     Scored = tuple[Scoring, Metrics]
 
 _MAX_FOLDERS = 10
+RunArgs = Annotated[
+    list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")
+]
 Anew = Annotated[bool, typer.Option("--anew", help="Score again even if results are stored.")]
 CheckpointOption = Annotated[
     Literal["best", "last", "all"], typer.Option(help="Checkpoint whose weights are used.")
@@ -35,9 +38,7 @@ CheckpointOption = Annotated[
 
 
 def evaluate(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")
-    ],
+    runs: RunArgs,
     split: Annotated[
         Literal["train", "val", "test"],
         typer.Option(help="Split to score. Every evaluation on test is recorded in a ledger."),
