@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from vidcls.models.device import full_float32
+from vidcls.models.dropout import Dropout
 from vidcls.models.freezing import is_frozen
 
 Features = Sequence[Tensor]
@@ -126,7 +127,7 @@ class BackboneModel(VideoModel):
             dropout: Share of the features that training drops.
         """
         self.num_features = num_features
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.classifier = nn.Linear(num_features, num_classes)
 
     @abstractmethod
