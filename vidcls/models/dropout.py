@@ -20,7 +20,7 @@ class Dropout(nn.Dropout):
     the mean stays exact.
     """
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  (the name that nn.Dropout gives it)
         """Set values to zero at random while training, and scale the others; the shape stays."""
         num_dropped = round(self.p * _LEVELS)
         if not self.training or not 0 < num_dropped < _LEVELS or input.device.type != "cpu":

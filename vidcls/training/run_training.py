@@ -273,7 +273,8 @@ def _fit(session: Session, plan: _Plan, display: Display, *, is_trial: bool) -> 
     try:
         session.fit()
         complete = not is_trial or session.checkpoints.elapsed_s >= _BRIEF_S
-        metrics = conclude(plan.run, session.loop, plan.reading, tracker, display.say, complete=complete)
+        checkpoints = session.checkpoints
+        metrics = conclude(plan.run, checkpoints, plan.reading, tracker, display.say, complete=complete)
         session.finish(metrics)
     except BaseException as error:
         code = error.exit_code if isinstance(error, VidclsError) else ExitCode.FAILED

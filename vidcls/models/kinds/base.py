@@ -73,12 +73,12 @@ class VideoModel(nn.Module, ABC):
         for child in self.children():
             if isinstance(child, VideoModel):
                 child.train(mode)
-            elif not is_frozen(child):
-                child.train(mode)
-                if mode:
-                    _hold_still(child)
-            elif child.training:  # once: a frozen backbone has hundreds of modules
-                child.eval()
+            elif not mode or is_frozen(child):
+                if child.training:  # once: a frozen backbone has hundreds of modules
+                    child.eval()
+            else:
+                child.train()
+                _hold_still(child)
         return self
 
 

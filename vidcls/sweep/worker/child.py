@@ -83,7 +83,7 @@ class _TrialDisplay:
 
 
 def run_trial(request: TrialRequest, worker: Connection, alive: Connection) -> None:
-    """Main function of the child: train, report the outcome to the worker, and stay for more where that helps.
+    """Main function of the child: train, report the outcome to the worker, and stay where that helps.
 
     Args:
         request: First trial to train, with its settings.

@@ -269,6 +269,6 @@ def _preload(spec: Spec, space: Space) -> list[str]:
     networks = {single.backbone for single in spec.model.singles()}
     if not networks <= {SMALL, LITE} or any("backbone" in name for name in space.names):
         modules.append("torchvision")
-    if spec.tracking.mode != "disabled":
+    if spec.tracking.mode == "online":  # trials start the client only then
         modules.append("vidcls.tracking.preloaded")
     return modules
