@@ -27,6 +27,7 @@ NAMES = (
     "memory",
     "export",
     "sweep_folder",
+    "study",
     "epoch",
     "neighbours",
     "sweep_search",

@@ -8,12 +8,11 @@ process of its own.
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import time
 
-from benchmarks.common import REPOSITORY, Result, finish
+from benchmarks.common import REPOSITORY, Result, finish, peak_bytes
 
 NUM_VIDEOS, NUM_FRAMES, GROUP = 13_320, 8, 5
 TARGET_S, TARGET_MIB = 600, 2_048
@@ -59,8 +58,7 @@ def compare(num: int) -> tuple[float, float, int]:
     started = time.perf_counter()
     labels = np.arange(num) // GROUP % 101
     links = list(content_links(Comparison(descriptors, parts=PARTS), labels=labels))
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return time.perf_counter() - started, peak_mib, len(links)
+    return time.perf_counter() - started, peak_bytes() / 2**20, len(links)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import statistics
 from collections import defaultdict
@@ -68,6 +69,16 @@ class Dataset:
     def is_demo(self) -> bool:
         """Whether it is the demo set, made here."""
         return self.name == "motion10"
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has held since its program began, of Linux.
+
+    `ru_maxrss` does not tell: a process begins with that of the one which started it.
+    """
+    found = re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) * 2**10
 
 
 def finish(results: Sequence[Result]) -> int:

@@ -19,7 +19,7 @@ TARGET = 0.8
 ROUNDS = 5
 EXPERIMENTS = ("cnn3d", "late_fusion")
 STEPS = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
 from vidcls.process.speed import compute_fast
 compute_fast()
@@ -41,7 +41,9 @@ for step in range(10):
     F.cross_entropy(model(clips), labels).backward()
     optimizer.step()
     optimizer.zero_grad()
-print(json.dumps([time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+seconds = time.perf_counter() - begun
+from benchmarks.common import peak_bytes
+print(json.dumps([seconds, peak_bytes() / 2**20]))
 """
 
 
@@ -75,7 +77,7 @@ def _steps(name: str, *, keep: str) -> tuple[float, float]:
     command = [sys.executable, "-c", STEPS, str(file)]
     environment = kept | {"VIDCLS_KEEP_MEMORY": keep}
     seconds, mib = json.loads(
-        subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+        subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, check=True).stdout
     )
     return seconds, mib
 

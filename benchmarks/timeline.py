@@ -13,7 +13,6 @@ leaves behind would show.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -41,6 +40,16 @@ SHORT_S, LONG_S = 60, 600
 WINDOW, STRIDE, DENSE = "2s", "2s", "500ms"
 FOLDER = WORK / "timeline"
 COMMAND = str(Path(sys.executable).with_name("vidcls"))
+WITH_PEAK = """
+import atexit, sys
+from pathlib import Path
+from benchmarks.common import peak_bytes
+from vidcls.__main__ import main
+
+file = Path(sys.argv.pop(1))
+atexit.register(lambda: file.write_text(str(peak_bytes())))
+main()
+"""
 
 
 class Predicted(NamedTuple):
@@ -147,17 +156,18 @@ def _long_video(split: Path, at_least_s: float) -> tuple[list[Part], Path]:
     return [Part(**part) for part in json.loads(known.read_text())], path
 
 
-def _predicted(folder: Path, path: Path, *words: str) -> Predicted:
-    command = [COMMAND, "predict", str(folder), str(path), "--window", WINDOW, *words]
+def _predicted(folder: Path, path: Path, *options: str) -> Predicted:
+    peak = FOLDER / "peak_bytes.txt"
+    words = ["predict", str(folder), str(path), "--window", WINDOW, *options]
     started = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        content = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)}: exit code {process.returncode}")
-    return Predicted(content, time.perf_counter() - started, usage.ru_maxrss * 2**10)
+    content = subprocess.run(
+        [sys.executable, "-c", WITH_PEAK, str(peak), *words],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    return Predicted(content, time.perf_counter() - started, int(peak.read_text()))
 
 
 if __name__ == "__main__":

@@ -15,13 +15,28 @@ from tests.support.training import Experiment
 from vidcls.run.folder import Run
 
 SIGNATURES = """\
-compare(*runs: 'str | Path | Run', split: "Literal['val', 'test']" = 'val', checkpoint: "Literal['best', 'last']" = 'best') -> 'Comparison'
+compare(*runs: 'str | Path | Run', split: "Literal['val', 'test']" = 'val', checkpoint: "Literal['best', 'last']" = 'best', metric: "Literal['top1', 'mean_class_acc', 'macro_f1']" = 'top1', margin: 'float | None' = None, across_data: 'bool' = False) -> 'Comparison'
 load(run: 'str | Path | Run', *, checkpoint: "Literal['best', 'last']" = 'best', device: 'str | None' = None, trust_code: 'bool' = False) -> 'Predictor'
 runs(folder: 'str | Path' = 'runs') -> 'list[dict[str, Any]]'
 train(spec: 'str | Path | Mapping[str, Any]', *settings: 'str', device: 'str | None' = None, restart: 'bool' = False, accept_code: 'bool' = False) -> 'Run'
 """
 MEMBERS = {
-    "Comparison": {"best", "rows", "verdict"},
+    "Comparison": {
+        "as_dict",
+        "checkpoint_pairs",
+        "class_pair",
+        "classes",
+        "configurations",
+        "differences",
+        "ground",
+        "looks",
+        "margin",
+        "metric",
+        "num_comparisons",
+        "remarks",
+        "unscored",
+        "verdict",
+    },
     "Predictor": {"classes", "clip", "model", "predict", "refuse_own_dataset", "score_clips"},
     "Prediction": {"classes", "error", "label", "logits", "name", "of", "path", "probabilities"},
 }
@@ -34,9 +49,9 @@ def public(cls: type) -> set[str]:
 
 
 def test_what_is_public_does_not_change_unnoticed() -> None:
-    from vidcls.evaluate.compare import Comparison
     from vidcls.predict.prediction import Prediction
     from vidcls.predict.predictor import Predictor
+    from vidcls.study.compare.results import Comparison
 
     functions = [name for name in vidcls.__all__ if inspect.isfunction(getattr(vidcls, name))]
     assert set(vidcls.__all__) - set(functions) == {"UserError", "VidclsError"}
@@ -76,10 +91,10 @@ def test_a_notebook(experiment: Experiment) -> None:
     assert rows[run.folder]["val/top1"] == status.metrics["val/top1"]
     assert (rows[run.folder]["optim.lr"], rows[other.folder]["optim.lr"]) == (0.003, 0.001)
     comparison = vidcls.compare(run, other.folder)
-    assert [row.val_top1 for row in comparison.rows] == [
+    assert [one.scores["top1"].value for one in comparison.configurations] == [
         rows[f]["val/top1"] for f in (run.folder, other.folder)
     ]
-    assert vidcls.compare(experiment.folder / "runs").best == comparison.best
+    assert vidcls.compare(other, run.folder).differences[0].p_holm == comparison.differences[0].p_holm
     video = next(experiment.data.rglob("val/*/*.avi"))
     (prediction,) = vidcls.load(run).predict(video)
     assert prediction.label in vidcls.load(str(run.folder)).classes
@@ -95,7 +110,7 @@ def test_mistakes_are_errors_of_one_kind(experiment: Experiment) -> None:
         vidcls.train(experiment.folder / "none.yaml")
     with pytest.raises(vidcls.UserError, match="not a run"):
         vidcls.load(experiment.folder)
-    with pytest.raises(vidcls.UserError, match="not a run"):
+    with pytest.raises(vidcls.UserError, match="no run, configuration, sweep or folder of runs"):
         vidcls.compare(experiment.folder)
     with pytest.raises(vidcls.UserError, match="not a run"):
         vidcls.runs(experiment.folder)

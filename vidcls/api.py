@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from vidcls.evaluate.compare import Comparison
     from vidcls.predict.predictor import Predictor
     from vidcls.run.folder import Run
+    from vidcls.study.compare.results import Comparison
 
 
 def train(
@@ -108,25 +108,45 @@ def compare(
     *runs: str | Path | Run,
     split: Literal["val", "test"] = "val",
     checkpoint: Literal["best", "last"] = "best",
+    metric: Literal["top1", "mean_class_acc", "macro_f1"] = "top1",
+    margin: float | None = None,
+    across_data: bool = False,
 ) -> Comparison:
-    """Compare runs on the videos of a split, from stored predictions; nothing is scored.
+    """Say which configuration is better, as `vidcls compare` does, from stored predictions.
 
-    `print(vidcls.compare("runs/a", "runs/b").verdict)`. The best run is chosen by val, whatever is shown.
+    `print(vidcls.compare("runs/a", "runs/b").verdict)`. Runs that differ only by their seed are repeats of
+    one configuration; nothing is scored.
 
     Args:
-        runs: Runs, or folders that contain runs.
+        runs: Runs, folders of runs, configurations (`runs/NAME/FINGERPRINT`), sweeps, or patterns.
         split: Split of the stored predictions; each look at test is recorded in the ledger.
         checkpoint: Checkpoint of the stored predictions.
+        metric: Score that decides.
+        margin: Difference that does not matter, as a share such as 0.03; None if all do.
+        across_data: Compare runs of different data that scored the same videos.
+
+    Returns:
+        Comparison: its `verdict`, `remarks`, `configurations` and `differences`; `as_dict()` has all numbers.
 
     Raises:
-        vidcls.UserError: If a run has no stored predictions, with the command that makes them, or was trained
-            on other data than what is there now.
+        vidcls.UserError: If the runs cannot be compared, with what would make them comparable.
     """
-    from vidcls.evaluate.stored import compare_stored
-    from vidcls.run.find import open_runs
+    from vidcls.cli.study.named_runs import chosen_in_sweeps, named_runs
+    from vidcls.errors import UserError
+    from vidcls.study.compare.of_runs import Request, compare_runs
 
-    found = open_runs([_folder(each) for each in runs])
-    return compare_stored(found, split=split, checkpoint=checkpoint, say=_warn)
+    if margin is not None and not 0 < margin < 1:
+        raise UserError(f"margin: expected a share between 0 and 1, got {margin}", hint="0.03 is 3 points")
+    found = named_runs([str(_folder(each)) for each in runs], say=_warn)
+    request = Request(
+        split=split,
+        checkpoint=checkpoint,
+        metric=metric,
+        margin=margin,
+        across_data=across_data,
+        chosen=chosen_in_sweeps(found),
+    )
+    return compare_runs(found, request)
 
 
 def _folder(run: str | Path | Run) -> Path:

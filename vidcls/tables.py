@@ -150,7 +150,9 @@ def _csv(rows: Iterable[Iterable[str]]) -> str:
 def _cells(values: Sequence[Any], kind: Kind) -> list[str]:
     match kind:
         case "text":
-            return ["" if value is None else _text_cell(value) for value in values]
+            # Most columns of many runs repeat a few texts.
+            shown = {value: "" if value is None else _text_cell(value) for value in set(values)}
+            return [shown[value] for value in values]
         case "bool":
             return ["" if value is None else str(value).lower() for value in values]
         case "int" | "float":

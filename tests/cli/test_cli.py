@@ -201,15 +201,16 @@ def test_runs_ls_and_show(trained: Experiment, folder: Path) -> None:
     assert "checkpoints/best.pt" in shown["files"]
 
 
-def test_evaluate_repeats_validation_to_the_bit_and_compares(trained: Experiment, folder: Path) -> None:
+def test_evaluate_repeats_validation_to_the_bit(trained: Experiment, folder: Path) -> None:
     stored = Run(folder).predictions_file("val", "best").read_bytes()
     result = run("evaluate", trained.folder / "runs", "--checkpoint", "all", "--anew", "--json")
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
     assert len(content["evaluations"]) == 4
-    assert "by val top-1" in content["verdict"]
+    assert "highest val top-1" in content["note"]
+    assert "vidcls compare" in content["note"]
     assert Run(folder).predictions_file("val", "best").read_bytes() == stored
-    assert (trained.folder / "runs" / "small" / "comparison-val.png").stat().st_size > 1000
+    assert (trained.folder / "runs" / "small" / "scores-val.png").stat().st_size > 1000
     table = run("evaluate", folder)
     assert "RedLeft" in table.stdout
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.evaluate.test_compare import evaluation
-from vidcls.evaluate.compare import compare
-from vidcls.evaluate.figures import draw_comparison, draw_confusion, most_confused
-from vidcls.evaluate.predictions import Predictions
+from tests.evaluate.test_run_table import evaluation
+from vidcls.evaluate.figures import draw_confusion, draw_run_table, most_confused
+from vidcls.evaluate.predictions import Predictions, UnscoredVideo
 from vidcls.evaluate.report import write_report
+from vidcls.evaluate.run_table import run_table
 
 
 def _size(path: Path) -> tuple[int, int]:
@@ -32,7 +32,9 @@ def test_a_report_says_the_same_in_every_file(tmp_path: Path) -> None:
         split="val",
         checkpoint="best",
         manifest_hash="abc",
-        unscored={"d": "no frame"},
+        groups=("", "g", "g"),
+        views=np.array([1, 1, 1]),
+        unscored_videos=(UnscoredVideo("d", "no frame", 0),),
     )
     metrics = write_report(predictions, tmp_path / "report" / "val-best", leak_state="leaky 92 %", say=print)
     files = {path.name: path for path in (tmp_path / "report" / "val-best").iterdir()}
@@ -78,7 +80,8 @@ def test_a_report_of_names_that_look_like_formulas_is_whole(tmp_path: Path) -> N
         split="val",
         checkpoint="best",
         manifest_hash="abc",
-        unscored={},
+        groups=("", ""),
+        views=np.array([1, 1]),
     )
     (tmp_path / "taken" / "confusion.png").mkdir(parents=True)
     (tmp_path / "taken" / "per_class.csv").mkdir()
@@ -93,16 +96,16 @@ def test_a_report_of_names_that_look_like_formulas_is_whole(tmp_path: Path) -> N
     ]
 
 
-def test_a_comparison_of_many_runs_has_a_bounded_size(tmp_path: Path) -> None:
-    comparison = compare([evaluation(f"run{i}", val_top1=i / 2000) for i in range(1500)])
-    draw_comparison(comparison, tmp_path / "many.png", say=print)
+def test_a_picture_of_many_runs_has_a_bounded_size(tmp_path: Path) -> None:
+    table = run_table([evaluation(f"run{i}", val_top1=i / 2000) for i in range(1500)])
+    draw_run_table(table, tmp_path / "many.png", say=print)
     assert max(_size(tmp_path / "many.png")) < 4000
 
 
-def test_a_comparison_is_drawn(tmp_path: Path) -> None:
+def test_the_scores_of_several_runs_are_drawn(tmp_path: Path) -> None:
     sizes = []
     for num_runs in (1, 4):
-        comparison = compare([evaluation(f"run{i}", val_top1=i / 10) for i in range(num_runs)])
-        draw_comparison(comparison, tmp_path / f"{num_runs}.png", say=print)
+        table = run_table([evaluation(f"run{i}", val_top1=i / 10) for i in range(num_runs)])
+        draw_run_table(table, tmp_path / f"{num_runs}.png", say=print)
         sizes.append(_size(tmp_path / f"{num_runs}.png"))
     assert sizes[1][1] > sizes[0][1]

@@ -43,6 +43,19 @@ def test_a_torn_line_counts_as_an_opening_and_spoils_no_other(tmp_path: Path) ->
     assert ledger.entries() == (opening,)
 
 
+def test_configurations_are_told_apart_by_what_was_trained(tmp_path: Path) -> None:
+    """Neither seeds nor checkpoints nor the way to name a folder make a configuration; a torn line may be one."""
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    assert ledger.num_configurations == 0
+    runs = ["runs/a/0123456789ab-s0", "/home/me/runs/a/0123456789ab-s12", "runs/b/ba9876543210-s0"]
+    ledger.append_all([*runs, "runs/fused/00112233aabb", "mine/fused", "other/fused"], checkpoint="best")
+    ledger.append(run=runs[0], checkpoint="last", repeated=True)
+    assert (ledger.count, ledger.num_configurations, ledger.num_repeats) == (7, 5, 1)
+    with ledger.path.open("ab") as file:
+        file.write(b'\n{"when": "20\n{}\n')
+    assert (ledger.count, ledger.num_configurations) == (9, 7)
+
+
 def test_what_cannot_be_noted_stays_sealed(tmp_path: Path) -> None:
     (tmp_path / "ledgers").write_text("a file is in the way")
     with pytest.raises(VidclsError, match="the test split is not evaluated"):

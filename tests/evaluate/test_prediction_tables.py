@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 
 from tests.support.awkward import BROKEN, CLASSES, copied
 from vidcls.cli import app
-from vidcls.data.manifest import Video
 from vidcls.evaluate.prediction_tables import probability_columns
 from vidcls.evaluate.predictions import Predictions, load_predictions
 from vidcls.evaluate.report import write_report
@@ -102,17 +101,18 @@ def test_names_that_cannot_be_told_apart_are_numbered() -> None:
 
 @pytest.mark.parametrize("name", ["caf\udce9", "中文", "a\nb"])
 def test_names_that_are_not_utf8_are_escaped_in_both_files(name: str, tmp_path: Path) -> None:
-    video = Video(f"{name}.avi", Path("x"), 0, "val", name, "0")
     predictions = Predictions(
-        ids=(video.id,),
+        ids=(f"{name}.avi",),
         labels=np.array([0]),
+        groups=(name,),
+        views=np.array([1]),
         logits=np.array([[2, 1]], dtype=np.float32),
         classes=(name, "other"),
         split="val",
         checkpoint="best",
         manifest_hash="abc",
     )
-    write_report(predictions, tmp_path, leak_state="clean", videos={video.id: video}, say=print)
+    write_report(predictions, tmp_path, leak_state="clean", say=print)
     (row,) = read_table(tmp_path / "predictions.parquet").to_pylist()
     shown = name.replace("\udce9", r"\xe9")
     assert (row["video"], row["group"], row["true"]) == (f"{shown}.avi", shown, shown)

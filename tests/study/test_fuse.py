@@ -107,7 +107,9 @@ def test_groups_come_from_the_data(tmp_path: Path, demo: Path) -> None:
     labels = [video.label for video in videos]
     for run in runs:
         logits = rng.normal(size=(len(videos), manifest.num_classes))
-        store_logits(run, logits, labels, ids=[video.id for video in videos], classes=manifest.classes)
+        groups = [video.group or "" for video in videos]
+        ids = [video.id for video in videos]
+        store_logits(run, logits, labels, ids=ids, classes=manifest.classes, groups=groups)
     fusion = fuse(plan(*runs, how="tuned on val"), say=print)
     assert (fusion.unit, fusion.num_units) == ("groups", len({video.group for video in videos}))
     assert fusion.num_units < len(videos)

@@ -232,7 +232,8 @@ def test_real_videos_have_their_groups(shared: Path, tmp_path: Path) -> None:
     val = manifest.split("val")
     labels = [video.label for video in val]
     ids = [video.id for video in val]
-    store_logits(made, np.eye(manifest.num_classes)[labels], labels, ids=ids, classes=manifest.classes)
+    logits, groups = np.eye(manifest.num_classes)[labels], [video.group or "" for video in val]
+    store_logits(made, logits, labels, ids=ids, classes=manifest.classes, groups=groups)
     shown = csv_of(tmp_path / "runs", "--per-video")
     assert [row["video"] for row in shown] == ids
     assert [row["group"] for row in shown] == [video.group for video in val]

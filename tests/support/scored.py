@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from vidcls.evaluate.predictions import Predictions
-from vidcls.run.folder import Run
+from vidcls.evaluate.predictions import Predictions, UnscoredVideo
+from vidcls.run.folder import Checkpoint, Run
 from vidcls.spec.experiment import Spec
 
 UNKNOWN = {"kind": "unknown", "by": "none", "shares": {}, "is_partial": False, "state": "unknown"}
@@ -25,13 +27,32 @@ PROVENANCE = {
 """What a run says of itself, but for its data."""
 
 
-def make_run(folder: Path, *, name: str, manifest_hash: str = "abc", root: Path | None = None) -> Run:
-    """A run below `folder/runs/<name>`; its data may be nowhere."""
+def make_run(
+    folder: Path,
+    *,
+    name: str,
+    manifest_hash: str = "abc",
+    root: Path | None = None,
+    seed: int = 0,
+    key: str = "0123456789ab",
+    **sections: Any,
+) -> Run:
+    """A run below `folder/runs/<name>`; its data may be nowhere.
+
+    Args:
+        folder: Folder of runs and store.
+        name: Name of the experiment.
+        manifest_hash: Hash of its data.
+        root: Root of its data.
+        seed: Its seed.
+        key: Fingerprint of its configuration.
+        sections: Sections of its spec, such as `optim={"lr": 0.1}`.
+    """
     data = root or folder / "nowhere"
-    settings = {"name": name, "model": {"kind": "cnn3d"}, "data": {"root": str(data)}}
-    run = Run(folder / "runs" / name / "0123456789ab-s0")
+    settings = {"name": name, "seed": seed, "model": {"kind": "cnn3d"}, "data": {"root": str(data)}}
+    run = Run(folder / "runs" / name / f"{key}-s{seed}")
     run.create(
-        Spec.model_validate(settings),
+        Spec.model_validate_json(json.dumps(settings | sections)),
         PROVENANCE
         | {
             "manifest": {"hash": manifest_hash},
@@ -51,15 +72,19 @@ def store_logits(
     ids: Sequence[str] = (),
     classes: Sequence[str] = (),
     unscored: dict[str, str] | None = None,
+    groups: Sequence[str] = (),
+    checkpoint: Checkpoint = "best",
 ) -> None:
-    """Store what the run's best checkpoint says of a split: logits `[N, K]`."""
+    """Store what a checkpoint of the run says of a split: logits `[N, K]`; without groups, none is known."""
     Predictions(
         ids=tuple(ids) or tuple(f"v{number}" for number in range(len(labels))),
         labels=np.array(labels, dtype=np.int64),
+        groups=tuple(groups) or ("",) * len(labels),
+        views=np.ones(len(labels), dtype=np.int64),
         logits=np.asarray(logits, dtype=np.float32),
         classes=tuple(classes) or tuple(f"class{k}" for k in range(np.shape(logits)[1])),
         split=split,
-        checkpoint="best",
+        checkpoint=checkpoint,
         manifest_hash=run.provenance()["manifest"]["hash"],
-        unscored=unscored or {},
-    ).save(run.predictions_file(split, "best"))
+        unscored_videos=tuple(UnscoredVideo(name, why, 0) for name, why in (unscored or {}).items()),
+    ).save(run.predictions_file(split, checkpoint))

@@ -63,6 +63,8 @@ def make_run(experiment: Experiment, name: str = "a", *, num_rows: int = NUM_ROW
         Predictions(
             ids=("v", "w"),
             labels=labels,
+            groups=("", ""),
+            views=np.ones(2, dtype=np.int64),
             logits=logits,
             classes=("up", "down"),
             split="val",

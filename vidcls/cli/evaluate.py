@@ -1,4 +1,4 @@
-"""`vidcls evaluate`: scores runs on a split and compares them."""
+"""`vidcls evaluate`: scores runs on a split."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from vidcls.process.signals import Signals
 
 if TYPE_CHECKING:
     from vidcls.choices import Split
-    from vidcls.evaluate.compare import Comparison
     from vidcls.evaluate.metrics import Metrics
+    from vidcls.evaluate.run_table import RunTable
     from vidcls.evaluate.stored import AskedCheckpoints, Scoring
     from vidcls.launch.job import Job
     from vidcls.launch.queue import AnyProfile
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     Scored = tuple[Scoring, Metrics]
 
 _MAX_FOLDERS = 10
+Anew = Annotated[bool, typer.Option("--anew", help="Score again even if results are stored.")]
+CheckpointOption = Annotated[
+    Literal["best", "last", "all"], typer.Option(help="Checkpoint whose weights are used.")
+]
 
 
 def evaluate(
@@ -38,18 +42,16 @@ def evaluate(
         Literal["train", "val", "test"],
         typer.Option(help="Split to score. Every evaluation on test is recorded in a ledger."),
     ] = "val",
-    checkpoint: Annotated[
-        Literal["best", "last", "all"], typer.Option(help="Checkpoint whose weights are used.")
-    ] = "best",
+    checkpoint: CheckpointOption = "best",
     device: Device = None,
     cluster: Cluster = None,
     dry_run: DryRun = False,
     no_check: NoCheck = False,
-    anew: Annotated[bool, typer.Option("--anew", help="Score again even if results are stored.")] = False,
+    anew: Anew = False,
     trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
-    """Score runs on a split (logits, metrics, per-class table, confusion matrix) and compare them.
+    """Score runs on a split (logits, metrics, per-class table, confusion matrix).
 
     If weights and data have not changed, stored results are shown; on test, this counts as a repeated look.
 
@@ -70,7 +72,7 @@ def evaluate(
     if dry_run:
         raise UserError("--dry-run: has no effect without --cluster", hint="add --cluster PROFILE")
 
-    from vidcls.evaluate.compare import compare
+    from vidcls.evaluate.run_table import run_table
     from vidcls.evaluate.stored import as_evaluation, points_of
     from vidcls.user_code.trust import trusting
 
@@ -79,15 +81,15 @@ def evaluate(
         scored = _score(plan, split, device=device)
     of_runs = list(dict.fromkeys(scoring.run for scoring in plan))
     points = dict(zip(of_runs, points_of(of_runs), strict=True))
-    comparison = compare(
+    table = run_table(
         [as_evaluation(s, split=split, metrics=metrics, point=points[s.run]) for s, metrics in scored]
     )
-    figure = _draw(of_runs, comparison, split)
+    figure = _draw(of_runs, table, split)
     unscored = {f"{s.run.folder}: {name}": why for s in plan for name, why in _unscored(s, split)}
     if as_json:
-        print_json(_plain(scored, split, comparison=comparison, unscored=unscored, left_out=left_out))
+        print_json(_plain(scored, split, table=table, unscored=unscored, left_out=left_out))
     else:
-        _render(scored, split, comparison=comparison, figure=figure)
+        _render(scored, split, table=table, figure=figure)
     for name, why in unscored.items():
         say(f"{name}: not scored: {why}")
     say_left_out(left_out)
@@ -95,17 +97,17 @@ def evaluate(
         raise typer.Exit(int(ExitCode.PARTLY_DONE))
 
 
-def _draw(runs: list[Run], comparison: Comparison, split: str) -> Path | None:
-    """Draw the comparison, if there is one, and curves that were not drawn, as those of brief trials."""
-    from vidcls.evaluate.figures import draw_comparison, draw_run
+def _draw(runs: list[Run], table: RunTable, split: str) -> Path | None:
+    """Draw the scores, if there are several, and curves that were not drawn, as those of brief trials."""
+    from vidcls.evaluate.figures import draw_run, draw_run_table
 
     for run in runs:
         if not run.curves_file.exists() and run.metrics_file.exists():
             draw_run(run, say=say)
-    if len(comparison.rows) < 2:
+    if len(table.rows) < 2:
         return None
-    figure = _common_folder(runs) / f"comparison-{split}.png"
-    draw_comparison(comparison, figure, say=say)
+    figure = _common_folder(runs) / f"scores-{split}.png"
+    draw_run_table(table, figure, say=say)
     return figure
 
 
@@ -208,7 +210,7 @@ def _plain(
     rows: list[Scored],
     split: str,
     *,
-    comparison: Comparison,
+    table: RunTable,
     unscored: dict[str, str],
     left_out: dict[Run, str],
 ) -> dict[str, object]:
@@ -228,12 +230,13 @@ def _plain(
             "metrics": metrics.named(split),
             "per_class": [asdict(row) for row in metrics.per_class],
         }
-        for (scoring, metrics), shown, point in zip(rows, comparison.rows, points, strict=True)
+        for (scoring, metrics), shown, point in zip(rows, table.rows, points, strict=True)
     ]
     content: dict[str, object] = {
         "split": split,
         "evaluations": evaluations,
-        "verdict": comparison.verdict,
+        "highest": list(table.highest),
+        "note": table.note,
         "unscored": unscored,
         "left_out": {str(run.folder): why for run, why in left_out.items()},
     }
@@ -242,18 +245,19 @@ def _plain(
 
         ledgers = {str(scoring.run.folder): ledger_of(scoring.run) for scoring, _ in rows}
         content["test_openings"] = {name: ledger.count for name, ledger in ledgers.items()}
+        content["test_configurations"] = {name: its.num_configurations for name, its in ledgers.items()}
         content["test_repeats"] = {name: ledger.num_repeats for name, ledger in ledgers.items()}
     return content
 
 
-def _render(rows: list[Scored], split: str, *, comparison: Comparison, figure: Path | None) -> None:
-    from vidcls.cli.evaluate_tables import class_table, comparison_table, openings
+def _render(rows: list[Scored], split: str, *, table: RunTable, figure: Path | None) -> None:
+    from vidcls.cli.evaluate_tables import class_table, openings, table_of_runs
     from vidcls.evaluate.ledger import ledger_of
 
     screen = console()
     if len(rows) == 1:
-        screen.print(class_table(rows[0][1], leak_state=comparison.rows[0].leak_state))
-    screen.print(comparison_table(comparison))
+        screen.print(class_table(rows[0][1], leak_state=table.rows[0].leak_state))
+    screen.print(table_of_runs(table))
     for scoring, _ in rows[:_MAX_FOLDERS]:
         echo(f"{scoring.run.report_dir(split, scoring.which)}/")
     if len(rows) > _MAX_FOLDERS:

@@ -18,6 +18,12 @@ WORDS = {
     "spec": "the description of an experiment: one YAML file, with overrides from the command line",
     "fingerprint": "a short code computed from the data and all settings that change the result; part of "
     "the name of a run's folder",
+    "configuration": "a spec without its seed; runs that differ only by their seed are repeats of one"
+    " configuration, and `vidcls compare` compares configurations",
+    "tie": "a difference that is not clear, where the evidence excludes one of more than 5 points, or of more"
+    " than the margin that was asked for",
+    "flattered": "a score that is too high because something was chosen by it: the best epoch, or the best of"
+    " a sweep, is chosen on val, so its score on val is too high",
     "run": "one training, in one folder: its spec, metrics, checkpoints and reports",
     "store": "the decoded frames of a data set on disk; all runs that need the same frames share it",
     "residency": "where decoded frames are during training: on the GPU, in memory, mapped from disk, or"

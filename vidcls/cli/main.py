@@ -173,14 +173,17 @@ def _register() -> None:
         weights,
     )
     from vidcls.cli.queue import check, hpc
-    from vidcls.cli.study import crossval, fuse, leak, mistakes, runs
+    from vidcls.cli.study import compare, crossval, fuse, leak, ledger, mistakes, power, runs
 
     for command in (
         train.train,
         check.check,
         evaluate.evaluate,
+        compare.compare,
         fuse.fuse,
         mistakes.mistakes,
+        ledger.ledger,
+        power.power,
         leak.leak,
         crossval.crossval,
         predict.predict,

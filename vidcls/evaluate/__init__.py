@@ -1,1 +1,1 @@
-"""Evaluation of a run: stored logits of each video, metrics, reports, comparisons; the sealed test split."""
+"""Evaluation of a run: stored logits of each video, metrics, reports; the sealed test split."""

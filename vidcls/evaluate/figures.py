@@ -1,4 +1,4 @@
-"""Figures of an evaluation: curves, confusion matrix, comparison of runs; of limited size for any input."""
+"""Figures of an evaluation: curves, confusion matrix, scores of runs; of limited size for any input."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vidcls.drawing import Say, class_names, drawable, drawn
-from vidcls.evaluate.compare import Evaluation, leak_states
+from vidcls.evaluate.run_table import Evaluation, leak_states
 from vidcls.leaks.run_state import leaks_of
 from vidcls.run.folder import Run
 from vidcls.tracking.curves import draw_curves
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from vidcls.evaluate.compare import Comparison
+    from vidcls.evaluate.run_table import RunTable
 
 INK, GREY = "#22272e", "#5c6570"
 BARS = (("top1", "top-1", "#3b6fb6"), ("top5", "top-5", "#a9c4e6"), ("macro_f1", "macro F1", "#d1603d"))
@@ -68,23 +68,23 @@ def draw_confusion(counts: np.ndarray, path: Path, *, classes: Sequence[str], ti
         figure.suptitle(heading, fontsize=10, color=INK)
 
 
-def draw_comparison(comparison: Comparison, path: Path, *, say: Say) -> None:
-    """Draw top-1, top-5 and macro F1 of several runs as bars to a PNG; the best by val is in bold.
+def draw_run_table(table: RunTable, path: Path, *, say: Say) -> None:
+    """Draw top-1, top-5 and macro F1 of several runs as bars to a PNG; the highest by val is in bold.
 
     With more than `MAX_RUNS` runs, those with the highest top-1 on val are drawn, and the title says so.
     """
-    rows = comparison.rows[:]
+    rows = table.rows
     left_out = ""
     if len(rows) > MAX_RUNS:
         kept = sorted(rows, key=_val_top1, reverse=True)[:MAX_RUNS]
         left_out = f"\nthe {MAX_RUNS} of {len(rows)} runs with the highest top-1 on val"
         rows = tuple(row for row in rows if row in kept)
-    texts = [comparison.verdict, *(row.label for row in rows)]
+    texts = [table.note, *(row.label for row in rows)]
     with drawn(path, size_in=(8.5, 1.3 + 0.62 * len(rows)), texts=texts, say=say) as figure:
         axes = figure.subplots()
-        _bars(axes, rows, best=comparison.best)
-        title = f"{drawable(comparison.verdict, longest=110)}{left_out}\n"
-        title += f"leak state of the data: {drawable(leak_states(comparison), longest=90)}"
+        _bars(axes, rows, highest=table.highest)
+        title = f"{drawable(table.note, longest=110)}{left_out}\n"
+        title += f"leak state of the data: {drawable(leak_states(table), longest=90)}"
         axes.set_title(title, fontsize=9, loc="left", color=INK)
         figure.legend(loc="outside lower center", ncols=len(BARS), fontsize=8, frameon=False)
 
@@ -147,7 +147,7 @@ def _pairs(axes: Axes, counts: np.ndarray, names: Sequence[str]) -> None:
     axes.set_title(heading if pairs else "all videos have the right class", fontsize=10, color=INK)
 
 
-def _bars(axes: Axes, rows: Sequence[Evaluation], *, best: Sequence[str]) -> None:
+def _bars(axes: Axes, rows: Sequence[Evaluation], *, highest: Sequence[str]) -> None:
     height = 0.8 / len(BARS)
     for offset, (metric, label, color) in enumerate(BARS):
         values = [row.metrics[metric] for row in rows]
@@ -156,7 +156,7 @@ def _bars(axes: Axes, rows: Sequence[Evaluation], *, best: Sequence[str]) -> Non
         axes.bar_label(bars, fmt="{:.1%}", fontsize=7, color=GREY, padding=2)
     axes.set_yticks(range(len(rows)), [drawable(row.label) for row in rows], fontsize=8, color=INK)
     for text, row in zip(axes.get_yticklabels(), rows, strict=True):
-        text.set_fontweight("bold" if row.label in best else "normal")
+        text.set_fontweight("bold" if row.label in highest else "normal")
     axes.invert_yaxis()
     axes.set_xlim(0, 1.08)
     axes.xaxis.set_major_formatter("{x:.0%}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 import socket
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,7 +37,17 @@ class Opening:
     checkpoint: str
     repeated: bool = False
 
+    @property
+    def configuration(self) -> str:
+        """Key of the configuration that was scored: the fingerprint of a run, or the identity of a fusion.
 
+        A fusion in a folder of another name is known by its path.
+        """
+        match = _FOLDER.fullmatch(Path(self.run).name)
+        return match["key"] if match else self.run
+
+
+_FOLDER = re.compile(r"(?P<key>[0-9a-f]{12})(-s\d+)?")
 _OPENING = TypeAdapter(Opening)
 
 
@@ -61,21 +73,23 @@ class Ledger:
         Raises:
             VidclsError: If the opening cannot be recorded; then the split must stay closed.
         """
-        opening = Opening(
-            when=datetime.now(UTC).isoformat(timespec="seconds"),
-            who=_who(),
-            run=run,
-            checkpoint=checkpoint,
-            repeated=repeated,
-        )
+        (opening,) = self.append_all([run], checkpoint=checkpoint, repeated=repeated)
+        return opening
+
+    def append_all(
+        self, runs: Sequence[str], *, checkpoint: str, repeated: bool = False
+    ) -> tuple[Opening, ...]:
+        """Record an opening of each of several runs at once; see `append`."""
+        now, who = datetime.now(UTC).isoformat(timespec="seconds"), _who()
+        openings = tuple(Opening(now, who, run, checkpoint, repeated) for run in runs)
         # The leading newline ends a line that a killed process left incomplete; readers skip empty lines.
-        line = f"\n{json.dumps(asdict(opening))}\n".encode()
+        lines = "".join(f"\n{json.dumps(asdict(opening))}\n" for opening in openings).encode()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # O_APPEND and a single write: lines of simultaneous processes do not mix.
             descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
             try:
-                if os.write(descriptor, line) != len(line):
+                if os.write(descriptor, lines) != len(lines):
                     raise OSError("the disk is full")
                 os.fsync(descriptor)
             finally:
@@ -86,7 +100,7 @@ class Ledger:
                 "evaluated",
                 hint="set store_dir to a folder that you can write, or free space",
             ) from error
-        return opening
+        return openings
 
     @property
     def count(self) -> int:
@@ -97,6 +111,15 @@ class Ledger:
     def num_repeats(self) -> int:
         """Number of openings that showed a stored result again."""
         return sum(opening.repeated for opening in self.entries())
+
+    @property
+    def num_configurations(self) -> int:
+        """Number of different configurations that opened the split, fusions included.
+
+        An unreadable line counts as one more, because nobody can say that it was not.
+        """
+        openings = self.entries()
+        return len({opening.configuration for opening in openings}) + self.count - len(openings)
 
     @property
     def features_dir(self) -> Path:
@@ -127,6 +150,15 @@ def ledger_of(run: Run) -> Ledger:
     """Ledger of the test split of a run's data."""
     provenance = run.provenance()
     return Ledger.of(provenance["manifest"]["hash"], store_dir=Path(provenance["store_dir"]))
+
+
+def ledgers_of(runs: Iterable[Run]) -> list[tuple[Ledger, list[Run]]]:
+    """Different ledgers of the test splits of runs, each with its runs, in the order of their appearance."""
+    found: dict[Path, tuple[Ledger, list[Run]]] = {}
+    for run in runs:
+        ledger = ledger_of(run)
+        found.setdefault(ledger.path, (ledger, []))[1].append(run)
+    return list(found.values())
 
 
 def _who() -> str:

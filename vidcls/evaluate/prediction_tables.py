@@ -6,7 +6,7 @@ One row per video, the same columns in both files:
     true       true class
     predicted  class with the highest logit
     correct    whether they are the same
-    group      source from which the video was cut; empty if the data has no groups, or is not there any more
+    group      source from which the video was cut; empty if it is not known
     error      reason why the video could not be scored; empty for a scored video
     p:<class>  softmax probability of a class, float32, one column per class in label order
 
@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 
-from vidcls.data.manifest import Video
 from vidcls.drawing import Say, optional
 from vidcls.evaluate.metrics import softmax, top_classes
 from vidcls.evaluate.predictions import Predictions
@@ -51,31 +50,24 @@ def remove_tables(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def write_tables(predictions: Predictions, folder: Path, *, videos: Mapping[str, Video], say: Say) -> None:
+def write_tables(predictions: Predictions, folder: Path, *, say: Say) -> None:
     """Write both tables of a report.
 
     Args:
         predictions: Predictions of a split.
         folder: Folder of the report.
-        videos: Videos of the data by id, for the groups, and the classes of videos that were not scored;
-            empty if the data is not known.
         say: Receives a message about a table that could not be written, which is no error.
     """
     names = probability_columns(predictions.classes)
     kinds: dict[str, Kind] = {**COLUMNS, **dict.fromkeys(names, "float32")}
-    table = Table(kinds, prediction_blocks(predictions, videos=videos))
+    table = Table(kinds, prediction_blocks(predictions))
     for name, write in ((CSV_FILE, write_csv), (PARQUET_FILE, write_parquet)):
         with optional(folder / name, say):
             write(table, folder / name)
 
 
-def prediction_blocks(predictions: Predictions, *, videos: Mapping[str, Video]) -> list[Block]:
-    """Rows of the table of predictions: those of scored videos, then the others.
-
-    Args:
-        predictions: Predictions of a split.
-        videos: As for `write_tables`.
-    """
+def prediction_blocks(predictions: Predictions) -> list[Block]:
+    """Rows of the table of predictions: those of scored videos, then the others."""
     classes, ids = predictions.classes, predictions.ids
     probabilities = softmax(predictions.logits).astype(np.float32)
     predicted = top_classes(predictions.logits, k=1)[:, 0].tolist()
@@ -85,17 +77,17 @@ def prediction_blocks(predictions: Predictions, *, videos: Mapping[str, Video]) 
         "true": [classes[label] for label in labels],
         "predicted": [classes[label] for label in predicted],
         "correct": [a == b for a, b in zip(predicted, labels, strict=True)],
-        "group": [_group(videos, name) for name in ids],
+        "group": [group or None for group in predictions.groups],
     }
     scored |= dict(zip(probability_columns(classes), probabilities.T, strict=True))
-    if not predictions.unscored:
+    others = predictions.unscored_videos
+    if not others:
         return [scored]
-    others = list(predictions.unscored)
     unscored: Block = {
-        "video": others,
-        "true": [classes[videos[name].label] if name in videos else None for name in others],
-        "group": [_group(videos, name) for name in others],
-        "error": list(predictions.unscored.values()),
+        "video": [video.id for video in others],
+        "true": [classes[video.label] for video in others],
+        "group": [video.group or None for video in others],
+        "error": [video.reason for video in others],
     }
     return [scored, unscored]
 
@@ -109,7 +101,3 @@ def probability_columns(classes: Sequence[str]) -> list[str]:
     shown = [printable(name) for name in classes]
     count = Counter(shown)
     return [f"p:{name}" if count[name] == 1 else f"p:{label}:{name}" for label, name in enumerate(shown)]
-
-
-def _group(videos: Mapping[str, Video], name: str) -> str | None:
-    return videos[name].group if name in videos else None

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 
-from vidcls.data.manifest import Video
 from vidcls.drawing import Say, optional
 from vidcls.evaluate.figures import draw_confusion
 from vidcls.evaluate.metrics import ClassMetrics, Metrics
@@ -27,7 +26,6 @@ def write_report(
     folder: Path,
     *,
     leak_state: str,
-    videos: Mapping[str, Video] | None = None,
     checkpoint_digest: str | None = None,
     say: Say,
     complete: bool = True,
@@ -38,7 +36,6 @@ def write_report(
         predictions: Predictions to report on.
         folder: Folder of the report, created if needed; files of an earlier report are replaced.
         leak_state: Leak state of the data, for the split.
-        videos: Videos of the data by id, for the table of predictions; None if they are not known.
         checkpoint_digest: Digest of the checkpoint file; None for a fusion, or if the file was removed.
         say: Receives a message about each table or figure that could not be written, which is no error.
         complete: Write `confusion.png` and the tables of predictions; if not, older ones are removed.
@@ -60,7 +57,7 @@ def write_report(
         (folder / CONFUSION_PICTURE).unlink(missing_ok=True)
         remove_tables(folder)
     else:
-        write_tables(predictions, folder, videos=videos or {}, say=say)
+        write_tables(predictions, folder, say=say)
         _draw(predictions, metrics, folder, leak_state=leak_state, say=say)
     write_json(
         folder / METRICS_FILE,
@@ -72,7 +69,7 @@ def write_report(
             "leak_state": leak_state,
             "num_videos": metrics.num_videos,
             "metrics": metrics.named(split),
-            "unscored": dict(predictions.unscored),
+            "unscored": predictions.unscored,
         },
     )
     return metrics

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from vidcls.choices import Split
@@ -16,7 +17,7 @@ from vidcls.data.user_dataset.manifest import with_test
 from vidcls.errors import UserError
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.metrics import Metrics
-from vidcls.evaluate.predictions import Predictions
+from vidcls.evaluate.predictions import Predictions, UnscoredVideo
 from vidcls.evaluate.report import write_report
 from vidcls.evaluate.restore import Restored, restore
 from vidcls.evaluate.run_data import data_of
@@ -131,15 +132,22 @@ def evaluate_open(
     train = restored.spec.train
     batches = clips.eval_batches(videos, batch_size=train.batch_size)
     scores = score(restored.model, batches, channels_last=train.channels_last)
+    group_of = {video.id: video.group or "" for video in videos}
     predictions = Predictions(
         ids=scores.ids,
         labels=scores.labels,
+        groups=tuple(group_of[name] for name in scores.ids),
+        views=np.ones_like(scores.labels),
         logits=scores.logits,
         classes=restored.classes,
         split=split,
         checkpoint=which,
         manifest_hash=manifest.hash,
-        unscored={video.id: clips.bad[video.id] for video in videos if video.id in clips.bad},
+        unscored_videos=tuple(
+            UnscoredVideo(video.id, clips.bad[video.id], video.label, video.group or "")
+            for video in videos
+            if video.id in clips.bad
+        ),
     )
     predictions.save(run.predictions_file(split, which))
     leak_state = leaks_of(run).of_split(split)
@@ -148,7 +156,6 @@ def evaluate_open(
         predictions,
         folder,
         leak_state=leak_state,
-        videos={video.id: video for video in videos},
         checkpoint_digest=digest,
         say=say,
         complete=complete,

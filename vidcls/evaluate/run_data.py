@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from vidcls.choices import Split
-from vidcls.data.manifest import Manifest, Video, load_manifest
+from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.data.user_dataset.manifest import with_test
-from vidcls.drawing import Say
-from vidcls.errors import UserError, VidclsError
+from vidcls.errors import UserError
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.run.folder import Run
 from vidcls.spec.experiment import Spec
@@ -49,23 +48,3 @@ def data_of(run: Run, split: Split | None = None) -> tuple[Spec, Manifest]:
         if split == "test" and ledger_of(run).count:
             manifest = with_test(manifest, data, cache_dir=store_dir)
     return spec, manifest
-
-
-def videos_of(run: Run, split: Split, *, say: Say) -> dict[str, Video]:
-    """Videos of a run's data by id; empty if the data is missing or has changed.
-
-    Args:
-        run: Run.
-        split: Split whose stored predictions are read, see `data_of`.
-        say: Receives the reason why no video is known, and so no group.
-
-    Raises:
-        VidclsError: If the run's provenance is damaged.
-    """
-    run.provenance()
-    try:
-        _, manifest = data_of(run, split)
-    except VidclsError as error:
-        say(f"{run.folder}: groups of its {split} videos are not known: {error.message}")
-        return {}
-    return {video.id: video for video in manifest.videos}

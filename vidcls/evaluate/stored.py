@@ -11,14 +11,14 @@ from typing import Any, Literal
 from vidcls.choices import Split
 from vidcls.data.checksums import file_digest
 from vidcls.drawing import Say
-from vidcls.errors import UserError, VidclsError
-from vidcls.evaluate.compare import Comparison, Evaluation, compare
+from vidcls.errors import VidclsError
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.metrics import Metrics
 from vidcls.evaluate.prediction_tables import has_tables
 from vidcls.evaluate.predictions import Predictions, load_predictions
 from vidcls.evaluate.report import CONFUSION_PICTURE, METRICS_FILE, write_report
-from vidcls.evaluate.run_data import data_of, videos_of
+from vidcls.evaluate.run_data import data_of
+from vidcls.evaluate.run_table import Evaluation
 from vidcls.leaks.run_state import leaks_of
 from vidcls.run.folder import CHECKPOINTS, Checkpoint, Run
 from vidcls.spec.fingerprint import identity
@@ -140,7 +140,6 @@ def show_again(scoring: Scoring, split: Split, *, say: Say) -> Metrics:
         predictions,
         folder,
         leak_state=leak_state,
-        videos=videos_of(run, split, say=say),
         checkpoint_digest=reported.get("checkpoint_digest"),
         say=say,
     )
@@ -185,7 +184,7 @@ def _short(value: object) -> object:
 
 
 def as_evaluation(scoring: Scoring, *, split: Split, metrics: Metrics, point: str) -> Evaluation:
-    """Metrics of a run as a row of a comparison, with the val top-1 that ranks it."""
+    """Metrics of a run as a row of a table, with its val top-1."""
     run, which = scoring.run, scoring.which
     val_top1: float | None = metrics.top1
     if split != "val":
@@ -201,35 +200,6 @@ def as_evaluation(scoring: Scoring, *, split: Split, metrics: Metrics, point: st
         metrics={name.partition("/")[2]: value for name, value in metrics.named(split).items()},
         val_top1=val_top1,
         point=point,
-    )
-
-
-def compare_stored(runs: Sequence[Run], *, split: Split, checkpoint: Checkpoint, say: Say) -> Comparison:
-    """Compare runs by what is stored; nothing is scored.
-
-    Args:
-        runs: Runs.
-        split: Split of the stored predictions; a look at test is recorded.
-        checkpoint: Checkpoint of the stored predictions.
-        say: Receives a message about each table or figure that could not be written.
-
-    Raises:
-        UserError: If a run has no stored predictions, or its data has changed.
-    """
-    plan, left_out = plan_scoring(runs, split, checkpoint=checkpoint, anew=False)
-    missing = [*left_out, *(scoring.run for scoring in plan if scoring.stored is None)]
-    if missing:
-        raise UserError(
-            f"{missing[0].folder}: no stored {split} predictions of its checkpoint {checkpoint!r}",
-            hint=f"vidcls evaluate {missing[0].folder} --split {split} --checkpoint {checkpoint}",
-        )
-    refuse_other_data(runs)
-    points = points_of(runs)
-    return compare(
-        [
-            as_evaluation(scoring, split=split, metrics=show_again(scoring, split, say=say), point=point)
-            for scoring, point in zip(plan, points, strict=True)
-        ]
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from vidcls.leaks.state import LeakState, audited, joined_state, weighed
 from vidcls.run.folder import Run
@@ -17,11 +19,19 @@ def leaks_of(run: Run) -> LeakState:
         VidclsError: If the run's provenance is damaged, or of another version of vidcls.
     """
     provenance = run.provenance()
+    return recorded_leaks(provenance, joined=run.settings(provenance)["data"]["join_val"])
+
+
+def recorded_leaks(provenance: Mapping[str, Any], *, joined: bool) -> LeakState:
+    """Leak state of a run's data, see `leaks_of`, for a run whose files are read already.
+
+    Args:
+        provenance: Provenance of the run.
+        joined: Whether val videos were trained on, `data.join_val`.
+    """
     recorded = LeakState.from_dict(provenance["leaks"])
     found = audited(provenance["manifest"]["hash"], store_dir=Path(provenance["store_dir"]))
-    if run.spec().data.join_val:
-        found = joined_state(found)
-    return weighed(recorded, found)
+    return weighed(recorded, joined_state(found) if joined else found)
 
 
 def audit_command(spec: Spec) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vidcls.errors import UserError
@@ -29,10 +30,21 @@ def open_run(folder: Path) -> Run:
 
 def find_runs(root: Path) -> list[Run]:
     """All runs below a folder, sorted by name, without runs that were set aside."""
-    if not root.is_dir():
-        return []
-    found = sorted(path.parent for path in root.rglob("spec.yaml"))
-    return [Run(f) for f in found if not any(p.startswith(".") for p in f.relative_to(root).parts)]
+    return [Run(folder) for folder in sorted(_run_folders(root))]
+
+
+def _run_folders(folder: Path) -> Iterator[Path]:
+    """Folders of runs. A run holds no other run, so what is inside of it is not searched."""
+    if Run(folder).spec_file.is_file():
+        yield folder
+        return
+    try:
+        with os.scandir(folder) as entries:
+            names = [e.name for e in entries if e.is_dir(follow_symlinks=False) and e.name[0] != "."]
+    except OSError:
+        return  # not a folder, or one that may not be read
+    for name in names:
+        yield from _run_folders(folder / name)
 
 
 def open_runs(folders: Sequence[Path]) -> list[Run]:

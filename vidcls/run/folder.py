@@ -8,27 +8,29 @@ runs/<name>/<fingerprint>-s<seed>/
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from vidcls.errors import UserError, VidclsError
 from vidcls.files import guarded, may_write, remove_unfinished, write_json, write_text
 from vidcls.installed import COMPUTING, code_digest, releases
-from vidcls.json_files import checked, read_json
+from vidcls.json_files import checked, json_object, read_json
 from vidcls.locking import lock
 from vidcls.locking.clock import SYSTEM, Clock
+from vidcls.run.settings import RECORD, recorded_settings, settings_record
 from vidcls.run.shapes import PROVENANCE, REMOVED, STATUS, Provenance, Status
 from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import targets_in
 from vidcls.spec.load import load_spec
-from vidcls.spec.show import to_yaml
+from vidcls.spec.show import plain, to_yaml
 from vidcls.user_code.trust import keep_code
 
 Checkpoint = Literal["best", "last"]
@@ -126,7 +128,29 @@ class Run:
 
     def spec(self) -> Spec:
         """Read the requested spec, with every default written out."""
+        try:
+            provenance = json_object(self.provenance_file.read_bytes())
+            settings = recorded_settings(provenance or {}, self.spec_file.read_bytes())
+            if settings is not None:
+                return Spec.model_validate_json(json.dumps(settings))
+        except (OSError, ValidationError):
+            pass  # the file itself is read, which names what is wrong with it
         return load_spec(self.spec_file).spec
+
+    def settings(self, provenance: Mapping[str, Any]) -> dict[str, Any]:
+        """Read the requested settings as plain values, fast for a run whose `spec.yaml` nobody has edited.
+
+        Args:
+            provenance: Provenance of this run.
+
+        Raises:
+            VidclsError: If the file of the spec is damaged, or of another version of vidcls.
+        """
+        try:
+            settings = recorded_settings(provenance, self.spec_file.read_bytes())
+        except OSError:
+            settings = None
+        return plain(self.spec()) if settings is None else settings
 
     @contextmanager
     def hold(
@@ -152,8 +176,9 @@ class Run:
         """Write the identity of the run; the spec is last, because a folder with a spec is a run."""
         self.folder.mkdir(parents=True, exist_ok=True)
         keep_code(self.code_dir, targets_in(spec))
-        write_json(self.provenance_file, provenance)
-        write_text(self.spec_file, to_yaml(spec))
+        text = to_yaml(spec)
+        write_json(self.provenance_file, provenance | {RECORD: settings_record(spec, text)})
+        write_text(self.spec_file, text)
 
     def provenance(self) -> dict[str, Any]:
         """Read the provenance: code, versions, machine and resolved `auto` settings.
@@ -211,7 +236,10 @@ class Run:
     @property
     def state(self) -> str:
         """State of the run; `killed` if it ended without writing a status, `new` before the first status."""
-        status = self.status()
+        return self.state_of(self.status())
+
+    def state_of(self, status: Status | None) -> str:
+        """State of the run, see `state`, for a status that is read already."""
         if status is None:
             return "new"
         if status.state == "running" and not lock.is_held(self.lock_file):

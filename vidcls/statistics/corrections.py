@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 
-def holm(p_values: Sequence[float], *, num_comparisons: int | None = None) -> list[float]:
+from vidcls.arrays import Floats, Ints
+
+
+def holm(p_values: Sequence[float] | Floats, *, num_comparisons: int | None = None) -> list[float]:
     """P-values corrected for all comparisons together (Holm 1979, Scand. J. Statist. 6:65).
 
     Args:
@@ -13,12 +17,11 @@ def holm(p_values: Sequence[float], *, num_comparisons: int | None = None) -> li
         num_comparisons: Number of comparisons that were made, if it is larger than what is listed here: the
             others count as if each of them had a smaller p-value, which holds the rate whatever they are.
     """
-    num = max(num_comparisons or 0, len(p_values))
-    first = num - len(p_values)
-    order = sorted(range(len(p_values)), key=lambda number: p_values[number])
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for rank, number in enumerate(order):
-        factor = num if first else num - rank
-        largest = max(largest, min(1.0, factor * p_values[number]))
-        adjusted[number] = largest
-    return adjusted
+    p = np.asarray(p_values, np.float64)
+    num = max(num_comparisons or 0, len(p))
+    factors: Ints | int = num if num > len(p) else num - np.arange(len(p))
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.maximum.accumulate(np.minimum(1.0, factors * p[order]))
+    found: list[float] = adjusted.tolist()
+    return found

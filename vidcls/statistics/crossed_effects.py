@@ -4,17 +4,17 @@ Runs of a configuration differ by their seed, and all runs are scored on the sam
 groups. Both are samples: another seed and other groups would give another result, and the interval covers
 both. The design is that of reader studies in radiology, multi-reader multi-case: readers (seeds) are nested
 in configurations, and cases (videos in groups) are crossed with everything. The estimator is that of
-Obuchowski and Rockette (1995, Commun. Stat. Simul. Comput. 24:285) with degrees of freedom after Hillis
-(2007, Statist. Med. 26:596), where those of the groups join by Satterthwaite's rule:
+Obuchowski and Rockette (1995, Commun. Stat. Simul. Comput. 24:285) with degrees of freedom in the manner of
+Hillis (2007, Statist. Med. 26:596), where those of the groups join by Satterthwaite's rule:
 
     V_seed  = s_A^2 / J_A + s_B^2 / J_B                        s: standard deviation over the J seeds
     V_group = max(0, Cov2_A + Cov2_B - 2 Cov3)                 Cov2: covariance of different seeds of one
-    nu      = (V_seed + V_group)^2 /                           configuration; Cov3: across configurations;
-              (sum_i (s_i^2 / J_i)^2 / (J_i - 1)               both by the jackknife over groups
-               + V_group^2 / (G - 1))
+    V       = V_seed + V_group                                 configuration; Cov3: across configurations;
+                                                               both by the jackknife over groups
 
-A configuration with one seed has no s; then its part of V_group is the variance of that run, and the estimate
-is about this run only, not about its configuration.
+The degrees of freedom of V are those of `vidcls/statistics/degrees_of_freedom.py`. A configuration with one
+seed has no s; then its part of V_group is the variance of that run, and the estimate is about this run only,
+not about its configuration.
 
 Axes: R runs, C configurations.
 """
@@ -28,7 +28,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidcls.arrays import Floats, Ints
+from vidcls.statistics.degrees_of_freedom import crossed_dof
 from vidcls.statistics.estimate import Estimate
+from vidcls.statistics.estimates import Estimates
 from vidcls.statistics.jackknife import Jackknife
 
 
@@ -85,22 +87,64 @@ class CrossedEffects:
 
     def mean(self, configuration: int) -> Estimate:
         """Mean of a configuration."""
-        group_part = max(0.0, float(self.within[configuration]))
-        return self._estimate(float(self.means[configuration]), [configuration], group_part)
+        return self.all_means()[configuration]
 
     def difference(self, first: int, second: int) -> Estimate:
         """Mean of the second configuration minus that of the first."""
-        group_part = self.within[first] + self.within[second] - 2 * self.between[first, second]
-        value = float(self.means[second] - self.means[first])
-        return self._estimate(value, [first, second], max(0.0, float(group_part)))
+        return self.differences(np.array([first]), np.array([second]))[0]
 
-    def _estimate(self, value: float, configurations: Sequence[int], group_part: float) -> Estimate:
-        seed_parts = [
-            (float(self.seed_variance[one]) / int(self.num_seeds[one]), int(self.num_seeds[one]) - 1)
-            for one in configurations
-            if self.num_seeds[one] > 1
-        ]
-        return combined(value, [*seed_parts, (group_part, self.num_groups - 1)])
+    def all_means(self) -> Estimates:
+        """Mean of each configuration, C at once."""
+        return self._estimates(self.means, [np.arange(len(self.means))], np.maximum(0.0, self.within))
+
+    def differences(self, first: Ints, second: Ints) -> Estimates:
+        """Mean of a second configuration minus that of a first one, for P pairs at once.
+
+        Args:
+            first: Numbers of the first configurations, `[P]`.
+            second: Numbers of the second configurations, `[P]`.
+        """
+        values = self.means[second] - self.means[first]
+        group_parts = self.within[first] + self.within[second] - 2 * self.between[first, second]
+        return self._estimates(values, [first, second], np.maximum(0.0, group_parts))
+
+    def group_part(self, first: int, second: int) -> float:
+        """Part of the groups in the variance of a difference, by chance perhaps below zero."""
+        return float(self.within[first] + self.within[second] - 2 * self.between[first, second])
+
+    def noise(self, configuration: int) -> float:
+        """Variance of one run that its configuration's other seeds do not share; zero if there are none.
+
+        It is noise of the videos: each run answers the uncertain ones differently. s^2 contains it too.
+        """
+        return max(0.0, float(self.run_variance[configuration] - self.within[configuration]))
+
+    def _estimates(self, values: Floats, members: Sequence[Ints], group_parts: Floats) -> Estimates:
+        """E estimates from their values, the one or two configurations in each, and the parts of the groups.
+
+        Degrees of freedom depend on the numbers of seeds, of which there are few: those with equal numbers
+        are computed at once.
+        """
+        noises = np.maximum(0.0, self.run_variance - self.within)
+        variances, dofs = np.empty((2, len(values)))
+        num_seeds = np.stack([self.num_seeds[each] for each in members])
+        _, case_of = np.unique(num_seeds.T @ (10_000 ** np.arange(len(members))), return_inverse=True)
+        for case in range(int(case_of.max()) + 1):
+            chosen = np.flatnonzero(case_of == case)
+            repeated = [
+                (each[chosen], int(num))
+                for each, num in zip(members, num_seeds[:, chosen[0]], strict=True)
+                if num > 1
+            ]
+            nums = [num for _, num in repeated]
+            parts = [self.seed_variance[its] / num for its, num in repeated]
+            noise = sum((noises[its] / num for its, num in repeated), start=np.zeros(len(chosen)))
+            group_part = group_parts[chosen]
+            variances[chosen] = sum(parts, start=group_part)
+            dofs[chosen] = crossed_dof(
+                parts, nums, group_part=group_part, noise=noise, num_groups=self.num_groups
+            )
+        return Estimates(values, np.sqrt(variances), dofs)
 
 
 def combined(value: float, parts: Sequence[tuple[float, int]]) -> Estimate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 LEVEL = 0.95
 """Confidence level of all intervals."""
@@ -37,14 +37,14 @@ class Estimate:
     @property
     def half_width(self) -> float:
         """Half of the width of the 95 % interval."""
-        return float(student.ppf((1 + LEVEL) / 2, self.dof)) * self.std_error if self.std_error else 0.0
+        return float(stdtrit(self.dof, (1 + LEVEL) / 2)) * self.std_error if self.std_error else 0.0
 
     @property
     def p_value(self) -> float:
         """Two-sided p-value of the hypothesis that the true value is zero."""
         if not self.std_error:
             return float(self.value == 0)
-        return float(2 * student.sf(abs(self.value) / self.std_error, self.dof))
+        return float(2 * stdtr(self.dof, -abs(self.value) / self.std_error))
 
     @property
     def is_clear(self) -> bool:
@@ -62,4 +62,4 @@ class Estimate:
         """
         if not self.std_error:
             return float(abs(self.value) >= margin)
-        return float(student.sf((margin - abs(self.value)) / self.std_error, self.dof))
+        return float(stdtr(self.dof, (abs(self.value) - margin) / self.std_error))

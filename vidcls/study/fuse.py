@@ -27,10 +27,9 @@ from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.metrics import Metrics, rank_of_label
 from vidcls.evaluate.predictions import Predictions
 from vidcls.evaluate.report import write_report
-from vidcls.evaluate.run_data import videos_of
 from vidcls.files import write_json
-from vidcls.leaks.run_state import leaks_of
 from vidcls.run.folder import CHECKPOINTS, Checkpoint, Run
+from vidcls.study.evidence import Unit, load_evidence
 from vidcls.study.logit_pool import (
     Interval,
     cross_fitted,
@@ -38,7 +37,6 @@ from vidcls.study.logit_pool import (
     pooled,
     tuned_weights,
 )
-from vidcls.study.paired_predictions import Unit, groups_of, load_together
 
 FusedSplit = Literal["val", "test"]
 How = Literal["equal", "given", "tuned on val"]
@@ -120,19 +118,18 @@ def fuse(plan: FusionPlan, *, folder: Path | None = None, say: Say) -> Fusion:
         raise UserError("a fusion needs two or more different runs")
     folder = folder or _folder(plan)
     _refuse_taken(folder, plan)
-    on_val = load_together(plan.runs, "val", checkpoint=plan.checkpoint)
-    leaks = ", ".join(dict.fromkeys(leaks_of(run).of_split(plan.split) for run in plan.runs))
+    evidence = load_evidence(plan.runs, "val", checkpoint=plan.checkpoint)
+    on_val = evidence.predictions
     best = min(range(len(on_val)), key=lambda k: _rank(on_val[k]))
     weights = _weights(plan, on_val)
-    shown = on_val
     if plan.split == "test":
-        shown = load_together(plan.runs, "test", checkpoint=plan.checkpoint)
+        evidence = load_evidence(plan.runs, "test", checkpoint=plan.checkpoint)
         was_seen = Run(folder).predictions_file("test", plan.checkpoint).is_file()
         for ledger in {ledger_of(run).path: ledger_of(run) for run in plan.runs}.values():
             ledger.append(run=str(folder), checkpoint=plan.checkpoint, repeated=was_seen)
+    shown, groups = evidence.predictions, evidence.groups
+    leaks = ", ".join(dict.fromkeys(run.leak_state for run in evidence.runs))
     logits = _logits(shown)
-    videos = videos_of(plan.runs[0], plan.split, say=say)
-    groups, unit = groups_of(videos, shown[0].ids)
     plain = _with_logits(shown[0], pooled(logits, weights))
     fused = _cross_fitted(shown[0], logits, groups=groups) if plan.flatters else plain
     equal = _with_logits(shown[0], pooled(logits, _normalised([1.0] * len(shown))))
@@ -142,16 +139,16 @@ def fuse(plan: FusionPlan, *, folder: Path | None = None, say: Say) -> Fusion:
     fusion = Fusion(
         weights=tuple(weights),
         singles=tuple(each.metrics() for each in shown),
-        fused=write_report(fused, report, leak_state=leaks, videos=videos, say=say),
+        fused=write_report(fused, report, leak_state=leaks, say=say),
         seen=plain.metrics() if plan.flatters else None,
         equal=None if plan.how == "equal" else equal.metrics(),
         best=best,
         gain=mean_interval(_right(fused) - _right(shown[best]), groups),
-        unit=unit,
-        num_units=len(set(groups)),
+        unit=evidence.unit,
+        num_units=evidence.num_groups,
         leak_state=leaks,
         folder=folder,
-        unscored=shown[0].unscored,
+        unscored=evidence.unscored,
     )
     write_json(report / _RECORD, as_dict(fusion, plan))
     return fusion

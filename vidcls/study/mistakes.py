@@ -14,14 +14,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vidcls.errors import UserError
-from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.metrics import softmax, top_classes
 from vidcls.evaluate.predictions import Predictions
-from vidcls.evaluate.stored import stored_predictions
-from vidcls.leaks.run_state import leaks_of
 from vidcls.run.folder import Checkpoint, Run
-from vidcls.study.paired_predictions import load_together
+from vidcls.study.evidence import load_evidence, record_looks
 
 ReadSplit = Literal["val", "test"]
 Kind = Literal["confident mistakes", "least certain", "lost", "gained", "wrong in all"]
@@ -135,36 +131,25 @@ def find_mistakes(runs: Sequence[Run], *, split: ReadSplit, checkpoint: Checkpoi
             runs were not scored on the same videos.
         VidclsError: If stored logits are damaged, or a look at test cannot be recorded.
     """
-    found = load_together(runs, split, checkpoint=checkpoint)
-    for run in runs:
-        _refuse_outdated(run, split, checkpoint)
-    if split == "test":
-        for run in runs:
-            ledger_of(run).append(run=str(run.folder), checkpoint=checkpoint, repeated=True)
+    evidence = load_evidence(runs, split, checkpoint=checkpoint)
+    record_looks(runs, split, checkpoint=checkpoint)
+    found = evidence.predictions
     names = _names(runs)
     scored = [_Scored.of(name, predictions) for name, predictions in zip(names, found, strict=True)]
     lists = _of_one(scored[0], num) if len(runs) == 1 else _between(scored, num)
     results = (
-        RunResult(each.name, int(each.correct.sum()), leaks_of(run).of_split(split))
-        for each, run in zip(scored, runs, strict=True)
+        RunResult(each.name, int(each.correct.sum()), run.leak_state)
+        for each, run in zip(scored, evidence.runs, strict=True)
     )
     return Mistakes(
         split=split,
         checkpoint=checkpoint,
-        classes=found[0].classes,
-        num_videos=len(found[0].ids),
+        classes=evidence.classes,
+        num_videos=len(evidence.ids),
         results=tuple(results),
         lists=tuple(lists),
-        unscored={name: why for each in found for name, why in each.unscored.items()},
+        unscored=evidence.unscored,
     )
-
-
-def _refuse_outdated(run: Run, split: ReadSplit, checkpoint: Checkpoint) -> None:
-    if stored_predictions(run, split, checkpoint) is None:
-        raise UserError(
-            f"{run.folder}: its stored {split} logits are not of its present checkpoint {checkpoint!r}",
-            hint=f"vidcls evaluate {run.folder} --split {split} --checkpoint {checkpoint}",
-        )
 
 
 def _names(runs: Sequence[Run]) -> list[str]:

@@ -12,19 +12,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from vidcls.data.manifest import Video
-from vidcls.drawing import Say
 from vidcls.errors import UserError, VidclsError
-from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.prediction_tables import COLUMNS, prediction_blocks, probability_columns
 from vidcls.evaluate.predictions import load_predictions
-from vidcls.evaluate.run_data import videos_of
 from vidcls.evaluate.stored import stored_predictions
-from vidcls.leaks.run_state import leaks_of
+from vidcls.leaks.run_state import recorded_leaks
 from vidcls.run.folder import Run
 from vidcls.run.shapes import Status
-from vidcls.spec.experiment import Spec
-from vidcls.spec.show import flatten, plain
+from vidcls.spec.show import flatten
+from vidcls.study.evidence import record_looks
 from vidcls.tables import Block, Kind, Table, table_of
 from vidcls.tracking.jsonl import read_rows
 
@@ -44,7 +40,7 @@ class ReadRun:
 
     Attributes:
         run: Run.
-        spec: Its spec.
+        settings: Its settings, as plain values.
         provenance: Its provenance.
         status: Its status; None before the first epoch.
         state: Its state.
@@ -52,7 +48,7 @@ class ReadRun:
     """
 
     run: Run
-    spec: Spec
+    settings: Facts
     provenance: Facts
     status: Status | None
     state: str
@@ -65,7 +61,10 @@ class ReadRun:
         Raises:
             VidclsError: If one is damaged, or of another version of vidcls.
         """
-        return cls(run, run.spec(), run.provenance(), run.status(), run.state, str(leaks_of(run)))
+        provenance, status = run.provenance(), run.status()
+        settings = run.settings(provenance)
+        leaks = recorded_leaks(provenance, joined=settings["data"]["join_val"])
+        return cls(run, settings, provenance, status, run.state_of(status), str(leaks))
 
     @cached_property
     def keys(self) -> dict[str, Any]:
@@ -73,9 +72,9 @@ class ReadRun:
         match = _FOLDER.fullmatch(self.run.folder.name)
         return {
             "run": str(self.run.folder),
-            "name": self.spec.name,
+            "name": self.settings["name"],
             "fingerprint": match[1] if match else None,
-            "seed": self.spec.seed,
+            "seed": self.settings["seed"],
         }
 
 
@@ -117,7 +116,7 @@ def _row(each: ReadRun, in_sweep: Facts) -> dict[str, Any]:
         "updated": (status.updated or None) if status else None,
     }
     # `name` and `seed` are settings too, with the same values.
-    return {**row, **{key: value for key, value in flatten(plain(each.spec)).items() if key not in row}}
+    return {**row, **{key: value for key, value in flatten(each.settings).items() if key not in row}}
 
 
 def epochs_table(runs: Sequence[ReadRun]) -> tuple[Table, dict[Run, str]]:
@@ -138,7 +137,7 @@ def epochs_table(runs: Sequence[ReadRun]) -> tuple[Table, dict[Run, str]]:
     return table_of(rows), left_out
 
 
-def videos_table(runs: Sequence[ReadRun], *, split: ReadSplit, say: Say) -> tuple[Table, dict[Run, str]]:
+def videos_table(runs: Sequence[ReadRun], *, split: ReadSplit) -> tuple[Table, dict[Run, str]]:
     """Table with a row per run and video, from the stored predictions of the best checkpoints.
 
     Test predictions that are read are recorded as a repeated look in the ledger first; nothing is scored.
@@ -146,7 +145,6 @@ def videos_table(runs: Sequence[ReadRun], *, split: ReadSplit, say: Say) -> tupl
     Args:
         runs: Runs in any state.
         split: Split of the predictions.
-        say: Receives a message if the groups of videos are not known, while rows are read.
 
     Returns:
         The table, and why runs are left out.
@@ -175,23 +173,16 @@ def videos_table(runs: Sequence[ReadRun], *, split: ReadSplit, say: Say) -> tupl
             f"no {split} predictions in {len(runs)} run(s):{reasons}",
             hint=f"vidcls evaluate RUN --split {split} scores the videos and stores their predictions",
         )
-    if split == "test":
-        for each in chosen:
-            ledger_of(each.run).append(run=str(each.run.folder), checkpoint="best", repeated=True)
-    return Table(
-        {**_KEYS, "split": "text", **COLUMNS, **columns}, _video_blocks(chosen, split, say)
-    ), left_out
+    record_looks([each.run for each in chosen], split, checkpoint="best")
+    kinds: dict[str, Kind] = {**_KEYS, "split": "text", **COLUMNS, **columns}
+    return Table(kinds, _video_blocks(chosen, split)), left_out
 
 
-def _video_blocks(runs: Sequence[ReadRun], split: ReadSplit, say: Say) -> Iterator[Block]:
+def _video_blocks(runs: Sequence[ReadRun], split: ReadSplit) -> Iterator[Block]:
     """Read the predictions again, so that those of only one run are in memory at a time."""
-    videos_by_data: dict[tuple[str, str], dict[str, Video]] = {}
     for each in runs:
         found = load_predictions(each.run.predictions_file(split, "best"))
-        data = each.provenance["data_root"], each.provenance["manifest"]["hash"]
-        if data not in videos_by_data:
-            videos_by_data[data] = videos_of(each.run, split, say=say)
-        for block in prediction_blocks(found, videos=videos_by_data[data]):
+        for block in prediction_blocks(found):
             num = len(block["video"])
             keys = {name: [value] * num for name, value in {**each.keys, "split": split}.items()}
             yield {**keys, **block}

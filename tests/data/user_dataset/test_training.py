@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
+from vidcls.study.paired_predictions import groups_of
 
 from tests.support.own_dataset import data_of, write_dataset
 from tests.support.training import Experiment, assert_same, train_child, train_here
@@ -25,7 +26,6 @@ from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.run_data import videos_of
 from vidcls.process.signals import StoppedError
 from vidcls.run.folder import Run
-from vidcls.study.paired_predictions import groups_of
 
 pytestmark = [pytest.mark.long]
 

@@ -67,7 +67,10 @@ def fuse(
     plan = FusionPlan(runs=found, checkpoint=checkpoint, split=split, how=how, given=given)
     fusion = fuse_runs(plan, folder=out, say=say)
     if as_json:
-        print_json(as_dict(fusion, plan))
+        from vidcls.cli.evaluate_tables import openings_json
+
+        looks = openings_json(found) if split == "test" else {}
+        print_json({**as_dict(fusion, plan), **looks})
     else:
         _render(fusion, plan, per_class=per_class)
     for name, why in fusion.unscored.items():
@@ -103,11 +106,9 @@ def _render(fusion: Fusion, plan: FusionPlan, *, per_class: bool) -> None:
         echo(line)
     echo(f"{shown(Run(fusion.folder).report_dir(plan.split, plan.checkpoint))}/")
     if plan.split == "test":
-        from vidcls.cli.evaluate_tables import openings
-        from vidcls.evaluate.ledger import ledger_of
+        from vidcls.cli.evaluate_tables import print_openings
 
-        for ledger in {ledger_of(run).path: ledger_of(run) for run in plan.runs}.values():
-            echo(openings(ledger))
+        print_openings(plan.runs)
 
 
 def _remarks(fusion: Fusion, plan: FusionPlan) -> list[str]:

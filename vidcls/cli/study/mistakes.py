@@ -62,7 +62,10 @@ def mistakes(
     with trusting(trust_code):
         sheet = None if out is None else _write_sheet(result, found, out)
     if as_json:
-        print_json({**result.as_dict(), "sheet": None if out is None else str(out)})
+        from vidcls.cli.evaluate_tables import openings_json
+
+        looks = openings_json(found) if split == "test" else {}
+        print_json({**result.as_dict(), **looks, "sheet": None if out is None else str(out)})
     else:
         _render(result, found, out)
     for name, why in result.unscored.items():
@@ -111,11 +114,9 @@ def _render(result: Mistakes, runs: list[Run], out: Path | None) -> None:
     if out is None and any(cases.cases for cases in result.lists):
         echo("--out mistakes.png draws frames of these videos")
     if result.split == "test":
-        from vidcls.cli.evaluate_tables import openings
-        from vidcls.evaluate.ledger import ledger_of
+        from vidcls.cli.evaluate_tables import print_openings
 
-        for ledger in {ledger_of(run).path: ledger_of(run) for run in runs}.values():
-            echo(openings(ledger))
+        print_openings(runs)
 
 
 def _results_table(result: Mistakes) -> Table:

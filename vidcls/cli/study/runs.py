@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from vidcls.cli.common import AsJson, console, emit, print_json, say
+from vidcls.cli.common import AsJson, console, echo, emit, print_json, say
+from vidcls.cli.study.runs_by_config import configurations_table, notes, rendered
 from vidcls.cli.study.runs_export import export
 from vidcls.cli.study.runs_table import RunsTable, part_of
 
@@ -43,30 +44,21 @@ def ls(
         str | None,
         typer.Option(metavar="KEY,KEY...", help="Columns to show, such as run,val_top1,optim.lr,val/loss."),
     ] = None,
+    by: Annotated[
+        Literal["config"] | None,
+        typer.Option(help="One row per configuration: mean over its seeds, interval, leak state."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List runs with state, val top-1, epochs, time, and the settings that differ between them."""
-    from vidcls.errors import UserError, VidclsError
-    from vidcls.evaluate.stored import differences_of
+    from vidcls.errors import UserError
     from vidcls.run.find import find_runs
 
     runs = find_runs(folder)
     if not runs and not folder.is_dir():
         raise UserError(f"{folder}: no such folder", hint="vidcls runs ls FOLDER, the runs_dir of your specs")
-    table, readable = RunsTable(), []
-    hidden: Counter[str] = Counter()
-    for run in runs:
-        try:
-            part = None if show_all else part_of(run, folder)
-            if part is not None:
-                hidden[part] += 1
-                continue
-            table.add(_row(run), _known(run))
-            readable.append(run)
-        except VidclsError as error:
-            say(f"{run.folder}: left out: {error.message}")
-    for row, varying in zip(table.rows, differences_of(readable), strict=True):
-        row["differences"] = varying
+    rows, hidden = _listed(runs, folder, show_all=show_all)
+    table = _runs_table(rows) if by is None else configurations_table(list(rows))
     table.choose(conditions or [])
     if sort is not None:
         table.sort(sort)
@@ -74,11 +66,46 @@ def ls(
     if as_json:
         print_json(table.rows if chosen is None else chosen)
         return
-    nothing = f"none of {len(readable)} runs matches --filter" if readable else f"no runs below {folder}"
-    console().print(_rendered(table.rows, chosen) if table.rows else nothing)
+    if table.rows and chosen is None and by is not None:
+        console().print(rendered(table.rows))
+        for note in notes(table.rows):
+            echo(note)
+    else:
+        what = "matches --filter" if conditions else "has stored val predictions"
+        nothing = f"none of {len(rows)} runs {what}" if rows else f"no runs below {folder}"
+        console().print(_rendered(table.rows, chosen) if table.rows else nothing)
     if hidden:
         kinds = {"sweep": "trials of sweeps", "study": "runs of studies"}
         say(f"not shown: {', '.join(f'{n} {kinds[kind]}' for kind, n in hidden.items())}; --all shows them")
+
+
+def _listed(
+    runs: list[Run], folder: Path, *, show_all: bool
+) -> tuple[dict[Run, dict[str, Any]], Counter[str]]:
+    """Row of each run that is listed, and how many are not; a damaged run is named."""
+    from vidcls.errors import VidclsError
+
+    rows: dict[Run, dict[str, Any]] = {}
+    hidden: Counter[str] = Counter()
+    for run in runs:
+        try:
+            part = None if show_all else part_of(run, folder)
+            if part is None:
+                rows[run] = _row(run)
+            else:
+                hidden[part] += 1
+        except VidclsError as error:
+            say(f"{run.folder}: left out: {error.message}")
+    return rows, hidden
+
+
+def _runs_table(rows: dict[Run, dict[str, Any]]) -> RunsTable:
+    from vidcls.evaluate.stored import differences_of
+
+    table = RunsTable()
+    for (run, row), varying in zip(rows.items(), differences_of(list(rows)), strict=True):
+        table.add({**row, "differences": varying}, _known(run))
+    return table
 
 
 def _rendered(rows: list[dict[str, Any]], chosen: list[dict[str, Any]] | None) -> RenderableType:
@@ -131,6 +158,7 @@ def _known(run: Run) -> dict[str, Any]:
 def show(run: Annotated[Path, typer.Argument(help="Folder of a run.")], as_json: AsJson = False) -> None:
     """Show one run: state, best metrics, code and machine, files."""
     from vidcls.run.find import open_run
+    from vidcls.run.settings import RECORD
 
     found = open_run(run)
     status = found.status()
@@ -139,7 +167,7 @@ def show(run: Annotated[Path, typer.Argument(help="Folder of a run.")], as_json:
         "message": status.message if status else "",
         "best_epoch": status.best_epoch if status else None,
         "metrics": status.metrics if status else {},
-        "provenance": found.provenance(),
+        "provenance": {key: value for key, value in found.provenance().items() if key != RECORD},
         "files": sorted(str(p.relative_to(found.folder)) for p in found.folder.rglob("*") if p.is_file()),
     }
     if as_json:

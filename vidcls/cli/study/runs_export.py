@@ -57,13 +57,17 @@ def export(
     missing: dict[Run, str] = {}
     problems: list[str] = []
     if per_video:
-        table, missing = videos_table(runs, split=split or "val", say=say)
+        table, missing = videos_table(runs, split=split or "val")
     elif per_epoch:
         table, missing = epochs_table(runs)
     else:
         table = runs_table(runs, in_sweep=trial_facts([each.run for each in runs], say=problems.append))
     _write(table, to=to, out=out)
     left_out |= missing
+    if split == "test":
+        from vidcls.cli.evaluate_tables import print_openings
+
+        print_openings([each.run for each in runs if each.run not in missing], err=True)
     if out is not None:
         say(f"wrote {out}: {len(runs) - len(missing)} run(s), {len(table.kinds)} columns")
     say_left_out(left_out)

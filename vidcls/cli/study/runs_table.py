@@ -26,9 +26,14 @@ _SIGNS: dict[str, Callable[[float, float], bool]] = {
 
 
 class RunsTable:
-    """Table of runs with all values by name: default columns, metrics and settings."""
+    """Table of runs with all values by name: default columns, metrics and settings.
 
-    def __init__(self) -> None:
+    Args:
+        of_one_run: Names that have a meaning only for single runs, if a row stands for several.
+    """
+
+    def __init__(self, *, of_one_run: Sequence[str] = ()) -> None:
+        self._of_one_run = of_one_run
         self.rows: list[dict[str, Any]] = []
         self._known: list[dict[str, Any]] = []
 
@@ -80,6 +85,11 @@ class RunsTable:
         self._known = [self._known[number] for number in numbers]
 
     def _require(self, key: str, *, option: str) -> None:
+        if key in self._of_one_run:
+            raise UserError(
+                f"{option}: {key} is of one run, and a row of --by config stands for several",
+                hint="leave out --by config, or this option",
+            )
         names = list(dict.fromkeys(name for of in self._known for name in of))
         if names and key not in names:
             meant = did_you_mean(key, names)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.support.scored import make_run, store_logits
-from vidcls.data.manifest import read_manifest
 from vidcls.errors import ExitCode, UserError, VidclsError
+from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.predictions import load_predictions
-from vidcls.evaluate.run_data import videos_of
 from vidcls.run.folder import Run
-from vidcls.spec.data import DataSection
-from vidcls.study.paired_predictions import groups_of, load_together
+from vidcls.study.evidence import load_evidence, record_looks
 
 LABELS = [2, 0, 1]
 LOGITS = np.arange(9.0).reshape(3, 3)
@@ -44,7 +43,7 @@ def elsewhere(tmp_path: Path) -> Run:
 
 def refused(*runs: Run) -> VidclsError:
     with pytest.raises(VidclsError) as caught:
-        load_together(runs, "val", checkpoint="best")
+        load_evidence(runs, "val", checkpoint="best")
     return caught.value
 
 
@@ -53,7 +52,11 @@ def test_all_are_in_the_order_of_the_first(first: Run, second: Run) -> None:
         second, 10 + LOGITS[[1, 2, 0]], [0, 1, 2], ids=("v1", "v2", "v0"), unscored={"v9": "no frames"}
     )
     store_logits(first, LOGITS, LABELS, unscored={"v9": "cut off"})
-    here, there = load_together([first, second], "val", checkpoint="best")
+    evidence = load_evidence([first, second], "val", checkpoint="best")
+    here, there = evidence.predictions
+    np.testing.assert_array_equal(evidence.logits, [LOGITS, 10 + LOGITS])
+    assert evidence.ids == ("v0", "v1", "v2")
+    assert evidence.unscored == {"v9": "no frames"}
     assert here.ids == there.ids == ("v0", "v1", "v2")
     assert here.labels.tolist() == there.labels.tolist() == LABELS
     np.testing.assert_array_equal(here.logits, LOGITS)
@@ -65,8 +68,8 @@ def test_the_split_and_the_checkpoint_are_those_asked_for(first: Run) -> None:
     store_logits(first, -LOGITS, LABELS, split="test")
     load_predictions(first.predictions_file("test", "best")).save(first.predictions_file("val", "last"))
     for split, checkpoint, sign in (("val", "best", 1), ("test", "best", -1), ("val", "last", -1)):
-        (found,) = load_together([first], split, checkpoint=checkpoint)  # type: ignore[arg-type]
-        np.testing.assert_array_equal(found.logits, sign * LOGITS)
+        found = load_evidence([first], split, checkpoint=checkpoint)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(found.logits, [sign * LOGITS])
 
 
 def test_logits_that_are_missing_come_with_their_command(first: Run, second: Run) -> None:
@@ -117,7 +120,8 @@ def test_what_only_one_could_score_is_refused(first: Run, second: Run, elsewhere
             f"{run.folder} and {first.folder} did not score the same val videos: 2 differ, v0 among them"
         )
         assert error.hint == (
-            f"vidcls evaluate {run.folder} {first.folder} --split val scores both again and shows why"
+            f"vidcls evaluate {run.folder} {first.folder} --split val --checkpoint best --anew scores both"
+            " again and shows why"
         )
     # Stored before videos were removed from the data, as far as the one manifest tells.
     store_logits(second, LOGITS[1:], LABELS[1:], ids=("v1", "v2"))
@@ -143,47 +147,76 @@ def test_a_diverged_run_is_to_be_left_out(first: Run, second: Run, wrong: float)
     assert error.hint == "leave out this run"
 
 
-GROUPS = {"a": "one", "b": "one", "c": "", "d": "two", "e": ""}
-IDS = tuple(f"{name}.avi" for name in GROUPS)
+IDS = ("a.avi", "b.avi", "c.avi", "d.avi", "e.avi")
+GROUPS = ("one", "one", "", "two", "")
 
 
-def grouped_run(folder: Path, *, groups: dict[str, str]) -> Run:
-    """A run of five videos whose table tells their groups."""
-    folder.mkdir()
-    rows = []
-    for number, (name, group) in enumerate(groups.items()):
-        (folder / f"{name}.avi").write_text(name)
-        rows.append(f"{name}.avi,class{number % 2},{('train', 'train', 'val')[number % 3]},{group}\n")
-    table = folder / "table.csv"
-    table.write_text("path,label,split,group\n" + "".join(rows))
-    manifest = read_manifest(DataSection(root=str(table)), cache_dir=None)
-    assert [video.id for video in manifest.videos] == list(IDS)
-    return make_run(folder, name="run", manifest_hash=manifest.hash, root=table)
+def store_grouped(run: Run, groups: Sequence[str], ids: Sequence[str] = IDS) -> Run:
+    store_logits(run, np.eye(3)[[0] * len(ids)], [0] * len(ids), ids=ids, groups=groups)
+    return run
 
 
-def test_who_has_no_group_is_on_its_own(tmp_path: Path) -> None:
-    run = grouped_run(tmp_path / "some", groups=GROUPS)
-    expected = ["group one", "group one", "c.avi", "group two", "e.avi"]
-    assert groups_of(videos_of(run, "val", say=print), IDS) == (expected, "groups")
-    assert groups_of(videos_of(run, "val", say=print), IDS[::-1]) == (expected[::-1], "groups")
-    assert list((tmp_path / "some" / "store").rglob("*")), "files would be read again at each question"
-    alone = (["e.avi", "c.avi"], "videos")
-    assert (
-        groups_of(videos_of(run, "val", say=print), ["e.avi", "c.avi"]) == alone
-    )  # that others have groups does not matter
-    none = grouped_run(tmp_path / "none", groups=dict.fromkeys(GROUPS, ""))
-    assert groups_of(videos_of(none, "val", say=print), IDS) == (list(IDS), "videos")
+def groups_of(*runs: Run) -> tuple[dict[str, str], str]:
+    evidence = load_evidence(runs, "val", checkpoint="best")
+    assert evidence.num_groups == len(set(evidence.groups))
+    return dict(zip(evidence.ids, evidence.groups, strict=True)), evidence.unit
 
 
-def test_groups_are_those_of_the_data_that_the_run_saw(tmp_path: Path) -> None:
-    """A spec may name its data by a path that is right only in the folder in which it was trained."""
-    run = grouped_run(tmp_path / "data", groups=GROUPS)
-    provenance = json.loads(run.provenance_file.read_text())
-    table = Path(provenance["data_root"])
-    run.spec_file.write_text(run.spec_file.read_text().replace(str(table), "table.csv"))
-    assert run.spec().data.root == "table.csv"
-    assert groups_of(videos_of(run, "val", say=print), IDS)[1] == "groups"
-    table.write_text(table.read_text().replace("two", "three"))
-    assert groups_of(videos_of(run, "val", say=print), IDS) == (list(IDS), "videos")
-    table.unlink()
-    assert groups_of(videos_of(run, "val", say=print), IDS) == (list(IDS), "videos")
+def test_who_has_no_group_is_on_its_own(first: Run, second: Run) -> None:
+    found = ["group one", "group one", "c.avi", "group two", "e.avi"]
+    expected = dict(zip(IDS, found, strict=True)), "groups"
+    assert groups_of(store_grouped(first, GROUPS)) == expected
+    store_grouped(second, GROUPS[::-1], IDS[::-1])
+    assert groups_of(first, second) == groups_of(second, first) == expected
+    # Where no group is known, the unit is another one, and is called so.
+    none = store_grouped(second, [""] * 5)
+    assert groups_of(none) == (dict(zip(IDS, IDS, strict=True)), "videos")
+    # One of two runs may have been trained on data without groups.
+    assert groups_of(none, first) == groups_of(first, none) == expected
+
+
+def test_other_groups_are_refused(first: Run, second: Run) -> None:
+    store_grouped(first, GROUPS)
+    store_grouped(second, ("one", "two", "", "two", ""))
+    error = refused(first, second)
+    assert isinstance(error, UserError)
+    assert error.message == (
+        f"{second.folder}: was not trained on the data of {first.folder}: b.avi is of group two here and of"
+        " group one there"
+    )
+    assert error.hint == SAME_DATA
+
+
+def test_logits_of_earlier_weights_are_refused(first: Run, second: Run) -> None:
+    """Weights that are older than the logits are not even read."""
+    store_logits(second, LOGITS, LABELS)
+    weights = second.checkpoint_file("best")
+    weights.parent.mkdir()
+    weights.write_bytes(b"weights")
+    stored_at = second.predictions_file("val", "best").stat().st_mtime
+    os.utime(weights, (stored_at - 1, stored_at - 1))
+    assert len(load_evidence([first, second], "val", checkpoint="best").runs) == 2
+    os.utime(weights, (stored_at + 1, stored_at + 1))
+    error = refused(first, second)
+    assert isinstance(error, UserError)
+    assert error.message == (
+        f"{second.folder}: its stored val logits are not of its present checkpoint 'best'"
+    )
+    assert error.hint == f"vidcls evaluate {second.folder} --split val --checkpoint best"
+
+
+def test_what_stands_beside_the_numbers_of_a_run(first: Run, elsewhere: Run) -> None:
+    store_logits(elsewhere, LOGITS, LABELS)
+    here, there = load_evidence([first, elsewhere], "val", checkpoint="best").runs
+    assert (here.run, here.name, here.seed) == (first, "first", 0)
+    assert (here.configuration, here.leak_state) == ("0123456789ab", "unknown")
+    assert (here.manifest_hash, there.manifest_hash) == ("abc", "def")
+
+
+def test_only_looks_at_test_are_recorded(first: Run, second: Run) -> None:
+    record_looks([first, second], "val", checkpoint="best")
+    assert ledger_of(first).count == 0
+    record_looks([first, second], "test", checkpoint="last")
+    assert [(look.run, look.checkpoint, look.repeated) for look in ledger_of(first).entries()] == [
+        (str(run.folder), "last", True) for run in (first, second)
+    ]

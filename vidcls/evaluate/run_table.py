@@ -1,4 +1,4 @@
-"""Compares several evaluations and finds the best run, always by val, whatever split is shown."""
+"""Table of evaluated runs. It says which number is the highest, and leaves verdicts to `vidcls.study`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Evaluation:
     """Metrics of one run on one split.
 
     Attributes:
-        run: Name of the run; together with `checkpoint`, it is unique in a comparison.
+        run: Name of the run; together with `checkpoint`, it is unique in a table.
         checkpoint: Checkpoint that was evaluated.
         split: Split of the metrics.
         manifest_hash: Hash of the manifest of the data.
@@ -35,43 +35,44 @@ class Evaluation:
 
     @property
     def label(self) -> str:
-        """Label that distinguishes the run in a comparison."""
+        """Label that distinguishes the run in a table."""
         if not self.point:
             return f"{self.run}/{self.checkpoint}"
         return f"{self.run.partition('/')[0]}: {self.point} ({self.checkpoint})"
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Evaluations in the given order, and the best of them.
+class RunTable:
+    """Evaluations in the given order, and the highest of them.
 
     Attributes:
-        rows: Evaluations that are compared.
-        best: Labels of the rows with the highest val top-1: one, several if they tie, or none if val is
-            unknown or the runs used different data.
-        verdict: Sentence that states the best runs.
+        rows: Evaluations.
+        highest: Labels of the rows with the highest val top-1; none if there is only one row, val is unknown,
+            or the runs used different data.
+        note: Sentence about the highest rows; empty if there is only one row.
     """
 
     rows: tuple[Evaluation, ...]
-    best: tuple[str, ...]
-    verdict: str
+    highest: tuple[str, ...]
+    note: str
 
 
-def compare(evaluations: Sequence[Evaluation]) -> Comparison:
-    """Find the best runs by val top-1. A tie is reported as a tie; no second metric breaks it."""
+def run_table(evaluations: Sequence[Evaluation]) -> RunTable:
+    """Find the runs with the highest val top-1, whatever split is shown; that makes none of them better."""
     rows = tuple(evaluations)
+    if len(rows) < 2:
+        return RunTable(rows, (), "")
     if len({row.manifest_hash for row in rows}) > 1:
-        return Comparison(rows, (), "no best run: the runs were not evaluated on the same videos")
+        return RunTable(rows, (), "the runs were not evaluated on the same videos")
     unknown = [row.label for row in rows if row.val_top1 is None]
     if unknown:
-        return Comparison(rows, (), f"no best run: val was not evaluated for {', '.join(unknown)}")
-    top1 = max((row.val_top1 or 0.0 for row in rows), default=0.0)
-    best = tuple(row.label for row in rows if row.val_top1 == top1)
-    if len(best) == 1:
-        return Comparison(rows, best, f"best by val top-1: {best[0]}, {top1:.1%}")
-    return Comparison(rows, best, f"tie by val top-1 at {top1:.1%}: {', '.join(best)}")
+        return RunTable(rows, (), f"val was not evaluated for {', '.join(unknown)}")
+    top1 = max(row.val_top1 or 0.0 for row in rows)
+    highest = tuple(row.label for row in rows if row.val_top1 == top1)
+    said = f"highest val top-1: {', '.join(highest)}, {top1:.1%}"
+    return RunTable(rows, highest, f"{said}; whether that is a real difference: vidcls compare")
 
 
-def leak_states(comparison: Comparison) -> str:
+def leak_states(table: RunTable) -> str:
     """Leak states of all rows, each once."""
-    return ", ".join(dict.fromkeys(row.leak_state for row in comparison.rows))
+    return ", ".join(dict.fromkeys(row.leak_state for row in table.rows))

@@ -1,0 +1,108 @@
+"""What is no comparison, and what would make it one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vidcls.choices import Split
+from vidcls.errors import UserError
+from vidcls.run.folder import Run
+from vidcls.study.configurations import Configuration
+from vidcls.study.evidence import EvidenceRun
+
+
+def refuse_single(configurations: Sequence[Configuration]) -> None:
+    """Refuse fewer than two configurations.
+
+    Raises:
+        UserError: If there is nothing to compare.
+    """
+    if not configurations:
+        raise UserError("no runs to compare", hint="vidcls runs ls lists all runs")
+    if len(configurations) < 2:
+        only = configurations[0]
+        seeds = f"{len(only.seeds)} seeds" if len(only.seeds) > 1 else "one seed"
+        raise UserError(
+            f"only one configuration, {only.label} with {seeds}, so there is nothing to compare",
+            hint="name runs that differ in more than the seed; vidcls runs ls lists all runs",
+        )
+
+
+def refuse_unfinished(run: Run) -> None:
+    """Refuse a run whose training has not ended: its score would depend on when it was read.
+
+    Raises:
+        UserError: If the run is not finished.
+    """
+    state = run.state
+    if state != "finished":
+        raise UserError(
+            f"{run.folder}: is not finished ({state}), so it cannot be compared",
+            hint=f"the same vidcls train command continues it (its spec is {run.spec_file}); or leave it out",
+        )
+
+
+def refuse_mixed_training(joined: Sequence[Run], others: Sequence[Run], split: Split) -> None:
+    """Refuse final runs, which were trained on val too, beside others, and on val.
+
+    Args:
+        joined: Runs that were trained on train and val.
+        others: The other runs.
+        split: Split that is scored.
+
+    Raises:
+        UserError: If both kinds are there, or val is scored.
+    """
+    if joined and split == "val":
+        raise UserError(
+            f"{joined[0].folder}: was trained on train and val, so val tells nothing about it",
+            hint="compare the validated runs; or give --split test for final runs only",
+        )
+    if joined and others:
+        raise UserError(
+            f"{joined[0].folder}: was trained on train and val, {others[0].folder} on train alone, so a"
+            " difference may come from the data",
+            hint="compare validated runs with each other, or final runs (vidcls train SPEC --final) with each"
+            " other",
+        )
+
+
+def refuse_mixed_leaks(runs: Sequence[EvidenceRun]) -> None:
+    """Refuse a leaky split beside one that is clean or was not audited.
+
+    Raises:
+        UserError: If the leak states differ in kind.
+    """
+    leaky = [each for each in runs if each.leak_state.startswith("leaky")]
+    others = [each for each in runs if each not in leaky]
+    if not leaky or not others:
+        return
+    bad, other = leaky[0], others[0]
+    hint = "train both on the same split without leaks: `vidcls data split` makes one"
+    if other.leak_state == "unknown":
+        hint = (
+            "`vidcls data audit` on the data of the second tells whether it leaks; or train both on one split"
+        )
+    state = "not audited" if other.leak_state == "unknown" else other.leak_state
+    raise UserError(
+        f"{bad.run.folder} was scored on leaky data ({bad.leak_state}), {other.run.folder} on data that is"
+        f" {state}: the leak would count as skill",
+        hint=hint,
+    )
+
+
+def refuse_other_data(runs: Sequence[EvidenceRun]) -> None:
+    """Refuse runs of different data, although they scored the same videos.
+
+    Raises:
+        UserError: If the manifests of their data differ.
+    """
+    first = runs[0]
+    other = next((each for each in runs if each.manifest_hash != first.manifest_hash), None)
+    if other is not None:
+        raise UserError(
+            f"{first.run.folder} and {other.run.folder}: were trained on different data, so a difference may"
+            " come from the data, not from the configuration",
+            hint="train both on the same data; or, where the data is what you compare (more train videos,"
+            " frames and flow of the same videos), add --across-data",
+        )

@@ -1,0 +1,102 @@
+"""What a reader of a comparison must know besides the verdict: pure functions of the results."""
+
+from __future__ import annotations
+
+from vidcls.statistics.scores import NUM_BINS
+from vidcls.study.compare.results import FEW_GROUPS, METRIC_WORDS, Comparison
+
+
+def remarks_on(found: Comparison, *, num_data: int) -> tuple[str, ...]:
+    """Remarks on a comparison, one a line.
+
+    Args:
+        found: Results; their verdict and remarks are not read.
+        num_data: Number of different data sets on which the runs were trained.
+    """
+    return tuple(
+        remark
+        for remark in (
+            *_on_data(found),
+            f"{len(found.unscored)} videos of the split were scored by no run and are left out"
+            if found.unscored
+            else "",
+            f"the runs were trained on {num_data} different data sets, so a difference may come from the data"
+            if num_data > 1
+            else "",
+            _on_seeds(found),
+            *_on_choices(found),
+            _on_correction(found),
+            _on_classes(found),
+            f"ECE: calibration error over {NUM_BINS} bins of one width; few videos make it too large",
+        )
+        if remark
+    )
+
+
+def _on_data(found: Comparison) -> list[str]:
+    ground = found.ground
+    lines = []
+    if ground.num_groups < FEW_GROUPS:
+        unit = ground.unit
+        lines.append(
+            f"only {ground.num_groups} {unit}: intervals of fewer than {FEW_GROUPS} may be too short"
+        )
+    if ground.unit == "videos":
+        lines.append(
+            "the groups of the videos are not known: if several are cut from one source, intervals are too "
+            "short; `vidcls data audit` looks for them"
+        )
+    if any(state.startswith("leaky") for state in ground.leak_states):
+        lines.append(
+            "the data leaks: videos that are scored have relatives in train, so this says little about new"
+            " videos; `vidcls data split` makes a clean split"
+        )
+    if "unknown" in ground.leak_states:
+        lines.append("the data was not audited: `vidcls data audit` looks for leaks")
+    return lines
+
+
+def _on_seeds(found: Comparison) -> str:
+    if all(len(one.seeds) > 1 for one in found.configurations):
+        return ""
+    return (
+        "one seed: the interval is for this checkpoint only, over other videos; another seed gives another "
+        "checkpoint, so train 5 seeds for a statement about a configuration"
+    )
+
+
+def _on_choices(found: Comparison) -> list[str]:
+    chosen = list(dict.fromkeys(what for one in found.configurations for what in one.flattered))
+    lines = []
+    if chosen:
+        lines.append(
+            f"flattered ({'; '.join(chosen)}): scores are too high by what was chosen with their help. "
+            "`--checkpoint last` (of runs with train.keep_last=true), `vidcls crossval` or `--split test` "
+            "score what was not chosen there"
+        )
+    if len(found.configurations) > 2:
+        lines.append(
+            f"the highest of {len(found.configurations)} was chosen on these videos, so its own "
+            f"{METRIC_WORDS[found.metric]} is too high; the differences are corrected for it"
+        )
+    return lines
+
+
+def _on_correction(found: Comparison) -> str:
+    num = len(found.configurations)
+    if found.num_comparisons == 1:
+        return ""
+    if found.num_comparisons == num * (num - 1) // 2:
+        return f"p-values are corrected for {found.num_comparisons} comparisons (Holm)"
+    return (
+        f"p-values are corrected for {found.num_comparisons} comparisons (Holm): those of all configurations "
+        "that were scored on this test split"
+    )
+
+
+def _on_classes(found: Comparison) -> str:
+    alone = [one.name for one in found.classes if one.num_groups == 1]
+    if not alone:
+        return ""
+    named = ", ".join(alone[:5]) + (f" and {len(alone) - 5} more" if len(alone) > 5 else "")
+    return f"no interval for classes whose videos are all in one group: {named}"
