@@ -31,6 +31,7 @@ NAMES = (
     "epoch",
     "neighbours",
     "sweep_search",
+    "folds",
     "whole",
     "verdicts",
     "recipe",

@@ -163,7 +163,7 @@ def test_a_look_at_test_is_recorded(tmp_path: Path) -> None:
         ((*GIVEN, *SIZE, "--checkpoint", "last"), "--checkpoint last has no effect without runs"),
         ((*GIVEN, "RUNS"), "--seed-sd has no effect with runs"),
         (("ONE",), "with_a: 3 seeds"),
-        (("nowhere",), "nowhere: not a run"),
+        (("nowhere",), "nowhere: no run, configuration, sweep or folder of runs"),
     ],
 )
 def test_mistakes_are_named_with_what_to_type(folder: Path, args: tuple[object, ...], message: str) -> None:

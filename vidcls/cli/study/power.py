@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -19,67 +18,71 @@ if TYPE_CHECKING:
 _GIVEN = ("--seed-sd", "--group-sd", "--disagreement")
 
 
+Claimed = Annotated[
+    float,
+    typer.Option(
+        "--difference", min=0.01, max=100, help="True difference in top-1 that is to be found, in points."
+    ),
+]
+RunArgs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[WHAT...]",
+        help="Runs whose variances are measured, named as for compare: two configurations or more, with two"
+        " seeds or more each.",
+    ),
+]
+Seeds = Annotated[
+    int | None,
+    typer.Option(min=1, max=1000, help="Fixed number of seeds of each configuration; else it is searched."),
+]
+Groups = Annotated[
+    int | None,
+    typer.Option(min=2, max=1_000_000, help="Fixed number of groups of videos; default: those of the runs."),
+]
+Videos = Annotated[
+    int | None, typer.Option(min=2, max=10_000_000, help="Fixed number of videos in these groups.")
+]
+SeedSd = Annotated[
+    float | None,
+    typer.Option(min=0, max=50, help="Standard deviation of top-1 over seeds, on endless videos, in points."),
+]
+GroupSd = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=100,
+        help="Standard deviation, from group to group, of the difference between two configurations, in"
+        " points.",
+    ),
+]
+Disagreement = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=100,
+        help="Percentage of videos that one seed of a configuration gets right and another one wrong, if each"
+        " video goes its own way.",
+    ),
+]
+Wanted = Annotated[float, typer.Option("--power", min=5, max=99.9, help="Power that is enough, in percent.")]
+Comparisons = Annotated[
+    int,
+    typer.Option(min=1, max=100_000, help="Number of comparisons made together, such as 3 for 3 pairs."),
+]
+
+
 def power(
-    difference: Annotated[
-        float,
-        typer.Option(min=0.01, max=100, help="True difference in top-1 that is to be found, in points."),
-    ],
-    runs: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[RUN...]",
-            help="Runs whose variances are measured, or folders of runs: two configurations or more, with "
-            "two seeds or more each.",
-        ),
-    ] = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=1000, help="Fixed number of seeds of each configuration; else it is searched."
-        ),
-    ] = None,
-    groups: Annotated[
-        int | None,
-        typer.Option(
-            min=2, max=1_000_000, help="Fixed number of groups of videos; default: those of the runs."
-        ),
-    ] = None,
-    videos: Annotated[
-        int | None, typer.Option(min=2, max=10_000_000, help="Fixed number of videos in these groups.")
-    ] = None,
-    seed_sd: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=50, help="Standard deviation of top-1 over seeds, on endless videos, in points."
-        ),
-    ] = None,
-    group_sd: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=100,
-            help="Standard deviation, from group to group, of the difference between two configurations, in"
-            " points.",
-        ),
-    ] = None,
-    disagreement: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=100,
-            help="Percentage of videos that one seed of a configuration gets right and another one wrong, if "
-            "each video goes its own way.",
-        ),
-    ] = None,
-    wanted: Annotated[
-        float, typer.Option("--power", min=5, max=99.9, help="Power that is enough, in percent.")
-    ] = 80,
-    comparisons: Annotated[
-        int,
-        typer.Option(
-            min=1, max=100_000, help="Number of comparisons that are made together, such as 3 for 3 pairs."
-        ),
-    ] = 1,
+    difference: Claimed,
+    runs: RunArgs = None,
+    seeds: Seeds = None,
+    groups: Groups = None,
+    videos: Videos = None,
+    seed_sd: SeedSd = None,
+    group_sd: GroupSd = None,
+    disagreement: Disagreement = None,
+    wanted: Wanted = 80,
+    comparisons: Comparisons = 1,
     split: Annotated[
         Literal["val", "test"],
         typer.Option(help="Split of the stored predictions. Every look at test is recorded in a ledger."),
@@ -100,9 +103,9 @@ def power(
     _refuse_without_runs(runs, {"--split test": split != "val", "--checkpoint last": checkpoint != "best"})
     found: list[Run] = []
     if runs:
-        from vidcls.run.find import open_runs
+        from vidcls.cli.study.named_runs import named_runs
 
-        found = open_runs(runs)
+        found = named_runs(runs, say=say)
     from vidcls.study.power import Question, answer, given_ground, measured_ground
 
     if runs:
@@ -128,7 +131,7 @@ def power(
         print_openings(looked_at)
 
 
-def _refuse_both(runs: list[Path] | None, given: dict[str, float | None]) -> None:
+def _refuse_both(runs: list[str] | None, given: dict[str, float | None]) -> None:
     """Refuse variances beside runs, which have their own, and variances that are not complete."""
     named = [name for name, value in given.items() if value is not None]
     if runs and named:
@@ -144,7 +147,7 @@ def _refuse_both(runs: list[Path] | None, given: dict[str, float | None]) -> Non
         )
 
 
-def _refuse_without_runs(runs: list[Path] | None, named: dict[str, bool]) -> None:
+def _refuse_without_runs(runs: list[str] | None, named: dict[str, bool]) -> None:
     for option in (option for option, is_named in named.items() if is_named and not runs):
         raise UserError(f"{option} has no effect without runs, whose predictions are read", hint="name runs")
 
