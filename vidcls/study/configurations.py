@@ -128,14 +128,18 @@ def _settings(run: Run) -> dict[str, Any]:
 def _points(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """Settings in which each configuration differs from the others, as text.
 
-    Settings that only some of them have follow from others, such as from the kind of model: they are left out
-    if the others tell all configurations apart.
+    Settings that only some of them have often follow from others, such as from the kind of model. They are
+    left out if the others tell all configurations apart; else those with several values are named too.
     """
     names = dict.fromkeys(name for each in settings for name in each)
     varying = [name for name in names if any(each.get(name) != settings[0].get(name) for each in settings)]
     shared = [name for name in varying if all(name in each for each in settings)]
-    points = [_text(each, shared) for each in settings]
-    return points if len(set(points)) == len(points) else [_text(each, varying) for each in settings]
+    valued = [name for name in varying if len({str(each[name]) for each in settings if name in each}) > 1]
+    for chosen in (shared, valued):
+        points = [_text(each, chosen) for each in settings]
+        if len(set(points)) == len(points):
+            return points
+    return [_text(each, varying) for each in settings]
 
 
 def _text(settings: Mapping[str, Any], names: Sequence[str]) -> str:
