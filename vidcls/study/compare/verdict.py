@@ -11,6 +11,7 @@ from vidcls.statistics.estimate import Estimate
 from vidcls.study.compare.results import METRIC_WORDS, Comparison, Contender, Difference, Ground
 
 _NAMED = 4
+_FULLY_NAMED = 2
 
 
 def verdict_of(comparison: Comparison, *, outlook: str | None) -> str:
@@ -83,12 +84,17 @@ def _of_many(comparison: Comparison) -> tuple[str, bool]:
 
 
 def _listed(found: Sequence[Difference]) -> str:
-    each = [
-        f"{one.first} (by {points(one.estimate.value)} points, {_reach(one.estimate)})"
-        for one in found[:_NAMED]
-    ]
-    more = [f"{len(found) - _NAMED} more"] if len(found) > _NAMED else []
-    return joined([*each, *more])
+    """Up to two configurations by name; of more, their number, and what their differences have in common."""
+    if len(found) <= _FULLY_NAMED:
+        each = [
+            f"{one.first} (by {points(one.estimate.value)} points, {_reach(one.estimate)})" for one in found
+        ]
+        return joined(each)
+    estimates = [one.estimate for one in found]
+    values = [one.value for one in estimates]
+    low, high = min(one.low for one in estimates), max(one.high for one in estimates)
+    by = f"by {points(min(values))} to {points(max(values))} points"
+    return f"{len(found)} others ({by}, intervals within {points(low)} to {points(high)})"
 
 
 def conditions(comparison: Comparison) -> str:
