@@ -15,7 +15,7 @@ from vidcls.launch.job import Task
 from vidcls.leaks.run_state import leaks_of
 from vidcls.run.folder import Run
 from vidcls.sweep.config.file import load_sweep
-from vidcls.sweep.search.build import open_searcher
+from vidcls.sweep.search.build import searcher_of
 from vidcls.sweep.search.scheduler import planned_trials
 from vidcls.sweep.storage.folder import SweepFolder, SweepOptions
 from vidcls.sweep.storage.jobs import SweepJobs, ask_queues
@@ -92,7 +92,7 @@ class SweepObserver:
         events = self.folder.control()
         control = events.current()
         damaged = [*self._workers.damaged.values(), *events.damaged.values()]
-        space = open_searcher(sweep, seed=self._options.seed).num_configurations
+        space = searcher_of(self.folder).num_configurations
         num_trials = planned_trials(sweep, self._options, space, control.extra_trials)
         goal = sweep.objective.goal
         best = best_so_far(trials, goal=goal)[:5]
