@@ -29,7 +29,9 @@ from vidcls.evaluate.predictions import Predictions
 from vidcls.evaluate.report import write_report
 from vidcls.files import write_json
 from vidcls.run.folder import CHECKPOINTS, Checkpoint, Run
-from vidcls.study.evidence import Unit, load_evidence
+from vidcls.statistics.scores import Answers, top1
+from vidcls.statistics.selection import Selection, selection_of
+from vidcls.study.evidence import Evidence, Unit, load_evidence
 from vidcls.study.logit_pool import (
     Interval,
     cross_fitted,
@@ -37,6 +39,7 @@ from vidcls.study.logit_pool import (
     pooled,
     tuned_weights,
 )
+from vidcls.study.selection import as_dict as selection_dict
 
 FusedSplit = Literal["val", "test"]
 How = Literal["equal", "given", "tuned on val"]
@@ -80,6 +83,8 @@ class Fusion:
         equal: Metrics with equal weights, for comparison; None if the weights are equal.
         best: Index of the single run that is best on val, by top-1, then by loss.
         gain: Top-1 of `fused` minus that of the best run, on the same videos; None if there is one group.
+        selection: What choosing the best run flatters its own result; None if it was chosen on other videos
+            than those shown, or there is one group.
         unit: Unit that is resampled for the interval of the gain.
         num_units: Number of these units.
         leak_state: Leak state of the data, for the split.
@@ -94,6 +99,7 @@ class Fusion:
     equal: Metrics | None
     best: int
     gain: Interval | None
+    selection: Selection | None
     unit: Unit
     num_units: int
     leak_state: str
@@ -144,6 +150,7 @@ def fuse(plan: FusionPlan, *, folder: Path | None = None, say: Say) -> Fusion:
         equal=None if plan.how == "equal" else equal.metrics(),
         best=best,
         gain=mean_interval(_right(fused) - _right(shown[best]), groups),
+        selection=_selection(evidence) if plan.split == "val" else None,
         unit=evidence.unit,
         num_units=evidence.num_groups,
         leak_state=leaks,
@@ -176,10 +183,19 @@ def as_dict(fusion: Fusion, plan: FusionPlan) -> dict[str, object]:
         "metrics_equal": None if fusion.equal is None else fusion.equal.named(split),
         "best_run": str(plan.runs[fusion.best].folder),
         "gain": None if fusion.gain is None else {**asdict(fusion.gain), "over": fusion.unit},
+        "selection": None if fusion.selection is None else selection_dict(fusion.selection),
         "num_units": fusion.num_units,
         "unscored": dict(fusion.unscored),
         "folder": str(fusion.folder),
     }
+
+
+def _selection(evidence: Evidence) -> Selection | None:
+    """What choosing the best of the runs on these videos flatters: of these checkpoints, not of others."""
+    if evidence.num_groups < 2:
+        return None
+    scores = top1(Answers.of(evidence.logits, evidence.labels), evidence.groups)
+    return selection_of(scores, range(len(evidence.runs)))
 
 
 def _identity(plan: FusionPlan) -> str:
