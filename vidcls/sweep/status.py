@@ -156,8 +156,8 @@ def unheard_tasks(
 def leak_state_of(folder: SweepFolder, trials: Sequence[Trial]) -> str:
     """Leak state of the training data of trials; all states if the data is searched too."""
     runs = [run for trial in trials if (run := folder.run_of(trial)) is not None]
-    # Before the first trial has ended, take any run.
-    runs = runs or [Run(path.parent) for path in islice(folder.runs_dir.glob("*/*/provenance.json"), 1)]
+    # Before the first trial has ended, take any run; its spec is what it writes last.
+    runs = runs or [Run(path.parent) for path in islice(folder.runs_dir.glob("*/*/spec.yaml"), 1)]
     states = (str(leaks_of(run)) for run in runs if run.provenance_file.is_file())
     return ", ".join(dict.fromkeys(states)) or "unknown"
 

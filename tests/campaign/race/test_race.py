@@ -96,6 +96,15 @@ def test_a_look_is_a_pure_function_of_the_logits(race: SweepFolder, tmp_path: Pa
     assert after.published() == before.published()
 
 
+def test_a_run_that_is_being_created_does_not_disturb_who_looks(tmp_path: Path) -> None:
+    folder = frozen(specs(tmp_path, {"a": 0.9, "b": 0.2}))
+    begun = folder.runs_dir / "exp-a" / "0123456789ab-s0" / "provenance.json"
+    begun.parent.mkdir(parents=True)
+    begun.write_text(json.dumps({"manifest": {"hash": "abc"}}))  # the spec follows
+    assert standing_of(folder).verdict == "no verdict yet: the first look is after 2 seeds each"
+    assert said("sweep", "status", folder.path)["leak_state"] == "unknown"
+
+
 def test_a_clear_verdict_ends_the_race(tmp_path: Path) -> None:
     folder = frozen(specs(tmp_path, {"good": 0.9, "bad": 0.2}), max_seeds=10)
     run_race(folder)
