@@ -51,9 +51,11 @@ def run() -> list[Result]:
     runs = _runs(folder, NUM_EXPORTED)
     for number, each in enumerate(runs[:NUM_COMPARED]):
         _predict(each, number)
-    export = _seconds(["runs", "export", str(folder / "runs"), "--to", "csv", "--out", str(folder / "t.csv")])
-    num_rows = len((folder / "t.csv").read_text().splitlines()) - 1
-    compare = _seconds(["compare", *(str(each.folder) for each in runs[:NUM_COMPARED])])
+    out = folder / "runs.csv"
+    export = _seconds(["runs", "export", str(folder / "runs"), "--to", "csv", "--out", str(out), "--force"])
+    num_rows = len(out.read_text().splitlines()) - 1
+    experiments = dict.fromkeys(str(each.folder.parent) for each in runs[:NUM_COMPARED])
+    compare = _seconds(["compare", *experiments])
     return [
         Result(
             f"vidcls compare on {NUM_COMPARED} stored runs of {NUM_VIDEOS} videos",

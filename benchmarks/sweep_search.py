@@ -23,10 +23,11 @@ import numpy as np
 
 from benchmarks.common import Result, empty_sweep, finish, fresh
 from vidcls.process.cores import usable_cores
+from vidcls.statistics.estimate import LEVEL, Estimate
 from vidcls.sweep.search.scheduler import Scheduler
 from vidcls.sweep.storage.folder import SweepOptions
 
-NUM_TRIALS, NUM_REPEATS, NUM_RUNNING, CONFIDENCE = 40, 20, 4, 0.95
+NUM_TRIALS, NUM_REPEATS, NUM_RUNNING = 40, 20, 4
 
 # Hartmann's, Dixon and Szego 1978 (Towards Global Optimisation 2).
 _HARTMANN_WEIGHTS = np.array([1.0, 1.2, 3.0, 3.2])
@@ -176,16 +177,12 @@ def best_value(folder: Path, index: int, method: str, seed: int) -> float:
 
 
 def _result(problem: Problem, bayes: Sequence[float], chance: Sequence[float]) -> Result:
-    from scipy.stats import t
-
     gains = [b - a for a, b in zip(bayes, chance, strict=True)]
-    gain = fmean(gains)
-    half = float(t.ppf((1 + CONFIDENCE) / 2, len(gains) - 1)) * stdev(gains) / math.sqrt(len(gains))
-    low, high = gain - half, gain + half
-    verdict = "better" if low > 0 else "worse" if high < 0 else "no difference seen"
+    gain = Estimate(fmean(gains), stdev(gains) / math.sqrt(len(gains)), len(gains) - 1)
+    verdict = "better" if gain.low > 0 else "worse" if gain.high < 0 else "no difference seen"
     return Result(
         f"bayes against random, {problem.name}",
-        f"{gain:+.3f} lower ({low:+.3f} to {high:+.3f}, {CONFIDENCE:.0%}): {verdict}",
+        f"{gain.value:+.3f} lower ({gain.low:+.3f} to {gain.high:+.3f}, {LEVEL:.0%}): {verdict}",
         "reported whatever it is",
         True,
         f"best of {NUM_TRIALS} trials, {NUM_RUNNING} at a time, {len(gains)} pairs;"

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from tests.support.training import Experiment
@@ -18,7 +16,6 @@ from vidcls.campaign.crossval import CrossValidation, Scored
 from vidcls.cli import app
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.run.find import find_runs
-from vidcls.study.logit_pool import holm
 
 pytestmark = pytest.mark.long
 
@@ -43,7 +40,12 @@ def test_each_video_is_scored_once_by_a_model_that_saw_nothing_of_its_group(expe
     (pair,) = found["pairs"]
     assert pair["difference"] == pytest.approx(second["top1"] - first["top1"])
     assert pair["low"] <= pair["difference"] <= pair["high"]
-    assert 0 < pair["p_value_holm"] <= 1
+    assert 0 <= pair["p_value_holm"] <= 1
+    assert (found["num_groups"], found["num_folds"]) == (20, 2)
+    assert "other trainings of the folds" in found["intervals_cover"]
+    assert "videos to train on" in found["held_fixed"]
+    (short,) = found["warnings"]
+    assert "only 2 trainings of each spec" in short
     assert json.loads((out / "crossval.json").read_text()) == found
     (line,) = csv.DictReader((out / "pairs.csv").read_text().splitlines())
     assert float(line["difference"]) == pytest.approx(pair["difference"], abs=1e-4)
@@ -53,6 +55,7 @@ def test_each_video_is_scored_once_by_a_model_that_saw_nothing_of_its_group(expe
     assert "crossval.json exists already" in taken.stderr
     runs = find_runs(experiment.folder / "runs" / "small-cv")
     assert len(runs) == 2
+    assert {run.spec().seed for run in runs} == {0, 1}, "a fold is a training of its own"
     right, seen = 0, set()
     for run in runs:
         table = Path(run.spec().data.root)
@@ -68,6 +71,9 @@ def test_each_video_is_scored_once_by_a_model_that_saw_nothing_of_its_group(expe
     again = cross(experiment, "--folds", 2)
     assert again.exit_code == 0, again.output
     assert "40 videos" in again.stdout
+    assert short in again.stdout
+    assert f"{100 * pair['low']:+.1f} to {100 * pair['high']:+.1f}" in again.stdout
+    assert f"{100 * first['low']:.1f} to {100 * first['high']:.1f}" in again.stdout
     assert len(find_runs(experiment.folder / "runs" / "small-cv")) == 2  # nothing was trained again
 
 
@@ -100,7 +106,8 @@ def test_all_pairs_are_compared_under_holms_correction() -> None:
     specs = tuple(
         Scored(name, Path(name), rows) for name, rows in (("a", right), ("b", wrong), ("c", nearly))
     )
-    found = CrossValidation(specs, tuple(f"group{n // 2}" for n in range(60)), 5, (0,))
+    groups, folds = tuple(f"group{n // 2}" for n in range(60)), np.arange(60)[None] // 12
+    found = CrossValidation(specs, groups, folds, 5, (0,))
     pairs = found.pairs()
     assert [(pair.first, pair.second) for pair in pairs] == [(0, 1), (0, 2), (1, 2)]
     assert [round(pair.difference.value, 3) for pair in pairs] == [-1.0, -0.05, 0.95]
@@ -109,16 +116,10 @@ def test_all_pairs_are_compared_under_holms_correction() -> None:
     assert (found.top1(1).low, found.top1(1).high) == (0, 0)
 
 
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_holms_correction_is_that_of_its_paper(p_values: list[float]) -> None:
-    adjusted = holm(p_values)
-    for level in (0.01, 0.05, 0.2, 0.9):
-        rejected = set()
-        for rank, number in enumerate(sorted(range(len(p_values)), key=lambda n: p_values[n])):
-            if p_values[number] * (len(p_values) - rank) > level:
-                break
-            rejected.add(number)
-        assert {number for number, p in enumerate(adjusted) if p <= level} == rejected
+def test_few_groups_are_named() -> None:
+    right = Scored("a", Path("a"), np.arange(18)[None] % 3 > 0)
+    found = CrossValidation((right,), tuple("abcdefghi" * 2), np.arange(18)[None] % 9 % 5, 5, (0,))
+    assert found.warnings() == ["only 9 groups: intervals of fewer than 10 may be too short"]
 
 
 def test_folds_are_jobs_of_a_queue(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:

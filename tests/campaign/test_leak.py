@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from scipy import stats
 from typer.testing import CliRunner
 
 from tests.support.training import Experiment
-from vidcls.campaign.leak import arms_of, interval, leaking_share
+from vidcls.campaign.leak import Inflation, SeedPair
+from vidcls.campaign.leak_splits import arms_of, leaking_share
 from vidcls.choices import Split
 from vidcls.cli import app
 from vidcls.data.manifest import Manifest, Video
 from vidcls.errors import UserError
+from vidcls.evaluate.predictions import load_predictions
 from vidcls.run.find import find_runs
+from vidcls.run.folder import Run
+from vidcls.statistics.estimate import Estimate
 
 pytestmark = pytest.mark.long
 
@@ -73,13 +77,6 @@ def test_a_seed_has_a_clean_split_of_its_own() -> None:
     assert len(chosen) > 1
 
 
-@given(st.lists(st.floats(-1, 1), min_size=2, max_size=12, unique=True))
-def test_the_interval_is_students(differences: list[float]) -> None:
-    assume(max(differences) - min(differences) > 1e-3)
-    expected = stats.ttest_1samp(differences, 0.0).confidence_interval(0.95)
-    assert interval(differences) == pytest.approx((expected.low, expected.high))
-
-
 def test_the_command_trains_pairs_and_goes_on_where_it_was(experiment: Experiment) -> None:
     spec = experiment.spec(train__epochs=1)
     command = ["leak", str(spec), "--seeds", "2", "--json", "train.batch_size=8"]
@@ -88,8 +85,16 @@ def test_the_command_trains_pairs_and_goes_on_where_it_was(experiment: Experimen
     assert first.exit_code == 0, first.output
     found = json.loads(first.stdout)
     assert [pair["seed"] for pair in found["pairs"]] == [0, 1]
-    low, high = found["interval_95"]
-    assert low <= found["inflation"] <= high
+    assert -1 <= found["low"] <= found["inflation"] <= found["high"] <= 1
+    assert found["is_clear"] == (found["low"] > 0 or found["high"] < 0)
+    assert found["interval_covers"] == "other seeds, other splits of both kinds and other groups of videos"
+    assert found["held_fixed"] == "the settings"
+    assert found["warnings"] == []
+    assert min(found["num_groups"].values()) >= 10
+    for pair in found["pairs"]:
+        for arm, folder in zip(("leaky", "clean"), pair["runs"], strict=True):
+            last = load_predictions(Run(Path(folder)).predictions_file("val", "last"))
+            assert pair[arm] == pytest.approx(last.metrics().top1), "the best epoch would be flattered"
     assert found["leaky_split"] == "drawn at random", "motion10's own split is clean"
     assert found["leaking_share"] > 0
     assert json.loads((out / "leak.json").read_text()) == found
@@ -107,7 +112,28 @@ def test_the_command_trains_pairs_and_goes_on_where_it_was(experiment: Experimen
     stamps = {run.folder: run.metrics_file.stat().st_mtime_ns for run in runs}
     again = CliRunner().invoke(app, command)
     assert json.loads(again.stdout) == found
+    shown = CliRunner().invoke(app, [word for word in command if word != "--json"]).stdout
+    assert f"95 % interval {100 * found['low']:+.1f} to {100 * found['high']:+.1f}, 2 pairs" in shown
+    assert "the interval covers other seeds" in shown
     assert {run.folder: run.metrics_file.stat().st_mtime_ns for run in runs} == stamps, "nothing trained anew"
+
+
+def test_few_groups_and_what_is_held_fixed_are_named() -> None:
+    pairs = tuple(SeedPair(seed, 0.9, 0.7, (Path("a"), Path("b"))) for seed in (0, 1))
+    found = Inflation(pairs, 0.5, Estimate(0.2, 0.05, 4), (9, 20), is_own_split=True)
+    assert found.warnings() == ["only 9 groups: intervals of fewer than 10 may be too short"]
+    assert found.held_fixed == "the settings, and the leaky split, which is the data's own"
+    assert found.covered == "other seeds, other group-disjoint splits and other groups of videos"
+
+
+def test_a_val_split_of_one_group_is_refused() -> None:
+    """Nothing that is seen there says what another group would do."""
+    data = manifest([[3, 3, 3]], leaks=False)
+    one_group = replace(
+        data, videos=tuple(v for v in data.videos if v.split == "train") + data.split("val")[:3]
+    )
+    with pytest.raises(UserError, match="are of one group"):
+        arms_of(one_group, seed=0)
 
 
 def test_unknown_groups_are_a_message(experiment: Experiment) -> None:

@@ -73,12 +73,13 @@ def test_a_provenance_without_a_record_is_read_with_its_file(tmp_path: Path, rec
     assert run.spec().optim.lr == 0.25
 
 
-def test_a_record_that_is_no_spec_does_not_count(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damaged", ["fast", 0.5])
+def test_a_damaged_record_does_not_count(tmp_path: Path, damaged: object) -> None:
     run = make_run(tmp_path, name="x", optim={"lr": 0.25})
     content = run.provenance()
-    content[RECORD]["settings"]["optim"]["lr"] = "fast"
+    content[RECORD]["settings"]["optim"]["lr"] = damaged
     run.provenance_file.write_text(json.dumps(content))
-    assert run.spec().optim.lr == 0.25
+    assert run.settings(run.provenance())["optim"]["lr"] == run.spec().optim.lr == 0.25
     run.provenance_file.write_text("{")
     assert run.spec().optim.lr == 0.25
 

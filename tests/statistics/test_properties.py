@@ -175,3 +175,17 @@ def test_components_that_were_measured_give_the_measured_variance_back() -> None
     assert math.sqrt(parts.std_error_squared(Plan(4, 4, NUM_VIDEOS))) == pytest.approx(
         effects.difference(0, 1).std_error
     )
+
+
+def test_noise_is_at_most_what_the_seeds_vary_by() -> None:
+    """Each seed gains in one half of the groups what it loses in the other one."""
+    num_seeds, rng = 12, np.random.default_rng(0)
+    prefers = rng.normal(0, 0.2, (2 * num_seeds, 1)) * np.repeat([1.0, -1.0], 10)
+    values = rng.normal(0.5, 0.05, (2 * num_seeds, 20)) + prefers
+    groups = [f"g{number}" for number in range(20)]
+    effects = CrossedEffects.of(jackknife_of_means(values, groups), [0] * num_seeds + [1] * num_seeds)
+    over_seeds = effects.seed_variance.mean()
+    assert effects.noise(0) > 4 * over_seeds
+    parts = components_of(effects, num_videos=20)
+    assert parts.seed == 0
+    assert over_seeds < parts.video / 20 < 1.5 * over_seeds

@@ -1,4 +1,4 @@
-"""Fusing logits: what must hold of every pool, of tuned weights, and of what is said of their gain."""
+"""Fusing logits: what must hold of every pool, and of tuned weights."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 from scipy.special import log_softmax, softmax
 
 from vidcls.data.sampling import generator
 from vidcls.evaluate.metrics import compute_metrics
 from vidcls.study.logit_pool import (
-    Interval,
     cross_fitted,
-    holm,
-    mean_interval,
     pooled,
     tuned_weights,
 )
@@ -154,25 +150,6 @@ def test_a_video_is_said_of_by_weights_that_never_saw_its_group() -> None:
 def test_one_group_can_judge_nothing() -> None:
     logits = np.zeros((2, 3, 2))
     assert cross_fitted(logits, np.zeros(3, np.int64), ["one"] * 3) is None
-    assert mean_interval(np.ones(3), ["one"] * 3) is None
-
-
-def test_the_interval_is_that_of_another_bootstrap_over_groups() -> None:
-    """SciPy resamples groups of equal sizes as their means."""
-    rng = np.random.default_rng(1)
-    means = rng.normal(0.1, 0.3, size=40)
-    differences = (means[:, None] + np.array([-0.1, 0.1])).ravel()
-    groups = [f"g{number // 2}" for number in range(80)]
-    found = mean_interval(differences, groups)
-    assert found is not None
-    other = stats.bootstrap((means,), np.mean, method="percentile", n_resamples=10_000, rng=rng)
-    assert found.value == pytest.approx(means.mean())
-    assert (found.low, found.high) == pytest.approx(other.confidence_interval, abs=0.01)
-    assert found.is_clear == (found.low > 0 or found.high < 0)
-    # Copies of videos within their groups teach nothing new.
-    again = mean_interval(np.repeat(differences, 5), [group for group in groups for _ in range(5)])
-    assert again is not None
-    assert (again.low, again.high) == pytest.approx((found.low, found.high))
 
 
 def test_shifts_and_scales_of_logits() -> None:
@@ -182,18 +159,6 @@ def test_shifts_and_scales_of_logits() -> None:
     shifted = logits + rng.normal(size=(2, 9, 1))
     expected = log_softmax(pooled(log_softmax(logits, axis=-1), weights), axis=-1)
     np.testing.assert_allclose(log_softmax(pooled(shifted, weights), axis=-1), expected, atol=1e-12)
-
-
-def test_the_interval_covers_the_truth_where_videos_of_a_group_agree() -> None:
-    rng = np.random.default_rng(0)
-    groups = [str(i) for i in range(40) for _ in range(4)]
-    hits = 0
-    for _ in range(150):
-        effect = rng.normal(0.1, 0.5, 40).repeat(4)  # no two videos of a group differ
-        found = mean_interval(effect + rng.normal(0, 0.2, 160), groups)
-        assert found is not None
-        hits += found.low <= 0.1 <= found.high
-    assert 0.88 <= hits / 150 <= 0.99
 
 
 def test_what_is_said_of_a_video_can_be_done_again_by_hand() -> None:
@@ -223,57 +188,6 @@ def test_two_groups_judge_each_other() -> None:
     for own, other in ((first, second), (second, first)):
         weights = tuned_weights(logits[:, other], labels[other])
         np.testing.assert_allclose(said[own], pooled(logits[:, own], weights), rtol=1e-12)
-    assert mean_interval(rng.normal(size=12), groups) is not None
-
-
-def test_the_interval_can_be_done_again_by_hand() -> None:
-    """Each resample draws as many groups as there are, and averages over the videos of those drawn."""
-    rng = np.random.default_rng(6)
-    groups = [f"g{number}" for number in rng.integers(9, size=50)]
-    for shift in (0.1, -0.1):
-        differences = rng.normal(shift, 1.0, size=50)
-        bags = [differences[np.array(groups) == name] for name in sorted(set(groups))]
-        draw = generator("bootstrap", 9)
-        means = []
-        for _ in range(4000):
-            counts = draw.multinomial(9, [1 / 9] * 9)
-            means.append(np.concatenate([np.repeat(*pair) for pair in zip(bags, counts, strict=True)]).mean())
-        found = mean_interval(differences, groups)
-        assert found is not None
-        assert (found.low, found.high) == pytest.approx(np.percentile(means, [2.5, 97.5]))
-        beyond = sum(mean * shift <= 0 for mean in means)
-        assert 10 < beyond < 1900
-        assert found.p_value == pytest.approx(2 * (1 + beyond) / 4001)
-
-
-def test_p_values_end_at_one_and_at_what_the_resamples_can_show() -> None:
-    def p_value(*differences: float) -> float:
-        found = mean_interval(np.array(differences), [f"g{number}" for number in range(len(differences))])
-        assert found is not None
-        return found.p_value
-
-    assert p_value(0.0, 0.0, 0.0) == 1
-    assert p_value(0.5, 1.0, 0.25) == p_value(-0.5, -1.0, -0.25) == 2 / 4001
-    # With a single group among many that differs at all, the resamples without it count for neither side.
-    assert p_value(*[0.0] * 9, 1.0) == p_value(*[0.0] * 9, -1.0)
-    assert p_value(*[0.0] * 9, 1.0) == pytest.approx(2 * 0.9**10, abs=0.05)
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "is_clear"),
-    [(0.0, 0.2, False), (0.01, 0.2, True), (-0.2, 0.0, False), (-0.2, -0.01, True), (-0.1, 0.1, False)],
-)
-def test_a_difference_is_clear_if_zero_lies_outside(low: float, high: float, is_clear: bool) -> None:
-    assert Interval((low + high) / 2, low, high, 0.05).is_clear is is_clear
-
-
-def test_holm_corrects_as_r_does() -> None:
-    """`p.adjust(p, "holm")` of R."""
-    assert holm([0.01, 0.02, 0.03, 0.04, 0.05]) == pytest.approx([0.05, 0.08, 0.09, 0.09, 0.09])
-    assert holm([0.2, 0.001, 0.04]) == pytest.approx([0.2, 0.003, 0.08])
-    assert holm([0.6, 0.001, 0.4, 1.0]) == pytest.approx([1.0, 0.004, 1.0, 1.0])
-    assert holm([0.03]) == [0.03]
-    assert holm([]) == []
 
 
 def test_pools_are_computed_in_double_precision() -> None:

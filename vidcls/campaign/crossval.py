@@ -1,8 +1,9 @@
 """Group k-fold cross-validation: each video is scored by a model that was not trained on its group.
 
 The last epoch is scored, not the best: choosing an epoch on the reported fold would make every result too
-good. The interval of a difference resamples whole groups of videos, because results within a group are
-correlated. Both specs use the same videos and folds, so most of the variation in difficulty cancels.
+good. Intervals cover other groups of videos and other trainings of the folds, see
+`vidcls/statistics/cross_validation.py`. All specs use the same videos, folds and seeds, so that differences
+are paired and most of the variation in difficulty cancels.
 """
 
 from __future__ import annotations
@@ -16,17 +17,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vidcls.campaign.folds import FoldDesign, absolute_path, groups_of
-from vidcls.data.manifest import Manifest, load_manifest
+from vidcls.arrays import Floats, Ints
+from vidcls.campaign.folds import FoldDesign, groups_of
+from vidcls.campaign.last_epoch import right_answers
+from vidcls.data.manifest import Manifest
 from vidcls.errors import VidclsError
-from vidcls.evaluate.predictions import load_predictions
-from vidcls.run.folder import Run
-from vidcls.spec.experiment import Spec
-from vidcls.study.logit_pool import Interval, holm, mean_interval
+from vidcls.statistics.corrections import holm
+from vidcls.statistics.cross_validation import cross_validated_mean
+from vidcls.statistics.estimate import Estimate
+from vidcls.study.intervals import few_groups
 from vidcls.training.run_training import Options, train
 from vidcls.training.session import Display
 
 Correct = NDArray[np.bool_]
+_FEW_TRAININGS = 3
+"""Number of trainings of a spec below which their spread is hardly known."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +66,13 @@ class ComparedSpecs:
     Attributes:
         first: Number of the first spec.
         second: Number of the second spec.
-        difference: Top-1 of the second minus that of the first, with an interval over groups.
+        difference: Top-1 of the second minus that of the first.
         p_value: p-value of no difference, with Holm's correction over all pairs.
     """
 
     first: int
     second: int
-    difference: Interval
+    difference: Estimate
     p_value: float
 
     @property
@@ -76,38 +81,54 @@ class ComparedSpecs:
         return self.p_value < 0.05
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CrossValidation:
     """Result of a cross-validation.
 
     Attributes:
         specs: Results of the specs, in the requested order.
         groups: Group of each video.
+        folds: Fold in which each video was scored, `[fold seeds, videos]`.
         num_folds: Number of folds of each fold seed.
         fold_seeds: Seeds; each has its own folds.
     """
 
     specs: tuple[Scored, ...]
     groups: tuple[str, ...]
+    folds: Ints
     num_folds: int
     fold_seeds: tuple[int, ...]
 
-    def top1(self, number: int) -> Interval:
-        """Top-1 of a spec, with its 95 % interval over groups."""
-        return self._over_groups(self.specs[number].correct.astype(float))
+    @property
+    def num_groups(self) -> int:
+        """Number of groups."""
+        return len(set(self.groups))
+
+    def top1(self, number: int) -> Estimate:
+        """Top-1 of a spec."""
+        return self._estimate(self.specs[number].correct.astype(np.float64))
 
     def pairs(self) -> list[ComparedSpecs]:
         """Comparisons of all pairs of specs."""
         both = list(combinations(range(len(self.specs)), 2))
-        gained = [self.specs[b].correct.astype(float) - self.specs[a].correct for a, b in both]
-        found = [self._over_groups(each) for each in gained]
+        gained = [self.specs[b].correct.astype(np.float64) - self.specs[a].correct for a, b in both]
+        found = [self._estimate(each) for each in gained]
         adjusted = holm([each.p_value for each in found])
         return [ComparedSpecs(a, b, each, p) for (a, b), each, p in zip(both, found, adjusted, strict=True)]
 
-    def _over_groups(self, values: NDArray[np.float64]) -> Interval:
-        found = mean_interval(values.mean(axis=0), self.groups)
-        assert found is not None, "folds need two groups or more"
-        return found
+    def warnings(self) -> list[str]:
+        """What makes the intervals less certain than they look."""
+        found = few_groups(self.num_groups)
+        warnings = [] if found is None else [found]
+        if self.num_folds * len(self.fold_seeds) < _FEW_TRAININGS:
+            warnings.append(
+                f"only {self.num_folds} trainings of each spec: the interval may be too short;"
+                " --folds 5 or --fold-seeds 0,1,2 gives more"
+            )
+        return warnings
+
+    def _estimate(self, values: Floats) -> Estimate:
+        return cross_validated_mean(values, self.folds, self.groups)
 
 
 def cross_validate(
@@ -131,6 +152,7 @@ def cross_validate(
     rows: list[dict[int, dict[Path, bool]]] = [
         {fold_seed: {} for fold_seed in planned.fold_seeds} for _ in planned.specs
     ]
+    fold_of: dict[int, dict[Path, int]] = {fold_seed: {} for fold_seed in planned.fold_seeds}
     for count, fold in enumerate(planned.folds):
         name = planned.specs[fold.number].name
         say(f"{name}: fold {fold.fold + 1} of {planned.num_folds}, fold seed {fold.fold_seed}")
@@ -138,8 +160,14 @@ def cross_validate(
         with display() as shown:
             # All folds have the same videos, so problems with them are reported only once.
             run = train(loaded, options=replace(options, tells_problems=count == 0), display=shown).run
-        rows[fold.number][fold.fold_seed] |= _right(run, _reread(loaded.spec))
+        right = right_answers(run, loaded.spec)
+        run.remove_checkpoints(why="cross-validation keeps the predictions of a fold, not its weights")
+        rows[fold.number][fold.fold_seed] |= right
+        fold_of[fold.fold_seed] |= dict.fromkeys(right, fold.fold)
     kept = _read_by_all(planned.manifest, [list(each.values()) for each in rows], say=say)
+    folds = np.array([[found[path] for path in kept] for found in fold_of.values()], np.int64)
+    if any(len(set(row)) < 2 for row in folds.tolist()):
+        raise _too_few(planned.manifest, len(kept))
     group_of = {
         video.path: group
         for video, group in zip(planned.manifest.videos, groups_of(planned.manifest), strict=True)
@@ -152,7 +180,7 @@ def cross_validate(
         for number, (spec, each) in enumerate(zip(planned.specs, rows, strict=True))
     )
     groups = tuple(group_of[path] for path in kept)
-    return CrossValidation(tuple(scored), groups, planned.num_folds, planned.fold_seeds)
+    return CrossValidation(tuple(scored), groups, folds, planned.num_folds, planned.fold_seeds)
 
 
 def _read_by_all(
@@ -162,28 +190,15 @@ def _read_by_all(
     kept = [video for video in manifest.videos if all(video.path in found for each in rows for found in each)]
     num_bad = len(manifest.videos) - len(kept)
     if len({video.group for video in kept}) < 2:
-        raise VidclsError(
-            f"{manifest.root}: too few videos were readable in all trainings: {len(kept)} of"
-            f" {len(manifest.videos)}",
-            hint=f"vidcls data check {manifest.root} shows what is wrong with the other videos",
-        )
+        raise _too_few(manifest, len(kept))
     if num_bad:
         say(f"{num_bad} videos are left out, because they were not readable in all trainings")
     return [video.path for video in kept]
 
 
-def _reread(spec: Spec) -> Mapping[str, Path]:
-    """File of each video of a fold, by its id in the table of the fold."""
-    manifest = load_manifest(spec.data, cache_dir=Path(spec.store_dir))
-    return {video.id: absolute_path(video) for video in manifest.videos}
-
-
-def _right(run: Run, files: Mapping[str, Path]) -> Mapping[Path, bool]:
-    """Whether the last epoch classifies each val video correctly, by file.
-
-    The weights are removed afterwards, since they are not needed any more.
-    """
-    predictions = load_predictions(run.predictions_file("val", "last"))
-    run.remove_checkpoints(why="cross-validation keeps the predictions of a fold, not its weights")
-    right = predictions.logits.argmax(axis=1) == predictions.labels
-    return {files[id_]: bool(hit) for id_, hit in zip(predictions.ids, right, strict=True)}
+def _too_few(manifest: Manifest, num_kept: int) -> VidclsError:
+    return VidclsError(
+        f"{manifest.root}: too few videos were readable in all trainings: {num_kept} of"
+        f" {len(manifest.videos)}",
+        hint=f"vidcls data check {manifest.root} shows what is wrong with the other videos",
+    )

@@ -93,7 +93,9 @@ def design(
                 name = f"{key}-{num_folds}-f{fold_seed}-{fold}"
                 table = _write_fold(spec, manifest, folds, fold=fold, name=name)
                 source = f"data.source={spec.data.table_source}"
-                own = (f"data.root={table}", source, f"name={spec.name}-cv", *_PLAIN_DATA)
+                # A seed for each fold: with one for all, the interval could not cover what the seed does.
+                seed = f"seed={(spec.seed + fold_seed * num_folds + fold) % 2**32}"
+                own = (f"data.root={table}", source, f"name={spec.name}-cv", seed, *_PLAIN_DATA)
                 trainings.append(Fold(number, fold_seed, fold, file, (*overrides, *own)))
     return FoldDesign(specs, manifest, num_folds, tuple(fold_seeds), tuple(trainings))
 

@@ -2,35 +2,36 @@
 
 Both arms have the same number of train and val videos of each class, all from train and val of the data: the
 sealed test split is not used. The leaky arm is the data's own split if that leaks, otherwise videos drawn at
-random without regard to groups. Each seed trains a pair and draws its own group-disjoint split, so that the
-interval covers the choice of groups, not only the seed of a network.
+random without regard to groups. Each seed trains a pair and draws its own group-disjoint split. The last
+epoch is scored: choosing an epoch on the videos that are reported would flatter both arms. The interval of
+the mean difference covers seeds, splits that are drawn, and groups, see
+`vidcls/statistics/paired_splits.py`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
 import statistics
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from scipy import stats
+import numpy as np
 
-from vidcls.campaign.folds import refuse_own_splits, refuse_unknown_groups
-from vidcls.choices import Split
-from vidcls.data.manifest import Manifest, Video, load_manifest
-from vidcls.errors import UserError, VidclsError
-from vidcls.leaks.split import group_split
+from vidcls.arrays import Floats
+from vidcls.campaign.folds import absolute_path, refuse_own_splits, refuse_unknown_groups
+from vidcls.campaign.last_epoch import right_answers
+from vidcls.campaign.leak_splits import Arms, arms_of, leaking_share
+from vidcls.data.manifest import Manifest, load_manifest
+from vidcls.errors import VidclsError
 from vidcls.run.folder import Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import LoadedSpec, load_spec
+from vidcls.statistics.estimate import Estimate
+from vidcls.statistics.paired_splits import mean_difference_of_pairs
+from vidcls.study.intervals import few_groups
 from vidcls.training.run_training import Options, train
 from vidcls.training.session import Display
-
-_LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class SeedPair:
 
     Attributes:
         seed: Seed of the training, and of the group-disjoint split.
-        leaky: Val top-1 on the leaky split, at its best epoch.
-        clean: Val top-1 on the group-disjoint split, at its best epoch.
+        leaky: Val top-1 on the leaky split, after the last epoch.
+        clean: Val top-1 on the group-disjoint split, after the last epoch.
         runs: Folders of the two runs.
     """
 
@@ -51,35 +52,40 @@ class SeedPair:
 
 
 @dataclass(frozen=True)
-class Arms:
-    """Both splits of one seed, with equal numbers of videos for each class."""
-
-    leaky: Manifest
-    clean: Manifest
-
-
-@dataclass(frozen=True)
 class Inflation:
     """Result of the measurement.
 
     Attributes:
         pairs: Pair of trainings of each seed.
         share: Share of the leaky val videos that have a video of their group in train.
-        low: Lower end of the 95 % interval of the mean difference: Student's t over the pairs.
-        high: Upper end of the interval.
+        difference: Mean difference in val top-1, leaky minus clean.
+        num_groups: Number of groups whose videos were scored on leaky, and on clean splits.
         is_own_split: Whether the leaky split is that of the data.
     """
 
     pairs: tuple[SeedPair, ...]
     share: float
-    low: float
-    high: float
+    difference: Estimate
+    num_groups: tuple[int, int]
     is_own_split: bool
 
     @property
-    def mean(self) -> float:
-        """Mean difference in val top-1, leaky minus clean."""
-        return statistics.fmean(pair.leaky - pair.clean for pair in self.pairs)
+    def covered(self) -> str:
+        """What the interval of the difference covers."""
+        splits = "other group-disjoint splits" if self.is_own_split else "other splits of both kinds"
+        return f"other seeds, {splits} and other groups of videos"
+
+    @property
+    def held_fixed(self) -> str:
+        """What the interval takes as given."""
+        return "the settings" + (
+            ", and the leaky split, which is the data's own" if self.is_own_split else ""
+        )
+
+    def warnings(self) -> list[str]:
+        """What makes the interval less certain than it looks."""
+        found = few_groups(min(self.num_groups))
+        return [] if found is None else [found]
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,8 @@ def design(
     def training(arm: str, videos: Manifest, seed: int) -> LoadedSpec:
         file = folder / f"{arm}-s{seed}.csv"
         videos.write_csv(file)
-        own = (*plain_data, f"data.root={file}", f"name={spec.name}-{arm}", f"seed={seed}")
+        names = (f"data.root={file}", f"name={spec.name}-{arm}", f"seed={seed}", "train.keep_last=true")
+        own = (*plain_data, *names)
         return load_spec(path, (*overrides, *own), data_file=data_file)
 
     arms = {seed: arms_of(manifest, seed=seed) for seed in seeds}
@@ -161,62 +168,49 @@ def measure_leak(
         VidclsError: As for training.
     """
     pairs: list[SeedPair] = []
+    right: list[list[Mapping[Path, bool]]] = [[], []]
     for seed, both in planned.pairs.items():
-        tops: list[float] = []
         runs: list[Run] = []
-        for arm, training in zip(("leaky", "clean"), both, strict=True):
-            say(f"{planned.spec.name} on the {arm} split, seed {seed}")
+        for arm, (name, training) in enumerate(zip(("leaky", "clean"), both, strict=True)):
+            say(f"{planned.spec.name} on the {name} split, seed {seed}")
             # All trainings have the same videos, so problems with them are reported only once.
             telling = replace(options, tells_problems=not pairs and not runs)
             with display() as shown:
-                run = train(training, options=telling, display=shown).run
-            status = run.status()
-            assert status is not None, "a training that returns has a status"
-            tops.append(status.metrics["val/top1"])
-            runs.append(run)
+                runs.append(train(training, options=telling, display=shown).run)
+            right[arm].append(right_answers(runs[-1], training.spec))
         _refuse_other_code(runs, options)
+        tops = [statistics.fmean(found[-1].values()) for found in right]
         pairs.append(SeedPair(seed, tops[0], tops[1], (runs[0].folder, runs[1].folder)))
-    low, high = interval([pair.leaky - pair.clean for pair in pairs])
-    share = statistics.fmean(leaking_share(both.leaky) for both in planned.arms.values())
-    return Inflation(tuple(pairs), share, low, high, is_own_split=planned.is_own_split)
-
-
-def arms_of(manifest: Manifest, *, seed: int) -> Arms:
-    """Make a leaky and a group-disjoint split of the same videos, with equal numbers for each class.
-
-    Raises:
-        UserError: If a class has too few groups for a group-disjoint split.
-    """
-    videos = manifest.videos
-    sizes: dict[Split, float] = {split: len(manifest.split(split)) for split in ("train", "val")}
-    labels, groups = [video.label for video in videos], [str(video.group) for video in videos]
-    clean = _with_splits(videos, group_split(labels, groups, sizes=sizes, seed=seed))
-    is_own = leaking_share(manifest) > 0
-    leaky = list(videos) if is_own else _at_random(videos, Counter((v.label, v.split) for v in clean), seed)
-    wanted = Counter((v.label, v.split) for v in leaky) & Counter((v.label, v.split) for v in clean)
-    labels_left = {label for label, split in wanted if split == "val" and wanted[label, "train"]}
-    if labels_left != set(labels):
-        lost = ", ".join(manifest.classes[label] for label in sorted(set(labels) - labels_left))
-        raise UserError(
-            f"{manifest.root}: no group-disjoint split has both train and val videos of {lost}",
-            hint=f"vidcls data scan {manifest.root} shows classes and groups",
+    group_of = _groups(planned.arms.values())
+    if min(_num_groups([found], group_of) for arm in right for found in arm) < 2:
+        raise VidclsError(
+            f"{planned.spec.data.root}: the val videos that a training could read are of one group, so that"
+            " nothing can be said of other groups",
+            hint=f"vidcls data check {planned.spec.data.root} shows what is wrong with the other videos",
         )
-    return Arms(*(replace(manifest, videos=_trimmed(arm, wanted, seed)) for arm in (leaky, clean)))
+    leaky, clean = (_answers(found, list(group_of)) for found in right)
+    return Inflation(
+        pairs=tuple(pairs),
+        share=statistics.fmean(leaking_share(both.leaky) for both in planned.arms.values()),
+        difference=mean_difference_of_pairs(leaky, clean, list(group_of.values())),
+        num_groups=(_num_groups(right[0], group_of), _num_groups(right[1], group_of)),
+        is_own_split=planned.is_own_split,
+    )
 
 
-def leaking_share(manifest: Manifest) -> float:
-    """Share of the val videos that have a video of their group in train."""
-    train = {video.group for video in manifest.split("train")}
-    val = manifest.split("val")
-    return sum(video.group in train for video in val) / len(val)
+def _groups(all_arms: Iterable[Arms]) -> dict[Path, str]:
+    """Group of each video of all splits, by its file."""
+    manifests = [manifest for arms in all_arms for manifest in (arms.leaky, arms.clean)]
+    return {absolute_path(video): str(video.group) for manifest in manifests for video in manifest.videos}
 
 
-def interval(differences: Sequence[float]) -> tuple[float, float]:
-    """Student's 95 % interval of the mean of two or more independent differences."""
-    spread = statistics.stdev(differences) / math.sqrt(len(differences))
-    reach = float(stats.t.ppf((1 + _LEVEL) / 2, len(differences) - 1)) * spread
-    mean = statistics.fmean(differences)
-    return mean - reach, mean + reach
+def _answers(right: Sequence[Mapping[Path, bool]], videos: Sequence[Path]) -> Floats:
+    """1 or 0 for each video that a run scored, and NaN elsewhere, `[runs, videos]`."""
+    return np.array([[found.get(video, np.nan) for video in videos] for found in right], np.float64)
+
+
+def _num_groups(right: Sequence[Mapping[Path, bool]], group_of: Mapping[Path, str]) -> int:
+    return len({group_of[path] for found in right for path in found})
 
 
 def _refuse_other_code(runs: Sequence[Run], options: Options) -> None:
@@ -228,33 +222,3 @@ def _refuse_other_code(runs: Sequence[Run], options: Options) -> None:
             "cannot be compared",
             hint="give --restart to train everything again, or --accept-code to compare them nevertheless",
         )
-
-
-def _with_splits(videos: Sequence[Video], splits: Sequence[Split]) -> list[Video]:
-    return [replace(video, split=split) for video, split in zip(videos, splits, strict=True)]
-
-
-def _at_random(videos: Sequence[Video], sizes: Counter[tuple[int, Split]], seed: int) -> list[Video]:
-    """Draw as many val videos of each class as in `sizes`, without regard to groups."""
-    by_label: dict[int, list[Video]] = defaultdict(list)
-    for video in sorted(videos, key=lambda video: _draw(video, seed)):
-        by_label[video.label].append(video)
-    return [
-        replace(video, split="val" if index < sizes[label, "val"] else "train")
-        for label, members in by_label.items()
-        for index, video in enumerate(members)
-    ]
-
-
-def _trimmed(videos: Sequence[Video], wanted: Counter[tuple[int, Split]], seed: int) -> tuple[Video, ...]:
-    left = Counter(wanted)
-    kept: list[Video] = []
-    for video in sorted(videos, key=lambda video: _draw(video, seed)):
-        if left[video.label, video.split] > 0:
-            left[video.label, video.split] -= 1
-            kept.append(video)
-    return tuple(sorted(kept, key=lambda video: video.id))
-
-
-def _draw(video: Video, seed: int) -> bytes:
-    return hashlib.sha256(f"leak {seed}\n{video.id}".encode(errors="surrogateescape")).digest()

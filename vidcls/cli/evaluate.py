@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     Scored = tuple[Scoring, Metrics]
 
 _MAX_FOLDERS = 10
+RunArgs = Annotated[
+    list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")
+]
 Anew = Annotated[bool, typer.Option("--anew", help="Score again even if results are stored.")]
 CheckpointOption = Annotated[
     Literal["best", "last", "all"], typer.Option(help="Checkpoint whose weights are used.")
@@ -35,9 +38,7 @@ CheckpointOption = Annotated[
 
 
 def evaluate(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")
-    ],
+    runs: RunArgs,
     split: Annotated[
         Literal["train", "val", "test"],
         typer.Option(help="Split to score. Every evaluation on test is recorded in a ledger."),
@@ -241,18 +242,14 @@ def _plain(
         "left_out": {str(run.folder): why for run, why in left_out.items()},
     }
     if split == "test":
-        from vidcls.evaluate.ledger import ledger_of
+        from vidcls.cli.evaluate_tables import openings_json
 
-        ledgers = {str(scoring.run.folder): ledger_of(scoring.run) for scoring, _ in rows}
-        content["test_openings"] = {name: ledger.count for name, ledger in ledgers.items()}
-        content["test_configurations"] = {name: its.num_configurations for name, its in ledgers.items()}
-        content["test_repeats"] = {name: ledger.num_repeats for name, ledger in ledgers.items()}
+        content |= openings_json(scoring.run for scoring, _ in rows)
     return content
 
 
 def _render(rows: list[Scored], split: str, *, table: RunTable, figure: Path | None) -> None:
-    from vidcls.cli.evaluate_tables import class_table, openings, table_of_runs
-    from vidcls.evaluate.ledger import ledger_of
+    from vidcls.cli.evaluate_tables import class_table, print_openings, table_of_runs
 
     screen = console()
     if len(rows) == 1:
@@ -265,6 +262,4 @@ def _render(rows: list[Scored], split: str, *, table: RunTable, figure: Path | N
     if figure is not None:
         echo(str(figure))
     if split == "test":
-        ledgers = {ledger_of(scoring.run).path: ledger_of(scoring.run) for scoring, _ in rows}
-        for ledger in ledgers.values():
-            echo(openings(ledger))
+        print_openings(scoring.run for scoring, _ in rows)

@@ -12,7 +12,6 @@ from vidcls.cli.output.screen import Table
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from vidcls.evaluate.ledger import Ledger
     from vidcls.evaluate.metrics import Metrics
     from vidcls.evaluate.run_table import RunTable
     from vidcls.run.folder import Run
@@ -57,23 +56,24 @@ def class_table(metrics: Metrics, *, leak_state: str) -> Table:
     return table
 
 
-def openings(ledger: Ledger) -> str:
-    """Line about how often the test split was opened, and by how many configurations."""
-    repeats, num = ledger.num_repeats, ledger.num_configurations
-    again = f" (in {repeats} of these, a stored result was shown again)" if repeats else ""
-    by = f" by {num} configurations" if num > 1 else ""
-    return (
-        f"the test split of this data was evaluated {times(ledger.count)} so far{by}{again}; "
-        f"vidcls ledger {ledger.path} shows when"
-    )
-
-
 def print_openings(runs: Iterable[Run], *, err: bool = False) -> None:
-    """Print how often the test splits of runs were opened, a line for each split."""
+    """Print how often the test splits of runs were opened, and by how many configurations, a line for each.
+
+    Args:
+        runs: Runs whose test results are shown.
+        err: Print to stderr, where stdout is a table for programs.
+    """
     from vidcls.evaluate.ledger import ledgers_of
 
-    for ledger, _ in ledgers_of(runs):
-        echo(openings(ledger), err=err)
+    for ledger, its_runs in ledgers_of(runs):
+        repeats, num = ledger.num_repeats, ledger.num_configurations
+        again = f" (in {repeats} of these, a stored result was shown again)" if repeats else ""
+        by = f" by {num} configurations" if num > 1 else ""
+        echo(
+            f"the test split of this data was evaluated {times(ledger.count)} so far{by}{again}; "
+            f"vidcls ledger {its_runs[0].folder} shows when",
+            err=err,
+        )
 
 
 def openings_json(runs: Iterable[Run]) -> dict[str, dict[str, int]]:

@@ -33,7 +33,8 @@ WORDS = {
     " `unknown`; `vidcls data audit` looks for leaks",
     "sealed": "the test split is sealed: no training and no sweep reads it, and each evaluation on it is"
     " recorded in the ledger",
-    "ledger": "the file that records each evaluation on the test split: who, when, and which run",
+    "ledger": "the file that records each evaluation on the test split: who, when, and which run;"
+    " `vidcls ledger` shows it",
     "cross-fitted": "each video is scored with fusion weights that were chosen on videos of other groups, so"
     " the result is not too optimistic",
     "sweep": "a search over settings: many runs of one spec",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import torch
 from vidcls.choices import Split
 from vidcls.data.batches.source import BatchSource
 from vidcls.data.decoding.workers import StageProgress
-from vidcls.data.manifest import Manifest
+from vidcls.data.manifest import Manifest, Video
 from vidcls.data.user_dataset.manifest import with_test
 from vidcls.errors import UserError
 from vidcls.evaluate.ledger import ledger_of
@@ -144,11 +144,7 @@ def evaluate_open(
         split=split,
         checkpoint=which,
         manifest_hash=manifest.hash,
-        unscored_videos=tuple(
-            UnscoredVideo(video.id, clips.bad[video.id], video.label, video.group or "")
-            for video in videos
-            if video.id in clips.bad
-        ),
+        unscored_videos=_unscored(videos, clips.bad),
     )
     predictions.save(run.predictions_file(split, which))
     leak_state = leaks_of(run).of_split(split)
@@ -160,4 +156,13 @@ def evaluate_open(
         checkpoint_digest=digest,
         say=say,
         complete=complete,
+    )
+
+
+def _unscored(videos: Sequence[Video], bad: Mapping[str, str]) -> tuple[UnscoredVideo, ...]:
+    """Videos that could not be scored, with the reasons by id."""
+    return tuple(
+        UnscoredVideo(video.id, bad[video.id], video.label, video.group or "")
+        for video in videos
+        if video.id in bad
     )

@@ -1,12 +1,13 @@
 """Settings of a run once more in its provenance, as JSON: thousands of runs are read without parsing YAML.
 
-`spec.yaml` is what counts, for a user may read it, edit it or damage it. The provenance holds the settings
-together with a digest of that file: where the file has other content by now, it is read itself.
+`spec.yaml` is what counts, since a user may read it, edit it or damage it. The provenance holds the settings
+together with a digest of them and of that file: where either has other content by now, the file is read.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,7 +25,8 @@ def settings_record(spec: Spec, text: str) -> dict[str, Any]:
         spec: Spec of the run.
         text: Content of its `spec.yaml`.
     """
-    return {"digest": _digest(text.encode()), "settings": plain(spec)}
+    settings = plain(spec)
+    return {"digest": _digest(text.encode(), settings), "settings": settings}
 
 
 def recorded_settings(provenance: Mapping[str, Any], content: bytes) -> dict[str, Any] | None:
@@ -35,14 +37,15 @@ def recorded_settings(provenance: Mapping[str, Any], content: bytes) -> dict[str
         content: Content of its `spec.yaml` now.
 
     Returns:
-        Settings; None if they are not recorded, or if `spec.yaml` has changed since then.
+        Settings; None if they are not recorded, or if they or `spec.yaml` have changed since then.
     """
     match provenance.get(RECORD):
-        case {"digest": digest, "settings": dict() as settings} if digest == _digest(content):
+        case {"digest": digest, "settings": dict() as settings} if digest == _digest(content, settings):
             return settings
         case _:
             return None
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+def _digest(content: bytes, settings: dict[str, Any]) -> str:
+    both = content + json.dumps(settings, sort_keys=True).encode()
+    return hashlib.blake2b(both, digest_size=16).hexdigest()

@@ -147,7 +147,7 @@ class CrossedEffects:
         return Estimates(values, np.sqrt(variances), dofs)
 
 
-def combined(value: float, parts: Sequence[tuple[float, int]]) -> Estimate:
+def combined(value: float, parts: Sequence[tuple[float, float]]) -> Estimate:
     """Estimate whose variance is a sum of independent parts (Satterthwaite 1946, Biometrics Bull. 2:110).
 
     Args:

@@ -84,3 +84,16 @@ def jackknife_of_means(values: Floats, groups: Sequence[str]) -> Jackknife:
     known = ~np.isnan(values)
     both = np.stack([np.where(known, values, 0.0), known.astype(np.float64)], axis=2)
     return jackknife(group_sums(both, groups), lambda sums: sums[..., 0] / sums[..., 1])
+
+
+def effective_groups(weights: Floats) -> float:
+    """Number of equal groups that would tell as much as groups of these weights (Kish 1965, Survey Sampling).
+
+    It takes the place of the number of groups in degrees of freedom; for clusters of unequal size Carter,
+    Schnepel and Steigerwald (2017, Rev. Econ. Stat. 99:698) show why. It counts a group as one video with a
+    large weight, which is in between: groups whose videos all agree would count for less.
+
+    Args:
+        weights: Weight of each group, such as its number of videos, `[G]`, none below zero.
+    """
+    return float(weights.sum() ** 2 / (weights**2).sum())

@@ -29,22 +29,22 @@ from vidcls.evaluate.predictions import Predictions
 from vidcls.evaluate.report import write_report
 from vidcls.files import write_json
 from vidcls.run.folder import CHECKPOINTS, Checkpoint, Run
+from vidcls.statistics.crossed_effects import CrossedEffects
+from vidcls.statistics.estimate import Estimate
+from vidcls.statistics.jackknife import jackknife_of_means
 from vidcls.statistics.scores import Answers, top1
 from vidcls.statistics.selection import Selection, selection_of
 from vidcls.study.evidence import Evidence, Unit, load_evidence
-from vidcls.study.logit_pool import (
-    Interval,
-    cross_fitted,
-    mean_interval,
-    pooled,
-    tuned_weights,
-)
+from vidcls.study.intervals import few_groups, plain_difference
+from vidcls.study.logit_pool import cross_fitted, pooled, tuned_weights
 from vidcls.study.selection import as_dict as selection_dict
 
 FusedSplit = Literal["val", "test"]
 How = Literal["equal", "given", "tuned on val"]
 
 _RECORD = "fusion.json"
+HELD_FIXED = "these checkpoints"
+"""What the interval of the gain takes as given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,10 +82,11 @@ class Fusion:
         seen: In that case, the metrics with the weights tuned on the same videos (too good); else None.
         equal: Metrics with equal weights, for comparison; None if the weights are equal.
         best: Index of the single run that is best on val, by top-1, then by loss.
-        gain: Top-1 of `fused` minus that of the best run, on the same videos; None if there is one group.
+        gain: Top-1 of `fused` minus that of the best run, on the same videos; None if there is one group. Its
+            interval is for these checkpoints and new groups, not for new trainings.
         selection: What choosing the best run flatters its own result; None if it was chosen on other videos
             than those shown, or there is one group.
-        unit: Unit that is resampled for the interval of the gain.
+        unit: Unit that is left out in turn for the interval of the gain.
         num_units: Number of these units.
         leak_state: Leak state of the data, for the split.
         unscored: Reason why a video has no logits, by id; the same for all runs.
@@ -98,7 +99,7 @@ class Fusion:
     seen: Metrics | None
     equal: Metrics | None
     best: int
-    gain: Interval | None
+    gain: Estimate | None
     selection: Selection | None
     unit: Unit
     num_units: int
@@ -149,7 +150,7 @@ def fuse(plan: FusionPlan, *, folder: Path | None = None, say: Say) -> Fusion:
         seen=plain.metrics() if plan.flatters else None,
         equal=None if plan.how == "equal" else equal.metrics(),
         best=best,
-        gain=mean_interval(_right(fused) - _right(shown[best]), groups),
+        gain=_gain(_right(fused) - _right(shown[best]), groups),
         selection=_selection(evidence) if plan.split == "val" else None,
         unit=evidence.unit,
         num_units=evidence.num_groups,
@@ -182,11 +183,29 @@ def as_dict(fusion: Fusion, plan: FusionPlan) -> dict[str, object]:
         "metrics_seen": None if fusion.seen is None else fusion.seen.named(split),
         "metrics_equal": None if fusion.equal is None else fusion.equal.named(split),
         "best_run": str(plan.runs[fusion.best].folder),
-        "gain": None if fusion.gain is None else {**asdict(fusion.gain), "over": fusion.unit},
+        "gain": None if fusion.gain is None else _plain_gain(fusion.gain, fusion.unit),
+        "warnings": [] if (few := few_groups(fusion.num_units, fusion.unit)) is None else [few],
         "selection": None if fusion.selection is None else selection_dict(fusion.selection),
         "num_units": fusion.num_units,
         "unscored": dict(fusion.unscored),
         "folder": str(fusion.folder),
+    }
+
+
+def _gain(differences: Floats, groups: Sequence[str]) -> Estimate | None:
+    """Mean over videos of one difference: there is one run of each, so only the groups are a sample."""
+    if len(set(groups)) < 2:
+        return None
+    return CrossedEffects.of(jackknife_of_means(differences[None], groups), [0]).mean(0)
+
+
+def _plain_gain(gain: Estimate, unit: Unit) -> dict[str, object]:
+    return {
+        "value": gain.value,
+        **plain_difference(gain),
+        "p_value": gain.p_value,
+        "over": unit,
+        "held_fixed": HELD_FIXED,
     }
 
 

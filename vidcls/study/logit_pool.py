@@ -14,7 +14,6 @@ Axes: M models, N videos, K classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,31 +22,6 @@ from vidcls.data.sampling import generator
 
 _ROUNDING = 1e-9
 _NUM_FOLDS = 5
-_NUM_RESAMPLES = 4000
-_INTERVAL = (0.025, 0.975)
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Difference with its 95 % confidence interval.
-
-    Attributes:
-        value: Observed value.
-        low: Lower end.
-        high: Upper end.
-        p_value: Two-sided p-value of the hypothesis that there is no difference: twice the share of resamples
-            on the other side of zero.
-    """
-
-    value: float
-    low: float
-    high: float
-    p_value: float
-
-    @property
-    def is_clear(self) -> bool:
-        """Whether zero lies outside the interval."""
-        return self.low > 0 or self.high < 0
 
 
 def pooled(logits: Floats, weights: Sequence[float] | Floats) -> Floats:
@@ -118,39 +92,3 @@ def cross_fitted(logits: Floats, labels: Ints, groups: Sequence[str]) -> Floats 
         weights = tuned_weights(logits[:, ~held], labels[~held])
         said[held] = pooled(logits[:, held], weights)
     return said
-
-
-def mean_interval(differences: Floats, groups: Sequence[str]) -> Interval | None:
-    """Mean over videos, and its 95 % interval by resampling whole groups (percentile bootstrap).
-
-    Args:
-        differences: `[N]`, one per video.
-        groups: Groups of the N videos; the videos of a group are drawn together.
-
-    Returns:
-        Interval; None if there is only one group.
-    """
-    names, member = np.unique(np.array(groups), return_inverse=True)
-    if len(names) < 2:
-        return None
-    sums = np.bincount(member, weights=differences)
-    sizes = np.bincount(member)
-    rng, even = generator("bootstrap", len(names)), np.full(len(names), 1 / len(names))
-    # Drawn one after another, since with many groups all draws would fill the memory.
-    draws = (rng.multinomial(len(names), even) for _ in range(_NUM_RESAMPLES))
-    means = np.array([(counts @ sums) / (counts @ sizes) for counts in draws])
-    low, high = np.quantile(means, _INTERVAL)
-    # One is added, since this number of resamples cannot show a smaller p-value (Davison and Hinkley 1997).
-    beyond = 1 + min(int((means <= 0).sum()), int((means >= 0).sum()))
-    p_value = min(1.0, 2 * beyond / (len(means) + 1))
-    return Interval(float(differences.mean()), float(low), float(high), p_value)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values corrected for all comparisons together (Holm 1979, Scand. J. Statist. 6:65)."""
-    order = sorted(range(len(p_values)), key=lambda number: p_values[number])
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for rank, number in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[number]))
-        adjusted[number] = largest
-    return adjusted

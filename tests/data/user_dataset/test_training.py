@@ -14,7 +14,6 @@ import pytest
 import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
-from vidcls.study.paired_predictions import groups_of
 
 from tests.support.own_dataset import data_of, write_dataset
 from tests.support.training import Experiment, assert_same, train_child, train_here
@@ -23,9 +22,10 @@ from vidcls.cli import app
 from vidcls.data.user_dataset.seeding import seeded
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.ledger import ledger_of
-from vidcls.evaluate.run_data import videos_of
+from vidcls.evaluate.run_data import data_of as data_of_run
 from vidcls.process.signals import StoppedError
 from vidcls.run.folder import Run
+from vidcls.study.evidence import load_evidence
 
 pytestmark = [pytest.mark.long]
 
@@ -287,9 +287,8 @@ def test_groups_of_test_items_are_known_once_test_was_scored(scored_on_test: Run
     assert table.read_text() == before
     exported = run("runs", "export", scored_on_test.folder, "--per-video", "--split", "test")
     assert exported.stdout.count("test-film") == 13
-    ids = [f"test/{index}" for index in range(13)]
-    groups, unit = groups_of(videos_of(scored_on_test, "test", say=print), ids)
-    assert (unit, len(set(groups))) == ("groups", 7)
+    evidence = load_evidence([scored_on_test], "test", checkpoint="best")
+    assert (evidence.unit, evidence.num_groups) == ("groups", 7)
 
 
 def test_groups_of_test_items_do_not_open_test(scored_on_test: Run, tmp_path: Path) -> None:
@@ -297,7 +296,8 @@ def test_groups_of_test_items_do_not_open_test(scored_on_test: Run, tmp_path: Pa
     kept = ledger.rename(tmp_path / "ledger")
     log = scored_on_test.folder.parents[2] / "log"
     log.unlink()
-    assert not [name for name in videos_of(scored_on_test, "test", say=print) if name.startswith("test/")]
+    _, manifest = data_of_run(scored_on_test, "test")
+    assert not [video.id for video in manifest.videos if video.id.startswith("test/")]
     assert set(log.read_text().split()) == {"train", "val"}
     kept.rename(ledger)
 
@@ -311,10 +311,9 @@ def test_mistakes_are_drawn_from_the_clips_of_the_data_set(scored_on_test: Run, 
             assert len(picture.convert("RGB").getcolors(2**24)) > 1000  # noises of the clips
 
 
-def test_groups_that_cannot_be_known_are_said(scored_on_test: Run, tmp_path: Path) -> None:
+def test_groups_are_known_without_the_code_of_the_data_set(scored_on_test: Run, tmp_path: Path) -> None:
     code = scored_on_test.code_dir
     kept = code.rename(tmp_path / "code")
-    said: list[str] = []
-    assert videos_of(scored_on_test, "test", say=said.append) == {}
-    assert "groups of its test videos are not known" in said[0]
+    exported = run("runs", "export", scored_on_test.folder, "--per-video", "--split", "test")
+    assert exported.stdout.count("test-film") == 13
     kept.rename(code)

@@ -16,8 +16,11 @@ from vidcls.errors import UserError
 
 if TYPE_CHECKING:
     from vidcls.campaign.crossval import CrossValidation
+    from vidcls.cli.output.screen import Table
 
 _NAME = "crossval"
+_COVERED = "other groups of videos and other trainings of the folds"
+_HELD_FIXED = "the settings, and the set of videos to train on"
 SpecArgs = Annotated[
     list[str],
     typer.Argument(
@@ -79,7 +82,7 @@ def crossval(
     if as_json:
         print_json(content)
     else:
-        _render(found)
+        _render(found, content)
     if out is not None:
         _write(out, found, content)
 
@@ -104,50 +107,50 @@ def _seeds(text: str) -> list[int]:
 
 
 def _plain(found: CrossValidation) -> dict[str, Any]:
+    from vidcls.study.intervals import plain_difference, plain_share
+
     names = [str(scored.file) for scored in found.specs]
-    specs = []
-    for number, scored in enumerate(found.specs):
-        top1 = found.top1(number)
-        specs.append(
-            {
-                "spec": names[number],
-                "top1": scored.top1,
-                "low": top1.low,
-                "high": top1.high,
-                "top1_each": scored.top1_each,
-            }
-        )
+    specs = [
+        {
+            "spec": names[number],
+            "top1": scored.top1,
+            **plain_share(found.top1(number)),
+            "top1_each": scored.top1_each,
+        }
+        for number, scored in enumerate(found.specs)
+    ]
     pairs = [
         {
             "first": names[pair.first],
             "second": names[pair.second],
             "difference": pair.difference.value,
-            "low": pair.difference.low,
-            "high": pair.difference.high,
+            **plain_difference(pair.difference),
             "p_value_holm": pair.p_value,
             "is_clear": pair.is_clear,
         }
         for pair in found.pairs()
     ]
     return {
-        "num_videos": found.specs[0].correct.shape[1],
-        "num_groups": len(set(found.groups)),
+        "num_videos": len(found.groups),
+        "num_groups": found.num_groups,
         "num_folds": found.num_folds,
         "fold_seeds": list(found.fold_seeds),
+        "intervals_cover": _COVERED,
+        "held_fixed": _HELD_FIXED,
+        "warnings": found.warnings(),
         "specs": specs,
         "pairs": pairs,
     }
 
 
 def _head(found: CrossValidation) -> str:
-    num_videos = found.specs[0].correct.shape[1]
     return (
-        f"{num_videos} videos of {len(set(found.groups))} groups, {found.num_folds} folds, last epoch; "
-        "95 % intervals by a bootstrap over groups"
+        f"{len(found.groups)} videos of {found.num_groups} groups, {found.num_folds} folds, last epoch\n"
+        f"95 % intervals cover {_COVERED}; held fixed: {_HELD_FIXED}"
     )
 
 
-def _render(found: CrossValidation) -> None:
+def _render(found: CrossValidation, content: dict[str, Any]) -> None:
     from rich import box
 
     from vidcls.cli.output.screen import Table
@@ -156,25 +159,30 @@ def _render(found: CrossValidation) -> None:
     for name in ("top-1", "95 % interval", "each fold seed"):
         table.add_column(name, justify="right")
     names = [Path(scored.file).stem for scored in found.specs]
-    for number, scored in enumerate(found.specs):
-        each = " ".join(f"{100 * top1:.1f}" for top1 in scored.top1_each)
-        top1 = found.top1(number)
-        reach = f"{100 * top1.low:.1f} to {100 * top1.high:.1f}"
-        table.add_row(names[number], f"{scored.top1:.1%}", reach, each)
+    for name, row in zip(names, content["specs"], strict=True):
+        each = " ".join(f"{100 * top1:.1f}" for top1 in row["top1_each"])
+        reach = f"{100 * row['low']:.1f} to {100 * row['high']:.1f}"
+        table.add_row(name, f"{row['top1']:.1%}", reach, each)
     screen = console()
     screen.print(_head(found), soft_wrap=True)
     screen.print(table)
-    pairs = found.pairs()
-    if not pairs:
-        return
-    several = f", Holm over {len(pairs)}" if len(pairs) > 1 else ""
+    if content["pairs"]:
+        screen.print(_pair_table(found, content["pairs"], names))
+    for warning in content["warnings"]:
+        screen.print(warning, soft_wrap=True)
+
+
+def _pair_table(found: CrossValidation, rows: list[dict[str, Any]], names: list[str]) -> Table:
+    from rich import box
+
+    from vidcls.cli.output.screen import Table
+
+    several = f", Holm over {len(rows)}" if len(rows) > 1 else ""
     table = Table("", "minus", box=box.SIMPLE_HEAD)
     for name in ("points of top-1", "95 % interval", f"p{several}", ""):
         table.add_column(name, justify="right")
-    for pair in pairs:
-        apart = pair.difference
-        reach = f"{100 * apart.low:+.1f} to {100 * apart.high:+.1f}"
-        verdict = "" if pair.is_clear else "tie"
-        cells = (f"{100 * apart.value:+.1f}", reach, f"{pair.p_value:.3f}", verdict)
-        table.add_row(names[pair.second], names[pair.first], *cells)
-    screen.print(table)
+    for pair, row in zip(found.pairs(), rows, strict=True):
+        reach = f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}"
+        cells = (f"{100 * row['difference']:+.1f}", reach, f"{row['p_value_holm']:.3f}")
+        table.add_row(names[pair.second], names[pair.first], *cells, "" if row["is_clear"] else "tie")
+    return table

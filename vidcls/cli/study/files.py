@@ -69,6 +69,8 @@ def write_study(
 
 
 def _cell(value: object) -> object:
+    if value is None:
+        return ""
     if isinstance(value, float):
         return f"{value:.4f}"
     return spreadsheet_cell(printable(value)) if isinstance(value, str) else value

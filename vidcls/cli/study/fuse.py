@@ -69,8 +69,7 @@ def fuse(
     if as_json:
         from vidcls.cli.evaluate_tables import openings_json
 
-        looks = openings_json(found) if split == "test" else {}
-        print_json({**as_dict(fusion, plan), **looks})
+        print_json({**as_dict(fusion, plan), **(openings_json(found) if split == "test" else {})})
     else:
         _render(fusion, plan, per_class=per_class)
     for name, why in fusion.unscored.items():
@@ -113,6 +112,9 @@ def _render(fusion: Fusion, plan: FusionPlan, *, per_class: bool) -> None:
 
 def _remarks(fusion: Fusion, plan: FusionPlan) -> list[str]:
     """Sentences about the meaning of the numbers."""
+    from vidcls.study.fuse import HELD_FIXED
+    from vidcls.study.intervals import few_groups, plain_difference
+
     lines = []
     if plan.flatters:
         others = "other groups"
@@ -128,10 +130,11 @@ def _remarks(fusion: Fusion, plan: FusionPlan) -> list[str]:
     best = plan.runs[fusion.best].folder
     verdict = "" if gain.is_clear else ": no difference shown"
     unit = fusion.unit if fusion.unit == "groups" else "videos (groups are not known)"
+    plain = plain_difference(gain)
     lines.append(
         f"fused minus {best.parent.name}/{best.name}, the best run by val: {100 * gain.value:+.1f} points of"
-        f" top-1, 95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f} over {fusion.num_units}"
-        f" {unit}{verdict}"
+        f" top-1, 95 % interval {100 * plain['low']:+.1f} to {100 * plain['high']:+.1f} over"
+        f" {fusion.num_units} {unit}, for {HELD_FIXED} only{verdict}"
     )
     if (choice := fusion.selection) is not None:
         lines.append(
@@ -139,6 +142,8 @@ def _remarks(fusion: Fusion, plan: FusionPlan) -> list[str]:
             f"these val videos flatters its own result by about {100 * choice.flattery:.1f} points even if "
             "all were equal, so the fusion gains rather more than is shown"
         )
+    if few := few_groups(fusion.num_units, fusion.unit):
+        lines.append(few)
     return lines
 
 

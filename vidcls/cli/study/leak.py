@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -82,18 +82,28 @@ def leak(
     if as_json:
         print_json(content)
     else:
-        _render(found)
+        _render(found, content)
     if out is not None:
         pairs = [{"seed": pair.seed, "leaky": pair.leaky, "clean": pair.clean} for pair in found.pairs]
-        write_study(out, _NAME, content=content, tables={"pairs": pairs}, head=_verdict(found), say=say)
+        write_study(
+            out, _NAME, content=content, tables={"pairs": pairs}, head=_verdict(found, content), say=say
+        )
 
 
-def _plain(found: Inflation) -> dict[str, object]:
+def _plain(found: Inflation) -> dict[str, Any]:
+    from vidcls.study.intervals import plain_difference
+
+    leaky_groups, clean_groups = found.num_groups
     return {
-        "inflation": found.mean,
-        "interval_95": [found.low, found.high],
+        "inflation": found.difference.value,
+        **plain_difference(found.difference),
+        "is_clear": found.difference.is_clear,
+        "interval_covers": found.covered,
+        "held_fixed": found.held_fixed,
+        "warnings": found.warnings(),
         "leaky_split": "the data's own" if found.is_own_split else "drawn at random",
         "leaking_share": found.share,
+        "num_groups": {"leaky": leaky_groups, "clean": clean_groups},
         "pairs": [
             {
                 "seed": pair.seed,
@@ -106,7 +116,7 @@ def _plain(found: Inflation) -> dict[str, object]:
     }
 
 
-def _render(found: Inflation) -> None:
+def _render(found: Inflation, content: dict[str, Any]) -> None:
     from rich import box
 
     from vidcls.cli.output.screen import Table
@@ -118,16 +128,19 @@ def _render(found: Inflation) -> None:
         gap = f"{100 * (pair.leaky - pair.clean):+.1f}"
         table.add_row(str(pair.seed), f"{pair.leaky:.1%}", f"{pair.clean:.1%}", gap)
     screen = console()
-    screen.print("val top-1 of the best epoch, train and val videos only, equal sizes class by class")
+    screen.print("val top-1 after the last epoch, train and val videos only, equal sizes class by class")
     screen.print(table)
-    screen.print(_verdict(found), soft_wrap=True)
+    screen.print(_verdict(found, content), soft_wrap=True)
+    for warning in found.warnings():
+        screen.print(warning, soft_wrap=True)
 
 
-def _verdict(found: Inflation) -> str:
+def _verdict(found: Inflation, content: dict[str, Any]) -> str:
     whose = "the data's own split" if found.is_own_split else "a split drawn at random"
-    clear = "" if found.low > 0 else ": no inflation shown"
+    clear = "" if found.difference.low > 0 else ": no inflation shown"
     return (
-        f"{whose} inflates val top-1 by {100 * found.mean:+.1f} points "
-        f"(95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f}, {len(found.pairs)} pairs, "
-        f"each with a group-disjoint split of its own){clear}"
+        f"{whose} inflates val top-1 by {100 * found.difference.value:+.1f} points "
+        f"(95 % interval {100 * content['low']:+.1f} to {100 * content['high']:+.1f}, "
+        f"{len(found.pairs)} pairs, {min(found.num_groups)} groups){clear}\n"
+        f"the interval covers {found.covered}; held fixed: {found.held_fixed}"
     )

@@ -41,7 +41,8 @@ def ledger(
 
 
 def _summary(split: SplitLooks) -> str:
-    name = f"{split.data} ({split.manifest_hash})" if split.data else f"the data {split.manifest_hash}"
+    short = split.manifest_hash[:12]
+    name = f"{split.data} ({short})" if split.data else f"the data {short}"
     if not split.num_looks:
         return f"{name}: its test split was never opened"
     text = f"{name}: {_count(split.num_looks, 'look')} at its test split"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -12,72 +11,78 @@ from vidcls.errors import UserError
 
 if TYPE_CHECKING:
     from vidcls.cli.output.screen import Table
+    from vidcls.run.folder import Run
     from vidcls.statistics.power import Plan
     from vidcls.study.power import Answer, Ground, Question
 
 _GIVEN = ("--seed-sd", "--group-sd", "--disagreement")
 
 
+Claimed = Annotated[
+    float,
+    typer.Option(
+        "--difference", min=0.01, max=100, help="True difference in top-1 that is to be found, in points."
+    ),
+]
+RunArgs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[WHAT...]",
+        help="Runs whose variances are measured, named as for compare: two configurations or more, with two"
+        " seeds or more each.",
+    ),
+]
+Seeds = Annotated[
+    int | None,
+    typer.Option(min=1, max=1000, help="Fixed number of seeds of each configuration; else it is searched."),
+]
+Groups = Annotated[
+    int | None,
+    typer.Option(min=2, max=1_000_000, help="Fixed number of groups of videos; default: those of the runs."),
+]
+Videos = Annotated[
+    int | None, typer.Option(min=2, max=10_000_000, help="Fixed number of videos in these groups.")
+]
+SeedSd = Annotated[
+    float | None,
+    typer.Option(min=0, max=50, help="Standard deviation of top-1 over seeds, on endless videos, in points."),
+]
+GroupSd = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=100,
+        help="Standard deviation, from group to group, of the difference between two configurations, in"
+        " points.",
+    ),
+]
+Disagreement = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=100,
+        help="Percentage of videos that one seed of a configuration gets right and another one wrong, if each"
+        " video goes its own way.",
+    ),
+]
+Wanted = Annotated[float, typer.Option("--power", min=5, max=99.9, help="Power that is enough, in percent.")]
+Comparisons = Annotated[
+    int,
+    typer.Option(min=1, max=100_000, help="Number of comparisons made together, such as 3 for 3 pairs."),
+]
+
+
 def power(
-    difference: Annotated[
-        float,
-        typer.Option(min=0.01, max=100, help="True difference in top-1 that is to be found, in points."),
-    ],
-    runs: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[RUN...]",
-            help="Runs whose variances are measured, or folders of runs: two configurations or more, with "
-            "two seeds or more each.",
-        ),
-    ] = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=1000, help="Fixed number of seeds of each configuration; else it is searched."
-        ),
-    ] = None,
-    groups: Annotated[
-        int | None,
-        typer.Option(
-            min=2, max=1_000_000, help="Fixed number of groups of videos; default: those of the runs."
-        ),
-    ] = None,
-    videos: Annotated[
-        int | None, typer.Option(min=2, max=10_000_000, help="Fixed number of videos in these groups.")
-    ] = None,
-    seed_sd: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=50, help="Standard deviation of top-1 over seeds, on endless videos, in points."
-        ),
-    ] = None,
-    group_sd: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=100,
-            help="Standard deviation, from group to group, of the difference between two configurations, in"
-            " points.",
-        ),
-    ] = None,
-    disagreement: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=50,
-            help="Percentage of videos that one seed of a configuration gets right and another one wrong.",
-        ),
-    ] = None,
-    wanted: Annotated[
-        float, typer.Option("--power", min=5, max=99.9, help="Power that is enough, in percent.")
-    ] = 80,
-    comparisons: Annotated[
-        int,
-        typer.Option(
-            min=1, max=100_000, help="Number of comparisons that are made together, such as 3 for 3 pairs."
-        ),
-    ] = 1,
+    difference: Claimed,
+    runs: RunArgs = None,
+    seeds: Seeds = None,
+    groups: Groups = None,
+    videos: Videos = None,
+    seed_sd: SeedSd = None,
+    group_sd: GroupSd = None,
+    disagreement: Disagreement = None,
+    wanted: Wanted = 80,
+    comparisons: Comparisons = 1,
     split: Annotated[
         Literal["val", "test"],
         typer.Option(help="Split of the stored predictions. Every look at test is recorded in a ledger."),
@@ -95,12 +100,15 @@ def power(
     """
     given = dict(zip(_GIVEN, (seed_sd, group_sd, disagreement), strict=True))
     _refuse_both(runs, given)
+    _refuse_without_runs(runs, {"--split test": split != "val", "--checkpoint last": checkpoint != "best"})
+    found: list[Run] = []
+    if runs:
+        from vidcls.cli.study.named_runs import named_runs
+
+        found = named_runs(runs, say=say)
     from vidcls.study.power import Question, answer, given_ground, measured_ground
 
     if runs:
-        from vidcls.run.find import open_runs
-
-        found = open_runs(runs)
         ground = measured_ground(found, split, checkpoint=checkpoint)
     else:
         ground = given_ground(
@@ -110,13 +118,20 @@ def power(
     result = answer(ground, question)
     for label in ground.left_out:
         say(f"{label}: left out: a single seed says nothing about the spread over seeds")
+    looked_at = found if split == "test" else []
     if as_json:
-        print_json(_plain(result, ground, question))
+        from vidcls.cli.evaluate_tables import openings_json
+
+        looks = openings_json(looked_at) if looked_at else {}
+        print_json({**_plain(result, ground, question), **looks})
     else:
+        from vidcls.cli.evaluate_tables import print_openings
+
         _render(result, ground, question)
+        print_openings(looked_at)
 
 
-def _refuse_both(runs: list[Path] | None, given: dict[str, float | None]) -> None:
+def _refuse_both(runs: list[str] | None, given: dict[str, float | None]) -> None:
     """Refuse variances beside runs, which have their own, and variances that are not complete."""
     named = [name for name, value in given.items() if value is not None]
     if runs and named:
@@ -130,6 +145,11 @@ def _refuse_both(runs: list[Path] | None, given: dict[str, float | None]) -> Non
             hint="vidcls power --difference 5 runs/a runs/b, or vidcls power --difference 5 --seed-sd 3"
             " --group-sd 25 --disagreement 15 --groups 45 --videos 120",
         )
+
+
+def _refuse_without_runs(runs: list[str] | None, named: dict[str, bool]) -> None:
+    for option in (option for option, is_named in named.items() if is_named and not runs):
+        raise UserError(f"{option} has no effect without runs, whose predictions are read", hint="name runs")
 
 
 def _sentence(result: Answer, question: Question) -> str:
@@ -171,9 +191,9 @@ def _render(result: Answer, ground: Ground, question: Question) -> None:
         echo("with one seed each, the claim is about these two checkpoints, not about their configurations")
     points = ground.as_points()
     echo(
-        f"variances: {ground.source}: top-1 varies over seeds by {points['seed_sd']:.1f} points, two seeds"
-        f" disagree on {points['disagreement']:.1f} % of the videos, and the difference of two configurations"
-        f" varies by {points['group_sd']:.1f} points from group to group"
+        f"variances ({ground.source}): top-1 varies over seeds by {points['seed_sd']:.1f} points on endless"
+        f" videos; two seeds differ as if they disagreed on {points['disagreement']:.1f} % of the videos; the"
+        f" difference of two configurations varies by {points['group_sd']:.1f} points from group to group"
     )
     console().print(_table(result, ground, question))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from vidcls.statistics.scores import NUM_BINS
-from vidcls.study.compare.results import FEW_GROUPS, METRIC_WORDS, Comparison
+from vidcls.study.compare.results import METRIC_WORDS, Comparison
+from vidcls.study.intervals import few_groups
 
 
 def remarks_on(found: Comparison, *, num_data: int) -> tuple[str, ...]:
@@ -35,12 +36,8 @@ def remarks_on(found: Comparison, *, num_data: int) -> tuple[str, ...]:
 
 def _on_data(found: Comparison) -> list[str]:
     ground = found.ground
-    lines = []
-    if ground.num_groups < FEW_GROUPS:
-        unit = ground.unit
-        lines.append(
-            f"only {ground.num_groups} {unit}: intervals of fewer than {FEW_GROUPS} may be too short"
-        )
+    few = few_groups(ground.num_groups, ground.unit)
+    lines = [] if few is None else [few]
     if ground.unit == "videos":
         lines.append(
             "the groups of the videos are not known: if several are cut from one source, intervals are too "

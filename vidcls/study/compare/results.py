@@ -25,8 +25,6 @@ MATTERS = 0.05
 """Difference that matters, if no margin is given: 5 points."""
 LEVEL = 0.05
 """P-value below which a difference is clear."""
-FEW_GROUPS = 10
-"""Number of groups below which intervals may be too short."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,46 @@
+"""Intervals as they are shown: plain values for JSON, and what must be said where groups are few."""
+
+from __future__ import annotations
+
+import math
+from typing import TypedDict
+
+from vidcls.statistics.estimate import Estimate
+
+FEW_GROUPS = 10
+"""Number of groups below which intervals may be too short."""
+
+
+class PlainInterval(TypedDict):
+    """95 % interval with its standard error and degrees of freedom; None for infinitely many."""
+
+    low: float
+    high: float
+    std_error: float
+    dof: float | None
+
+
+def plain_share(estimate: Estimate) -> PlainInterval:
+    """Share of videos as plain values; the interval ends at 0 and 1."""
+    return _plain(estimate, least=0.0)
+
+
+def plain_difference(estimate: Estimate) -> PlainInterval:
+    """Difference of two shares as plain values; the interval ends at -1 and 1."""
+    return _plain(estimate, least=-1.0)
+
+
+def few_groups(num_groups: int, unit: str = "groups") -> str | None:
+    """What must be said of intervals of few groups; None if there are enough."""
+    if num_groups >= FEW_GROUPS:
+        return None
+    return f"only {num_groups} {unit}: intervals of fewer than {FEW_GROUPS} may be too short"
+
+
+def _plain(estimate: Estimate, *, least: float) -> PlainInterval:
+    return {
+        "low": max(least, estimate.low),
+        "high": min(1.0, estimate.high),
+        "std_error": estimate.std_error,
+        "dof": estimate.dof if math.isfinite(estimate.dof) else None,
+    }
