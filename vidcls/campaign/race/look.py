@@ -8,9 +8,7 @@ make each result too good.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
@@ -18,10 +16,10 @@ from vidcls.errors import UserError, VidclsError
 from vidcls.run.folder import Run
 from vidcls.statistics.corrections import holm
 from vidcls.statistics.crossed_effects import CrossedEffects
-from vidcls.statistics.estimate import Estimate
 from vidcls.statistics.looks import beaten, looks_up_to
 from vidcls.statistics.scores import Answers, top1
 from vidcls.study.evidence import load_evidence
+from vidcls.study.intervals import plain_difference, plain_share
 from vidcls.sweep.search.build import race_of
 from vidcls.sweep.search.race import RaceSearcher
 from vidcls.sweep.storage.folder import CONTENDER, SweepFolder
@@ -108,7 +106,8 @@ def _look(
         "going_on": [name for k, name in enumerate(names) if k not in losers],
         "beaten": {names[loser]: names[winner] for loser, winner in losers.items()},
         "contenders": [
-            {"name": name, **_plain(effects.mean(k))} for k, name in enumerate(names)
+            {"name": name, "value": mean.value, **plain_share(mean)}
+            for name, mean in zip(names, map(effects.mean, range(len(names))), strict=True)
         ],
         "pairs": _pairs(effects, names),
         "split": evidence.split,
@@ -128,18 +127,13 @@ def _pairs(effects: CrossedEffects, names: Sequence[str]) -> list[dict[str, Any]
         {
             "first": names[first],
             "second": names[second],
-            **_plain(each),
+            "value": each.value,
+            **plain_difference(each),
             "p_value": each.p_value,
             "p_value_holm": p_value,
         }
         for (first, second), each, p_value in zip(pairs, found, corrected, strict=True)
     ]
-
-
-def _plain(estimate: Estimate) -> dict[str, float | None]:
-    plain: Mapping[str, float] = asdict(estimate)
-    finite = {key: value if math.isfinite(value) else None for key, value in plain.items()}
-    return {**finite, "low": estimate.low, "high": estimate.high}
 
 
 def _remove_weights(folder: SweepFolder, race: RaceSearcher, trials: Sequence[Trial]) -> None:

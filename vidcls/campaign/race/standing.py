@@ -9,8 +9,9 @@ from typing import Any
 
 from vidcls.campaign.race.look import failed_trials
 from vidcls.errors import UserError
-from vidcls.study.compare.results import FEW_GROUPS, MATTERS
+from vidcls.study.compare.results import MATTERS
 from vidcls.study.compare.verdict import joined, leaks_in_words, points
+from vidcls.study.intervals import few_groups
 from vidcls.sweep.search.build import race_of
 from vidcls.sweep.search.race import RaceSearcher
 from vidcls.sweep.status import Overview, SweepObserver
@@ -217,11 +218,7 @@ def _notes(folder: SweepFolder, race: RaceSearcher, overview: Overview) -> list[
             "vidcls compare with other seeds is free of this"
         )
     last = race.published()[-1:]
-    if last and last[0]["num_groups"] < FEW_GROUPS:
-        num = last[0]["num_groups"]
-        notes.append(
-            f"only {num} groups of val videos: with less than {FEW_GROUPS}, intervals are too narrow"
-        )
+    notes += [few for look in last if (few := few_groups(look["num_groups"], look["unit"])) is not None]
     return notes
 
 
