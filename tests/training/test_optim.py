@@ -85,8 +85,9 @@ def by_torch(section: AdamWSection | SGDSection, model: VideoModel) -> torch.opt
         {"params": others, "lr_scale": 1.0, "weight_decay": 0.0},
     ]
     if isinstance(section, AdamWSection):
-        return torch.optim.AdamW(groups, lr=section.lr, betas=section.betas)
-    return torch.optim.SGD(groups, lr=section.lr, momentum=section.momentum, nesterov=section.nesterov)
+        return torch.optim.AdamW(groups, lr=section.lr, betas=section.betas, fused=True)
+    momentum, nesterov = section.momentum, section.nesterov
+    return torch.optim.SGD(groups, lr=section.lr, momentum=momentum, nesterov=nesterov, fused=True)
 
 
 SECTIONS = [AdamWSection(betas=(0.7, 0.9)), SGDSection(kind="sgd", momentum=0.6, weight_decay=0.1)]

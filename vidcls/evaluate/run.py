@@ -19,7 +19,7 @@ from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.metrics import Metrics
 from vidcls.evaluate.predictions import Predictions, UnscoredVideo
 from vidcls.evaluate.report import write_report
-from vidcls.evaluate.restore import restore
+from vidcls.evaluate.restore import Restored, restore
 from vidcls.evaluate.run_data import data_of
 from vidcls.evaluate.score import score
 from vidcls.evaluate.stored import checkpoint_digest
@@ -29,7 +29,6 @@ from vidcls.features.sources import open_scored, open_sealed
 from vidcls.leaks.run_state import leaks_of
 from vidcls.leaks.state import leak_state, remember
 from vidcls.models.device import pin
-from vidcls.models.kinds.base import VideoModel
 from vidcls.run.folder import Checkpoint, Run
 from vidcls.spec.experiment import Spec
 from vidcls.spec.fingerprint import targets_in
@@ -107,7 +106,7 @@ def evaluate_open(
     which: Checkpoint,
     device: torch.device,
     say: Callable[[str], None],
-    into: VideoModel | None = None,
+    restored: Restored | None = None,
     complete: bool = True,
 ) -> Metrics:
     """Score a split with clips that are already open; store logits, write the report.
@@ -120,7 +119,7 @@ def evaluate_open(
         which: Checkpoint whose weights are used.
         device: Device that computes.
         say: Receives a message about each table or figure that could not be written.
-        into: Model of this run that gets the weights; None builds one.
+        restored: Model with the weights of the checkpoint; None reads the file.
         complete: Draw the confusion matrix and write the tables of predictions.
 
     Raises:
@@ -128,7 +127,7 @@ def evaluate_open(
     """
     # The digest comes first: if a training writes another checkpoint meanwhile, it matches no file any more.
     digest = checkpoint_digest(run, which)
-    restored = restore(run, which, device, into=into)
+    restored = restored or restore(run, which, device)
     videos = manifest.split(split)
     train = restored.spec.train
     batches = clips.eval_batches(videos, batch_size=train.batch_size)

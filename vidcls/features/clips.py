@@ -17,6 +17,7 @@ from vidcls.data.sampling import Indices
 from vidcls.data.store.residency import fits_device
 from vidcls.errors import VidclsError
 from vidcls.features.store import StoredFeatures
+from vidcls.kept import kept
 from vidcls.models.kinds.base import VideoModel
 from vidcls.spec.sections import AugmentSection
 
@@ -167,9 +168,15 @@ class FeatureClips:
             )
 
 
-@torch.no_grad()
 def _reduced(stored: StoredFeatures, model: VideoModel) -> tuple[Tensor, ...]:
-    """Reduced features `[N, V, ...]` of each backbone; features that stay as they are stay mapped."""
+    """Reduced features `[N, V, ...]` of each backbone, which depend on the classes of the model alone."""
+    own = tuple(type(leaf) for leaf in model.leaves())
+    return kept(("reduced", stored, type(model), own), lambda: _reduce(stored, model))
+
+
+@torch.no_grad()
+def _reduce(stored: StoredFeatures, model: VideoModel) -> tuple[Tensor, ...]:
+    """Reduce the features; those that stay as they are stay mapped."""
     num_views = stored.flips.shape[1]
     blocks: list[tuple[Tensor, ...]] = []
     for start in range(0, len(stored.digests), _BLOCK):

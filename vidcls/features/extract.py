@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+from torch import nn
 
 from vidcls.data.batches.augment.flip import flip_map
 from vidcls.data.batches.clips import Clips
@@ -20,7 +23,9 @@ from vidcls.data.manifest import Video
 from vidcls.features.clips import FeatureClips
 from vidcls.features.reading import Reading
 from vidcls.features.store import Block, FeatureStore
+from vidcls.kept import kept
 from vidcls.models.device import clip_format
+from vidcls.models.kinds.base import BackboneModel
 from vidcls.spec.sections import AugmentSection, Clip
 from vidcls.spec.show import plain
 
@@ -101,7 +106,7 @@ def _opened(
     bad: Mapping[str, str] = MappingProxyType({}),
 ) -> FeatureClips:
     """Open the store of the evaluation views and, if different, the store of the training views."""
-    opened = [store.open(progress=progress) for store in stores]
+    opened = [kept(("features", store.path), partial(store.open, progress=progress)) for store in stores]
     views = " + ".join(f"{stored.flips.shape[1]}" for stored in opened)
     size = sum(stored.num_bytes for stored in opened) / 1e6
     where = ", ".join(str(store.path) for store in stores)
@@ -135,7 +140,7 @@ def _store(reading: Reading, folder: Path, digests: Sequence[str], augment: Augm
     data, clip = reading.spec.data, reading.clip
     leaves = reading.model.leaves()
     identity = {
-        "leaves": [_digest(leaf.backbone, f"{leaf.sees}: {leaf.encoding}") for leaf in leaves],
+        "leaves": [_digest_of(leaf) for leaf in leaves],
         "clip": {**plain(clip), "normalisation": [list(values) for values in clip.normalisation]},
         "augment": plain(augment),
         "decoder": data.decoder,
@@ -147,7 +152,16 @@ def _store(reading: Reading, folder: Path, digests: Sequence[str], augment: Augm
     return FeatureStore(folder, identity=identity)
 
 
-def _digest(backbone: torch.nn.Module, encoding: str) -> str:
+def _digest_of(leaf: BackboneModel) -> str:
+    """Digest of what a leaf computes; its backbone is frozen."""
+    known: MutableMapping[nn.Module, dict[str, str]] = kept("digests of backbones", WeakKeyDictionary)
+    own, encoding = known.setdefault(leaf.backbone, {}), f"{leaf.sees}: {leaf.encoding}"
+    if encoding not in own:
+        own[encoding] = _digest(leaf.backbone, encoding)
+    return own[encoding]
+
+
+def _digest(backbone: nn.Module, encoding: str) -> str:
     """Digest of the structure and the weights of a backbone, and of its encoding."""
     digest = hashlib.blake2b(f"{encoding}\n{backbone!r}".encode(), digest_size=16)
     # Buffers that are in no checkpoint change features too.

@@ -71,9 +71,9 @@ class Block:
     flips: NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StoredFeatures:
-    """Published feature store.
+    """Published feature store; equal only to itself, so that it can be a key.
 
     Attributes:
         digests: Digests of the N videos, in order.

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vidcls.checkpoints import CheckpointIdentity, checkpoint_content, read_checkpoint, write_checkpoint
 from vidcls.errors import VidclsError
+from vidcls.evaluate.restore import Restored, restore
 from vidcls.run.folder import Checkpoint, Run
 from vidcls.tracking.jsonl import MetricsFile
 from vidcls.training.loop import Loop, MetricValues
@@ -43,6 +44,7 @@ class CheckpointWriter:
         save_after_s: Minimum number of seconds between two saves of an epoch.
 
     Attributes:
+        loop: Training loop whose state is saved.
         best: Best epoch so far.
     """
 
@@ -56,11 +58,12 @@ class CheckpointWriter:
         save_after_s: float = 0.0,
     ) -> None:
         self._run = run
-        self._loop = loop
+        self.loop = loop
         self._identity = identity
         self._metrics = metrics
         self._save_after_s = save_after_s
         self._unsaved_best: dict[str, Any] | None = None
+        self._copied_best: dict[str, Tensor] | None = None
         self.best = Best()
         self._elapsed_before_s = 0.0
         self._begun = self._saved = time.monotonic()
@@ -90,27 +93,27 @@ class CheckpointWriter:
             return False
         content = read_checkpoint(path)
         training = content["training"]
-        self._loop.load_state_dict({"model": content["model"], **training["loop"]})
+        self.loop.load_state_dict({"model": content["model"], **training["loop"]})
         self._metrics.truncate_to(training["metrics_bytes"])
         self.best = Best(**training["best"])
         self._elapsed_before_s = training["elapsed_s"]
-        set_rng_state(training["rng"], self._loop.device)
+        set_rng_state(training["rng"], self.loop.device)
         self._mend_best()
         return True
 
     def _mend_best(self) -> None:
         """Write `best` from `last` if a kill between the two files of an epoch left `best` out of date."""
-        position = self._loop.position
+        position = self.loop.position
         if (self.best.epoch, 0) != (position.epoch, position.step):
             return
         path = self._run.checkpoint_file("best")
         if not path.is_file() or read_checkpoint(path)["epoch"] != self.best.epoch:
-            self._write("best", self._content(self._loop.model.state_dict()))
+            self._write("best", self._content(self.loop.model.state_dict()))
 
     @property
     def is_due(self) -> bool:
         """Whether so much time has passed since the last save that a step must be saved."""
-        return time.monotonic() - self._saved >= self._loop.spec.train.checkpoint_every_s
+        return time.monotonic() - self._saved >= self.loop.spec.train.checkpoint_every_s
 
     def after_epoch(self, *, is_best: bool) -> bool:
         """Save the epoch unless the last save is recent; always save the last epoch.
@@ -121,14 +124,33 @@ class CheckpointWriter:
         Returns:
             Whether the epoch was saved; if not, and it is the best, its weights are kept in memory.
         """
-        epoch, model = self._loop.position.epoch, self._loop.model
+        epoch, model = self.loop.position.epoch, self.loop.model
         is_due = time.monotonic() - self._saved >= self._save_after_s
-        saves = is_due or epoch == self._loop.spec.train.num_epochs
+        saves = is_due or epoch == self.loop.spec.train.num_epochs
         if is_best:
-            self._unsaved_best = self._content(model.state_dict() if saves else _snapshot(model))
+            # Where few epochs are saved, the copy is small: that of a head.
+            self._copied_best = _snapshot(model) if self._save_after_s else None
+            self._unsaved_best = self._content(self._copied_best or model.state_dict())
         if saves:
             self.save_epoch()
         return saves
+
+    def restore(self, which: Checkpoint) -> Restored:
+        """Restore a checkpoint into the model of the loop; the best epoch from memory where it is copied."""
+        loop, identity = self.loop, self._identity
+        if which == "last" or self._copied_best is None:
+            return restore(self._run, which, loop.device, into=loop.model)
+        assert self.best.epoch is not None
+        loop.model.load_state_dict(self._copied_best)
+        return Restored(
+            model=loop.model.eval(),
+            spec=loop.spec,
+            clip=identity.clip,
+            classes=identity.classes,
+            fingerprint=identity.fingerprint,
+            manifest_hash=identity.manifest_hash,
+            epoch=self.best.epoch,
+        )
 
     def save_epoch(self) -> None:
         """Write `last`, then `best`: `last` records that `best` is due, so a kill in between is repaired."""
@@ -143,28 +165,28 @@ class CheckpointWriter:
 
     def save_last(self) -> None:
         """Save everything that a resume needs."""
-        position = self._loop.position
+        position = self.loop.position
         if position.step or self.best.epoch != position.epoch:
             self.save_best()  # from an earlier epoch, which a resume could not repair
         self._metrics.sync()
-        state = self._loop.state_dict()
+        state = self.loop.state_dict()
         del state["model"]
         training = {
             "loop": state,
-            "rng": rng_state(self._loop.device),
+            "rng": rng_state(self.loop.device),
             "best": vars(self.best).copy(),
             "elapsed_s": self.elapsed_s,
             "metrics_bytes": self._metrics.position,
         }
-        self._write("last", self._content(self._loop.model.state_dict(), training=training))
+        self._write("last", self._content(self.loop.model.state_dict(), training=training))
         self._saved = time.monotonic()
 
     def _content(self, weights: dict[str, Any], *, training: dict[str, Any] | None = None) -> dict[str, Any]:
         """Content of a checkpoint with these weights at the current position."""
-        position = self._loop.position
+        position = self.loop.position
         return checkpoint_content(
             self._identity,
-            self._loop.spec,
+            self.loop.spec,
             weights,
             epoch=position.epoch,
             step=position.step,

@@ -16,6 +16,7 @@ from vidcls.spec.show import plain
 from vidcls.tracking.jsonl import read_rows
 from vidcls.tracking.tracker import NullTracker, Preview, Tracker
 from vidcls.tracking.wandb import open_tracker
+from vidcls.training.checkpoint_writer import CheckpointWriter
 from vidcls.training.loop import Loop, MetricValues
 from vidcls.training.previews import make_previews
 
@@ -46,13 +47,19 @@ def replay(run: Run, spec: Spec, say: Say) -> None:
 
 
 def conclude(
-    run: Run, loop: Loop, reading: Reading, tracker: Tracker, say: Say, *, complete: bool
+    run: Run,
+    checkpoints: CheckpointWriter,
+    reading: Reading,
+    tracker: Tracker,
+    say: Say,
+    *,
+    complete: bool,
 ) -> MetricValues:
     """Evaluate the best checkpoint, draw the curves, and track the results. Tracking cannot fail a run.
 
     Args:
         run: Run that was trained to its end.
-        loop: Training loop of the run.
+        checkpoints: Checkpoints of the run, with its training loop.
         reading: Clip source of the run.
         tracker: Tracker that gets the results.
         say: Receives a message about results that could not be tracked.
@@ -61,6 +68,7 @@ def conclude(
     Returns:
         Metrics of the best checkpoint on val; none if nothing is validated.
     """
+    loop = checkpoints.loop
     clips, classes = loop.data.clips, reading.manifest.classes
     if not loop.data.val:
         if complete:
@@ -77,8 +85,8 @@ def conclude(
             which=which,
             device=loop.device,
             say=say,
-            # A head computes the same in any memory format, so it can be used instead of a new model.
-            into=loop.model if clips.residency == "features" else None,
+            # A head computes the same in any memory format, so its model can be used instead of a new one.
+            restored=checkpoints.restore(which) if clips.residency == "features" else None,
             complete=complete,
         )
     if complete:

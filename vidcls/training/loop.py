@@ -17,7 +17,6 @@ from vidcls.choices import Precision
 from vidcls.data.batches.augment import draw_mix
 from vidcls.data.batches.source import Batch, BatchSource
 from vidcls.data.manifest import Video
-from vidcls.data.sampling import generator
 from vidcls.evaluate.score import Scores, forward, score
 from vidcls.features.clips import AnyBatch
 from vidcls.models.compilation import compile_model
@@ -157,7 +156,7 @@ class Loop:
         )
         set_learning_rate(self._optimizer, lr)
         step = (self.spec.seed, self.position.epoch, self.position.step)
-        mix = draw_mix(self.spec.augment, generator("mix", *step))
+        mix = draw_mix(self.spec.augment, step=step)
         if mix is not None:
             assert isinstance(batch, Batch), "the spec allows no stored features then"
             mix.on_clips(batch.clip)

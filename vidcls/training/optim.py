@@ -98,8 +98,9 @@ def build_optimizer(section: AdamWSection | SGDSection, model: VideoModel) -> to
         {"params": params[key], "lr_scale": key[0], "weight_decay": section.weight_decay if key[1] else 0.0}
         for key in sorted(params, reverse=True)
     ]
-    # Fused kernels skip a step that overflowed under fp16 by themselves; others make the host wait for it.
-    fused = True if trained[0].is_cuda else None
+    # Fused kernels make one pass over the weights. They skip a step that overflowed under fp16 by themselves;
+    # others make the host wait for it.
+    fused = True if trained[0].device.type in ("cpu", "cuda") else None
     if isinstance(section, AdamWSection):
         return _AdamW(groups, lr=section.lr, betas=section.betas, fused=fused)
     return _SGD(groups, lr=section.lr, momentum=section.momentum, nesterov=section.nesterov, fused=fused)

@@ -19,6 +19,7 @@ from vidcls.errors import ExitCode, UserError, VidclsError
 from vidcls.features.clips import AnyBatch
 from vidcls.features.reading import Reading
 from vidcls.features.sources import open_inputs
+from vidcls.kept import kept
 from vidcls.leaks.run_state import leak_warning
 from vidcls.leaks.state import LeakState, leak_state
 from vidcls.locking.lock import Held
@@ -177,9 +178,9 @@ def _plan(loaded: LoadedSpec, device: torch.device, stage: Callable[[str, int, i
     """
     spec = loaded.spec
     with loaded.error_context():
-        manifest = load_manifest(
-            spec.data, cache_dir=Path(spec.store_dir), progress=partial(stage, "read files")
-        )
+        read = partial(load_manifest, spec.data, cache_dir=Path(spec.store_dir))
+        key = ("manifest", repr(spec.data), spec.store_dir)
+        manifest = kept(key, partial(read, progress=partial(stage, "read files")))
         refuse_wrong_flips(spec.augment, data=spec.data, classes=manifest.classes)
         run = Run.at(spec, fingerprint(spec, manifest.hash))  # before code of the user runs
         seed_everything(spec.seed)
@@ -272,7 +273,8 @@ def _fit(session: Session, plan: _Plan, display: Display, *, is_trial: bool) -> 
     try:
         session.fit()
         complete = not is_trial or session.checkpoints.elapsed_s >= _BRIEF_S
-        metrics = conclude(plan.run, session.loop, plan.reading, tracker, display.say, complete=complete)
+        checkpoints = session.checkpoints
+        metrics = conclude(plan.run, checkpoints, plan.reading, tracker, display.say, complete=complete)
         session.finish(metrics)
     except BaseException as error:
         code = error.exit_code if isinstance(error, VidclsError) else ExitCode.FAILED

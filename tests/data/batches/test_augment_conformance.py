@@ -91,7 +91,7 @@ def test_a_mix_keeps_the_layout_in_memory(mix: BatchOperation) -> None:
 def test_what_is_switched_off_draws_no_random_numbers() -> None:
     """So an operation that is added changes no clip of a run that does not ask for it; the flip always drew one."""
     rng, other = generator("a"), generator("a")
-    assert augment.draw_mix(AugmentSection(), rng) is None
+    assert augment.draw_mix(AugmentSection(), step=(0, 0, 0)) is None
     view = augment.train_view((20, 24), Clip(size=(20, 24)), augment=AugmentSection(), rng=rng)
     assert view.operations == ()
     other.random()
@@ -118,8 +118,8 @@ def test_a_clip_is_mirrored_with_the_probability_that_is_asked_for() -> None:
 
 def test_mixup_draws_the_share_of_a_clip_from_a_beta_distribution() -> None:
     for i, mixup in enumerate((0.2, 0.8, 3.0)):
-        mix = augment.draw_mix(AugmentSection(mixup=mixup), generator("mix", i))
-        assert mix == Mixup(generator("mix", i).beta(mixup, mixup))
+        mix = augment.draw_mix(AugmentSection(mixup=mixup), step=(0, 1, i))
+        assert mix == Mixup(generator("mix", 0, 1, i).beta(mixup, mixup))
 
 
 def test_mixup_blends_a_clip_with_the_one_at_the_same_place_from_the_end() -> None:

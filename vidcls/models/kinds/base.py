@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from vidcls.models.device import full_float32
+from vidcls.models.dropout import Dropout
 from vidcls.models.freezing import is_frozen
 
 Features = Sequence[Tensor]
@@ -72,12 +73,12 @@ class VideoModel(nn.Module, ABC):
         for child in self.children():
             if isinstance(child, VideoModel):
                 child.train(mode)
-            elif not is_frozen(child):
-                child.train(mode)
-                if mode:
-                    _hold_still(child)
-            elif child.training:  # once: a frozen backbone has hundreds of modules
-                child.eval()
+            elif not mode or is_frozen(child):
+                if child.training:  # once: a frozen backbone has hundreds of modules
+                    child.eval()
+            else:
+                child.train()
+                _hold_still(child)
         return self
 
 
@@ -126,7 +127,7 @@ class BackboneModel(VideoModel):
             dropout: Share of the features that training drops.
         """
         self.num_features = num_features
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.classifier = nn.Linear(num_features, num_classes)
 
     @abstractmethod

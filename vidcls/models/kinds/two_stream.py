@@ -17,6 +17,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from vidcls.models.dropout import Dropout
 from vidcls.models.kinds.base import BackboneModel, Features, VideoModel
 
 _RGB = 3
@@ -89,7 +90,7 @@ class FeatureFusion(TwoStream):
         super().__init__(rgb, motion)
         for stream in (rgb, motion):
             stream.drop_last_layers()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.classifier = nn.Linear(rgb.num_features + motion.num_features, num_classes)
 
     def classify(self, features: Features) -> Tensor:

@@ -5,22 +5,24 @@ This is only for the start of a training: a checkpoint holds all weights and nee
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from vidcls.choices import LITE
+from vidcls.kept import kept
 from vidcls.models.backbones import Backbone, InflatedBackbone
 from vidcls.models.backbones.first_layer import adapt_first_layer, first_conv
 from vidcls.models.backbones.lite import lite_names
 from vidcls.models.error_context import in_part
+from vidcls.models.freezing import is_frozen
 from vidcls.models.kinds.base import BackboneModel, VideoModel
 from vidcls.models.kinds.custom import CustomModel
 from vidcls.models.weights.catalogue import Weights, digest_of, resolve
 from vidcls.models.weights.files import fit_weights, new_densenet_names, read_weights
-from vidcls.spec.model import ModelSection
+from vidcls.spec.model import ModelSection, SingleModelSection
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,9 @@ class Loaded:
 def load_pretrained(model: VideoModel, section: ModelSection, *, weights_dir: Path) -> tuple[Loaded, ...]:
     """Load weights into every backbone whose section sets them; frozen parts stay frozen.
 
+    Parts that freeze equal backbones with the same weights get one instance, which is computed with, and
+    stored in checkpoints, once.
+
     Args:
         model: Model that `build` made from the section.
         section: Section of the model.
@@ -60,17 +65,31 @@ def load_pretrained(model: VideoModel, section: ModelSection, *, weights_dir: Pa
         for path, part in model.named_modules()
         if isinstance(part, BackboneModel) and not isinstance(part, CustomModel)
     ]
-    loaded: dict[int, Loaded] = {}
+    # Members of an ensemble that freeze the same backbone share it already, so it is loaded once.
+    loaded: dict[nn.Module, tuple[Backbone, Loaded]] = {}
+    frozen: dict[Hashable, tuple[Backbone, Loaded]] = kept("frozen backbones", dict)
     for (path, part), single in zip(parts, section.singles(), strict=True):
-        # Members that freeze the same backbone share it, so it is loaded once.
-        if single.weights is None or id(part.backbone) in loaded:
+        own = part.backbone
+        if single.weights is None:
             continue
-        assert isinstance(part.backbone, Backbone)
+        assert isinstance(own, Backbone)
         with in_part(path):
-            weights = resolve(single.backbone, single.weights)
-            file = load_backbone(part.backbone, weights, weights_dir=weights_dir)
-        loaded[id(part.backbone)] = Loaded(single.backbone, weights.name, file, digest_of(file))
-    return tuple(loaded.values())
+            if own not in loaded and not is_frozen(own):
+                loaded[own] = _loaded(own, single, weights_dir)
+            elif own not in loaded:
+                key = (single.backbone, single.weights, weights_dir, own.channels_per_frame, repr(own))
+                if key not in frozen:
+                    frozen[key] = _loaded(own, single, weights_dir)
+                loaded[own] = frozen[key]
+        part.backbone = loaded[own][0]
+    return tuple(record for _, record in loaded.values())
+
+
+def _loaded(own: Backbone, single: SingleModelSection, weights_dir: Path) -> tuple[Backbone, Loaded]:
+    assert single.weights is not None
+    weights = resolve(single.backbone, single.weights)
+    file = load_backbone(own, weights, weights_dir=weights_dir)
+    return own, Loaded(single.backbone, weights.name, file, digest_of(file))
 
 
 def load_backbone(backbone: Backbone, weights: Weights, *, weights_dir: Path) -> Path:

@@ -1,8 +1,12 @@
-"""Child process that trains one trial, from a forkserver that has imported torch but computed nothing.
+"""Child process that trains trials, from a forkserver that has imported torch but computed nothing.
 
 The child trains and reports to the worker through a pipe: each epoch, which the worker answers with a
 decision, and the outcome. It owns no state of the sweep. When the worker ends, the pipe closes and the child
 ends at once, so that no child trains a trial whose lease is no longer renewed.
+
+A child trains one trial, unless that was a head on stored features: reading and computing what all heads
+share takes longer than training one, so the child stays for the next trial. Nothing of a trial is left then
+that could change the next one: generators are seeded, and model, optimiser and loop are new.
 """
 
 from __future__ import annotations
@@ -23,9 +27,12 @@ import torch
 
 from vidcls.errors import ExitCode, UserError, VidclsError
 from vidcls.files import is_disk_full
+from vidcls.kept import keeping
 from vidcls.models.device import pick_device
 from vidcls.process.signals import StoppedError
 from vidcls.run.folder import Run
+from vidcls.spec.experiment import Spec
+from vidcls.spec.fingerprint import targets_in
 from vidcls.spec.load import load_spec
 from vidcls.sweep.worker.messages import Epoch, TrialOutcome, TrialRequest
 from vidcls.text import printable_lines
@@ -76,16 +83,26 @@ class _TrialDisplay:
 
 
 def run_trial(request: TrialRequest, worker: Connection, alive: Connection) -> None:
-    """Main function of the child: train, then report the outcome to the worker.
+    """Main function of the child: train, report the outcome to the worker, and stay where that helps.
 
     Args:
-        request: Trial to train, with its settings.
-        worker: Pipe to the worker: sends `Epoch` and `TrialOutcome`, receives decisions.
+        request: First trial to train, with its settings.
+        worker: Pipe to the worker: sends `Epoch` and `TrialOutcome`, receives decisions and further requests.
         alive: Pipe that is never written to; it closes when the worker ends.
     """
     # What the forkserver imported is never freed: a garbage collection would only copy its memory pages.
     gc.freeze()
     threading.Thread(target=_end_with, args=(alive,), name="vidcls-worker", daemon=True).start()
+    with keeping():
+        while (outcome := _logged(request, worker)).stays:
+            worker.send(outcome)
+            request = worker.recv()
+    worker.send(outcome)
+    worker.close()
+
+
+def _logged(request: TrialRequest, worker: Connection) -> TrialOutcome:
+    """Train one trial, with all output in its log."""
     with (
         request.log_file.open("a", buffering=1, encoding="utf-8", errors="backslashreplace") as log,
         redirect_stdout(log),
@@ -100,8 +117,7 @@ def run_trial(request: TrialRequest, worker: Connection, alive: Connection) -> N
         if outcome.message:
             print(printable_lines(f"{outcome.kind}: {outcome.message}"))  # noqa: T201
         sys.stdout.flush()
-    worker.send(outcome)
-    worker.close()
+    return outcome
 
 
 def _end_with(alive: Connection) -> None:
@@ -130,7 +146,8 @@ def _train(request: TrialRequest, trial: _TrialDisplay) -> TrialOutcome:
     except StoppedError as error:
         kind = "stopped" if error.exit_code == ExitCode.DONE else "released"
         facts = {"run": str(error.folder)} if error.folder else {}
-        return TrialOutcome(kind, error.message, _facts(trial) | facts)
+        stays = kind == "stopped" and error.folder is not None and _stays(Run(error.folder), loaded.spec)
+        return TrialOutcome(kind, error.message, _facts(trial) | facts, stays=stays)
     except (UserError, DivergedError) as error:
         return TrialOutcome("refused", str(error), _facts(trial))
     except VidclsError as error:
@@ -139,7 +156,13 @@ def _train(request: TrialRequest, trial: _TrialDisplay) -> TrialOutcome:
     except Exception as error:
         traceback.print_exc()
         return TrialOutcome("crashed", f"{type(error).__name__}: {error}", _facts(trial))
-    return TrialOutcome("finished", "", _facts(trial) | _results(run))
+    return TrialOutcome("finished", "", _facts(trial) | _results(run), stays=_stays(run, loaded.spec))
+
+
+def _stays(run: Run, spec: Spec) -> bool:
+    """Whether the next trial may be trained here too: no decoder, code of the user or online tracker ran."""
+    is_head = run.provenance()["residency"] == "features"
+    return is_head and not any(targets_in(spec)) and spec.tracking.mode != "online"
 
 
 def _facts(trial: _TrialDisplay) -> dict[str, Any]:

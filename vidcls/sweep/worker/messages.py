@@ -59,11 +59,13 @@ class TrialOutcome:
         message: Reason in one line; empty for `finished`.
         facts: Results as plain values: `run`, `history`, `epoch`, `metrics`, `startup_s`, `memory_bytes`,
             `gpu_memory_bytes`.
+        stays: Whether the child waits for another request, with what it has read and computed in memory.
     """
 
     kind: str
     message: str
     facts: dict[str, Any]
+    stays: bool = False
 
 
 def enter(request: TrialRequest, worker: Connection, alive: Connection) -> None:

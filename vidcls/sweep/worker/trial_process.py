@@ -1,4 +1,4 @@
-"""Child process of a worker, which trains one trial, and the launcher that starts it."""
+"""Child process of a worker, which trains a trial, and the launcher that starts it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class TrialProcess:
         self.heard = TrialOutcome("crashed", why, {})
 
     def close(self) -> None:
-        """Close the pipes and wait for a child that has reported its outcome."""
+        """Close the pipes and wait for a child that has reported its outcome and does not stay."""
         self.process.join(_LEAVING_S)
         if self.process.is_alive():
             self.process.kill()
@@ -115,9 +115,33 @@ class TrialLauncher:
         use_short_socket_paths()
         self._context: ForkServerContext = get_context("forkserver")
         self._context.set_forkserver_preload(["vidcls.sweep.worker.child", *preload])
+        self._waiting: list[TrialProcess] = []
 
     def start(self, trial: Trial, lease: Lease, request: TrialRequest) -> TrialProcess:
-        """Start a new child that trains a trial."""
+        """Let a child that has stayed train a trial, or else start a new one."""
+        while self._waiting:
+            old = self._waiting.pop()
+            with contextlib.suppress(OSError):  # it was killed since
+                old.pipe.send(request)
+                return TrialProcess(trial, lease, old.process, old.pipe, old.alive)
+            old.close()
+        return self._forked(trial, lease, request)
+
+    def end(self, child: TrialProcess, outcome: TrialOutcome) -> None:
+        """Close a child that has reported its outcome, or keep it for another trial."""
+        if outcome.stays and child.process.is_alive():
+            self._waiting.append(child)
+        else:
+            child.close()
+
+    def close(self) -> None:
+        """End the children that have stayed: they have nothing to save."""
+        for child in self._waiting:
+            child.process.kill()
+            child.close()
+        self._waiting.clear()
+
+    def _forked(self, trial: Trial, lease: Lease, request: TrialRequest) -> TrialProcess:
         pipe, theirs = self._context.Pipe()
         alive_theirs, alive = self._context.Pipe(duplex=False)
         process = self._context.Process(target=self._main, args=(request, theirs, alive_theirs))

@@ -1,4 +1,4 @@
-"""Worker: one process of one allocation that trains one trial after another, each in its own child process.
+"""Worker: one process of one allocation that trains one trial after another in child processes.
 
 The worker loads no torch and computes nothing, so a crash or an out-of-memory kill ends one trial, never the
 worker. The worker may die at any moment: its children end with it, its leases expire, and other workers
@@ -102,12 +102,15 @@ class SweepWorker:
             EOFError: If no child could be started for the length of a lease.
         """
         with Signals() as signals, self._me.beating(self._lease_s / 6):
-            while (worker_exit := self._patiently(lambda: self._work(signals))) is None:
-                pass
-            for child in self._children:
-                child.ask_to_save()
-            while self._children:
-                self._patiently(self._wind_down)
+            try:
+                while (worker_exit := self._patiently(lambda: self._work(signals))) is None:
+                    pass
+                for child in self._children:
+                    child.ask_to_save()
+                while self._children:
+                    self._patiently(self._wind_down)
+            finally:
+                self._launcher.close()
         self._me.leave(worker_exit.reason)
         return worker_exit
 
@@ -219,7 +222,7 @@ class SweepWorker:
 
     def _conclude(self, child: TrialProcess, outcome: TrialOutcome) -> None:
         """End the lease of a child that has ended, and publish the result."""
-        child.close()
+        self._launcher.end(child, outcome)
         facts = dict(outcome.facts)
         values = self._values(facts.pop("history", [])) or child.values
         kind = child.ending[0] if outcome.kind == "stopped" and child.ending else outcome.kind
@@ -282,6 +285,6 @@ def _preload(spec: Spec, space: Space) -> list[str]:
     networks = {single.backbone for single in spec.model.singles()}
     if not networks <= {SMALL, LITE} or any("backbone" in name for name in space.names):
         modules.append("torchvision")
-    if spec.tracking.mode != "disabled":
+    if spec.tracking.mode == "online":  # trials start the client only then
         modules.append("vidcls.tracking.preloaded")
     return modules

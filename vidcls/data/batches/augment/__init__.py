@@ -13,6 +13,7 @@ from vidcls.data.batches.augment.flip import draw_flip
 from vidcls.data.batches.augment.mixup import draw_mixup
 from vidcls.data.batches.augment.view import BatchOperation, Operation, View
 from vidcls.data.batches.window import eval_window
+from vidcls.data.sampling import generator
 from vidcls.spec.sections import AugmentSection, Clip
 
 
@@ -44,11 +45,11 @@ def train_view(
     return View(window, tuple(operation for operation in operations if operation is not None))
 
 
-def draw_mix(augment: AugmentSection, rng: np.random.Generator) -> BatchOperation | None:
+def draw_mix(augment: AugmentSection, *, step: tuple[int, int, int]) -> BatchOperation | None:
     """Draw how the clips of one training batch are mixed with one another; None if they are not.
 
     Args:
         augment: Augmentations that may be applied.
-        rng: Random generator of this step.
+        step: Seed, epoch, and step within the epoch, which decide what is drawn.
     """
-    return draw_mixup(augment, rng)
+    return draw_mixup(augment, generator("mix", *step)) if augment.mixup else None

@@ -32,6 +32,6 @@ class Mixup:
         return own.lerp(own.flip(0), 1 - self.share)
 
 
-def draw_mixup(augment: AugmentSection, rng: np.random.Generator) -> Mixup | None:
-    """Draw the share of one batch from Beta(mixup, mixup); draws nothing where it is switched off."""
-    return Mixup(float(rng.beta(augment.mixup, augment.mixup))) if augment.mixup else None
+def draw_mixup(augment: AugmentSection, rng: np.random.Generator) -> Mixup:
+    """Draw the share of one batch from Beta(mixup, mixup)."""
+    return Mixup(float(rng.beta(augment.mixup, augment.mixup)))

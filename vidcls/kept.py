@@ -1,0 +1,41 @@
+"""Values that the trainings of one process share: what the first one has read or computed, the others take.
+
+Only the child process of a sweep's worker keeps values, while it trains heads one after the other. Anywhere
+else, each value is made when it is asked for, since files may have changed since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_values: ContextVar[dict[Hashable, Any] | None] = ContextVar("values that are kept", default=None)
+
+
+@contextmanager
+def keeping() -> Iterator[None]:
+    """Keep values for the length of a `with` block."""
+    token = _values.set({})
+    try:
+        yield
+    finally:
+        _values.reset(token)
+
+
+def kept(key: Hashable, make: Callable[[], T]) -> T:
+    """Value of a key: the one that was made before, if values are kept, otherwise a new one.
+
+    Args:
+        key: Name of the value, with everything that it depends on.
+        make: Makes the value, which nobody changes afterwards.
+    """
+    values = _values.get()
+    if values is None:
+        return make()
+    if key not in values:
+        values[key] = make()
+    value: T = values[key]
+    return value
