@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,11 +86,14 @@ class Search:
         return plan.folder
 
 
-def work(folder: SweepFolder, main: ChildMain = enter) -> WorkerExit:
+def work(
+    folder: SweepFolder, main: ChildMain = enter, *, when_idle: Callable[[], bool] = lambda: False
+) -> WorkerExit:
     """Be a worker, in this process, until there is nothing to do. Its trials have torch imported already."""
     allocation = allocation_of(num_gpus=0, num_cpus=1, device="cpu", per_gpu=folder.options().per_gpu)
     with started_warm():
-        return SweepWorker(folder, allocation, launcher=TrialLauncher(main)).run()
+        launcher = TrialLauncher(main)
+        return SweepWorker(folder, allocation, launcher=launcher, when_idle=when_idle).run()
 
 
 def start_worker(folder: SweepFolder, **env: str) -> subprocess.Popen[bytes]:

@@ -38,6 +38,9 @@ WORDS = {
     "cross-fitted": "each video is scored with fusion weights that were chosen on videos of other groups, so"
     " the result is not too optimistic",
     "sweep": "a search over settings: many runs of one spec",
+    "race": "a sweep over experiments instead of settings: each look compares all of them, and those that are"
+    " clearly worse get no more seeds",
+    "look": "one comparison of all experiments of a race, or one evaluation on the sealed test split",
     "trial": "one point of a sweep: one combination of settings, with one seed",
     "worker": "a process that trains the trials of a sweep one after the other",
     "lease": "the right of a worker to train a trial; it ends when the worker gives no sign of life"

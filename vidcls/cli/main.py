@@ -15,7 +15,7 @@ from vidcls.files import expand_home
 from vidcls.process.signals import Interruption
 from vidcls.process.speed import compute_fast
 
-_TAKE_OVERRIDES = ("train", "spec", "model", "sweep", "leak", "check", "crossval")
+_TAKE_OVERRIDES = ("train", "spec", "model", "sweep", "race", "leak", "check", "crossval")
 _TOP_LEVEL = ("name", "seed", "runs_dir", "store_dir")
 _DASHED = re.compile(rf"--((?:[A-Za-z_]\w*(?:\.\w+)+|{'|'.join(_TOP_LEVEL)})=.*)", re.DOTALL)
 _HOME = re.compile(r"(|--[a-z-]+=)(~.*)", re.DOTALL)
@@ -174,6 +174,7 @@ def _register() -> None:
     )
     from vidcls.cli.queue import check, hpc
     from vidcls.cli.study import compare, crossval, fuse, leak, ledger, mistakes, power, runs
+    from vidcls.cli.sweep.race import race
 
     for command in (
         train.train,
@@ -186,6 +187,7 @@ def _register() -> None:
         power.power,
         leak.leak,
         crossval.crossval,
+        race,
         predict.predict,
         export.export,
         sync.sync,

@@ -32,9 +32,12 @@ from vidcls.run.folder import CHECKPOINTS, Checkpoint, Run
 from vidcls.statistics.crossed_effects import CrossedEffects
 from vidcls.statistics.estimate import Estimate
 from vidcls.statistics.jackknife import jackknife_of_means
-from vidcls.study.evidence import Unit, load_evidence
+from vidcls.statistics.scores import Answers, top1
+from vidcls.statistics.selection import Selection, selection_of
+from vidcls.study.evidence import Evidence, Unit, load_evidence
 from vidcls.study.intervals import few_groups, plain_difference
 from vidcls.study.logit_pool import cross_fitted, pooled, tuned_weights
+from vidcls.study.selection import as_dict as selection_dict
 
 FusedSplit = Literal["val", "test"]
 How = Literal["equal", "given", "tuned on val"]
@@ -81,6 +84,8 @@ class Fusion:
         best: Index of the single run that is best on val, by top-1, then by loss.
         gain: Top-1 of `fused` minus that of the best run, on the same videos; None if there is one group. Its
             interval is for these checkpoints and new groups, not for new trainings.
+        selection: What choosing the best run flatters its own result; None if it was chosen on other videos
+            than those shown, or there is one group.
         unit: Unit that is left out in turn for the interval of the gain.
         num_units: Number of these units.
         leak_state: Leak state of the data, for the split.
@@ -95,6 +100,7 @@ class Fusion:
     equal: Metrics | None
     best: int
     gain: Estimate | None
+    selection: Selection | None
     unit: Unit
     num_units: int
     leak_state: str
@@ -145,6 +151,7 @@ def fuse(plan: FusionPlan, *, folder: Path | None = None, say: Say) -> Fusion:
         equal=None if plan.how == "equal" else equal.metrics(),
         best=best,
         gain=_gain(_right(fused) - _right(shown[best]), groups),
+        selection=_selection(evidence) if plan.split == "val" else None,
         unit=evidence.unit,
         num_units=evidence.num_groups,
         leak_state=leaks,
@@ -178,6 +185,7 @@ def as_dict(fusion: Fusion, plan: FusionPlan) -> dict[str, object]:
         "best_run": str(plan.runs[fusion.best].folder),
         "gain": None if fusion.gain is None else _plain_gain(fusion.gain, fusion.unit),
         "warnings": [] if (few := few_groups(fusion.num_units, fusion.unit)) is None else [few],
+        "selection": None if fusion.selection is None else selection_dict(fusion.selection),
         "num_units": fusion.num_units,
         "unscored": dict(fusion.unscored),
         "folder": str(fusion.folder),
@@ -199,6 +207,14 @@ def _plain_gain(gain: Estimate, unit: Unit) -> dict[str, object]:
         "over": unit,
         "held_fixed": HELD_FIXED,
     }
+
+
+def _selection(evidence: Evidence) -> Selection | None:
+    """What choosing the best of the runs on these videos flatters: of these checkpoints, not of others."""
+    if evidence.num_groups < 2:
+        return None
+    scores = top1(Answers.of(evidence.logits, evidence.labels), evidence.groups)
+    return selection_of(scores, range(len(evidence.runs)))
 
 
 def _identity(plan: FusionPlan) -> str:

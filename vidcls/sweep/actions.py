@@ -13,7 +13,7 @@ from vidcls.launch.queue import AnyProfile
 from vidcls.launch.submissions import SubmissionState
 from vidcls.spec.experiment import Spec
 from vidcls.sweep.config.file import load_sweep
-from vidcls.sweep.search.build import open_searcher
+from vidcls.sweep.search.build import searcher_of
 from vidcls.sweep.search.rungs import Rungs
 from vidcls.sweep.search.scheduler import planned_trials
 from vidcls.sweep.space.space import overrides
@@ -37,7 +37,7 @@ def live_workers(folder: SweepFolder, queued: SweepJobs) -> list[str]:
 def has_work(folder: SweepFolder) -> bool:
     """Whether a worker would find a trial to train."""
     sweep, trials = load_sweep(folder.sweep_file), folder.trials().refresh()
-    space = open_searcher(sweep, seed=folder.options().seed).num_configurations
+    space = searcher_of(folder).num_configurations
     extra = folder.control().current().extra_trials
     most = planned_trials(sweep, folder.options(), space, extra)
     if most is None or len(trials) < most or any(t.state in ("waiting", "running") for t in trials):
@@ -228,6 +228,10 @@ def winner(folder: SweepFolder) -> Winner:
     Raises:
         UserError: If no trial is finished or paused yet.
     """
+    if folder.options().looks:
+        raise UserError(
+            f"{folder.path}: a race, whose verdict names the best", hint=f"vidcls race {folder.path}"
+        )
     sweep = load_sweep(folder.sweep_file)
     goal = sweep.objective.goal
     leading = best_so_far(folder.trials().refresh(), goal=goal)

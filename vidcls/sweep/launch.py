@@ -32,6 +32,8 @@ def freeze(plan: LaunchPlan) -> bool:
         folder = SweepFolder(aside)
         write_text(folder.sweep_file, plan.sweep.text)
         write_text(folder.base_file, to_yaml(plan.base))
+        for name, spec in plan.contenders.items():
+            write_text(folder.contender_file(name), to_yaml(spec))
         copy_package(folder.code_dir, plan.codes)
         folder.freeze(plan.options)
         ours = aside.stat().st_ino

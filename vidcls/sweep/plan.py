@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-import math
-import shutil
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from datetime import time as datetime_time
 from pathlib import Path
 from statistics import fmean
 
-from vidcls.errors import UserError, VidclsError
-from vidcls.files import nearest_folder
-from vidcls.launch.local import LocalProfile, num_gpus
-from vidcls.launch.profile import QueuedProfile
+from vidcls.errors import UserError
 from vidcls.launch.queue import AnyProfile, Queue, open_queue
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import load_spec
 from vidcls.spec.show import to_yaml
 from vidcls.sweep.config.check import check_against_spec, codes_of
 from vidcls.sweep.config.file import SweepFile
-from vidcls.sweep.config.metric_check import most_epochs
-from vidcls.sweep.search.build import open_searcher
-from vidcls.sweep.search.rungs import Rungs
-from vidcls.sweep.search.scheduler import planned_trials
+from vidcls.sweep.fit import Fitted, fit
 from vidcls.sweep.storage.folder import RUNS, SweepFolder, SweepOptions
 from vidcls.user_code.code import UserCode
-
-DEFAULT_TASKS = 8
-"""Default number of workers in a queue."""
-_ADAMW_COPIES = 4
-"""Copies of the weights in the checkpoints of a run: last (weights and two moments) and best."""
-_LARGEST_BYTES = 2.6e9
-"""Size of the weights of the largest torchvision classifier, ViT-H/14 with 633 million parameters."""
-_NUM_CLASSES = 400
-"""Number of classes to estimate the model size before the data was read; that of Kinetics-400."""
 
 
 @dataclass(frozen=True)
@@ -47,22 +31,38 @@ class LaunchPlan:
         base: Experiment that the trials vary, with absolute paths.
         options: Options that are frozen with the sweep.
         folder: Folder of the sweep.
-        profile: Resources of one task.
-        num_workers: Number of tasks.
-        num_trials: Number of trials; None if only a budget ends the sweep.
         codes: Code of users that trials run, copied into the folder.
-        notes: Notes for the user: what was reduced, and why.
+        fitted: Resources, workers and trials.
+        contenders: Experiments by name if the sweep is a race, which varies no settings of one experiment.
     """
 
     sweep: SweepFile
     base: Spec
     options: SweepOptions
     folder: SweepFolder
-    profile: AnyProfile
-    num_workers: int
-    num_trials: int | None
     codes: tuple[UserCode, ...]
-    notes: tuple[str, ...]
+    fitted: Fitted
+    contenders: Mapping[str, Spec] = field(default_factory=dict)
+
+    @property
+    def profile(self) -> AnyProfile:
+        """Resources of one task."""
+        return self.fitted.profile
+
+    @property
+    def num_workers(self) -> int:
+        """Number of tasks."""
+        return self.fitted.num_workers
+
+    @property
+    def num_trials(self) -> int | None:
+        """Number of trials; None if only a budget ends the sweep."""
+        return self.fitted.num_trials
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes for the user: what was reduced, and why."""
+        return self.fitted.notes
 
     @property
     def queue(self) -> Queue:
@@ -99,14 +99,15 @@ def plan_launch(
                 hint=f"change it in {sweep.place(f'parameters.{key}')}",
             )
     folder, base, codes = folder_and_base(sweep, overrides, options)
-    profile = profile.packed(options.per_gpu) if options.per_gpu > 1 else profile
-    num_trials = _num_trials(sweep, options)
-    _refuse(sweep, base, options, profile, num_trials)
-    notes: list[str] = []
-    num_workers = _trim_workers(num_workers, num_trials, options, profile, notes)
-    profile, num_workers = _trim_time(profile, num_workers, options, notes)
-    _check_disk(folder, base, options, num_workers, num_trials)
-    return LaunchPlan(sweep, base, options, folder, profile, num_workers, num_trials, codes, tuple(notes))
+    fitted = fit(
+        sweep,
+        experiments=[base],
+        options=options,
+        folder=folder,
+        profile=profile,
+        num_workers=num_workers,
+    )
+    return LaunchPlan(sweep, base, options, folder, codes, fitted)
 
 
 def folder_and_base(
@@ -119,20 +120,31 @@ def folder_and_base(
     """
     spec = load_spec(sweep.spec_path, [*sweep.overrides, *overrides], data_file=sweep.data_file).spec
     runs_dir = Path(spec.runs_dir).absolute()
-    tracking = {"group": sweep.name, "artifact": False}
-    tracking |= {key: value for key in ("project", "entity") if (value := getattr(sweep, key)) is not None}
-    base = spec.model_copy(
+    tracking = {key: value for key in ("project", "entity") if (value := getattr(sweep, key)) is not None}
+    base = portable(spec, group=sweep.name, **tracking)
+    codes = codes_of(sweep, overrides)  # other code makes another sweep
+    identity = "\n".join([to_yaml(base), *(f"{code.target} {code.identity}" for code in codes)])
+    return SweepFolder.at(runs_dir, sweep.slug, text=sweep.text, base=identity, options=options), base, codes
+
+
+def portable(spec: Spec, *, group: str, **tracking: str) -> Spec:
+    """Experiment of trials: its paths are valid in every folder, and its runs are one group.
+
+    Args:
+        spec: Experiment.
+        group: Group of the trials in W&B.
+        tracking: Further settings of the tracking section.
+    """
+    own = {"group": group, "artifact": False, **tracking}
+    return spec.model_copy(
         update={
             "data": spec.data.with_root(spec.data.place),
             "model": spec.model.with_files(lambda name: str(Path(name).expanduser().absolute())),
             "store_dir": str(Path(spec.store_dir).absolute()),
-            "tracking": spec.tracking.model_copy(update=tracking),
+            "runs_dir": RUNS,  # below the sweep's folder, wherever that is
+            "tracking": spec.tracking.model_copy(update=own),
         }
     )
-    base = base.model_copy(update={"runs_dir": RUNS})  # below the sweep's folder, wherever that is
-    codes = codes_of(sweep, overrides)  # other code makes another sweep
-    identity = "\n".join([to_yaml(base), *(f"{code.target} {code.identity}" for code in codes)])
-    return SweepFolder.at(runs_dir, sweep.slug, text=sweep.text, base=identity, options=options), base, codes
 
 
 def seconds_of_trial(folder: SweepFolder) -> float | None:
@@ -169,132 +181,3 @@ def end_of(*, until: str | None, max_hours: float | None) -> float | None:
         if ends[-1] <= 0:
             raise UserError(f"--until {until}: too long ago", hint="write 23:30, or 2026-12-24T18:00")
     return min(ends, default=None)
-
-
-def _num_trials(sweep: SweepFile, options: SweepOptions) -> int | None:
-    num_configurations = open_searcher(sweep, seed=options.seed).num_configurations
-    return planned_trials(sweep, options, num_configurations, 0)
-
-
-def _refuse(
-    sweep: SweepFile, base: Spec, options: SweepOptions, profile: AnyProfile, num_trials: int | None
-) -> None:
-    if options.until is not None and options.until <= time.time():
-        raise UserError(
-            "--until: this time is in the past", hint="for example --until 23:30 or --max-hours 8"
-        )
-    if num_trials is None and options.until is None and options.gpu_hours is None:
-        raise UserError(
-            f"{sweep.path}: this sweep would never end",
-            hint="set run_cap in this file, or give --max-hours or --gpu-hours",
-        )
-    if options.gpu_hours is not None and profile.num_gpus == 0:
-        raise UserError("--gpu-hours: the profile requests no GPU", hint="give --max-hours instead")
-    if (profile.num_gpus or 0) > 1:
-        raise UserError(
-            f"the profile requests {profile.num_gpus} GPUs, but a worker uses only one",
-            hint="set gpus.count: 1 and start more workers with --workers",
-        )
-    if options.repeats > 1 and "seed" in sweep.space.names:
-        raise UserError(
-            f"{sweep.place('parameters.seed')}: seed is a parameter of the sweep, so --repeats has no effect"
-        )
-    if options.asha:
-        if sweep.metric is None:
-            raise UserError(
-                f"{sweep.path}: --asha needs a metric", hint="metric: {name: val/top1, goal: maximize}"
-            )
-        rungs = Rungs.of(sweep, num_epochs=base.train.epochs)
-        longest = most_epochs(sweep, base)
-        if len(rungs.of_point({"train.epochs": longest})) < 2:
-            raise UserError(
-                f"{sweep.path}: --asha has no rung before the end of a trial, which trains for {longest} "
-                "epoch(s)",
-                hint="raise train.epochs, lower early_terminate.min_iter, or leave out --asha",
-            )
-
-
-def _trim_workers(
-    asked: int | None, num_trials: int | None, options: SweepOptions, profile: AnyProfile, notes: list[str]
-) -> int:
-    local = isinstance(profile, LocalProfile)
-    number = asked or (max(1, num_gpus()) if local else DEFAULT_TASKS)
-    largest = open_queue(profile).largest_array()
-    if largest is not None and number > largest:
-        notes.append(
-            f"{number} workers: the queue allows arrays of at most {largest} tasks, so {largest} workers "
-            "are started"
-        )
-        number = largest
-    if num_trials is not None and number * options.per_gpu > num_trials:
-        useful = math.ceil(num_trials / options.per_gpu)
-        if asked is not None:
-            notes.append(f"{number} workers for {num_trials} trials: only {useful} workers are started")
-        number = useful
-    return number
-
-
-def _trim_time(
-    profile: AnyProfile, num_workers: int, options: SweepOptions, notes: list[str]
-) -> tuple[AnyProfile, int]:
-    """Shorten allocations that a limit would leave idle; reduce their number to what the budget can pay."""
-    if not isinstance(profile, QueuedProfile):
-        return profile, num_workers
-    limit_s = float(profile.time_s)
-    if options.until is not None and options.until - time.time() < limit_s:
-        limit_s = options.until - time.time()
-    if options.gpu_hours is not None:
-        budget_s = options.gpu_hours * 3600 / max(1, profile.num_gpus)
-        limit_s = min(limit_s, budget_s)
-        if num_workers * limit_s > budget_s:
-            fitting = max(1, int(budget_s // limit_s))
-            if fitting < num_workers:
-                notes.append(
-                    f"{num_workers} workers of {limit_s / 3600:.2g} h: {options.gpu_hours:g} GPU hours are "
-                    f"enough for {fitting} workers"
-                )
-                num_workers = fitting
-    minutes = math.ceil(limit_s / 60)
-    if limit_s < 60 or limit_s <= profile.warn_s:
-        raise UserError(
-            f"a task would have only {limit_s:.0f} s, and would be warned {profile.warn_s} s before its end",
-            hint="raise --gpu-hours, --max-hours or --until, or lower warn_s in the profile",
-        )
-    if minutes * 60 < profile.time_s:
-        notes.append(f"the time limit of a task is reduced from {profile.time} to {minutes} minutes")
-        profile = profile.model_copy(update={"time": str(minutes)})
-    return profile, num_workers
-
-
-def copies_at_once(options: SweepOptions, num_workers: int, num_trials: int | None) -> int:
-    """Maximum number of trials that hold a resumable checkpoint at one time; under ASHA, all trials."""
-    paused = (num_trials or 0) if options.asha else 0
-    return num_workers * options.per_gpu + paused
-
-
-def runs_kept(options: SweepOptions, num_trials: int | None) -> int:
-    """Maximum number of ended runs whose best checkpoint stays: those of the best `keep` configurations."""
-    kept = options.keep * options.repeats
-    return kept if num_trials is None else min(kept, num_trials)
-
-
-def _check_disk(
-    folder: SweepFolder, base: Spec, options: SweepOptions, num_workers: int, num_trials: int | None
-) -> None:
-    disk = nearest_folder(folder.path)
-    free = shutil.disk_usage(disk).free
-    at_once = copies_at_once(options, num_workers, num_trials)
-    num_kept = runs_kept(options, num_trials)
-    copies = _ADAMW_COPIES * at_once + num_kept
-    if free >= copies * _LARGEST_BYTES:
-        return  # enough for any model, so the model need not be built, which would load torch
-    from vidcls.models.describe import describe
-
-    summary = describe(base.model, clip=base.clip, num_classes=_NUM_CLASSES)
-    needed = copies * 4 * summary.num_params
-    if free < needed:
-        raise VidclsError(
-            f"{disk}: {free / 1e9:.1f} GB free; the checkpoints of {at_once} trials and of the best"
-            f" {num_kept} runs take about {needed / 1e9:.1f} GB",
-            hint="set runs_dir to a larger disk, or give smaller numbers for --workers or --keep",
-        )

@@ -15,7 +15,7 @@ from vidcls.launch.job import Task
 from vidcls.leaks.run_state import leaks_of
 from vidcls.run.folder import Run
 from vidcls.sweep.config.file import load_sweep
-from vidcls.sweep.search.build import open_searcher
+from vidcls.sweep.search.build import searcher_of
 from vidcls.sweep.search.scheduler import planned_trials
 from vidcls.sweep.storage.folder import SweepFolder, SweepOptions
 from vidcls.sweep.storage.jobs import SweepJobs, ask_queues
@@ -92,7 +92,7 @@ class SweepObserver:
         events = self.folder.control()
         control = events.current()
         damaged = [*self._workers.damaged.values(), *events.damaged.values()]
-        space = open_searcher(sweep, seed=self._options.seed).num_configurations
+        space = searcher_of(self.folder).num_configurations
         num_trials = planned_trials(sweep, self._options, space, control.extra_trials)
         goal = sweep.objective.goal
         best = best_so_far(trials, goal=goal)[:5]
@@ -156,8 +156,8 @@ def unheard_tasks(
 def leak_state_of(folder: SweepFolder, trials: Sequence[Trial]) -> str:
     """Leak state of the training data of trials; all states if the data is searched too."""
     runs = [run for trial in trials if (run := folder.run_of(trial)) is not None]
-    # Before the first trial has ended, take any run.
-    runs = runs or [Run(path.parent) for path in islice(folder.runs_dir.glob("*/*/provenance.json"), 1)]
+    # Before the first trial has ended, take any run; its spec is what it writes last.
+    runs = runs or [Run(path.parent) for path in islice(folder.runs_dir.glob("*/*/spec.yaml"), 1)]
     states = (str(leaks_of(run)) for run in runs if run.provenance_file.is_file())
     return ", ".join(dict.fromkeys(states)) or "unknown"
 

@@ -13,7 +13,7 @@ from vidcls.launch.local import LocalProfile
 from vidcls.launch.queue import AnyProfile, open_queue
 from vidcls.sweep.config.check import check_against_spec, codes_of
 from vidcls.sweep.config.file import SweepFile, load_sweep
-from vidcls.sweep.plan import DEFAULT_TASKS
+from vidcls.sweep.fit import DEFAULT_TASKS
 from vidcls.sweep.storage.folder import SweepOptions
 from vidcls.sweep.wandb import agent_command, create_sweep
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,6 +67,17 @@ def ask_for_sweep(plan: LaunchPlan, *, settings: Sequence[str], job: Job | None 
         job: Job of its workers.
     """
     return PreflightRequest(_candidates(plan.sweep, settings), plan.profile, job, plan)
+
+
+def ask_for_race(plan: LaunchPlan, loaded: Mapping[str, LoadedSpec], *, job: Job) -> PreflightRequest:
+    """Request for the check of a race.
+
+    Args:
+        plan: Plan of its launch.
+        loaded: Its experiments by name.
+        job: Job of its workers.
+    """
+    return PreflightRequest([Candidate(*one) for one in loaded.items()], plan.profile, job, plan)
 
 
 def _candidates(sweep: SweepFile, settings: Sequence[str]) -> list[Candidate]:

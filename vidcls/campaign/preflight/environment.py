@@ -16,7 +16,7 @@ from vidcls.campaign.preflight.trials import Tried
 from vidcls.data.store.estimate import Outlook
 from vidcls.errors import reason_of
 from vidcls.files import nearest_folder
-from vidcls.sweep.plan import copies_at_once, runs_kept
+from vidcls.sweep.fit import copies_at_once, runs_kept
 
 _OTHER_BYTES = 50e6
 """Size of the metrics, predictions, figures and W&B files of a run."""
@@ -91,7 +91,8 @@ def run_bytes(asked: PreflightRequest, tried: Tried) -> float:
         return one
     at_once = copies_at_once(plan.options, plan.num_workers, plan.num_trials)
     ended = (plan.num_trials or at_once) * _OTHER_BYTES
-    return at_once * one + runs_kept(plan.options, plan.num_trials) * tried.best_bytes + ended
+    kept = tried.best_bytes + (tried.last_bytes if plan.base.train.keep_last else 0)
+    return at_once * one + runs_kept(plan.options, plan.num_trials) * kept + ended
 
 
 def _room(needs: Sequence[_Need]) -> PreflightFinding:

@@ -136,6 +136,12 @@ def _remarks(fusion: Fusion, plan: FusionPlan) -> list[str]:
         f" top-1, 95 % interval {100 * plain['low']:+.1f} to {100 * plain['high']:+.1f} over"
         f" {fusion.num_units} {unit}, for {HELD_FIXED} only{verdict}"
     )
+    if (choice := fusion.selection) is not None:
+        lines.append(
+            f"{best.parent.name}/{best.name} is the best of {choice.num_configurations} runs: choosing it on "
+            f"these val videos flatters its own result by about {100 * choice.flattery:.1f} points even if "
+            "all were equal, so the fusion gains rather more than is shown"
+        )
     if few := few_groups(fusion.num_units, fusion.unit):
         lines.append(few)
     return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +27,7 @@ from vidcls.cli.sweep.options import (
 if TYPE_CHECKING:
     from vidcls.launch.queue import AnyProfile
     from vidcls.sweep.plan import LaunchPlan
-    from vidcls.sweep.storage.folder import SweepOptions
+    from vidcls.sweep.storage.folder import SweepFolder, SweepOptions
 
 FileArgs = Annotated[
     list[str],
@@ -155,7 +156,7 @@ def _launch(
     for note in plan.notes:
         say(note)
     if dry_run:
-        _print_script(plan.queue.script(job_of(plan)), as_json=as_json)
+        print_script(plan.queue.script(job_of(plan)), as_json=as_json)
         return
     if not no_check and isinstance(plan.profile, QueuedProfile):
         require_all()
@@ -186,7 +187,8 @@ def _launch(
     echo(f"next: vidcls sweep status {shown(plan.folder.path)}{' --watch' if has_more else ''}")
 
 
-def _print_script(script: str, *, as_json: bool) -> None:
+def print_script(script: str, *, as_json: bool) -> None:
+    """Print the script of a job."""
     if as_json:
         print_json({"script": script})
     else:
@@ -220,7 +222,7 @@ def _launch_wandb(
         file, overrides=overrides, options=options, profile=profile, num_workers=workers, dry_run=dry_run
     )
     if launched.script is not None:
-        _print_script(launched.script, as_json=as_json)
+        print_script(launched.script, as_json=as_json)
         return
     if as_json:
         print_json({"sweep": launched.sweep, "job": launched.job, "workers": launched.num_workers})
@@ -243,9 +245,18 @@ def work(
 
     sweep = SweepFolder.open(folder)
     allocation = allocation_of(num_gpus=gpus, num_cpus=cpus, device=device, per_gpu=sweep.options().per_gpu)
-    worker_exit = SweepWorker(sweep, allocation).run()
+    worker_exit = SweepWorker(sweep, allocation, when_idle=partial(_take_looks, sweep)).run()
     echo(worker_exit.reason)
     raise SystemExit(int(worker_exit.exit_code))
+
+
+def _take_looks(sweep: SweepFolder) -> bool:
+    """Take a look of a race, if one is due; of any other sweep, there is none."""
+    if not sweep.options().looks:
+        return False
+    from vidcls.campaign.race.look import take_looks
+
+    return take_looks(sweep)
 
 
 def ls(

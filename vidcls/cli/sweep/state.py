@@ -12,7 +12,9 @@ from vidcls.cli.common import AsJson, Force, console, echo, print_json, refuse_o
 from vidcls.text import printable
 
 if TYPE_CHECKING:
+    from vidcls.campaign.best_of import BestOf
     from vidcls.sweep.status import Overview, SweepObserver
+    from vidcls.sweep.storage.folder import SweepFolder
 
 Sweep = Annotated[
     str,
@@ -42,17 +44,37 @@ def status(
     from vidcls.sweep.status import SweepObserver
     from vidcls.sweep.status import as_json as plain
 
-    observer = SweepObserver(find_sweep(name))
+    sweep = find_sweep(name)
+    observer = SweepObserver(sweep)
     if watch and not as_json:
         overview = _watch(observer, everything=everything)
     elif as_json:
         overview = observer.look()
-        print_json(plain(overview, everything=everything))
+        choice = _choice(sweep, overview)
+        print_json(
+            {
+                **plain(overview, everything=everything),
+                "selection": None if choice is None else choice.as_dict(),
+            }
+        )
     else:
         overview = observer.look()
         show(overview, everything=everything)
+    if not as_json and (choice := _choice(sweep, overview)) is not None:
+        echo(choice.sentence)
+    if sweep.options().looks and not as_json:
+        echo(f"a race: vidcls race {shown(sweep.path)} shows its verdict")
     if overview.failed:
         raise SystemExit(int(ExitCode.PARTLY_DONE))
+
+
+def _choice(sweep: SweepFolder, overview: Overview) -> BestOf | None:
+    """What choosing the best trial flatters; None while the sweep is not finished."""
+    if not overview.state.startswith("finished"):
+        return None
+    from vidcls.campaign.best_of import best_of
+
+    return best_of(sweep, overview.trials)
 
 
 def _watch(observer: SweepObserver, *, everything: bool) -> Overview:
@@ -80,7 +102,8 @@ def best(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the best configuration as an experiment file."""
+    """Write the best configuration as an experiment file, and say what choosing it on val flatters."""
+    from vidcls.campaign.best_of import best_of
     from vidcls.files import write_text
     from vidcls.spec.show import to_yaml
     from vidcls.sweep import actions
@@ -92,7 +115,7 @@ def best(
     search = load_sweep(sweep.sweep_file)
     metric = search.objective.name
     path = out or Path("experiments") / f"{search.slug}_best.yaml"
-    first = winner.trials[0]
+    first, choice = winner.trials[0], best_of(sweep, sweep.trials().refresh())
     runs = [str(run.folder) for trial in winner.trials if (run := sweep.run_of(trial)) is not None]
     seeds = f"over {len(winner.trials)} seed(s)"
     leaks = f"leak state: {winner.leak_state}"
@@ -105,6 +128,7 @@ def best(
         point = dict(first.point)
         found = {"metric": metric, "value": winner.value, "leak_state": winner.leak_state}
         found |= {"trial": first.number, "paused_at": winner.paused_at}
+        found |= {"selection": None if choice is None else choice.as_dict()}
         print_json({"file": str(path), **found, "point": point, "runs": runs})
         return
     echo(f"{path}: {metric} {winner.value:.4f}, mean of {len(winner.trials)} seed(s), {leaks}")
@@ -115,6 +139,8 @@ def best(
         )
     for path_of_run in runs:
         echo(f"  trained as {shown(Path(path_of_run))}")
+    if choice is not None:
+        echo(choice.sentence)
     echo(f"next: vidcls train {path}")
 
 

@@ -57,7 +57,7 @@ def check_points(sweep: SweepFile) -> tuple[LoadedSpec | None, list[Mistake]]:
         else:
             loaded = loaded or here
             mistakes += _retyped(sweep, here, point)
-            found = [*_relative_paths(here), *_final(sweep, here)]
+            found = [*relative_paths(here), *final_mistakes(here)]
             mistakes += [_placed(sweep, mistake, point, varied) for mistake in found]
     return loaded, _first_of_each(mistakes)
 
@@ -86,13 +86,13 @@ def codes_of(sweep: SweepFile, settings: Sequence[str]) -> tuple[UserCode, ...]:
     """
     targets: set[str] = set()
     for _, loaded in points_of(sweep, settings):
-        if mistakes := _final(sweep, loaded):  # a setting of the launch
+        if mistakes := final_mistakes(loaded):  # a setting of the launch
             raise SpecError(mistakes)
         targets.update(targets_in(loaded.spec))
     return tuple(find_code(target) for target in sorted(targets))
 
 
-def _relative_paths(loaded: LoadedSpec) -> Iterator[Mistake]:
+def relative_paths(loaded: LoadedSpec) -> Iterator[Mistake]:
     """Yield a mistake for arguments of the user's code that name a file from here: trials run elsewhere."""
     for key, value in flatten(plain(loaded.spec)).items():
         texts = value if isinstance(value, list) else [value]
@@ -105,11 +105,11 @@ def _relative_paths(loaded: LoadedSpec) -> Iterator[Mistake]:
                 yield Mistake(COMMAND_LINE, key, f"{message}{Path(text).absolute()}")
 
 
-def _final(sweep: SweepFile, loaded: LoadedSpec) -> list[Mistake]:
+def final_mistakes(loaded: LoadedSpec) -> list[Mistake]:
     """Mistakes for settings of a final training, in which there is nothing to choose by."""
     asked = {"data.join_val": loaded.spec.data.join_val, "train.stop_after": loaded.spec.train.stop_after}
     message = "is for a final training, after a sweep; leave it out"
-    return [Mistake(str(sweep.spec_path), key, message) for key, value in asked.items() if value]
+    return [Mistake(str(loaded.path), key, message) for key, value in asked.items() if value]
 
 
 def _not_there(sweep: SweepFile) -> str:

@@ -43,6 +43,10 @@ class BayesSearcher:
         self._seed = seed
         self._study: _Study | None = None
 
+    def can_ask(self, number: int) -> bool:  # noqa: ARG002
+        """Any point can be chosen at any time, by the results so far."""
+        return True
+
     def ask(self, number: int, seen: Sequence[Observation]) -> Point:
         """Point of a configuration: random until enough others have a value, then from the sampler."""
         if sum(one.value is not None and one.state in {"finished", "stopped"} for one in seen) < NUM_RANDOM:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from vidcls.errors import VidclsError
 from vidcls.sweep.config.file import SweepFile, load_sweep
 from vidcls.sweep.config.hyperband import Goal
-from vidcls.sweep.search.build import open_searcher
+from vidcls.sweep.search.build import searcher_of
 from vidcls.sweep.search.rungs import Rungs
 from vidcls.sweep.search.searcher import Observation
 from vidcls.sweep.storage.folder import SweepFolder, SweepOptions
@@ -51,7 +51,7 @@ class Scheduler:
         base = folder.base()
         self._seed, self._worker = base.seed, worker
         self._is_dead, self._epoch_of = is_dead, epoch_of
-        self._searcher = open_searcher(self.sweep, seed=self.options.seed)
+        self._searcher = searcher_of(folder)
         self.rungs = Rungs.of(self.sweep, num_epochs=base.train.epochs) if self.options.asha else None
         self._observations = Observations(self.options.repeats)
         self._random = random.Random(worker)
@@ -83,9 +83,18 @@ class Scheduler:
             trials = self.trials.refresh()
 
     def may_add(self, trials: Sequence[Trial]) -> bool:
-        """Whether the search has another trial to add."""
+        """Whether the search has another trial to add now."""
         most = self.num_trials()
-        return (most is None or len(trials) < most) and not self._has_reached_target(trials)
+        if most is not None and len(trials) >= most:
+            return False
+        return self._searcher.can_ask(len(trials) // self.options.repeats) and not self._has_reached_target(
+            trials
+        )
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether trials that run now may lead to further trials: promotions under ASHA, rounds of a race."""
+        return self.rungs is not None or bool(self.options.looks)
 
     def num_trials(self) -> int | None:
         """Number of trials of the whole search; None if only a budget ends it."""

@@ -39,6 +39,9 @@ class Searcher(Protocol):
     def num_configurations(self) -> int | None:
         """Number of configurations; None if the search has no end."""
 
+    def can_ask(self, number: int) -> bool:
+        """Whether the point of a configuration can be chosen now, once all before it were handed out."""
+
     def ask(self, number: int, seen: Sequence[Observation]) -> Point:
         """Point of a configuration.
 

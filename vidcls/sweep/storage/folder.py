@@ -6,6 +6,7 @@ runs/sweeps/<name>-<digest>/
     trials/  workers/  control/                       the state, see vidcls/sweep/storage/trials.py
     jobs/    records of submitted jobs                logs/       logs of tasks and trials
     runs/    the runs of the trials
+    specs/   the experiments of a race, which has several   looks/   its comparisons, see search/race.py
 
 Only the records of submitted jobs contain the path of the folder. So a sweep can be moved or reached through
 a link, and a copy of it is independent of the original.
@@ -15,10 +16,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from vidcls.errors import UserError, VidclsError
 from vidcls.files import write_json
@@ -28,6 +31,7 @@ from vidcls.run.folder import Run
 from vidcls.spec.base import NonNegativeInt, PositiveFloat, PositiveInt, Section
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import load_spec
+from vidcls.sweep.space.space import overrides
 from vidcls.sweep.storage.control import Control
 from vidcls.sweep.storage.storage import DiskStorage
 from vidcls.sweep.storage.trials import Trial, Trials
@@ -37,6 +41,8 @@ SWEEPS = "sweeps"
 """Name of the folder of sweeps inside a folder of runs."""
 RUNS = "runs"
 """Name of the folder of runs inside a sweep's folder."""
+CONTENDER = "spec"
+"""Key, in the point of a trial of a race, of the name of its experiment."""
 
 
 class SweepOptions(Section):
@@ -60,6 +66,8 @@ class SweepOptions(Section):
     """Seconds without a heartbeat after which a worker is dead; network disks show old files up to 60 s."""
     until: PositiveFloat | None = None
     """Time at which workers end, in seconds since 1970; clocks of two machines may differ by minutes."""
+    looks: tuple[PositiveInt, ...] = Field((), strict=False)  # JSON has lists only
+    """Numbers of seeds at which a race compares its experiments; empty for any other sweep."""
 
 
 _OPTIONS = TypeAdapter(SweepOptions)
@@ -74,7 +82,7 @@ class SweepFolder:
     @classmethod
     def at(cls, runs_dir: Path, slug: str, *, text: str, base: str, options: SweepOptions) -> SweepFolder:
         """Folder for a sweep: the same request gives the same folder, so a launch can be repeated."""
-        identity = {"seed", "asha", "repeats"}
+        identity = {"seed", "asha", "repeats", *(("looks",) if options.looks else ())}
         asked = options.model_dump(include=identity)
         content = json.dumps([text, base, asked], sort_keys=True)
         return cls(runs_dir / SWEEPS / f"{slug}-{hashlib.sha256(content.encode()).hexdigest()[:8]}")
@@ -109,6 +117,17 @@ class SweepFolder:
     def base_file(self) -> Path:
         """Path of the experiment that the trials vary."""
         return self.path / "base.yaml"
+
+    def contender_file(self, name: str) -> Path:
+        """Path of an experiment of a race."""
+        return self.path / "specs" / f"{name}.yaml"
+
+    def experiment_of(self, point: Mapping[str, Any]) -> tuple[Path, tuple[str, ...]]:
+        """Experiment of a trial: its file, and the settings of the point of the trial."""
+        if not self.options().looks:
+            return self.base_file, overrides(dict(point))
+        settings = {key: value for key, value in point.items() if key != CONTENDER}
+        return self.contender_file(point[CONTENDER]), overrides(settings)
 
     @property
     def options_file(self) -> Path:

@@ -87,6 +87,11 @@ class _Word(TypedDict):
     hours: NotRequired[_Hours]
 
 
+@_MORE
+class _Look(TypedDict):
+    going_on: list[JsonText]
+
+
 _SHAPES: dict[str, Any] = {
     r"trials/\d+/trial\.json": _TrialRecord,
     r"trials/\d+/lease-\d+\.json": _Lease,
@@ -96,6 +101,7 @@ _SHAPES: dict[str, Any] = {
     r"workers/[^/]+\.gone\.json": _Gone,
     r"workers/[^/]+\.json": _Worker,
     r"control/\d+\.json": _Word,
+    r"looks/\d+\.json": _Look,
     r".*": dict[str, Any],
 }
 

@@ -20,7 +20,7 @@ from vidcls.errors import ExitCode
 from vidcls.process.signals import Signals
 from vidcls.spec.experiment import Spec
 from vidcls.sweep.search.scheduler import Scheduler
-from vidcls.sweep.space.space import Space, overrides
+from vidcls.sweep.space.space import Space
 from vidcls.sweep.storage.folder import SweepFolder
 from vidcls.sweep.storage.retention import Retention
 from vidcls.sweep.storage.trials import Lease, Trial
@@ -48,10 +48,22 @@ class WorkerExit:
 
 
 class SweepWorker:
-    """Trains trials until there are none left, or until it must exit."""
+    """Trains trials until there are none left, or until it must exit.
+
+    Args:
+        folder: Folder of the sweep.
+        allocation: Resources of the worker.
+        launcher: Starts the children; None for the usual ones.
+        when_idle: Called while no trial is free; returns whether there may be further trials now.
+    """
 
     def __init__(
-        self, folder: SweepFolder, allocation: Allocation, *, launcher: TrialLauncher | None = None
+        self,
+        folder: SweepFolder,
+        allocation: Allocation,
+        *,
+        launcher: TrialLauncher | None = None,
+        when_idle: Callable[[], bool] = lambda: False,
     ) -> None:
         self._folder, self._allocation = folder, allocation
         options = folder.options()
@@ -70,6 +82,7 @@ class SweepWorker:
         self._launcher = launcher or TrialLauncher(
             preload=_preload(folder.base(), self._scheduler.sweep.space)
         )
+        self._when_idle = when_idle
         self._children: list[TrialProcess] = []
         self._max_children = options.per_gpu
         self._lease_s = options.lease_s
@@ -118,6 +131,8 @@ class SweepWorker:
         if (worker_exit := self._why_leave(signals)) is not None:
             return worker_exit
         starved = not self._fill()
+        if starved and self._when_idle():
+            return None
         if starved and not self._children and not self._stands_by():
             return WorkerExit("no trial is left for this worker", ExitCode.DONE)
         self._tell("waiting" if not self._children else "training")
@@ -158,9 +173,10 @@ class SweepWorker:
             self._scheduler.trials.end(lease, "paused", epoch=lease.until_epoch, value=at_rung)
             return
         log_file = self._folder.trial_log(trial.number)
+        spec_file, settings = self._folder.experiment_of(trial.point)
         request = TrialRequest(
-            spec_file=self._folder.base_file,
-            overrides=(*overrides(dict(trial.point)), f"seed={trial.seed}", self._folder.runs_setting),
+            spec_file=spec_file,
+            overrides=(*settings, f"seed={trial.seed}", self._folder.runs_setting),
             known_epochs=lease.epoch,
             device=self._allocation.device,
             threads=self._allocation.threads,
@@ -176,8 +192,8 @@ class SweepWorker:
         trials = self._scheduler.trials.refresh()
         if not any(trial.state in ("running", "waiting") for trial in trials):
             return False
-        if self._scheduler.rungs is not None:
-            return True  # a trial that reaches a rung now may be promoted
+        if self._scheduler.may_grow:
+            return True
         idle = sorted(r.id for r in self._workers.refresh() if r.state == "waiting" and r.id != self._me.id)
         return not any(other < self._me.id for other in idle if not self._liveness.is_dead(other))
 

@@ -1,0 +1,1 @@
+"""Race of experiments: only those that may still be the best get more seeds."""

@@ -1,0 +1,194 @@
+"""`vidcls race`: spends seeds only on experiments that may still be the best, until the verdict is clear."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vidcls.cli.common import AsJson, console, echo, print_json, refuse_missing_data, say, shown, split_args
+from vidcls.cli.queue.preflight import NoCheck, look_before_queueing, require_all
+from vidcls.cli.queue.queued import warn_of_keys
+from vidcls.cli.sweep.launch import LaunchCluster, print_script
+from vidcls.cli.sweep.options import Attempts, GpuHours, LeaseS, MaxHours, PerGpu, Until
+from vidcls.errors import UserError
+
+if TYPE_CHECKING:
+    from vidcls.campaign.race.plan import RacePlan
+    from vidcls.campaign.race.standing import Standing
+    from vidcls.sweep.storage.folder import SweepFolder
+
+RaceArgs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SPEC SPEC... [KEY=VALUE]...",
+        help="Spec files, and overrides for all of them; or the folder or name of a race, to show it.",
+    ),
+]
+_KEEP_ALL = 10**6
+_EVERY_S = 2.0
+
+
+def race(
+    args: RaceArgs,
+    max_seeds: Annotated[
+        int, typer.Option(min=2, max=100, help="Largest number of seeds of one experiment.")
+    ] = 10,
+    cluster: LaunchCluster = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Number of workers; default: as many as are useful.")
+    ] = None,
+    per_gpu: PerGpu = 1,
+    attempts: Attempts = 3,
+    max_hours: MaxHours = None,
+    until: Until = None,
+    gpu_hours: GpuHours = None,
+    lease: LeaseS = 90.0,
+    no_weights: Annotated[
+        bool,
+        typer.Option("--no-weights", help="Remove the weights of each training once its logits are stored."),
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the race is over.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the script of the job.")] = False,
+    no_check: NoCheck = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find the best of several experiments, with more seeds only for those that may still be the best.
+
+    After 2, 3, 5, 8 and 10 seeds each, all pairs are compared on the val videos, as in `vidcls compare`; who
+    is clearly worse than another one is out. The race ends when one is left, or after the last seed. The
+    chance of any wrong verdict is at most 5 % over all these looks and pairs together.
+
+    The last epoch is scored: the best epoch was chosen on the val videos, which makes its result too good.
+
+    The command starts workers and returns. Given again, it starts the workers that are missing and shows
+    where the race stands. `vidcls sweep status`, `pause`, `resume`, `cancel`, `retry` and `extend` take the
+    folder of a race too. Weights of contenders that are out are removed, their logits stay.
+    """
+    from vidcls.campaign.race.look import take_looks
+    from vidcls.sweep import actions
+    from vidcls.sweep.find import find_sweep
+    from vidcls.sweep.storage.folder import SweepOptions
+
+    files, overrides = split_args(args)
+    if len(files) == 1 and files[0].suffix not in (".yaml", ".yml"):
+        if overrides:
+            raise UserError(
+                f"{overrides[0]}: has no effect on a race that was launched before",
+                hint="give the spec files again",
+            )
+        folder, job = find_sweep(str(files[0])), None
+    else:
+        from vidcls.campaign.race.plan import plan_race
+        from vidcls.launch.profiles import find_profile
+        from vidcls.sweep.plan import end_of
+
+        options = SweepOptions(
+            per_gpu=per_gpu,
+            attempts=attempts,
+            keep=0 if no_weights else _KEEP_ALL,
+            until=end_of(until=until, max_hours=max_hours),
+            gpu_hours=gpu_hours,
+            lease_s=lease,
+        )
+        plan = plan_race(
+            files,
+            overrides,
+            options=options,
+            max_seeds=max_seeds,
+            profile=find_profile(cluster),
+            num_workers=workers,
+        )
+        if dry_run:
+            _print_script(plan, as_json=as_json)
+            return
+        folder = _launch(plan, no_check=no_check)
+        take_looks(folder)
+        job = None
+        if actions.has_work(folder):
+            launch = plan.launch
+            job = actions.resume(folder, profile=launch.profile, num_workers=launch.num_workers, say=say)
+    _show(folder, job=job, wait=wait, as_json=as_json)
+
+
+def _print_script(plan: RacePlan, *, as_json: bool) -> None:
+    from vidcls.sweep.launch import job_of
+
+    print_script(plan.launch.queue.script(job_of(plan.launch)), as_json=as_json)
+
+
+def _launch(plan: RacePlan, *, no_check: bool) -> SweepFolder:
+    """Check the race and freeze it, unless it was launched before."""
+    from vidcls.campaign.race.plan import refuse_other_data
+    from vidcls.launch.profile import QueuedProfile
+    from vidcls.sweep.launch import freeze, job_of
+
+    launch = plan.launch
+    for note in launch.notes:
+        say(note)
+    if not no_check:
+        for loaded in plan.loaded.values():
+            refuse_missing_data(loaded)
+        if isinstance(launch.profile, QueuedProfile):
+            require_all()
+        refuse_other_data(plan)
+        if isinstance(launch.profile, QueuedProfile):
+            from vidcls.campaign.preflight.check import ask_for_race
+
+            look_before_queueing(ask_for_race(launch, plan.loaded, job=job_of(launch)))
+    warn_of_keys(launch.profile)
+    freeze(launch)
+    if launch.folder.options() != launch.options:
+        say("options stay as they were at the first launch; vidcls sweep extend raises the limits")
+    return launch.folder
+
+
+def _show(folder: SweepFolder, *, job: str | None, wait: bool, as_json: bool) -> None:
+    from vidcls.campaign.race.look import take_looks
+    from vidcls.campaign.race.standing import as_json as plain
+    from vidcls.campaign.race.standing import standing_of
+
+    take_looks(folder)
+    standing = standing_of(folder)
+    while wait and standing.state in ("running", "unknown"):
+        time.sleep(_EVERY_S)
+        standing = standing_of(folder)
+    if as_json:
+        print_json({**plain(standing), "job": job})
+        return
+    _render(standing, job=job)
+
+
+def _render(standing: Standing, *, job: str | None) -> None:
+    from rich import box
+
+    from vidcls.cli.output.screen import Table, styled
+
+    screen, overview = console(), standing.overview
+    screen.print(styled(standing.verdict, "bold"), soft_wrap=True)
+    table = Table("contender", box=box.SIMPLE_HEAD)
+    for name in ("seeds", "val top-1", "95 % interval"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for one in standing.contenders:
+        cells = ["", ""]
+        if one.top1 is not None and one.low is not None and one.high is not None:
+            cells = [f"{one.top1:.1%}", f"{100 * one.low:.1f} to {100 * one.high:.1f}"]
+        table.add_row(one.name, str(one.num_seeds or one.num_trained), *cells, one.state)
+    screen.print(table)
+    counts = ", ".join(f"{number} {state}" for state, number in overview.counts.items())
+    most = f" of at most {overview.num_trials}" if not standing.is_over else ""
+    echo(f"{standing.state}: {len(overview.trials)} trainings{most} ({counts or 'none yet'})")
+    if job:
+        echo(f"started: job {job}")
+    for note in standing.notes:
+        say(note)
+    echo(f"  {shown(overview.folder)}")
+    if not standing.is_over:
+        echo(f"next: vidcls race {shown(overview.folder)} --wait")
+        return
+    for one in standing.contenders:
+        if one.state in ("best", "not told apart"):
+            echo(f"{one.name}: {shown(Path(one.file))}")
