@@ -93,7 +93,9 @@ def test_early_stopping_that_can_stop_nothing_is_refused() -> None:
 
 
 @pytest.mark.parametrize("engine", ["serverless", "wandb"])
-@pytest.mark.parametrize("name", ["late_fusion", "lr_grid", "cnn3d_random", "few_videos_heads"])
+@pytest.mark.parametrize(
+    "name", ["late_fusion", "lr_grid", "cnn3d_random", "few_videos_heads", "few_videos_models"]
+)
 def test_the_shipped_sweeps_are_right(name: str, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[3])
     sweep = load_sweep(Path("sweeps") / f"{name}.yaml", engine=engine)
@@ -103,7 +105,7 @@ def test_the_shipped_sweeps_are_right(name: str, engine: Any, monkeypatch: pytes
 
 def test_every_shipped_sweep_is_tested_here() -> None:
     names = {path.stem for path in (Path(__file__).parents[3] / "sweeps").glob("*.yaml")}
-    assert names == {"late_fusion", "lr_grid", "cnn3d_random", "few_videos_heads"}
+    assert names == {"late_fusion", "lr_grid", "cnn3d_random", "few_videos_heads", "few_videos_models"}
 
 
 def sizes(sweep: SweepFile, **options: Any) -> tuple[int | None, ...]:

@@ -73,6 +73,11 @@ class Standing:
         """State in a word or two: that of its trials, or `over`."""
         return "over" if self.is_over else self.overview.state
 
+    @property
+    def num_workers(self) -> int:
+        """Number of workers that are not known to have ended."""
+        return sum(row.state not in ("dead", "gone") for row in self.overview.workers)
+
 
 def standing_of(folder: SweepFolder) -> Standing:
     """Read where a race stands.
@@ -236,7 +241,7 @@ def as_json(standing: Standing) -> dict[str, Any]:
         "num_looks": standing.num_looks,
         "num_trials": overview.num_trials,
         "counts": overview.counts,
-        "num_workers": sum(row.state not in ("dead", "gone") for row in overview.workers),
+        "num_workers": standing.num_workers,
         "gpu_hours": overview.gpu_hours,
         "worker_hours": overview.worker_hours,
         "notes": list(standing.notes),

@@ -152,8 +152,12 @@ def _show(folder: SweepFolder, *, job: str | None, wait: bool, as_json: bool) ->
 
     take_looks(folder)
     standing = standing_of(folder)
-    while wait and standing.state in ("running", "unknown"):
+    # Between its last training and its look a race has workers, but no running trial.
+    while (
+        wait and not standing.is_over and (standing.state in ("running", "unknown") or standing.num_workers)
+    ):
         time.sleep(_EVERY_S)
+        take_looks(folder)
         standing = standing_of(folder)
     if as_json:
         print_json({**plain(standing), "job": job})
