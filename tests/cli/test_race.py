@@ -85,7 +85,8 @@ def test_a_race_runs_through_a_real_slurm(experiment: Experiment, slurm: Slurm) 
 
 def test_a_race_is_paused_and_resumed_like_a_sweep(experiment: Experiment) -> None:
     files = two(experiment)
-    command = ("race", *files, "train.epochs=30", "--max-seeds", 2, "--cluster", "local")
+    # More epochs than can be trained before the race is cancelled.
+    command = ("race", *files, "train.epochs=5000", "--max-seeds", 2, "--cluster", "local")
     begun = said(*command)
     folder = begun["folder"]
     workers = Workers(SweepFolder(Path(folder)).storage)

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.gpu import main
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.slow
 
 
 def test_it_runs_from_start_to_end_and_says_on_what(
