@@ -16,6 +16,10 @@ The degrees of freedom of V are those of `vidcls/statistics/degrees_of_freedom.p
 seed has no s; then its part of V_group is the variance of that run, and the estimate is about this run only,
 not about its configuration.
 
+With few videos, seeds often agree by chance and V_group is often below zero, so that V would be zero and the
+difference certain. Then V is the whole variance of the jackknife, with the noise of the runs, and G - 1
+degrees of freedom. Where that is zero too, all groups agree, and there is no interval but a sign test.
+
 Axes: R runs, C configurations.
 """
 
@@ -33,6 +37,9 @@ from vidcls.statistics.estimate import Estimate
 from vidcls.statistics.estimates import Estimates
 from vidcls.statistics.jackknife import Jackknife
 
+_ROUNDING = 1e-18
+"""Variance, and square of a difference, below which it is nothing but rounding."""
+
 
 @dataclass(frozen=True, eq=False)
 class CrossedEffects:
@@ -44,7 +51,8 @@ class CrossedEffects:
         seed_variance: Variance over seeds, s^2, `[C]`; zero for a single seed.
         run_variance: Mean variance of one run over a new draw of groups, `[C]`.
         within: Cov2: mean covariance of two seeds of a configuration, `[C]`; the variance of a single run.
-        between: Cov3: mean covariance of runs of two configurations, `[C, C]`; the diagonal has no meaning.
+        between: Cov3: mean covariance of runs of two configurations, `[C, C]`; on the diagonal, variance of
+            the configuration's mean over a new draw of groups, with the noise of its runs.
         num_groups: Number of groups.
     """
 
@@ -95,7 +103,8 @@ class CrossedEffects:
 
     def all_means(self) -> Estimates:
         """Mean of each configuration, C at once."""
-        return self._estimates(self.means, [np.arange(len(self.means))], np.maximum(0.0, self.within))
+        whole = np.diag(self.between)
+        return self._estimates(self.means, [np.arange(len(self.means))], np.maximum(0.0, self.within), whole)
 
     def differences(self, first: Ints, second: Ints) -> Estimates:
         """Mean of a second configuration minus that of a first one, for P pairs at once.
@@ -105,8 +114,11 @@ class CrossedEffects:
             second: Numbers of the second configurations, `[P]`.
         """
         values = self.means[second] - self.means[first]
-        group_parts = self.within[first] + self.within[second] - 2 * self.between[first, second]
-        return self._estimates(values, [first, second], np.maximum(0.0, group_parts))
+        values = np.where(values**2 < _ROUNDING, 0.0, values)
+        shared = 2 * self.between[first, second]
+        group_parts = self.within[first] + self.within[second] - shared
+        whole = self.between[first, first] + self.between[second, second] - shared
+        return self._estimates(values, [first, second], np.maximum(0.0, group_parts), whole)
 
     def group_part(self, first: int, second: int) -> float:
         """Part of the groups in the variance of a difference, by chance perhaps below zero."""
@@ -119,8 +131,12 @@ class CrossedEffects:
         """
         return max(0.0, float(self.run_variance[configuration] - self.within[configuration]))
 
-    def _estimates(self, values: Floats, members: Sequence[Ints], group_parts: Floats) -> Estimates:
+    def _estimates(
+        self, values: Floats, members: Sequence[Ints], group_parts: Floats, whole: Floats
+    ) -> Estimates:
         """E estimates from their values, the one or two configurations in each, and the parts of the groups.
+
+        `whole` are the variances of the jackknife, which stand in where all parts are zero by chance.
 
         Degrees of freedom depend on the numbers of seeds, of which there are few: those with equal numbers
         are computed at once.
@@ -144,7 +160,10 @@ class CrossedEffects:
             dofs[chosen] = crossed_dof(
                 parts, nums, group_part=group_part, noise=noise, num_groups=self.num_groups
             )
-        return Estimates(values, np.sqrt(variances), dofs)
+        is_zero = variances < _ROUNDING
+        variances = np.where(is_zero, whole, variances)
+        dofs = np.where(is_zero, self.num_groups - 1.0, dofs)
+        return Estimates(values, np.sqrt(np.where(variances < _ROUNDING, 0.0, variances)), dofs)
 
 
 def combined(value: float, parts: Sequence[tuple[float, float]]) -> Estimate:

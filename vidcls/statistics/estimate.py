@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from scipy.special import stdtr, stdtrit
@@ -16,8 +17,9 @@ class Estimate:
 
     Attributes:
         value: Estimated value.
-        std_error: Standard error of the value.
-        dof: Degrees of freedom of the standard error; infinite if it is zero or known exactly.
+        std_error: Standard error of the value; zero if nothing varied, which may be chance.
+        dof: Degrees of freedom of the standard error; infinite if it is known exactly. Of a standard error of
+            zero, the number of groups that agree but one; infinite if that is not known.
     """
 
     value: float
@@ -41,25 +43,30 @@ class Estimate:
 
     @property
     def p_value(self) -> float:
-        """Two-sided p-value of the hypothesis that the true value is zero."""
+        """Two-sided p-value of the hypothesis that the true value is zero.
+
+        If nothing varied, that of a sign test: all groups agree, one more than there are degrees of freedom;
+        1 if their number is not known.
+        """
         if not self.std_error:
-            return float(self.value == 0)
+            return 0.5**self.dof if self.value and math.isfinite(self.dof) else 1.0
         return float(2 * stdtr(self.dof, -abs(self.value) / self.std_error))
 
     @property
     def is_clear(self) -> bool:
         """Whether zero lies outside the interval."""
-        return self.low > 0 or self.high < 0
+        return self.p_value < 1 - LEVEL if not self.std_error else self.low > 0 or self.high < 0
 
     def p_equivalent(self, margin: float) -> float:
         """P-value of the hypothesis that the true value is `margin` or more away from zero.
 
         Two one-sided tests (Schuirmann 1987, J. Pharmacokinet. Biopharm. 15:657); below 0.05 if the 90 %
-        interval lies within the margin.
+        interval lies within the margin. If nothing varied, the chance that no group of these
+        differs although a share `margin` of all groups does.
 
         Args:
             margin: Largest difference that does not matter, above zero.
         """
         if not self.std_error:
-            return float(abs(self.value) >= margin)
+            return 1.0 if self.value else (1 - margin) ** (self.dof + 1)
         return float(stdtr(self.dof, (abs(self.value) - margin) / self.std_error))

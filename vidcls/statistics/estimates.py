@@ -41,4 +41,5 @@ class Estimates:
         """P-value of each estimate, as `Estimate.p_value`, `[E]`."""
         has_spread = self.std_errors > 0
         ratios = np.abs(self.values) / np.where(has_spread, self.std_errors, 1.0)
-        return np.asarray(np.where(has_spread, 2 * stdtr(self.dofs, -ratios), self.values == 0))
+        by_signs = np.where((self.values != 0) & np.isfinite(self.dofs), 0.5**self.dofs, 1.0)
+        return np.asarray(np.where(has_spread, 2 * stdtr(self.dofs, -ratios), by_signs))

@@ -10,7 +10,10 @@ from scipy.stats import binomtest
 
 from tests.support.compared import GROUPS, LABELS, NUM_CLASSES, NUM_GROUPS, NUM_VIDEOS, logits_with
 from vidcls.errors import UserError
+from vidcls.statistics.crossed_effects import CrossedEffects
+from vidcls.statistics.jackknife import jackknife_of_means
 from vidcls.study.compare.comparison import MAX_ALL_PAIRS, Member, Question, Scored, compare_scored
+from vidcls.study.compare.outlook import outlook
 from vidcls.study.compare.results import Comparison, Ground
 
 
@@ -64,13 +67,63 @@ def test_a_better_configuration_is_called_better() -> None:
 
 def test_equal_configurations_are_a_tie_and_equivalent() -> None:
     assert compared(0.7, 0.7, noise=0.01).verdict.startswith("tie: c1 minus c0 is ")
-    assert compared(0.7, 0.7, noise=0.01, margin=0.05).differences[0].finding == "equivalent"
+    assert compared(0.7, 0.7, noise=0.03, margin=0.05).differences[0].finding == "equivalent"
 
 
 def test_a_run_against_itself_is_a_tie() -> None:
     same = np.stack([logits_with(0.7, seed=1)] * 2).astype(np.float32)
     (difference,) = compared(logits=same, num_seeds=1).differences
     assert (difference.estimate.value, difference.p_holm, difference.finding) == (0, 1, "tie")
+
+
+def test_what_does_not_vary_is_not_certain() -> None:
+    """Each of two groups gains the same; so it would in half of all studies, by signs alone."""
+    two = ["a"] * (NUM_VIDEOS // 2) + ["b"] * (NUM_VIDEOS // 2)
+    right = np.tile(np.arange(NUM_VIDEOS // 2), 2)
+    labels = np.array(LABELS)
+    logits = np.stack(
+        [np.eye(NUM_CLASSES)[np.where(right < num, labels, (labels + 1) % NUM_CLASSES)] for num in (30, 36)]
+    )
+    found = compared(logits=logits.astype(np.float32), num_seeds=1, groups=two)
+    (difference,) = found.differences
+    assert (difference.estimate.p_value, difference.finding) == (0.5, "too little evidence")
+    assert "B is better" not in found.verdict
+    assert "(no interval: all seeds and groups of videos agree, which may be chance)" in found.verdict
+    content = found.as_dict()
+    assert (content["differences"][0]["low"], content["configurations"][0]["top1"]["high"]) == (None, None)
+
+
+def test_the_same_answers_of_few_groups_are_not_shown_to_be_equivalent() -> None:
+    same = np.stack([logits_with(0.7, seed=1)] * 2).astype(np.float32)
+    (difference,) = compared(logits=same, num_seeds=1, margin=0.05).differences
+    assert difference.p_equivalent == pytest.approx(0.95**NUM_GROUPS)
+    assert difference.finding == "too little evidence"
+    assert compared(logits=same, num_seeds=1, margin=0.15).differences[0].finding == "equivalent"
+
+
+def test_seeds_that_agree_by_chance_are_not_certain() -> None:
+    """Both seeds of each configuration have the same accuracy, on other videos: no part of the variance is left."""
+    groups = [str(video // 2) for video in range(20)]
+    ten, twelve = np.arange(20) % 10 < 5, np.arange(20) % 10 < 6
+    values = np.stack([ten, ten[::-1], twelve, twelve[::-1]]).astype(np.float64)
+    effects = CrossedEffects.of(jackknife_of_means(values, groups), [0, 0, 1, 1])
+    found = effects.difference(0, 1)
+    assert found.std_error == pytest.approx(
+        (values[2:].mean(0) - values[:2].mean(0)).reshape(10, 2).mean(1).std() / 3
+    )
+    assert found.p_value > 0.1
+
+
+def test_what_is_enough_for_a_larger_difference_is_not_asked_for_again() -> None:
+    logits = [logits_with(share, seed=seed, noise=0.1) for share in (0.7, 0.8) for seed in range(5)]
+    right = (np.stack(logits).argmax(axis=2) == LABELS).astype(float)
+    effects = CrossedEffects.of(jackknife_of_means(right, GROUPS), [0] * 5 + [1] * 5)
+    said = [
+        outlook(effects, (0, 1), num_videos=NUM_VIDEOS, difference=wanted, alpha=0.05)
+        for wanted in (0.02, 0.2)
+    ]
+    assert "seeds each" in said[0]
+    assert said[1] == "these seeds are enough to tell 20 points apart, but too few for a smaller difference"
 
 
 def test_few_noisy_seeds_are_too_little_evidence_with_what_would_be_enough() -> None:
@@ -151,6 +204,7 @@ def test_the_metric_decides(metric: Any) -> None:
 
 
 def test_intervals_of_shares_stay_within_them() -> None:
-    content = compared(0.99, 1.0, noise=0).as_dict()
+    content = compared(0.95, 0.99, noise=0.05).as_dict()
     for one in content["configurations"]:
-        assert 0 <= one["top1"]["low"] <= one["top1"]["value"] <= one["top1"]["high"] <= 1
+        low, high = one["top1"]["low"], one["top1"]["high"]
+        assert low is None or 0 <= low <= one["top1"]["value"] <= high <= 1

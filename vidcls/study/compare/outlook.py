@@ -22,8 +22,11 @@ def outlook(
     apart = f"tell {100 * difference:g} points apart"
     if effects.num_seeds[list(pair)].min() < 2:
         return f"{power.RECOMMENDED_SEEDS} seeds each would show what training varies by"
+    components = components_of(effects, num_videos=num_videos, configurations=pair)
+    if not components.seed + components.video + components.group:
+        return "more videos in more groups would show what these runs vary by"
     ground = power.Ground(
-        components=components_of(effects, num_videos=num_videos, configurations=pair),
+        components=components,
         num_groups=effects.num_groups,
         num_videos=num_videos,
         videos_per_group=num_videos / effects.num_groups,
@@ -33,6 +36,8 @@ def outlook(
         difference=difference, power=POWER, alpha=alpha, num_seeds=None, num_groups=None, num_videos=None
     )
     found = power.answer(ground, question)
+    if found.plan is not None and found.plan.num_seeds <= effects.num_seeds[list(pair)].min():
+        return f"these seeds are enough to {apart}, but too few for a smaller difference"
     if found.plan is not None:
         return f"{found.plan.num_seeds} seeds each would {apart}"
     said = f"no number of seeds would {apart} on these videos"

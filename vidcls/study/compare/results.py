@@ -221,7 +221,10 @@ class Comparison:
                     "runs": list(one.runs),
                     "leak_state": one.leak_state,
                     "flattered": list(one.flattered),
-                    **{name: _within(_plain(score), name) for name, score in one.scores.items()},
+                    **{
+                        name: _plain(score, least=0.0, most=math.inf if name == "loss" else 1.0)
+                        for name, score in one.scores.items()
+                    },
                     "best_rank": one.best_rank,
                     "worst_rank": one.worst_rank,
                 }
@@ -231,7 +234,7 @@ class Comparison:
                 {
                     "configuration": one.second,
                     "minus": one.first,
-                    **_plain(one.estimate),
+                    **_plain(one.estimate, least=-1.0, most=1.0),
                     "p_value": one.estimate.p_value,
                     "p_holm": one.p_holm,
                     "p_equivalent": one.p_equivalent,
@@ -257,24 +260,33 @@ class Comparison:
         }
 
 
-def _plain(estimate: Estimate) -> dict[str, float | None]:
+def _plain(estimate: Estimate, *, least: float, most: float) -> dict[str, float | None]:
+    low, high = ends(estimate, least=least, most=most) or (None, None)
     return {
         "value": estimate.value,
-        "low": estimate.low,
-        "high": estimate.high,
+        "low": low,
+        "high": high,
         "std_error": estimate.std_error,
         "dof": estimate.dof if math.isfinite(estimate.dof) else None,
     }
 
 
-def _within(score: dict[str, float | None], name: str) -> dict[str, float | None]:
-    """Score with an interval that ends where the score does: a share at 0 and 1, a loss at 0."""
-    low, high = score["low"] or 0.0, score["high"] or 0.0
-    return {**score, "low": max(0.0, low), "high": high if name == "loss" else min(1.0, high)}
+def ends(estimate: Estimate, *, least: float = -1.0, most: float = 1.0) -> tuple[float, float] | None:
+    """Ends of an interval, which stops where its quantity does; None if nothing varied, so there is none.
+
+    Args:
+        estimate: Estimate, by default a difference of two shares.
+        least: Least value that is possible.
+        most: Largest value that is possible.
+    """
+    if not estimate.std_error:
+        return None
+    return max(least, estimate.low), min(most, estimate.high)
 
 
 def _plain_class(one: ClassDifference) -> dict[str, Any]:
     found = one.estimate
+    low, high = (None if found is None else ends(found)) or (None, None)
     return {
         "class": one.name,
         "num_videos": one.num_videos,
@@ -282,8 +294,8 @@ def _plain_class(one: ClassDifference) -> dict[str, Any]:
         "recall": one.second,
         "recall_of_minus": one.first,
         "value": one.second - one.first,
-        "low": None if found is None else max(-1.0, found.low),
-        "high": None if found is None else min(1.0, found.high),
+        "low": low,
+        "high": high,
         "p_value": None if found is None else found.p_value,
         "p_holm": one.p_holm,
     }

@@ -210,7 +210,7 @@ def csv_text(content: Content) -> str:
     rows += [
         {"table": "per_class", "score": "recall", **pair, **one} for one in content["per_class"]["classes"]
     ]
-    return "".join(csv_lines(table_of(rows, known={"dof": "float"})))
+    return "".join(csv_lines(table_of(rows, known=dict.fromkeys(("low", "high", "dof"), "float"))))
 
 
 def p_text(p_value: float | None) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vidcls.statistics.estimate import Estimate
-from vidcls.study.compare.results import METRIC_WORDS, Comparison, Contender, Difference, Ground
+from vidcls.study.compare.results import METRIC_WORDS, Comparison, Contender, Difference, Ground, ends
 
 _NAMED = 4
 _FULLY_NAMED = 2
@@ -92,8 +92,11 @@ def _listed(found: Sequence[Difference]) -> str:
         return joined(each)
     estimates = [one.estimate for one in found]
     values = [one.value for one in estimates]
-    low, high = min(one.low for one in estimates), max(one.high for one in estimates)
+    reaches = [reach for one in estimates if (reach := ends(one)) is not None]
     by = f"by {points(min(values))} to {points(max(values))} points"
+    if not reaches:
+        return f"{len(found)} others ({by}, no intervals)"
+    low, high = min(low for low, _ in reaches), max(high for _, high in reaches)
     return f"{len(found)} others ({by}, intervals within {points(low)} to {points(high)})"
 
 
@@ -161,7 +164,9 @@ def flattered_in_words(configurations: Sequence[Contender]) -> list[str]:
 
 
 def interval(found: Estimate) -> str:
-    """Interval in points, such as `95 % interval 2.0 to 10.2`."""
+    """Interval in points, such as `95 % interval 2.0 to 10.2`, or why there is none."""
+    if ends(found) is None:
+        return "no interval: all seeds and groups of videos agree, which may be chance"
     return f"95 % interval {_reach(found)}"
 
 
@@ -180,7 +185,8 @@ def _named(labels: Sequence[str], more: str) -> str:
 
 
 def _reach(found: Estimate) -> str:
-    return f"{points(found.low)} to {points(found.high)}"
+    reach = ends(found)
+    return "no interval" if reach is None else " to ".join(map(points, reach))
 
 
 def _margin(margin: float) -> str:
