@@ -14,6 +14,7 @@ from vidcls.errors import ExitCode, UserError, VidclsError
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.evaluate.predictions import load_predictions
 from vidcls.run.folder import Run
+from vidcls.run.shapes import Status
 from vidcls.study.evidence import load_evidence, record_looks
 
 LABELS = [2, 0, 1]
@@ -196,6 +197,10 @@ def test_logits_of_earlier_weights_are_refused(first: Run, second: Run) -> None:
     stored_at = second.predictions_file("val", "best").stat().st_mtime
     os.utime(weights, (stored_at - 1, stored_at - 1))
     assert len(load_evidence([first, second], "val", checkpoint="best").runs) == 2
+    file = second.predictions_file("val", "best")
+    os.utime(file, (stored_at, stored_at))
+    os.utime(weights, (stored_at, stored_at))
+    assert isinstance(refused(first, second), UserError)  # a copy may give both the same time
     os.utime(weights, (stored_at + 1, stored_at + 1))
     error = refused(first, second)
     assert isinstance(error, UserError)
@@ -203,6 +208,21 @@ def test_logits_of_earlier_weights_are_refused(first: Run, second: Run) -> None:
         f"{second.folder}: its stored val logits are not of its present checkpoint 'best'"
     )
     assert error.hint == f"vidcls evaluate {second.folder} --split val --checkpoint best"
+
+
+@pytest.mark.parametrize("keep_last", [False, True])
+def test_logits_of_an_interrupted_training_are_not_those_of_its_end(tmp_path: Path, keep_last: bool) -> None:
+    """A finished training removes its last weights; what was scored before stays on disk."""
+    run = make_run(tmp_path, name="resumed", train={"keep_last": keep_last})
+    store_logits(run, LOGITS, LABELS, checkpoint="last")
+    run.write_status(Status("finished", 9, 9))
+    if keep_last:  # removed later, by the rules of a sweep
+        assert len(load_evidence([run], "val", checkpoint="last").runs) == 1
+        return
+    with pytest.raises(
+        UserError, match="of an earlier epoch, and the weights of its last epoch were not kept"
+    ):
+        load_evidence([run], "val", checkpoint="last")
 
 
 def test_what_stands_beside_the_numbers_of_a_run(first: Run, elsewhere: Run) -> None:

@@ -96,6 +96,8 @@ def stored_predictions(run: Run, split: Split, which: Checkpoint) -> Predictions
     if not path.is_file():
         return None
     # Metrics are written after the predictions: if they name these weights, both belong to them.
+    if is_of_earlier_epoch(run, which):
+        return None
     if digest is not None and _reported(run.report_dir(split, which)).get("checkpoint_digest") != digest:
         return None
     try:
@@ -105,6 +107,16 @@ def stored_predictions(run: Run, split: Split, which: Checkpoint) -> Predictions
             raise
         return None
     return found if found.manifest_hash == run.provenance()["manifest"]["hash"] else None
+
+
+def is_of_earlier_epoch(run: Run, which: Checkpoint) -> bool:
+    """Whether stored logits of the last checkpoint are those of an interrupted training, which went on since.
+
+    The end of a training removes its last weights, unless it keeps them and scores val with them.
+    """
+    if which != "last" or run.checkpoint_file(which).is_file() or run.state != "finished":
+        return False
+    return not run.settings(run.provenance())["train"]["keep_last"]
 
 
 def checkpoint_digest(run: Run, which: Checkpoint) -> str | None:

@@ -22,7 +22,7 @@ from vidcls.choices import Split
 from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.ledger import ledgers_of
 from vidcls.evaluate.predictions import Predictions, load_predictions
-from vidcls.evaluate.stored import stored_predictions
+from vidcls.evaluate.stored import is_of_earlier_epoch, stored_predictions
 from vidcls.leaks.run_state import recorded_leaks
 from vidcls.run.folder import Checkpoint, Run
 from vidcls.study.configurations import configuration_key
@@ -175,8 +175,15 @@ def _stored(run: Run, split: Split, checkpoint: Checkpoint) -> Predictions:
         raise UserError(
             f"{run.folder}: no {split} logits of its checkpoint {checkpoint!r} are stored", hint=command
         ) from None
+    if is_of_earlier_epoch(run, checkpoint):
+        raise UserError(
+            f"{run.folder}: its stored {split} logits of its checkpoint {checkpoint!r} are of an earlier"
+            " epoch, and the weights of its last epoch were not kept",
+            hint="train with train.keep_last=true and another seed or name; or compare the best checkpoints",
+        )
     # Weights that are older than their logits are not read: the digests of all weights would take minutes.
-    if _written_at(run, checkpoint) > stored_at and stored_predictions(run, split, checkpoint) is None:
+    # Copies and archives may give both the same time.
+    if _written_at(run, checkpoint) >= stored_at and stored_predictions(run, split, checkpoint) is None:
         raise UserError(
             f"{run.folder}: its stored {split} logits are not of its present checkpoint {checkpoint!r}",
             hint=command,
