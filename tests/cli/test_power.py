@@ -12,6 +12,9 @@ from typer.testing import CliRunner, Result
 
 from tests.support.scored import make_run, store_logits
 from vidcls.cli import app
+from vidcls.evaluate.ledger import ledger_of
+from vidcls.run.folder import Run
+from vidcls.run.shapes import Status
 
 GIVEN = ("--seed-sd", "3", "--group-sd", "15", "--disagreement", "12")
 SIZE = ("--videos", "120", "--groups", "45")
@@ -36,6 +39,7 @@ def make_scored(folder: Path, *, key: str, seed: int, strength: float, split: st
     scored = make_run(folder, name=f"with_{key[0]}", key=key, seed=seed)
     logits = rng.normal(size=(NUM_VIDEOS, 3)) + strength * np.eye(3)[LABELS]
     store_logits(scored, logits, LABELS, groups=GROUPS, split=split)
+    scored.write_status(Status("finished", 9, 9))
     return scored.folder
 
 
@@ -152,6 +156,24 @@ def test_a_look_at_test_is_recorded(tmp_path: Path) -> None:
     assert "the test split of this data was evaluated 4 times so far" in result.stdout
 
 
+def test_a_look_that_shows_nothing_is_not_recorded(tmp_path: Path) -> None:
+    for key in ("a" * 12, "b" * 12):
+        for seed in range(2):
+            last = make_scored(tmp_path, key=key, seed=seed, strength=1.0, split="test")
+    Run(last).predictions_file("test", "best").unlink()
+    result = run("--difference", 10, tmp_path / "runs", "--split", "test")
+    assert "no test logits of its checkpoint 'best' are stored" in result.stderr
+    assert ledger_of(Run(last)).count == 0
+
+
+def test_an_unfinished_run_is_refused(folder: Path) -> None:
+    unfinished = Run(folder / "with_b" / f"{'b' * 12}-s2")
+    unfinished.write_status(Status("interrupted", 3, 9))
+    result = run("--difference", 10, folder)
+    assert result.exit_code == 2
+    assert f"{unfinished.folder}: is not finished (interrupted)" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -179,5 +201,6 @@ def test_videos_of_one_group_have_no_spread(tmp_path: Path) -> None:
         for seed in range(2):
             scored = make_run(tmp_path, name=f"with_{key[0]}", key=key, seed=seed)
             store_logits(scored, np.eye(3)[LABELS], LABELS, groups=["g"] * NUM_VIDEOS)
+            scored.write_status(Status("finished", 9, 9))
     result = run("--difference", 5, tmp_path / "runs")
     assert "all 60 val videos are of one group" in result.stderr

@@ -15,6 +15,7 @@ from vidcls.run.folder import Checkpoint, Run
 from vidcls.statistics.crossed_effects import CrossedEffects
 from vidcls.statistics.jackknife import jackknife_of_means
 from vidcls.statistics.power import MAX_GROUPS, MAX_SEEDS, Plan, VarianceComponents, components_of
+from vidcls.study.compare.refusals import refuse_unfinished
 from vidcls.study.configurations import configurations_of
 from vidcls.study.evidence import load_evidence, record_looks
 
@@ -127,8 +128,10 @@ def measured_ground(runs: Sequence[Run], split: Split, *, checkpoint: Checkpoint
         )
     members = [(number, run) for number, one in enumerate(repeated) for run in one.runs]
     used = [run for _, run in members]
-    record_looks(used, split, checkpoint=checkpoint)
+    for run in used:
+        refuse_unfinished(run)
     evidence = load_evidence(used, split, checkpoint=checkpoint)
+    record_looks(used, split, checkpoint=checkpoint)
     if evidence.num_groups < 2:
         raise UserError(
             f"all {len(evidence.ids)} {split} videos are of one group, so their spread is not known",
