@@ -6,6 +6,7 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -110,6 +111,11 @@ def test_mistakes_are_errors_of_one_kind(experiment: Experiment) -> None:
         vidcls.train(experiment.folder / "none.yaml")
     with pytest.raises(vidcls.UserError, match="not a run"):
         vidcls.load(experiment.folder)
+    wrong: Any = "loss"
+    with pytest.raises(
+        vidcls.UserError, match="metric: expected one of top1, mean_class_acc, macro_f1, got 'loss'"
+    ):
+        vidcls.compare(experiment.folder, metric=wrong)
     with pytest.raises(vidcls.UserError, match="no run, configuration, sweep or folder of runs"):
         vidcls.compare(experiment.folder)
     with pytest.raises(vidcls.UserError, match="not a run"):

@@ -135,6 +135,13 @@ def compare(
     from vidcls.errors import UserError
     from vidcls.study.compare.of_runs import Request, compare_runs
 
+    for option, given, known in (
+        ("split", split, ("val", "test")),
+        ("checkpoint", checkpoint, ("best", "last")),
+        ("metric", metric, ("top1", "mean_class_acc", "macro_f1")),
+    ):
+        if given not in known:
+            raise UserError(f"{option}: expected one of {', '.join(known)}, got {given!r}")
     if margin is not None and not 0 < margin < 1:
         raise UserError(f"margin: expected a share between 0 and 1, got {margin}", hint="0.03 is 3 points")
     found = named_runs([str(_folder(each)) for each in runs], say=_warn)
