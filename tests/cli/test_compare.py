@@ -203,6 +203,14 @@ def test_names_that_latex_would_read_are_escaped(runs: Path) -> None:
     assert f" & {escaped} & " in text
 
 
+def test_a_name_after_the_end_of_a_row_is_no_option_of_latex(runs: Path) -> None:
+    content = content_of(runs / "bad", runs / "good", runs / "other_good")
+    content["differences"][1]["configuration"] = "[2pt]"
+    content["differences"][2]["configuration"] = "*"
+    lines = latex(content, per_class=False).splitlines()
+    assert not [line for line in lines if line.startswith(("[", "*"))]
+
+
 @pytest.mark.parametrize(
     ("args", "found"),
     [

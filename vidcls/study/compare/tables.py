@@ -26,6 +26,9 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    # After the end of a row, LaTeX reads these two as options of it.
+    "[": "{[}",
+    "*": "{*}",
 }
 
 
