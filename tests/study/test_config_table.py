@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from tests.support.scored import make_run, store_logits
 from vidcls.cli import app
 from vidcls.run.folder import Run
+from vidcls.run.shapes import Status
 from vidcls.statistics.crossed_effects import CrossedEffects
 from vidcls.statistics.jackknife import jackknife_of_means
 
@@ -52,6 +53,23 @@ def folder(tmp_path: Path, right: np.ndarray) -> Path:
     scored(tmp_path, right[3], name="b", key="f" * 12, optim={"lr": 0.5})
     make_run(tmp_path, name="c", key="c" * 12)
     return tmp_path / "runs"
+
+
+def test_intervals_are_those_of_compare(tmp_path: Path) -> None:
+    """They end at 0 and 1, and there is none where nothing varied."""
+    few = np.random.default_rng(0).random((2, 60)) < np.array([[0.9], [0.97]])
+    for seed in range(2):
+        scored(tmp_path, few[seed], name="a", seed=seed)
+    scored(tmp_path, np.ones(60, dtype=bool), name="b", key="f" * 12)
+    for run in tmp_path.glob("runs/*/*"):
+        Run(run).write_status(Status("finished", 9, 9))
+    compared = json.loads(CliRunner().invoke(app, ["compare", str(tmp_path / "runs"), "--json"]).stdout)
+    rows = rows_of(tmp_path / "runs")
+    for row, other in zip(rows, compared["configurations"], strict=True):
+        assert (row["low"], row["high"]) == (other["top1"]["low"], other["top1"]["high"])
+    assert rows[0]["high"] == 1
+    assert rows[1]["low"] is None
+    assert "nothing varied" in ls(tmp_path / "runs", "--by", "config").stdout
 
 
 def test_the_numbers_are_those_of_the_estimator(folder: Path, right: np.ndarray) -> None:

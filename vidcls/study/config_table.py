@@ -17,6 +17,7 @@ from vidcls.statistics.estimate import Estimate
 from vidcls.statistics.jackknife import jackknife_of_means
 from vidcls.study.configurations import Configuration, grouped
 from vidcls.study.evidence import Evidence, load_evidence
+from vidcls.study.intervals import ends
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,14 @@ class ConfigurationResult:
     def as_dict(self) -> dict[str, Any]:
         """Result as plain values for JSON."""
         evidence = self.evidence
+        low, high = (None if self.top1 is None else ends(self.top1, least=0.0)) or (None, None)
         return {
             "configuration": self.configuration.label,
             "fingerprint": self.configuration.key,
             "num_seeds": len(self.configuration.seeds),
             "val_top1": self.mean,
-            "low": None if self.top1 is None else self.top1.low,
-            "high": None if self.top1 is None else self.top1.high,
+            "low": low,
+            "high": high,
             "one_checkpoint_only": self.is_of_one_checkpoint,
             "leak_state": ", ".join(dict.fromkeys(run.leak_state for run in evidence.runs)),
             "num_videos": len(evidence.ids),

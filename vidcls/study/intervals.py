@@ -30,6 +30,19 @@ def plain_difference(estimate: Estimate) -> PlainInterval:
     return _plain(estimate, least=-1.0)
 
 
+def ends(estimate: Estimate, *, least: float = -1.0, most: float = 1.0) -> tuple[float, float] | None:
+    """Ends of an interval, which stops where its quantity does; None if nothing varied, so there is none.
+
+    Args:
+        estimate: Estimate, by default a difference of two shares.
+        least: Least value that is possible.
+        most: Largest value that is possible.
+    """
+    if not estimate.std_error:
+        return None
+    return max(least, estimate.low), min(most, estimate.high)
+
+
 def few_groups(num_groups: int, unit: str = "groups") -> str | None:
     """What must be said of intervals of few groups; None if there are enough."""
     if num_groups >= FEW_GROUPS:

@@ -57,7 +57,8 @@ def rendered(rows: Sequence[dict[str, Any]]) -> Table:
     )
     for row in rows:
         low, high = row["low"], row["high"]
-        interval = "one group" if low is None else f"{low:.1%} to {high:.1%}"
+        none = "one group" if row["num_groups"] == 1 else "nothing varied"
+        interval = none if low is None else f"{low:.1%} to {high:.1%}"
         table.add_row(
             row["configuration"],
             str(row["num_seeds"]),

@@ -18,9 +18,7 @@ def remarks_on(found: Comparison, *, num_data: int) -> tuple[str, ...]:
         remark
         for remark in (
             *_on_data(found),
-            f"{len(found.unscored)} videos of the split were scored by no run and are left out"
-            if found.unscored
-            else "",
+            _on_unscored(len(found.unscored)),
             f"the runs were trained on {num_data} different data sets, so a difference may come from the data"
             if num_data > 1
             else "",
@@ -51,6 +49,12 @@ def _on_data(found: Comparison) -> list[str]:
     if "unknown" in ground.leak_states:
         lines.append("the data was not audited: `vidcls data audit` looks for leaks")
     return lines
+
+
+def _on_unscored(num: int) -> str:
+    if not num:
+        return ""
+    return f"{num} {'video' if num == 1 else 'videos'} of the split could be scored by no run: left out"
 
 
 def _on_seeds(found: Comparison) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from vidcls.choices import Split
 from vidcls.run.folder import Checkpoint
 from vidcls.statistics.estimate import Estimate
+from vidcls.study.intervals import ends
 
 Metric = Literal["top1", "mean_class_acc", "macro_f1"]
 METRIC_WORDS: Mapping[Metric, str] = {
@@ -269,19 +270,6 @@ def _plain(estimate: Estimate, *, least: float, most: float) -> dict[str, float 
         "std_error": estimate.std_error,
         "dof": estimate.dof if math.isfinite(estimate.dof) else None,
     }
-
-
-def ends(estimate: Estimate, *, least: float = -1.0, most: float = 1.0) -> tuple[float, float] | None:
-    """Ends of an interval, which stops where its quantity does; None if nothing varied, so there is none.
-
-    Args:
-        estimate: Estimate, by default a difference of two shares.
-        least: Least value that is possible.
-        most: Largest value that is possible.
-    """
-    if not estimate.std_error:
-        return None
-    return max(least, estimate.low), min(most, estimate.high)
 
 
 def _plain_class(one: ClassDifference) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vidcls.statistics.estimate import Estimate
-from vidcls.study.compare.results import METRIC_WORDS, Comparison, Contender, Difference, Ground, ends
+from vidcls.study.compare.results import METRIC_WORDS, Comparison, Contender, Difference, Ground
+from vidcls.study.intervals import ends
 
 _NAMED = 4
 _FULLY_NAMED = 2
