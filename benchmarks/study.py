@@ -108,6 +108,7 @@ def _predict(made: Run, number: int) -> None:
         classes=tuple(f"class{k}" for k in range(NUM_CLASSES)),
         split="val",
         checkpoint="best",
+        epoch=1,
         manifest_hash=_MANIFEST,
     ).save(made.predictions_file("val", "best"))
 

@@ -110,6 +110,7 @@ def test_names_that_are_not_utf8_are_escaped_in_both_files(name: str, tmp_path: 
         classes=(name, "other"),
         split="val",
         checkpoint="best",
+        epoch=1,
         manifest_hash="abc",
     )
     write_report(predictions, tmp_path, leak_state="clean", say=print)

@@ -22,6 +22,7 @@ def _content(**changes: Any) -> dict[str, Any]:
         "classes": ("up", "down", "still"),
         "split": "val",
         "checkpoint": "best",
+        "epoch": 3,
         "manifest_hash": "abc",
         "unscored_videos": (UnscoredVideo("c/v_3", "truncated: no frame", 1, "g08"),),
         **changes,

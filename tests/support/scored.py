@@ -74,6 +74,7 @@ def store_logits(
     unscored: dict[str, str] | None = None,
     groups: Sequence[str] = (),
     checkpoint: Checkpoint = "best",
+    epoch: int = 1,
 ) -> None:
     """Store what a checkpoint of the run says of a split: logits `[N, K]`; without groups, none is known."""
     Predictions(
@@ -85,6 +86,7 @@ def store_logits(
         classes=tuple(classes) or tuple(f"class{k}" for k in range(np.shape(logits)[1])),
         split=split,
         checkpoint=checkpoint,
+        epoch=epoch,
         manifest_hash=run.provenance()["manifest"]["hash"],
         unscored_videos=tuple(UnscoredVideo(name, why, 0) for name, why in (unscored or {}).items()),
     ).save(run.predictions_file(split, checkpoint))

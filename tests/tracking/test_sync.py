@@ -69,6 +69,7 @@ def make_run(experiment: Experiment, name: str = "a", *, num_rows: int = NUM_ROW
             classes=("up", "down"),
             split="val",
             checkpoint="best",
+            epoch=1,
             manifest_hash="0",
         ).save(run.predictions_file("val", "best"))
     return run

@@ -30,6 +30,7 @@ _KINDS = {
     "classes": "U",
     "split": "U",
     "checkpoint": "U",
+    "epoch": "i",
     "manifest_hash": "U",
     "unscored_ids": "U",
     "unscored_reasons": "U",
@@ -68,6 +69,7 @@ class Predictions:
         classes: Class names in label order.
         split: `train`, `val` or `test`.
         checkpoint: `best` or `last`.
+        epoch: Epochs after which the checkpoint was written; of a fusion, that of its first run.
         manifest_hash: Hash of the manifest of the requested videos.
         unscored_videos: Videos that could not be scored.
     """
@@ -80,6 +82,7 @@ class Predictions:
     classes: tuple[str, ...]
     split: str
     checkpoint: str
+    epoch: int
     manifest_hash: str
     unscored_videos: tuple[UnscoredVideo, ...] = ()
 
@@ -125,6 +128,7 @@ class Predictions:
             "classes": np.array(self.classes, dtype=np.str_),
             "split": np.array(self.split),
             "checkpoint": np.array(self.checkpoint),
+            "epoch": np.array(self.epoch),
             "manifest_hash": np.array(self.manifest_hash),
             "unscored_ids": np.array([video.id for video in self.unscored_videos], dtype=np.str_),
             "unscored_reasons": np.array([video.reason for video in self.unscored_videos], dtype=np.str_),
@@ -187,6 +191,7 @@ def _from_arrays(arrays: Mapping[str, np.ndarray]) -> Predictions:
         classes=tuple(arrays["classes"].tolist()),
         split=arrays["split"].item(),
         checkpoint=arrays["checkpoint"].item(),
+        epoch=arrays["epoch"].item(),
         manifest_hash=arrays["manifest_hash"].item(),
         unscored_videos=tuple(UnscoredVideo(*each) for each in zip(*unscored, strict=True)),
     )

@@ -142,6 +142,7 @@ def evaluate_open(
         classes=restored.classes,
         split=split,
         checkpoint=which,
+        epoch=restored.epoch,
         manifest_hash=manifest.hash,
         unscored_videos=_unscored(videos, clips.bad),
     )

@@ -96,8 +96,6 @@ def stored_predictions(run: Run, split: Split, which: Checkpoint) -> Predictions
     if not path.is_file():
         return None
     # Metrics are written after the predictions: if they name these weights, both belong to them.
-    if is_of_earlier_epoch(run, which):
-        return None
     if digest is not None and _reported(run.report_dir(split, which)).get("checkpoint_digest") != digest:
         return None
     try:
@@ -106,17 +104,23 @@ def stored_predictions(run: Run, split: Split, which: Checkpoint) -> Predictions
         if digest is None:
             raise
         return None
+    if is_of_earlier_epoch(run, which, found.epoch):
+        return None
     return found if found.manifest_hash == run.provenance()["manifest"]["hash"] else None
 
 
-def is_of_earlier_epoch(run: Run, which: Checkpoint) -> bool:
-    """Whether stored logits of the last checkpoint are those of an interrupted training, which went on since.
+def is_of_earlier_epoch(run: Run, which: Checkpoint, epoch: int) -> bool:
+    """Whether logits are of another epoch than the checkpoint that was removed: training went on after them.
 
-    The end of a training removes its last weights, unless it keeps them and scores val with them.
+    Args:
+        run: Run.
+        which: Checkpoint; while its weights exist, their digest tells, and the answer is no.
+        epoch: Epoch of the logits.
     """
-    if which != "last" or run.checkpoint_file(which).is_file() or run.state != "finished":
+    status = run.status()
+    if status is None or run.checkpoint_file(which).is_file():
         return False
-    return not run.settings(run.provenance())["train"]["keep_last"]
+    return epoch != (status.best_epoch if which == "best" else status.epoch)
 
 
 def checkpoint_digest(run: Run, which: Checkpoint) -> str | None:

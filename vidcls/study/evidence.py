@@ -175,12 +175,6 @@ def _stored(run: Run, split: Split, checkpoint: Checkpoint) -> Predictions:
         raise UserError(
             f"{run.folder}: no {split} logits of its checkpoint {checkpoint!r} are stored", hint=command
         ) from None
-    if is_of_earlier_epoch(run, checkpoint):
-        raise UserError(
-            f"{run.folder}: its stored {split} logits of its checkpoint {checkpoint!r} are of an earlier"
-            " epoch, and the weights of its last epoch were not kept",
-            hint="train with train.keep_last=true and another seed or name; or compare the best checkpoints",
-        )
     # Weights that are older than their logits are not read: the digests of all weights would take minutes.
     # Copies and archives may give both the same time.
     if _written_at(run, checkpoint) >= stored_at and stored_predictions(run, split, checkpoint) is None:
@@ -188,7 +182,19 @@ def _stored(run: Run, split: Split, checkpoint: Checkpoint) -> Predictions:
             f"{run.folder}: its stored {split} logits are not of its present checkpoint {checkpoint!r}",
             hint=command,
         )
-    return load_predictions(file)
+    found = load_predictions(file)
+    if (found.split, found.checkpoint) != (split, checkpoint):
+        raise VidclsError(
+            f"{file}: holds {found.split} logits of a checkpoint {found.checkpoint!r}", hint=command
+        )
+    if is_of_earlier_epoch(run, checkpoint, found.epoch):
+        raise UserError(
+            f"{run.folder}: its stored {split} logits of its checkpoint {checkpoint!r} are of epoch"
+            f" {found.epoch}, and the weights of a later one were not kept",
+            hint="train.keep_last=true and another seed or name keep the last weights; or compare the best"
+            " checkpoints",
+        )
+    return found
 
 
 def _written_at(run: Run, checkpoint: Checkpoint) -> int:
