@@ -178,9 +178,10 @@ def _plan(loaded: LoadedSpec, device: torch.device, stage: Callable[[str, int, i
     """
     spec = loaded.spec
     with loaded.error_context():
-        read = partial(load_manifest, spec.data, cache_dir=Path(spec.store_dir))
+        progress = partial(stage, "read files")
+        read = partial(load_manifest, spec.data, cache_dir=Path(spec.store_dir), progress=progress)
         key = ("manifest", repr(spec.data), spec.store_dir)
-        manifest = kept(key, partial(read, progress=partial(stage, "read files")))
+        manifest = kept(key, read, state_of=Manifest.state_on_disk)
         refuse_wrong_flips(spec.augment, data=spec.data, classes=manifest.classes)
         run = Run.at(spec, fingerprint(spec, manifest.hash))  # before code of the user runs
         seed_everything(spec.seed)
