@@ -33,6 +33,9 @@ from vidcls.statistics.estimate import Estimate
 from vidcls.statistics.estimates import Estimates
 from vidcls.statistics.jackknife import Jackknife
 
+_ROUNDING = 1e-12
+"""Share of the variance of one run below which a variance is zero but for rounding."""
+
 
 @dataclass(frozen=True, eq=False)
 class CrossedEffects:
@@ -144,7 +147,9 @@ class CrossedEffects:
             dofs[chosen] = crossed_dof(
                 parts, nums, group_part=group_part, noise=noise, num_groups=self.num_groups
             )
-        return Estimates(values, np.sqrt(variances), dofs)
+        # What rounding leaves of a variance of zero would look like certainty.
+        is_zero = variances < _ROUNDING * self.run_variance.max()
+        return Estimates(values, np.sqrt(np.where(is_zero, 0.0, variances)), np.where(is_zero, np.inf, dofs))
 
 
 def combined(value: float, parts: Sequence[tuple[float, float]]) -> Estimate:
