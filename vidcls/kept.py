@@ -25,17 +25,22 @@ def keeping() -> Iterator[None]:
         _values.reset(token)
 
 
-def kept(key: Hashable, make: Callable[[], T]) -> T:
+def kept(key: Hashable, make: Callable[[], T], *, state_of: Callable[[T], Hashable] | None = None) -> T:
     """Value of a key: the one that was made before, if values are kept, otherwise a new one.
 
     Args:
         key: Name of the value, with everything that it depends on.
         make: Makes the value, which nobody changes afterwards.
+        state_of: State on disk of what a value was made from; once it differs, the value is made again.
     """
     values = _values.get()
     if values is None:
         return make()
-    if key not in values:
-        values[key] = make()
-    value: T = values[key]
-    return value
+    if key in values:
+        value, state = values[key]
+        if state_of is None or state_of(value) == state:
+            known: T = value
+            return known
+    made = make()
+    values[key] = made, None if state_of is None else state_of(made)
+    return made

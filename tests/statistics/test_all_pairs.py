@@ -44,3 +44,19 @@ def test_holm_is_its_definition(p_values: list[float], num_comparisons: int) -> 
         smaller = sorted(p for p in p_values if p <= p_value)
         steps = [(num if num > len(p_values) else num - rank) * p for rank, p in enumerate(smaller)]
         assert adjusted[number] == pytest.approx(min(1.0, max(steps)))
+
+
+@pytest.mark.parametrize("num_seeds", [2, 3, 5, 7])
+def test_seeds_with_equal_accuracies_have_no_variance_left_by_rounding(num_seeds: int) -> None:
+    # Each run of the first configuration misses one video, each of the second two, and never the same.
+    wrong = np.zeros((2 * num_seeds, 40), bool)
+    for seed in range(num_seeds):
+        wrong[seed, seed] = True
+        wrong[num_seeds + seed, num_seeds + 2 * seed : num_seeds + 2 * seed + 2] = True
+    right = jackknife_of_means(1.0 - wrong, [str(video) for video in range(40)])
+    member = [0] * num_seeds + [1] * num_seeds
+    found = CrossedEffects.of(right, member).difference(0, 1)
+    assert found.value == pytest.approx(-1 / 40)
+    # What rounding leaves of a variance of zero would look like certainty.
+    assert found.std_error > 0.01
+    assert found.p_value > 0.05

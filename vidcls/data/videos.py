@@ -127,6 +127,14 @@ class Manifest:
     def _split_before(self, video: Video) -> Split:
         return "val" if video.id in self.joined else video.split
 
+    def state_on_disk(self) -> tuple[tuple[int, int, int] | None, ...]:
+        """State of the root, of the files of all videos and of their folders; None for what is missing.
+
+        It costs a look at each file, and differs once a video is added, removed or replaced.
+        """
+        paths = [path for video in self.videos for path in (video.path, video.flows) if path is not None]
+        return tuple(map(_state, [self.root, *dict.fromkeys(path.parent for path in paths), *paths]))
+
     def write_csv(self, path: Path) -> None:
         """Write a CSV manifest that reads back to the same videos, labels, splits and groups.
 
@@ -146,3 +154,11 @@ class Manifest:
             for video in self.videos
         ]
         write_table(path, rows)
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,10 +13,25 @@ from vidcls.data.batches.clips import Clips
 from vidcls.data.batches.dataset_clips import DatasetClips
 from vidcls.data.batches.open_clips import open_clips
 from vidcls.data.decoding.workers import StageProgress
-from vidcls.data.manifest import Manifest, Video
+from vidcls.data.manifest import Manifest, Video, load_manifest
+from vidcls.kept import kept
 from vidcls.models.kinds.base import VideoModel
 from vidcls.spec.experiment import Spec
 from vidcls.spec.sections import Clip
+
+
+def read_manifest(spec: Spec, progress: Callable[[int, int], None]) -> Manifest:
+    """Manifest of the data of a spec; in a process that keeps values, read again only if the data changed.
+
+    Args:
+        spec: Spec of a training.
+        progress: Called with the number of files read, and of all.
+
+    Raises:
+        UserError: As for `load_manifest`.
+    """
+    read = partial(load_manifest, spec.data, cache_dir=Path(spec.store_dir), progress=progress)
+    return kept(("manifest", repr(spec.data), spec.store_dir), read, state_of=Manifest.state_on_disk)
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,11 @@ from vidcls.checkpoints import CheckpointIdentity
 from vidcls.choices import Precision
 from vidcls.data.batches.augment.flip import refuse_wrong_flips
 from vidcls.data.batches.source import BatchSource
-from vidcls.data.manifest import Manifest, load_manifest
+from vidcls.data.manifest import Manifest
 from vidcls.errors import ExitCode, UserError, VidclsError
 from vidcls.features.clips import AnyBatch
-from vidcls.features.reading import Reading
+from vidcls.features.reading import Reading, read_manifest
 from vidcls.features.sources import open_inputs
-from vidcls.kept import kept
 from vidcls.leaks.run_state import leak_warning
 from vidcls.leaks.state import LeakState, leak_state
 from vidcls.locking.lock import Held
@@ -178,9 +177,7 @@ def _plan(loaded: LoadedSpec, device: torch.device, stage: Callable[[str, int, i
     """
     spec = loaded.spec
     with loaded.error_context():
-        read = partial(load_manifest, spec.data, cache_dir=Path(spec.store_dir))
-        key = ("manifest", repr(spec.data), spec.store_dir)
-        manifest = kept(key, partial(read, progress=partial(stage, "read files")))
+        manifest = read_manifest(spec, partial(stage, "read files"))
         refuse_wrong_flips(spec.augment, data=spec.data, classes=manifest.classes)
         run = Run.at(spec, fingerprint(spec, manifest.hash))  # before code of the user runs
         seed_everything(spec.seed)

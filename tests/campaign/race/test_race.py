@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from vidcls.errors import ExitCode, UserError
 from vidcls.statistics.looks import TOTAL_ALPHA
 from vidcls.sweep import actions
 from vidcls.sweep.config.file import load_sweep
+from vidcls.sweep.launch import freeze
 from vidcls.sweep.search.build import race_of
 from vidcls.sweep.storage.folder import SweepFolder
 
@@ -96,6 +99,40 @@ def test_a_look_is_a_pure_function_of_the_logits(race: SweepFolder, tmp_path: Pa
     assert after.published() == before.published()
 
 
+@pytest.mark.parametrize("text", ["{", '{"going_on": ["a"]}'])
+def test_a_damaged_look_is_removed_and_taken_again(race: SweepFolder, tmp_path: Path, text: str) -> None:
+    copy = SweepFolder(tmp_path / race.path.name)
+    shutil.copytree(race.path, copy.path)
+    look = copy.path / "looks" / "1.json"
+    look.write_text(text)
+    told = CliRunner().invoke(app, ["race", str(copy.path)])
+    assert (told.exit_code, f"rm {look}" in told.output) == (1, True), told.output
+    look.unlink()
+    assert take_looks(copy), "though seeds of the next round are trained"
+    before, after = race_of(race), race_of(copy)
+    assert before is not None
+    assert after is not None
+    assert after.published() == before.published()
+
+
+@pytest.mark.parametrize("option", ["--max-seeds=20", "--workers=3", "--gpu-hours=1", "--dry-run"])
+def test_an_option_without_effect_on_a_launched_race_is_refused(race: SweepFolder, option: str) -> None:
+    refused = CliRunner().invoke(app, ["race", str(race.path), option])
+    assert refused.exit_code == 2
+    assert f"{option.split('=')[0]}: has no effect on a race that was launched before" in refused.output
+
+
+def test_the_named_extension_is_enough_for_a_race_whose_time_is_up(tmp_path: Path) -> None:
+    plan = planned(specs(tmp_path, {"a": 0.9, "b": 0.2}))
+    late = plan.launch.options.model_copy(update={"until": time.time() - 9000})
+    freeze(replace(plan.launch, options=late))
+    folder = plan.launch.folder
+    (note,) = [each for each in standing_of(folder).notes if "the budget is used up" in each]
+    assert note.endswith(f"vidcls sweep extend 0 {folder.path} --hours 4")
+    folder.control().say("extend", hours=4)
+    assert not any("the budget is used up" in each for each in standing_of(folder).notes)
+
+
 def test_a_run_that_is_being_created_does_not_disturb_who_looks(tmp_path: Path) -> None:
     folder = frozen(specs(tmp_path, {"a": 0.9, "b": 0.2}))
     begun = folder.runs_dir / "exp-a" / "0123456789ab-s0" / "provenance.json"
@@ -126,6 +163,16 @@ def test_a_contender_whose_training_fails_is_out_and_the_others_go_on(tmp_path: 
     assert standing.is_over
     assert standing.contenders[2].state == "out: its training failed: seed 0: the loss is not finite"
     assert standing.verdict.startswith("too little evidence: a and b are not told apart")
+    assert "; broken is out without a verdict (training failed), 2 seeds each" in standing.verdict
+
+
+def test_a_contender_whose_training_fails_is_not_counted_among_the_beaten(tmp_path: Path) -> None:
+    (tmp_path / FAILING).write_text("0.7")
+    folder = frozen(specs(tmp_path, {"good": 0.9, "bad": 0.2, "broken": 0.7}))
+    run_race(folder)
+    verdict = standing_of(folder).verdict
+    assert verdict.startswith("good is better than bad by ")
+    assert "; broken is out without a verdict (training failed), 2 seeds each" in verdict
 
 
 def test_a_race_with_nobody_left_to_compare_waits_for_a_retry(tmp_path: Path) -> None:

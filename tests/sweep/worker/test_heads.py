@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from multiprocessing.connection import Connection
 
@@ -10,7 +11,10 @@ import pytest
 
 from tests.support.sweeps import Search, run_of, states, undisturbed, work
 from tests.support.training import Experiment, assert_same
+from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.errors import ExitCode
+from vidcls.kept import keeping, kept
+from vidcls.spec.data import DataSection
 from vidcls.sweep.search.scheduler import Scheduler
 from vidcls.sweep.storage.folder import SweepFolder
 from vidcls.sweep.worker.messages import TrialOutcome, TrialRequest, enter
@@ -60,6 +64,22 @@ def test_one_child_trains_all_heads_and_each_is_what_training_it_alone_gives(sea
     assert len(starts(folder)) == 1
     for trial in trials:
         assert_same(run_of(folder, trial), undisturbed(search, trial, runs=f"alone{trial.number}"))
+
+
+def test_data_that_changes_between_two_heads_is_read_again(experiment: Experiment) -> None:
+    data = DataSection(root=str(shutil.copytree(experiment.data, experiment.folder / "own")))
+
+    def read() -> Manifest:
+        return load_manifest(data, cache_dir=experiment.folder)
+
+    with keeping():
+        before = kept("data", read, state_of=Manifest.state_on_disk)
+        assert kept("data", read, state_of=Manifest.state_on_disk) is before, "read once"
+        video = before.videos[0].path
+        video.write_bytes(video.read_bytes() + bytes(8))  # it plays as before, with another digest
+        after = kept("data", read, state_of=Manifest.state_on_disk)
+    assert after.hash != before.hash
+    assert after.hash == read().hash
 
 
 @pytest.mark.long

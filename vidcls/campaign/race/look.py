@@ -84,7 +84,8 @@ def _look(
     """Content of the next look: what it compared, how, and which contenders go on."""
     number = len(race.published())
     look = looks_up_to(race.looks[-1])[number]
-    runs = {name: runs_of(folder, trials, name) for name in names}
+    # A look that was removed is taken again: there may be runs of later rounds.
+    runs = {name: runs_of(folder, trials, name)[: look.num_seeds] for name in names}
     for name, own in runs.items():
         if len(own) != look.num_seeds:
             raise VidclsError(f"{folder.path}: {name} has {len(own)} runs, expected {look.num_seeds}")

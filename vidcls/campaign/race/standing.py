@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -151,13 +152,16 @@ def _verdict(race: RaceSearcher, looks: Sequence[_Figures]) -> str:
 
 
 def _over(race: RaceSearcher, looks: Sequence[_Figures]) -> str:
-    losses = {loser: (look, winner) for look in looks for loser, winner in look["beaten"].items()}
+    failed = {name for look in looks for name in look["failed"]}
+    are = "is" if len(failed) == 1 else "are"
+    told = f"; {joined(sorted(failed))} {are} out without a verdict (training failed)" if failed else ""
     if len(race.going_on) > 1:
-        return _undecided(looks[-1], race.going_on, is_last=True)
+        return _undecided(looks[-1], race.going_on, is_last=True) + told
+    losses = {loser: (look, winner) for look in looks for loser, winner in look["beaten"].items()}
     (best,) = race.going_on
-    if len(race.contenders) == 2:
+    if len(losses) == 1:
         ((loser, (look, winner)),) = losses.items()
-        return f"{winner} is better than {loser} by {_by(look, winner=winner, loser=loser)}"
+        return f"{winner} is better than {loser} by {_by(look, winner=winner, loser=loser)}{told}"
     won = [
         f"{loser} (by {_by(look, winner=best, loser=loser)}, after {look['num_seeds']} seeds)"
         for loser, (look, winner) in losses.items()
@@ -170,7 +174,7 @@ def _over(race: RaceSearcher, looks: Sequence[_Figures]) -> str:
         if winner != best
     ]
     better = [f"better than {joined(won)}"] if won else []
-    return f"{best} is the best of {len(race.contenders)}: {'; '.join([*better, *lost])}"
+    return f"{best} is the best of {1 + len(losses)}: {'; '.join([*better, *lost])}{told}"
 
 
 def _open(race: RaceSearcher, last: _Figures) -> str:
@@ -209,14 +213,8 @@ def _notes(folder: SweepFolder, race: RaceSearcher, overview: Overview) -> list[
             f"trainings of {joined(list(failed))} failed, so there is nothing left to compare; vidcls sweep "
             f"status {folder.path} says why; then: vidcls sweep retry {folder.path}"
         )
-    options, said = folder.options(), folder.control().current()
-    used_up = options.gpu_hours is not None and (
-        overview.gpu_hours >= options.gpu_hours + said.extra_gpu_hours
-    )  # fmt: skip
-    is_late = options.until is not None and time.time() >= options.until + 3600 * said.extra_hours
-    if not race.is_over and (used_up or is_late):
-        more = "--gpu-hours" if used_up else "--hours"
-        notes.append(f"the budget is used up; to go on: vidcls sweep extend 0 {folder.path} {more} 1")
+    if not race.is_over and (more := _missing_budget(folder, overview)):
+        notes.append(f"the budget is used up; to go on: vidcls sweep extend 0 {folder.path} {' '.join(more)}")
     if any(look["beaten"] for look in race.published()):
         notes.append(
             "a race ends when a difference is large, so that difference is somewhat too large on average; "
@@ -225,6 +223,18 @@ def _notes(folder: SweepFolder, race: RaceSearcher, overview: Overview) -> list[
     last = race.published()[-1:]
     notes += [few for look in last if (few := few_groups(look["num_groups"], look["unit"])) is not None]
     return notes
+
+
+def _missing_budget(folder: SweepFolder, overview: Overview) -> list[str]:
+    """Options of `vidcls sweep extend` that give a race an hour more of each budget that is used up."""
+    options, said = folder.options(), folder.control().current()
+    limits = {"--gpu-hours": (options.gpu_hours, overview.gpu_hours - said.extra_gpu_hours)}
+    now = time.time() / 3600 - said.extra_hours
+    limits["--hours"] = (options.until and options.until / 3600, now)
+    used_up = {
+        name: used - most for name, (most, used) in limits.items() if most is not None and used >= most
+    }
+    return [f"{name} {math.ceil(over) + 1}" for name, over in used_up.items()]
 
 
 def as_json(standing: Standing) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,7 +32,12 @@ _KEEP_ALL = 10**6
 _EVERY_S = 2.0
 
 
+_FOR_ANY = ("args", "wait", "as_json")
+"""Parameters that have an effect on a race that was launched before."""
+
+
 def race(
+    ctx: typer.Context,
     args: RaceArgs,
     max_seeds: Annotated[
         int, typer.Option(min=2, max=100, help="Largest number of seeds of one experiment.")
@@ -74,11 +80,7 @@ def race(
 
     files, overrides = split_args(args)
     if len(files) == 1 and files[0].suffix not in (".yaml", ".yml"):
-        if overrides:
-            raise UserError(
-                f"{overrides[0]}: has no effect on a race that was launched before",
-                hint="give the spec files again",
-            )
+        _refuse_without_specs(ctx, overrides)
         folder, job = find_sweep(str(files[0])), None
     else:
         from vidcls.campaign.race.plan import plan_race
@@ -111,6 +113,21 @@ def race(
             launch = plan.launch
             job = actions.resume(folder, profile=launch.profile, num_workers=launch.num_workers, say=say)
     _show(folder, job=job, wait=wait, as_json=as_json)
+
+
+def _refuse_without_specs(ctx: typer.Context, overrides: Sequence[str]) -> None:
+    """Refuse what only specs can be given: a race that is named by its folder is shown."""
+    source = {one.name: ctx.get_parameter_source(str(one.name)) for one in ctx.command.params}
+    given = [
+        max(one.opts, key=len)
+        for one in ctx.command.params
+        if one.name not in _FOR_ANY and getattr(source[one.name], "name", "") == "COMMANDLINE"
+    ]
+    for text in [*overrides, *given]:
+        raise UserError(
+            f"{text}: has no effect on a race that was launched before",
+            hint="give the spec files again",
+        )
 
 
 def _print_script(plan: RacePlan, *, as_json: bool) -> None:

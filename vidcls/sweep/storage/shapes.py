@@ -88,8 +88,37 @@ class _Word(TypedDict):
 
 
 @_MORE
+class _Contender(TypedDict):
+    name: JsonText
+    value: FiniteFloat
+    low: FiniteFloat
+    high: FiniteFloat
+
+
+@_MORE
+class _Pair(TypedDict):
+    first: JsonText
+    second: JsonText
+    value: FiniteFloat
+    low: FiniteFloat
+    high: FiniteFloat
+
+
+@_MORE
 class _Look(TypedDict):
-    going_on: list[JsonText]
+    number: Count
+    num_looks: Count
+    num_seeds: Count
+    going_on: Annotated[list[JsonText], Field(min_length=1)]
+    beaten: dict[JsonText, JsonText]
+    failed: dict[JsonText, JsonText]
+    contenders: list[_Contender]
+    pairs: list[_Pair]
+    split: JsonText
+    num_videos: Count
+    num_groups: Count
+    unit: JsonText
+    leak_state: JsonText
 
 
 _SHAPES: dict[str, Any] = {

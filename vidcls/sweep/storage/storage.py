@@ -75,7 +75,10 @@ class DiskStorage:
         content = _text(f"{self.root}/{name}")
         if content is None:
             return None
-        value = parse_json(content, shape_of(name), name=f"{self.root}/{name}", hint="restore this file")
+        path = f"{self.root}/{name}"
+        # Looks of a race follow from the stored logits; any other file exists only once.
+        hint = f"rm {path}  (it is made again)" if name.startswith("looks/") else "restore this file"
+        value = parse_json(content, shape_of(name), name=path, hint=hint)
         value.pop(_NONCE, None)
         return value
 
