@@ -65,7 +65,8 @@ def race(
 
     After 2, 3, 5, 8 and 10 seeds each, all pairs are compared on the val videos, as in `vidcls compare`; who
     is clearly worse than another one is out. The race ends when one is left, or after the last seed. The
-    chance of any wrong verdict is at most 5 % over all these looks and pairs together.
+    chance of any wrong verdict is at most 5 % over all these looks and pairs together. Another race of the
+    same experiments, such as one with more seeds, spends 5 % of its own.
 
     The last epoch is scored: the best epoch was chosen on the val videos, which makes its result too good.
 
