@@ -39,7 +39,7 @@ def make_scored(folder: Path, *, key: str, seed: int, strength: float, split: st
     scored = make_run(folder, name=f"with_{key[0]}", key=key, seed=seed)
     logits = rng.normal(size=(NUM_VIDEOS, 3)) + strength * np.eye(3)[LABELS]
     store_logits(scored, logits, LABELS, groups=GROUPS, split=split)
-    scored.write_status(Status("finished", 9, 9))
+    scored.write_status(Status("finished", 9, 9, best_epoch=1))
     return scored.folder
 
 
@@ -201,6 +201,6 @@ def test_videos_of_one_group_have_no_spread(tmp_path: Path) -> None:
         for seed in range(2):
             scored = make_run(tmp_path, name=f"with_{key[0]}", key=key, seed=seed)
             store_logits(scored, np.eye(3)[LABELS], LABELS, groups=["g"] * NUM_VIDEOS)
-            scored.write_status(Status("finished", 9, 9))
+            scored.write_status(Status("finished", 9, 9, best_epoch=1))
     result = run("--difference", 5, tmp_path / "runs")
     assert "all 60 val videos are of one group" in result.stderr

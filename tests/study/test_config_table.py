@@ -62,7 +62,7 @@ def test_intervals_are_those_of_compare(tmp_path: Path) -> None:
         scored(tmp_path, few[seed], name="a", seed=seed)
     scored(tmp_path, np.ones(60, dtype=bool), name="b", key="f" * 12)
     for run in tmp_path.glob("runs/*/*"):
-        Run(run).write_status(Status("finished", 9, 9))
+        Run(run).write_status(Status("finished", 9, 9, best_epoch=1))
     compared = json.loads(CliRunner().invoke(app, ["compare", str(tmp_path / "runs"), "--json"]).stdout)
     rows = rows_of(tmp_path / "runs")
     for row, other in zip(rows, compared["configurations"], strict=True):

@@ -67,10 +67,16 @@ def test_all_are_in_the_order_of_the_first(first: Run, second: Run) -> None:
 
 def test_the_split_and_the_checkpoint_are_those_asked_for(first: Run) -> None:
     store_logits(first, -LOGITS, LABELS, split="test")
-    load_predictions(first.predictions_file("test", "best")).save(first.predictions_file("val", "last"))
+    store_logits(first, -LOGITS, LABELS, checkpoint="last")
     for split, checkpoint, sign in (("val", "best", 1), ("test", "best", -1), ("val", "last", -1)):
         found = load_evidence([first], split, checkpoint=checkpoint)  # type: ignore[arg-type]
         np.testing.assert_array_equal(found.logits, [sign * LOGITS])
+
+
+def test_logits_of_another_split_are_not_taken_for_those_asked_for(first: Run) -> None:
+    store_logits(first, -LOGITS, LABELS, split="test")
+    load_predictions(first.predictions_file("test", "best")).save(first.predictions_file("val", "best"))
+    assert "holds test logits of a checkpoint 'best'" in refused(first).message
 
 
 def test_logits_that_are_missing_come_with_their_command(first: Run, second: Run) -> None:
@@ -214,14 +220,12 @@ def test_logits_of_earlier_weights_are_refused(first: Run, second: Run) -> None:
 def test_logits_of_an_interrupted_training_are_not_those_of_its_end(tmp_path: Path, keep_last: bool) -> None:
     """A finished training removes its last weights; what was scored before stays on disk."""
     run = make_run(tmp_path, name="resumed", train={"keep_last": keep_last})
-    store_logits(run, LOGITS, LABELS, checkpoint="last")
+    store_logits(run, LOGITS, LABELS, checkpoint="last", epoch=9 if keep_last else 3)
     run.write_status(Status("finished", 9, 9))
     if keep_last:  # removed later, by the rules of a sweep
         assert len(load_evidence([run], "val", checkpoint="last").runs) == 1
         return
-    with pytest.raises(
-        UserError, match="of an earlier epoch, and the weights of its last epoch were not kept"
-    ):
+    with pytest.raises(UserError, match="are of epoch 3, and the weights of a later one were not kept"):
         load_evidence([run], "val", checkpoint="last")
 
 

@@ -74,9 +74,12 @@ def store_logits(
     unscored: dict[str, str] | None = None,
     groups: Sequence[str] = (),
     checkpoint: Checkpoint = "best",
-    epoch: int = 1,
+    epoch: int | None = None,
 ) -> None:
     """Store what a checkpoint of the run says of a split: logits `[N, K]`; without groups, none is known."""
+    status = run.status()
+    if epoch is None and status is not None:
+        epoch = status.best_epoch if checkpoint == "best" else status.epoch
     Predictions(
         ids=tuple(ids) or tuple(f"v{number}" for number in range(len(labels))),
         labels=np.array(labels, dtype=np.int64),
@@ -86,7 +89,7 @@ def store_logits(
         classes=tuple(classes) or tuple(f"class{k}" for k in range(np.shape(logits)[1])),
         split=split,
         checkpoint=checkpoint,
-        epoch=epoch,
+        epoch=1 if epoch is None else epoch,
         manifest_hash=run.provenance()["manifest"]["hash"],
         unscored_videos=tuple(UnscoredVideo(name, why, 0) for name, why in (unscored or {}).items()),
     ).save(run.predictions_file(split, checkpoint))

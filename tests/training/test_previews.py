@@ -19,7 +19,7 @@ def shown(tmp_path: Path, modality: Modality, frames: np.ndarray) -> np.ndarray:
     one = video(write_frames(tmp_path / "v", frames))
     scored = Predictions(
         ids=("v",), labels=np.zeros(1, np.int64), logits=np.array([[1.0, 0.0]], np.float32), classes=("a", "b"),
-        split="val", checkpoint="best", manifest_hash="m", groups=("",), views=np.ones(1, np.int64),
+        split="val", checkpoint="best", epoch=1, manifest_hash="m", groups=("",), views=np.ones(1, np.int64),
     )  # fmt: skip
     with open_cpu([one], tmp_path / "s", clip=clip.model_dump()) as clips:
         (preview,) = make_previews(clips, [one], scored, clip=clip, num=8)

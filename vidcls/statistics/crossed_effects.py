@@ -175,4 +175,6 @@ def combined(value: float, parts: Sequence[tuple[float, float]]) -> Estimate:
     """
     variance = sum(part for part, _ in parts)
     spread = sum(part**2 / dof for part, dof in parts)
-    return Estimate(value, math.sqrt(variance), variance**2 / spread if spread else math.inf)
+    # Where nothing varied, the part with the most degrees of freedom tells how much agrees.
+    dof = variance**2 / spread if spread else max(dof for _, dof in parts)
+    return Estimate(value, math.sqrt(variance), dof)
