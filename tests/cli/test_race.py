@@ -83,6 +83,7 @@ def test_a_race_runs_through_a_real_slurm(experiment: Experiment, slurm: Slurm) 
     assert said(*command, "--no-check")["job"] is None, "nothing is left to start"
 
 
+@pytest.mark.slow
 def test_a_race_is_paused_and_resumed_like_a_sweep(experiment: Experiment) -> None:
     files = two(experiment)
     # More epochs than can be trained before the race is cancelled.
