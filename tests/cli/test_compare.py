@@ -351,6 +351,8 @@ def test_what_was_chosen_on_val_is_flattered(runs: Path) -> None:
     assert "point_a" not in left_out.stdout
     whole = content_of("search")
     assert labels(whole) == {"point_a", "point_b", "point_c"}
+    assert "did you mean search?" in refusal("saerch")
+    assert "did you mean runs/good?" in refusal("runs/goood", "runs/bad")
     chosen = "may be the best of a sweep on these videos"
     assert all(chosen not in one["flattered"] for one in whole["configurations"])
     part = content_of(sweep / "runs" / "point_a", runs / "good")

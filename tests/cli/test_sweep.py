@@ -56,6 +56,8 @@ def test_a_search_from_its_file_to_the_winning_experiment(search: Search) -> Non
     table = run("status", folder)
     assert table.exit_code == 0
     assert "finished  4 of 4 trials" in table.stdout
+    watched = run("status", folder, "--watch").stdout
+    assert "\nthe best of 2 configurations" in watched, "on a line of its own"
 
     assert run("best", folder).exit_code == 0
     (best,) = (search.experiment.folder / "experiments").iterdir()

@@ -87,10 +87,15 @@ def trial_facts(runs: Sequence[Run], *, say: Callable[[str], None]) -> dict[Run,
     }
 
 
+def short_name(sweep: SweepFolder) -> str:
+    """Name of a sweep without the digest of its folder."""
+    return _DIGEST.sub("", sweep.path.name)
+
+
 def _named(name: str, runs_dir: Path = _RUNS) -> list[SweepFolder]:
     """Sweeps with a name below a folder of runs; a name with a slash is a path and matches none."""
     found = find_sweeps(runs_dir)
-    return [sweep for sweep in found if name in (sweep.path.name, _DIGEST.sub("", sweep.path.name))]
+    return [sweep for sweep in found if name in (sweep.path.name, short_name(sweep))]
 
 
 def _launched_from(file: Path) -> SweepFolder:

@@ -37,6 +37,7 @@ def named_runs(texts: Sequence[str], *, say: Callable[[str], None]) -> list[Run]
 
 def _named(text: str, say: Callable[[str], None]) -> list[Run]:
     from vidcls.run.find import find_runs
+    from vidcls.sweep.find import short_name
     from vidcls.sweep.storage.folder import SweepFolder, find_sweeps
 
     path = Path(text)
@@ -59,10 +60,8 @@ def _named(text: str, say: Callable[[str], None]) -> list[Run]:
         except UserError as error:
             if "name one of them" in error.message:
                 raise
-    known = {run.folder.parent.name for run in find_runs(_RUNS)} | {
-        run.path.name for run in find_sweeps(_RUNS)
-    }
-    meant = did_you_mean(text, sorted(known))
+    names = {run.folder.parent.name for run in find_runs(_RUNS)} | set(map(short_name, find_sweeps(_RUNS)))
+    meant = did_you_mean(text, sorted({*names, *(str(_RUNS / name) for name in names)}))
     raise UserError(
         f"{text}: no run, configuration, sweep or folder of runs{meant and f'; {meant}'}",
         hint="vidcls runs ls lists all runs",

@@ -86,11 +86,14 @@ def _watch(observer: SweepObserver, *, everything: bool) -> Overview:
 
     overview = observer.look()
     shown_now = Group(*render(overview, everything=everything))
-    with Live(shown_now, console=console(), auto_refresh=False) as live:
+    screen = console()
+    with Live(shown_now, console=screen, auto_refresh=False) as live:
         while overview.state in ("running", "unknown"):
             time.sleep(_EVERY_S)
             overview = observer.look()
             live.update(Group(*render(overview, everything=everything)), refresh=True)
+    if not screen.is_terminal:
+        screen.line()  # on a terminal the display ends its last line itself
     return overview
 
 
