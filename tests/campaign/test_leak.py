@@ -126,6 +126,22 @@ def test_few_groups_and_what_is_held_fixed_are_named() -> None:
     assert found.covered == "other seeds, other group-disjoint splits and other groups of videos"
 
 
+def test_an_inflation_that_varies_nowhere_has_no_interval_and_is_not_certain(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = tuple(SeedPair(seed, 0.9, 0.7, (Path("a"), Path("b"))) for seed in (0, 1))
+    found = Inflation(pairs, 0.5, Estimate(0.2, 0.0, 3), (4, 4), is_own_split=False)
+    monkeypatch.setattr("vidcls.campaign.leak.measure_leak", lambda *_, **__: found)
+    command = ["leak", str(experiment.spec())]
+    shown = CliRunner().invoke(app, command).stdout
+    assert (
+        "by +20.0 points (no interval: all seeds and groups of videos agree, which may be chance, 2 pairs,"
+        " 4 groups): no inflation shown\nan interval would cover other seeds"
+    ) in shown
+    plain = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
+    assert (plain["low"], plain["high"], plain["is_clear"]) == (None, None, False)
+
+
 def test_a_val_split_of_one_group_is_refused() -> None:
     """Nothing that is seen there says what another group would do."""
     data = manifest([[3, 3, 3]], leaks=False)

@@ -45,6 +45,20 @@ def test_a_table_says_what_the_fusion_is_worth(folder: Path) -> None:
     assert (Path(result.stdout.split("\n")[-2]) / "fusion.json").is_file()
 
 
+def test_a_gain_that_varies_nowhere_has_no_interval(tmp_path: Path) -> None:
+    """Both runs say the same, so that their fusion says the same too: that is not certainty."""
+    for name in ("a", "b"):
+        store_logits(make_run(tmp_path, name=name), np.eye(3)[LABELS], LABELS)
+    result = run(tmp_path / "runs")
+    assert result.exit_code == 0, result.output
+    assert (
+        "+0.0 points of top-1, no interval: all 24 videos (groups are not known) agree, which may be chance,"
+        " for these checkpoints only: no difference shown"
+    ) in result.stdout
+    gain = json.loads(run(tmp_path / "runs", "--json").stdout)["gain"]
+    assert (gain["low"], gain["high"]) == (None, None)
+
+
 def test_a_run_of_another_version_is_named(folder: Path) -> None:
     file = next((folder / "b").rglob("provenance.json"))
     file.write_text(json.dumps({"manifest": {"hash": "abc"}}))

@@ -14,7 +14,7 @@ from statsmodels.stats.power import TTestIndPower, TTestPower
 from statsmodels.stats.weightstats import ttost_paired
 
 from vidcls.statistics.corrections import holm
-from vidcls.statistics.crossed_effects import CrossedEffects, combined
+from vidcls.statistics.crossed_effects import CrossedEffects
 from vidcls.statistics.estimate import Estimate
 from vidcls.statistics.jackknife import jackknife_of_means
 from vidcls.statistics.power import Plan, VarianceComponents
@@ -114,14 +114,6 @@ def test_intervals_and_p_values_are_those_of_student_in_scipy(dof: float) -> Non
     found = Estimate(0.8, 0.3, dof)
     assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, dof, loc=0.8, scale=0.3))
     assert found.p_value == pytest.approx(2 * stats.t.sf(0.8 / 0.3, dof), rel=1e-9)
-
-
-def test_a_sum_of_variances_has_the_degrees_of_freedom_of_welch() -> None:
-    rng = np.random.default_rng(5)
-    first, second = rng.normal(0, 1, 7), rng.normal(0, 3, 4)
-    parts = [(float(one.var(ddof=1)) / len(one), len(one) - 1) for one in (first, second)]
-    theirs = stats.ttest_ind(first, second, equal_var=False)
-    assert combined(0.0, parts).dof == pytest.approx(theirs.df)
 
 
 @pytest.mark.parametrize(("difference", "num_groups"), [(0.05, 20), (0.1, 45), (0.03, 137)])

@@ -6,7 +6,7 @@ import json
 import math
 
 from vidcls.statistics.estimate import Estimate
-from vidcls.study.intervals import few_groups, plain_difference, plain_share
+from vidcls.study.intervals import few_groups, interval_in_words, plain_difference, plain_share
 
 
 def test_an_interval_ends_where_its_quantity_does() -> None:
@@ -20,10 +20,18 @@ def test_an_interval_ends_where_its_quantity_does() -> None:
 
 
 def test_infinite_degrees_of_freedom_are_null_in_json() -> None:
-    sure = plain_share(Estimate(1.0, 0.0, math.inf))
-    assert json.loads(json.dumps(sure, allow_nan=False)) == {
-        "low": 1.0, "high": 1.0, "std_error": 0.0, "dof": None
-    }  # fmt: skip
+    sure = plain_share(Estimate(1.0, 0.5, math.inf))
+    found = json.loads(json.dumps(sure, allow_nan=False))
+    assert (found["std_error"], found["dof"]) == (0.5, None)
+
+
+def test_where_nothing_varied_there_is_no_interval() -> None:
+    for plain in (plain_share(Estimate(1.0, 0.0, 9)), plain_difference(Estimate(0.1, 0.0, 9))):
+        assert plain == {"low": None, "high": None, "std_error": 0.0, "dof": 9}
+    assert interval_in_words(None, None) == (
+        "no interval: all seeds and groups of videos agree, which may be chance"
+    )
+    assert interval_in_words(-0.00001, 0.1, sign="+") == "95 % interval +0.0 to +10.0"
 
 
 def test_fewer_than_ten_groups_are_named() -> None:

@@ -32,12 +32,13 @@ Axes: F fold seeds, N videos.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from vidcls.arrays import Floats, Ints
-from vidcls.statistics.crossed_effects import combined
+from vidcls.statistics.crossed_effects import ROUNDING
 from vidcls.statistics.estimate import Estimate
 from vidcls.statistics.jackknife import effective_groups, jackknife_of_means
 
@@ -59,11 +60,16 @@ def cross_validated_mean(values: Floats, folds: Ints, groups: Sequence[str]) -> 
     ]
     whole = float(np.mean(over_folds))
     excess = whole - float(np.trace(over_groups)) / num_seeds
-    parts = [(group_part, max(1.0, effective_groups(_sizes(groups)) - 1))]
-    if excess > 0:
-        fold_dof = sum(len(set(row)) - 1 for row in folds.tolist())
-        parts.append((excess / num_seeds, fold_dof * excess / whole))
-    return combined(float(values.mean()), parts)
+    group_dof = max(1.0, effective_groups(_sizes(groups)) - 1)
+    fold_dof = sum(len(set(row)) - 1 for row in folds.tolist())
+    training_part = max(0.0, excess) / num_seeds
+    variance = group_part + training_part
+    if variance < ROUNDING:
+        return Estimate(float(values.mean()), 0.0, group_dof)
+    spread = group_part**2 / group_dof
+    if training_part:
+        spread += training_part**2 / (fold_dof * excess / whole)
+    return Estimate(float(values.mean()), math.sqrt(variance), variance**2 / spread)
 
 
 def _sizes(groups: Sequence[str]) -> Floats:

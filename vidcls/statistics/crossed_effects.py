@@ -25,7 +25,6 @@ Axes: R runs, C configurations.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,7 +36,7 @@ from vidcls.statistics.estimate import Estimate
 from vidcls.statistics.estimates import Estimates
 from vidcls.statistics.jackknife import Jackknife
 
-_ROUNDING = 1e-18
+ROUNDING = 1e-18
 """Variance, and square of a difference, below which it is nothing but rounding."""
 
 
@@ -114,7 +113,6 @@ class CrossedEffects:
             second: Numbers of the second configurations, `[P]`.
         """
         values = self.means[second] - self.means[first]
-        values = np.where(values**2 < _ROUNDING, 0.0, values)
         shared = 2 * self.between[first, second]
         group_parts = self.within[first] + self.within[second] - shared
         whole = self.between[first, first] + self.between[second, second] - shared
@@ -160,21 +158,8 @@ class CrossedEffects:
             dofs[chosen] = crossed_dof(
                 parts, nums, group_part=group_part, noise=noise, num_groups=self.num_groups
             )
-        is_zero = variances < _ROUNDING
+        is_zero = variances < ROUNDING
         variances = np.where(is_zero, whole, variances)
         dofs = np.where(is_zero, self.num_groups - 1.0, dofs)
-        return Estimates(values, np.sqrt(np.where(variances < _ROUNDING, 0.0, variances)), dofs)
-
-
-def combined(value: float, parts: Sequence[tuple[float, float]]) -> Estimate:
-    """Estimate whose variance is a sum of independent parts (Satterthwaite 1946, Biometrics Bull. 2:110).
-
-    Args:
-        value: Estimated value.
-        parts: Variance and degrees of freedom of each part.
-    """
-    variance = sum(part for part, _ in parts)
-    spread = sum(part**2 / dof for part, dof in parts)
-    # Where nothing varied, the part with the most degrees of freedom tells how much agrees.
-    dof = variance**2 / spread if spread else max(dof for _, dof in parts)
-    return Estimate(value, math.sqrt(variance), dof)
+        values = np.where(values**2 < ROUNDING, 0.0, values)
+        return Estimates(values, np.sqrt(np.where(variances < ROUNDING, 0.0, variances)), dofs)

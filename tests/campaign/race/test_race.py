@@ -155,6 +155,18 @@ def test_a_clear_verdict_ends_the_race(tmp_path: Path) -> None:
     assert run_race(folder).reason.startswith("no trial is left")
 
 
+def test_a_race_in_which_nothing_varies_shows_no_interval(tmp_path: Path) -> None:
+    """Both contenders are always right."""
+    folder = frozen(specs(tmp_path, {"a": 9.0, "b": 8.0}), max_seeds=2)
+    run_race(folder)
+    standing = standing_of(folder)
+    agree = "(no interval: all seeds and groups of videos agree, which may be chance)"
+    assert f"b minus a is 0.0 points of top-1 {agree}" in standing.verdict
+    assert {(one.low, one.high) for one in standing.contenders} == {(None, None)}
+    shown = CliRunner().invoke(app, ["race", str(folder.path)]).stdout
+    assert shown.count("no interval") >= 3
+
+
 def test_a_contender_whose_training_fails_is_out_and_the_others_go_on(tmp_path: Path) -> None:
     (tmp_path / FAILING).write_text("0.7")
     folder = frozen(specs(tmp_path, {"a": 0.8, "b": 0.801, "broken": 0.7}), max_seeds=2)

@@ -11,8 +11,8 @@ from typing import Any
 from vidcls.campaign.race.look import failed_trials
 from vidcls.errors import UserError
 from vidcls.study.compare.results import MATTERS
-from vidcls.study.compare.verdict import joined, leaks_in_words, points
-from vidcls.study.intervals import few_groups
+from vidcls.study.compare.verdict import joined, leaks_in_words
+from vidcls.study.intervals import few_groups, interval_in_words, points
 from vidcls.sweep.search.build import race_of
 from vidcls.sweep.search.race import RaceSearcher
 from vidcls.sweep.status import Overview, SweepObserver
@@ -31,8 +31,8 @@ class Contender:
         num_trained: Number of its seeds that are trained.
         num_seeds: Number of seeds at its last look; 0 before the first look.
         top1: Val top-1 after the last epoch at that look, mean over the seeds; None before the first look.
-        low: Lower end of its 95 % interval.
-        high: Upper end of its 95 % interval.
+        low: Lower end of its 95 % interval; None before the first look, and if nothing varied.
+        high: Upper end of its 95 % interval; None in the same cases.
         state: `in the race`, `best`, `not told apart`, or why it is out.
         file: Its experiment, as the trials read it.
     """
@@ -186,23 +186,31 @@ def _open(race: RaceSearcher, last: _Figures) -> str:
 def _undecided(look: _Figures, names: Sequence[str], *, is_last: bool) -> str:
     """The pair with the widest interval stands for all: if it is a tie, all are."""
     pairs = [pair for pair in look["pairs"] if {pair["first"], pair["second"]} <= set(names)]
-    widest = max(pairs, key=lambda pair: max(-pair["low"], pair["high"]))
-    is_tie = max(-widest["low"], widest["high"]) <= MATTERS
+    widest = max(pairs, key=_farthest)
+    is_tie = _farthest(widest) <= MATTERS
     head = "" if not is_last else "tie: " if is_tie else "too little evidence: "
     state = "are not told apart" if is_last else "are still in the race"
     which = "" if len(names) == 2 else "of all pairs, the least is known of this one: "
     return (
         f"{head}{joined(list(names))} {state}: {which}{widest['second']} minus {widest['first']} is "
-        f"{points(widest['value'])} points of top-1 (95 % interval {points(widest['low'])} to "
-        f"{points(widest['high'])})"
+        f"{points(widest['value'])} points of top-1 ({interval_in_words(widest['low'], widest['high'])})"
     )
+
+
+def _farthest(pair: _Figures) -> float:
+    """Largest size of a difference that its interval holds; the difference itself if there is no interval."""
+    if pair["low"] is None or pair["high"] is None:
+        return abs(float(pair["value"]))
+    return max(-float(pair["low"]), float(pair["high"]))
 
 
 def _by(look: _Figures, *, winner: str, loser: str) -> str:
     pair = next(pair for pair in look["pairs"] if {pair["first"], pair["second"]} == {winner, loser})
     sign = 1 if pair["second"] == winner else -1
-    low, high = sorted((sign * pair["low"], sign * pair["high"]))
-    return f"{points(sign * pair['value'])} points, 95 % interval {points(low)} to {points(high)}"
+    low, high = pair["low"], pair["high"]
+    if sign < 0 and low is not None and high is not None:
+        low, high = -high, -low
+    return f"{points(sign * pair['value'])} points, {interval_in_words(low, high)}"
 
 
 def _notes(folder: SweepFolder, race: RaceSearcher, overview: Overview) -> list[str]:

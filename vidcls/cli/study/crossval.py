@@ -82,15 +82,15 @@ def crossval(
     if as_json:
         print_json(content)
     else:
-        _render(found, content)
+        _render(content)
     if out is not None:
-        _write(out, found, content)
+        _write(out, content)
 
 
-def _write(out: Path, found: CrossValidation, content: dict[str, Any]) -> None:
+def _write(out: Path, content: dict[str, Any]) -> None:
     specs = [{key: row[key] for key in row if key != "top1_each"} for row in content["specs"]]
     tables = {"specs": specs, "pairs": content["pairs"]}
-    write_study(out, _NAME, content=content, tables=tables, head=_head(found), say=say)
+    write_study(out, _NAME, content=content, tables=tables, head=_head(content), say=say)
 
 
 def _seeds(text: str) -> list[int]:
@@ -107,7 +107,7 @@ def _seeds(text: str) -> list[int]:
 
 
 def _plain(found: CrossValidation) -> dict[str, Any]:
-    from vidcls.study.intervals import plain_difference, plain_share
+    from vidcls.study.intervals import interval_in_words, plain_difference, plain_share
 
     names = [str(scored.file) for scored in found.specs]
     specs = [
@@ -130,6 +130,9 @@ def _plain(found: CrossValidation) -> dict[str, Any]:
         }
         for pair in found.pairs()
     ]
+    warnings = found.warnings()
+    if any(row["low"] is None for row in (*specs, *pairs)):
+        warnings.append(interval_in_words(None, None, samples="groups of videos and trainings"))
     return {
         "num_videos": len(found.groups),
         "num_groups": found.num_groups,
@@ -137,52 +140,59 @@ def _plain(found: CrossValidation) -> dict[str, Any]:
         "fold_seeds": list(found.fold_seeds),
         "intervals_cover": _COVERED,
         "held_fixed": _HELD_FIXED,
-        "warnings": found.warnings(),
+        "warnings": warnings,
         "specs": specs,
         "pairs": pairs,
     }
 
 
-def _head(found: CrossValidation) -> str:
+def _head(content: dict[str, Any]) -> str:
     return (
-        f"{len(found.groups)} videos of {found.num_groups} groups, {found.num_folds} folds, last epoch\n"
-        f"95 % intervals cover {_COVERED}; held fixed: {_HELD_FIXED}"
+        f"{content['num_videos']} videos of {content['num_groups']} groups, {content['num_folds']} folds,"
+        f" last epoch\n95 % intervals cover {_COVERED}; held fixed: {_HELD_FIXED}"
     )
 
 
-def _render(found: CrossValidation, content: dict[str, Any]) -> None:
+def _render(content: dict[str, Any]) -> None:
+    """Print the values of the JSON alone, so that no number on the screen differs from it."""
     from rich import box
 
     from vidcls.cli.output.screen import Table
+    from vidcls.study.intervals import points, reach
 
     table = Table("spec", box=box.SIMPLE_HEAD)
-    for name in ("top-1", "95 % interval", "each fold seed"):
+    for name in ("top-1 %", "95 % interval", "each fold seed"):
         table.add_column(name, justify="right")
-    names = [Path(scored.file).stem for scored in found.specs]
-    for name, row in zip(names, content["specs"], strict=True):
-        each = " ".join(f"{100 * top1:.1f}" for top1 in row["top1_each"])
-        reach = f"{100 * row['low']:.1f} to {100 * row['high']:.1f}"
-        table.add_row(name, f"{row['top1']:.1%}", reach, each)
+    for row in content["specs"]:
+        each = " ".join(map(points, row["top1_each"]))
+        table.add_row(Path(row["spec"]).stem, points(row["top1"]), reach(row["low"], row["high"]), each)
     screen = console()
-    screen.print(_head(found), soft_wrap=True)
+    screen.print(_head(content), soft_wrap=True)
     screen.print(table)
     if content["pairs"]:
-        screen.print(_pair_table(found, content["pairs"], names))
+        screen.print(_pair_table(content["pairs"]))
     for warning in content["warnings"]:
         screen.print(warning, soft_wrap=True)
 
 
-def _pair_table(found: CrossValidation, rows: list[dict[str, Any]], names: list[str]) -> Table:
+def _pair_table(rows: list[dict[str, Any]]) -> Table:
     from rich import box
 
     from vidcls.cli.output.screen import Table
+    from vidcls.study.compare.tables import p_text
+    from vidcls.study.intervals import points, reach
 
     several = f", Holm over {len(rows)}" if len(rows) > 1 else ""
     table = Table("", "minus", box=box.SIMPLE_HEAD)
     for name in ("points of top-1", "95 % interval", f"p{several}", ""):
         table.add_column(name, justify="right")
-    for pair, row in zip(found.pairs(), rows, strict=True):
-        reach = f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}"
-        cells = (f"{100 * row['difference']:+.1f}", reach, f"{row['p_value_holm']:.3f}")
-        table.add_row(names[pair.second], names[pair.first], *cells, "" if row["is_clear"] else "tie")
+    for row in rows:
+        table.add_row(
+            Path(row["second"]).stem,
+            Path(row["first"]).stem,
+            points(row["difference"], sign="+"),
+            reach(row["low"], row["high"], sign="+"),
+            p_text(row["p_value_holm"]),
+            "" if row["is_clear"] else "not clear",
+        )
     return table

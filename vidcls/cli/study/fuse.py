@@ -113,7 +113,7 @@ def _render(fusion: Fusion, plan: FusionPlan, *, per_class: bool) -> None:
 def _remarks(fusion: Fusion, plan: FusionPlan) -> list[str]:
     """Sentences about the meaning of the numbers."""
     from vidcls.study.fuse import HELD_FIXED
-    from vidcls.study.intervals import few_groups, plain_difference
+    from vidcls.study.intervals import few_groups, interval_in_words, plain_difference, points
 
     lines = []
     if plan.flatters:
@@ -130,11 +130,12 @@ def _remarks(fusion: Fusion, plan: FusionPlan) -> list[str]:
     best = plan.runs[fusion.best].folder
     verdict = "" if gain.is_clear else ": no difference shown"
     unit = fusion.unit if fusion.unit == "groups" else "videos (groups are not known)"
-    plain = plain_difference(gain)
+    units, plain = f"{fusion.num_units} {unit}", plain_difference(gain)
+    over = "" if plain["low"] is None else f" over {units}"
+    known = interval_in_words(plain["low"], plain["high"], sign="+", samples=units)
     lines.append(
-        f"fused minus {best.parent.name}/{best.name}, the best run by val: {100 * gain.value:+.1f} points of"
-        f" top-1, 95 % interval {100 * plain['low']:+.1f} to {100 * plain['high']:+.1f} over"
-        f" {fusion.num_units} {unit}, for {HELD_FIXED} only{verdict}"
+        f"fused minus {best.parent.name}/{best.name}, the best run by val: {points(gain.value, sign='+')}"
+        f" points of top-1, {known}{over}, for {HELD_FIXED} only{verdict}"
     )
     if (choice := fusion.selection) is not None:
         lines.append(

@@ -136,11 +136,14 @@ def _render(found: Inflation, content: dict[str, Any]) -> None:
 
 
 def _verdict(found: Inflation, content: dict[str, Any]) -> str:
+    from vidcls.study.intervals import interval_in_words, points
+
     whose = "the data's own split" if found.is_own_split else "a split drawn at random"
-    clear = "" if found.difference.low > 0 else ": no inflation shown"
+    clear = "" if content["is_clear"] and content["inflation"] > 0 else ": no inflation shown"
+    covers = "the interval covers" if content["low"] is not None else "an interval would cover"
     return (
-        f"{whose} inflates val top-1 by {100 * found.difference.value:+.1f} points "
-        f"(95 % interval {100 * content['low']:+.1f} to {100 * content['high']:+.1f}, "
+        f"{whose} inflates val top-1 by {points(content['inflation'], sign='+')} points "
+        f"({interval_in_words(content['low'], content['high'], sign='+')}, "
         f"{len(found.pairs)} pairs, {min(found.num_groups)} groups){clear}\n"
-        f"the interval covers {found.covered}; held fixed: {found.held_fixed}"
+        f"{covers} {found.covered}; held fixed: {found.held_fixed}"
     )

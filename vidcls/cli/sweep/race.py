@@ -187,6 +187,7 @@ def _render(standing: Standing, *, job: str | None) -> None:
     from rich import box
 
     from vidcls.cli.output.screen import Table, styled
+    from vidcls.study.intervals import reach
 
     screen, overview = console(), standing.overview
     screen.print(styled(standing.verdict, "bold"), soft_wrap=True)
@@ -196,8 +197,8 @@ def _render(standing: Standing, *, job: str | None) -> None:
     table.add_column("", overflow="fold")
     for one in standing.contenders:
         cells = ["", ""]
-        if one.top1 is not None and one.low is not None and one.high is not None:
-            cells = [f"{one.top1:.1%}", f"{100 * one.low:.1f} to {100 * one.high:.1f}"]
+        if one.top1 is not None:
+            cells = [f"{one.top1:.1%}", reach(one.low, one.high)]
         table.add_row(one.name, str(one.num_seeds or one.num_trained), *cells, one.state)
     screen.print(table)
     counts = ", ".join(f"{number} {state}" for state, number in overview.counts.items())

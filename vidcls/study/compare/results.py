@@ -13,7 +13,7 @@ from typing import Any, Literal
 from vidcls.choices import Split
 from vidcls.run.folder import Checkpoint
 from vidcls.statistics.estimate import Estimate
-from vidcls.study.intervals import ends
+from vidcls.study.intervals import ends, plain_difference, plain_interval
 
 Metric = Literal["top1", "mean_class_acc", "macro_f1"]
 METRIC_WORDS: Mapping[Metric, str] = {
@@ -223,7 +223,10 @@ class Comparison:
                     "leak_state": one.leak_state,
                     "flattered": list(one.flattered),
                     **{
-                        name: _plain(score, least=0.0, most=math.inf if name == "loss" else 1.0)
+                        name: {
+                            "value": score.value,
+                            **plain_interval(score, least=0.0, most=math.inf if name == "loss" else 1.0),
+                        }
                         for name, score in one.scores.items()
                     },
                     "best_rank": one.best_rank,
@@ -235,7 +238,8 @@ class Comparison:
                 {
                     "configuration": one.second,
                     "minus": one.first,
-                    **_plain(one.estimate, least=-1.0, most=1.0),
+                    "value": one.estimate.value,
+                    **plain_difference(one.estimate),
                     "p_value": one.estimate.p_value,
                     "p_holm": one.p_holm,
                     "p_equivalent": one.p_equivalent,
@@ -259,17 +263,6 @@ class Comparison:
                 "classes": [_plain_class(one) for one in self.classes],
             },
         }
-
-
-def _plain(estimate: Estimate, *, least: float, most: float) -> dict[str, float | None]:
-    low, high = ends(estimate, least=least, most=most) or (None, None)
-    return {
-        "value": estimate.value,
-        "low": low,
-        "high": high,
-        "std_error": estimate.std_error,
-        "dof": estimate.dof if math.isfinite(estimate.dof) else None,
-    }
 
 
 def _plain_class(one: ClassDifference) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vidcls.study.intervals import points, reach
 from vidcls.tables import csv_lines, table_of
 from vidcls.text import printable
 
@@ -68,9 +69,9 @@ def configurations_grid(content: Content) -> Grid:
             _rank(one),
             one["configuration"],
             str(len(one["seeds"])),
-            _percent(one[metric]["value"]),
+            points(one[metric]["value"]),
             _interval(one[metric]),
-            *(_percent(one[name]["value"]) for name in others),
+            *(points(one[name]["value"]) for name in others),
             f"{one['loss']['value']:.3f}",
             f"{one['ece']['value']:.3f}",
             one["leak_state"],
@@ -99,7 +100,7 @@ def differences_grid(content: Content) -> Grid:
         (
             one["configuration"],
             one["minus"],
-            _points(one["value"]),
+            points(one["value"], sign="+"),
             _interval(one, signed=True),
             p_text(one["p_value"]),
             *([p_text(one["p_holm"])] if num > 1 else []),
@@ -152,9 +153,9 @@ def classes_grid(content: Content) -> Grid:
             one["class"],
             str(one["num_videos"]),
             str(one["num_groups"]),
-            _percent(one["recall"]),
-            _percent(one["recall_of_minus"]),
-            _points(one["value"]),
+            points(one["recall"]),
+            points(one["recall_of_minus"]),
+            points(one["value"], sign="+"),
             _interval(one, signed=True),
             p_text(one["p_holm"]),
         )
@@ -238,16 +239,7 @@ def _rank(one: Content) -> str:
     return str(best) if best == worst else f"{best}-{worst}"
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f}"
-
-
-def _points(share: float) -> str:
-    return f"{round(100 * share, 1) + 0.0:+.1f}"
-
-
 def _interval(one: Content, *, signed: bool = False) -> str:
     if one["low"] is None:
         return "-"
-    ends = (one["low"], one["high"])
-    return " to ".join(map(_points if signed else _percent, ends))
+    return reach(one["low"], one["high"], sign="+" if signed else "")

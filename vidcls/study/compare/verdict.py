@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from vidcls.statistics.estimate import Estimate
 from vidcls.study.compare.results import METRIC_WORDS, Comparison, Contender, Difference, Ground
-from vidcls.study.intervals import ends
+from vidcls.study.intervals import ends, interval_in_words, points, reach
 
 _NAMED = 4
 _FULLY_NAMED = 2
@@ -41,8 +41,8 @@ def _of_two(comparison: Comparison) -> tuple[str, bool]:
         return f"{within}: {apart.replace(f' {unit}', ' points')}{_corrected(difference)}", False
     if difference.is_clear:
         winner, loser = (second, first) if found.value > 0 else (first, second)
-        reach = interval(found if found.value > 0 else _turned(found))
-        return f"{winner} is better than {loser} by {points(abs(found.value))} {unit} ({reach})", False
+        known = interval(found if found.value > 0 else _turned(found))
+        return f"{winner} is better than {loser} by {points(abs(found.value))} {unit} ({known})", False
     if difference.finding == "tie":
         return f"tie: {apart}", False
     return f"too little evidence: {apart}{_corrected(difference)}", True
@@ -88,17 +88,18 @@ def _listed(found: Sequence[Difference]) -> str:
     """Up to two configurations by name; of more, their number, and what their differences have in common."""
     if len(found) <= _FULLY_NAMED:
         each = [
-            f"{one.first} (by {points(one.estimate.value)} points, {_reach(one.estimate)})" for one in found
+            f"{one.first} (by {points(one.estimate.value)} points, {reach(*_ends(one.estimate))})"
+            for one in found
         ]
         return joined(each)
     estimates = [one.estimate for one in found]
     values = [one.value for one in estimates]
-    reaches = [reach for one in estimates if (reach := ends(one)) is not None]
+    reaches = [known for one in estimates if (known := ends(one)) is not None]
     by = f"by {points(min(values))} to {points(max(values))} points"
     if not reaches:
         return f"{len(found)} others ({by}, no intervals)"
     low, high = min(low for low, _ in reaches), max(high for _, high in reaches)
-    return f"{len(found)} others ({by}, intervals within {points(low)} to {points(high)})"
+    return f"{len(found)} others ({by}, intervals within {reach(low, high)})"
 
 
 def conditions(comparison: Comparison) -> str:
@@ -166,14 +167,7 @@ def flattered_in_words(configurations: Sequence[Contender]) -> list[str]:
 
 def interval(found: Estimate) -> str:
     """Interval in points, such as `95 % interval 2.0 to 10.2`, or why there is none."""
-    if ends(found) is None:
-        return "no interval: all seeds and groups of videos agree, which may be chance"
-    return f"95 % interval {_reach(found)}"
-
-
-def points(share: float) -> str:
-    """Share in points with one decimal, such as `6.1`; never `-0.0`."""
-    return f"{round(100 * share, 1) + 0.0:.1f}"
+    return interval_in_words(*_ends(found))
 
 
 def joined(words: Sequence[str]) -> str:
@@ -185,9 +179,8 @@ def _named(labels: Sequence[str], more: str) -> str:
     return joined([*labels[:_NAMED], *([more] if len(labels) > _NAMED else [])])
 
 
-def _reach(found: Estimate) -> str:
-    reach = ends(found)
-    return "no interval" if reach is None else " to ".join(map(points, reach))
+def _ends(found: Estimate) -> tuple[float | None, float | None]:
+    return ends(found) or (None, None)
 
 
 def _margin(margin: float) -> str:

@@ -91,8 +91,8 @@ class _Word(TypedDict):
 class _Contender(TypedDict):
     name: JsonText
     value: FiniteFloat
-    low: FiniteFloat
-    high: FiniteFloat
+    low: FiniteFloat | None
+    high: FiniteFloat | None
 
 
 @_MORE
@@ -100,8 +100,8 @@ class _Pair(TypedDict):
     first: JsonText
     second: JsonText
     value: FiniteFloat
-    low: FiniteFloat
-    high: FiniteFloat
+    low: FiniteFloat | None
+    high: FiniteFloat | None
 
 
 @_MORE
