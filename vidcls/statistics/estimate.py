@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+import numpy as np
 from scipy.special import stdtr, stdtrit
+
+from vidcls.arrays import Floats
 
 LEVEL = 0.95
 """Confidence level of all intervals."""
@@ -43,14 +45,9 @@ class Estimate:
 
     @property
     def p_value(self) -> float:
-        """Two-sided p-value of the hypothesis that the true value is zero.
-
-        If nothing varied, that of a sign test: all groups agree, one more than there are degrees of freedom;
-        1 if their number is not known.
-        """
-        if not self.std_error:
-            return 0.5**self.dof if self.value and math.isfinite(self.dof) else 1.0
-        return float(2 * stdtr(self.dof, -abs(self.value) / self.std_error))
+        """Two-sided p-value of the hypothesis that the true value is zero, see `p_values`."""
+        one = (np.asarray(part, np.float64) for part in (self.value, self.std_error, self.dof))
+        return float(p_values(*one))
 
     @property
     def is_clear(self) -> bool:
@@ -70,3 +67,20 @@ class Estimate:
         if not self.std_error:
             return 1.0 if self.value else (1 - margin) ** (self.dof + 1)
         return float(stdtr(self.dof, (abs(self.value) - margin) / self.std_error))
+
+
+def p_values(values: Floats, std_errors: Floats, dofs: Floats) -> Floats:
+    """Two-sided p-values of the hypotheses that the true values are zero, `[...]`.
+
+    If nothing varied, that of a sign test: all groups agree, one more than there are degrees of freedom; 1 if
+    their number is not known.
+
+    Args:
+        values: Estimated values, `[...]`.
+        std_errors: Their standard errors, `[...]`.
+        dofs: Their degrees of freedom, `[...]`.
+    """
+    varied = std_errors > 0
+    ratios = np.abs(values) / np.where(varied, std_errors, 1.0)
+    by_signs = np.where((values != 0) & np.isfinite(dofs), 0.5**dofs, 1.0)
+    return np.asarray(np.where(varied, 2 * stdtr(dofs, -ratios), by_signs))

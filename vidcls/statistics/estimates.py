@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-from scipy.special import stdtr
-
 from vidcls.arrays import Floats
-from vidcls.statistics.estimate import Estimate
+from vidcls.statistics.estimate import Estimate, p_values
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +36,4 @@ class Estimates:
     @property
     def p_values(self) -> Floats:
         """P-value of each estimate, as `Estimate.p_value`, `[E]`."""
-        has_spread = self.std_errors > 0
-        ratios = np.abs(self.values) / np.where(has_spread, self.std_errors, 1.0)
-        by_signs = np.where((self.values != 0) & np.isfinite(self.dofs), 0.5**self.dofs, 1.0)
-        return np.asarray(np.where(has_spread, 2 * stdtr(self.dofs, -ratios), by_signs))
+        return p_values(self.values, self.std_errors, self.dofs)
