@@ -122,9 +122,8 @@ def measure(design: Design, num_studies: int, seed: int) -> Cell:
             wrong = any(p <= ALPHA and same for p, same in zip(holm(p_values), equal, strict=True))
             covered = _covers(mean, design.truths[0]), _covers(differences[last], design.difference)
             rows.append((*covered, wrong, p_values[last] <= ALPHA))
-            parts.append(
-                (float((effects.run_variance - effects.within).mean()), effects.group_part(*pairs[last]))
-            )
+            group_part = effects.group_parts(*np.array([pairs[last]]).T)
+            parts.append((float((effects.run_variance - effects.within).mean()), float(group_part[0])))
         for name, ends in naive_intervals(studies, design.num_groups, rng=rng).items():
             inside = (ends[:, 0] <= design.difference) & (design.difference <= ends[:, 1])
             naive.setdefault(name, []).append(inside.astype(np.float64))

@@ -185,7 +185,7 @@ def test_noise_is_at_most_what_the_seeds_vary_by() -> None:
     groups = [f"g{number}" for number in range(20)]
     effects = CrossedEffects.of(jackknife_of_means(values, groups), [0] * num_seeds + [1] * num_seeds)
     over_seeds = effects.seed_variance.mean()
-    assert effects.noise(0) > 4 * over_seeds
+    assert effects.noises[0] > 4 * over_seeds
     parts = components_of(effects, num_videos=20)
     assert parts.seed == 0
     assert over_seeds < parts.video / 20 < 1.5 * over_seeds

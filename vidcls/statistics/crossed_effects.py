@@ -113,21 +113,26 @@ class CrossedEffects:
             second: Numbers of the second configurations, `[P]`.
         """
         values = self.means[second] - self.means[first]
-        shared = 2 * self.between[first, second]
-        group_parts = self.within[first] + self.within[second] - shared
-        whole = self.between[first, first] + self.between[second, second] - shared
-        return self._estimates(values, [first, second], np.maximum(0.0, group_parts), whole)
+        group_parts = np.maximum(0.0, self.group_parts(first, second))
+        whole = self.between[first, first] + self.between[second, second] - 2 * self.between[first, second]
+        return self._estimates(values, [first, second], group_parts, whole)
 
-    def group_part(self, first: int, second: int) -> float:
-        """Part of the groups in the variance of a difference, by chance perhaps below zero."""
-        return float(self.within[first] + self.within[second] - 2 * self.between[first, second])
+    def group_parts(self, first: Ints, second: Ints) -> Floats:
+        """Parts of the groups in the variances of P differences, by chance perhaps below zero, `[P]`.
 
-    def noise(self, configuration: int) -> float:
-        """Variance of one run that its configuration's other seeds do not share; zero if there are none.
+        Args:
+            first: Numbers of the first configurations, `[P]`.
+            second: Numbers of the second configurations, `[P]`.
+        """
+        return np.asarray(self.within[first] + self.within[second] - 2 * self.between[first, second])
+
+    @property
+    def noises(self) -> Floats:
+        """Variance of one run that its configuration's other seeds do not share, `[C]`; zero for one seed.
 
         It is noise of the videos: each run answers the uncertain ones differently. s^2 contains it too.
         """
-        return max(0.0, float(self.run_variance[configuration] - self.within[configuration]))
+        return np.maximum(0.0, self.run_variance - self.within)
 
     def _estimates(
         self, values: Floats, members: Sequence[Ints], group_parts: Floats, whole: Floats
@@ -139,7 +144,7 @@ class CrossedEffects:
         Degrees of freedom depend on the numbers of seeds, of which there are few: those with equal numbers
         are computed at once.
         """
-        noises = np.maximum(0.0, self.run_variance - self.within)
+        noises = self.noises
         variances, dofs = np.empty((2, len(values)))
         num_seeds = np.stack([self.num_seeds[each] for each in members])
         _, case_of = np.unique(num_seeds.T @ (10_000 ** np.arange(len(members))), return_inverse=True)

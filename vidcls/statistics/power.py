@@ -152,12 +152,12 @@ def components_of(
     over_seeds = float(effects.seed_variance[chosen].mean())
     dof = int((effects.num_seeds[chosen] - 1).sum())
     at_most = over_seeds * dof / float(chdtri(dof, _BOUND))
-    noise = min(float(np.mean([effects.noise(one) for one in chosen])), at_most)
-    groups = [effects.group_part(first, second) for first, second in combinations(chosen, 2)]
+    noise = min(float(effects.noises[chosen].mean()), at_most)
+    first, second = np.array(list(combinations(chosen, 2))).T
     return VarianceComponents(
         seed=max(0.0, over_seeds - noise),
         video=noise * num_videos,
-        group=max(0.0, float(np.mean(groups))) * effects.num_groups,
+        group=max(0.0, float(effects.group_parts(first, second).mean())) * effects.num_groups,
     )
 
 
