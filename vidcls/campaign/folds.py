@@ -14,13 +14,6 @@ from vidcls.leaks.split import group_folds
 from vidcls.spec.experiment import Spec
 from vidcls.spec.load import LoadedSpec, load_spec
 
-_PLAIN_DATA = (
-    "data.layout=auto",
-    "data.split_number=null",
-    "data.val_fraction=null",
-    "train.keep_last=true",
-)
-
 
 @dataclass(frozen=True)
 class Fold:
@@ -92,12 +85,28 @@ def design(
             for number, (file, spec) in enumerate(zip(files, specs, strict=True)):
                 name = f"{key}-{num_folds}-f{fold_seed}-{fold}"
                 table = _write_fold(spec, manifest, folds, fold=fold, name=name)
-                source = f"data.source={spec.data.table_source}"
                 # A seed for each fold: with one for all, the interval could not cover what the seed does.
                 seed = f"seed={(spec.seed + fold_seed * num_folds + fold) % 2**32}"
-                own = (f"data.root={table}", source, f"name={spec.name}-cv", seed, *_PLAIN_DATA)
+                own = (*table_settings(spec, table), f"name={spec.name}-cv", seed)
                 trainings.append(Fold(number, fold_seed, fold, file, (*overrides, *own)))
     return FoldDesign(specs, manifest, num_folds, tuple(fold_seeds), tuple(trainings))
+
+
+def table_settings(spec: Spec, table: Path) -> tuple[str, ...]:
+    """`key=value` texts of a training on a written table of its videos; its last epoch is kept.
+
+    Args:
+        spec: Spec whose videos are in the table.
+        table: CSV manifest with the splits of the training.
+    """
+    return (
+        f"data.root={table}",
+        f"data.source={spec.data.table_source}",
+        "data.layout=auto",
+        "data.split_number=null",
+        "data.val_fraction=null",
+        "train.keep_last=true",
+    )
 
 
 def refuse_own_splits(spec: Spec) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from vidcls.arrays import Floats
-from vidcls.campaign.folds import absolute_path, refuse_own_splits, refuse_unknown_groups
+from vidcls.campaign.folds import absolute_path, refuse_own_splits, refuse_unknown_groups, table_settings
 from vidcls.campaign.last_epoch import right_answers
 from vidcls.campaign.leak_splits import Arms, arms_of, leaking_share
 from vidcls.data.manifest import Manifest, load_manifest
@@ -125,18 +125,11 @@ def design(
     manifest = replace(with_root, videos=with_root.training)
     refuse_unknown_groups(manifest.root, manifest.videos)
     folder = Path(spec.runs_dir) / f"{spec.name}-leak"
-    plain_data = (
-        "data.layout=auto",
-        f"data.source={spec.data.table_source}",
-        "data.split_number=null",
-        "data.val_fraction=null",
-    )
 
     def training(arm: str, videos: Manifest, seed: int) -> LoadedSpec:
         file = folder / f"{arm}-s{seed}.csv"
         videos.write_csv(file)
-        names = (f"data.root={file}", f"name={spec.name}-{arm}", f"seed={seed}", "train.keep_last=true")
-        own = (*plain_data, *names)
+        own = (*table_settings(spec, file), f"name={spec.name}-{arm}", f"seed={seed}")
         return load_spec(path, (*overrides, *own), data_file=data_file)
 
     arms = {seed: arms_of(manifest, seed=seed) for seed in seeds}
