@@ -119,14 +119,17 @@ def test_all_pairs_are_compared_under_holms_correction() -> None:
 def test_what_varies_nowhere_has_no_interval(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each group of three videos has the same one wrong: nothing varies, but a third is hard to round."""
     wrong, right = np.arange(60)[None] % 3 == 0, np.ones((1, 60), bool)
-    specs = (Scored("a", Path("a.yaml"), ~wrong), Scored("b", Path("b.yaml"), right))
+    rows = {"a": ~wrong, "b": right, "c": right}
+    specs = tuple(Scored(name, Path(f"{name}.yaml"), row) for name, row in rows.items())
     groups, folds = tuple(f"group{n // 3}" for n in range(60)), np.arange(60)[None] // 12
     found = CrossValidation(specs, groups, folds, 5, (0,))
     assert [found.top1(number).std_error for number in (0, 1)] == [0, 0]
     monkeypatch.setattr("vidcls.campaign.crossval.cross_validate", lambda *_, **__: found)
     result = CliRunner().invoke(app, ["crossval", str(experiment.spec()), "--folds", "5"])
     assert result.exit_code == 0, result.output
-    assert result.stdout.count("no interval") == 4, "two specs, their difference, and why"
+    assert result.stdout.count("no interval") == 7, "three specs, their differences, and why"
+    assert " +0.0 " in result.stdout
+    assert result.stdout.count("not clear") == 1, "a tie would need an interval"
     assert "no interval: all groups of videos and trainings agree, which may be chance" in result.stdout
     assert "<0.001" in result.stdout
     plain = json.loads(CliRunner().invoke(app, ["crossval", str(experiment.spec()), "--json"]).stdout)
