@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vidcls.cli.common import AsJson, console, echo, print_json, say, say_left_out
+from vidcls.cli.common import AsJson, RunFolders, console, echo, print_json, say, say_left_out
 from vidcls.cli.queue.preflight import NoCheck, refuse_errors, refuse_without_cluster, require_all
 from vidcls.cli.queue.queued import Cluster, QueuedCommand, as_words, queue_command
 from vidcls.cli.queue.trainings import Device, DryRun, TrustCode
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     Scored = tuple[Scoring, Metrics]
 
 _MAX_FOLDERS = 10
-RunArgs = Annotated[
-    list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")
-]
 Anew = Annotated[bool, typer.Option("--anew", help="Score again even if results are stored.")]
 CheckpointOption = Annotated[
     Literal["best", "last", "all"], typer.Option(help="Checkpoint whose weights are used.")
@@ -38,7 +35,7 @@ CheckpointOption = Annotated[
 
 
 def evaluate(
-    runs: RunArgs,
+    runs: RunFolders,
     split: Annotated[
         Literal["train", "val", "test"],
         typer.Option(help="Split to score. Every evaluation on test is recorded in a ledger."),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vidcls.cli.common import AsJson, console, echo, print_json, say, shown
+from vidcls.cli.common import AsJson, RunFolders, StoredCheckpoint, console, echo, print_json, say, shown
 from vidcls.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 
 def fuse(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")
-    ],
+    runs: RunFolders,
     tune: Annotated[
         Literal["val"] | None, typer.Option(help="Choose the fusion weights with the smallest loss on val.")
     ] = None,
@@ -31,9 +29,7 @@ def fuse(
         Literal["val", "test"],
         typer.Option(help="Split to score. Every evaluation on test is recorded in a ledger."),
     ] = "val",
-    checkpoint: Annotated[
-        Literal["best", "last"], typer.Option(help="Checkpoint whose stored logits are fused.")
-    ] = "best",
+    checkpoint: StoredCheckpoint = "best",
     out: Annotated[
         Path | None,
         typer.Option(

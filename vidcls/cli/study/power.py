@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidcls.cli.common import AsJson, console, echo, print_json, say
+from vidcls.cli.common import AsJson, StoredCheckpoint, StoredSplit, console, echo, print_json, say
 from vidcls.errors import UserError
 
 if TYPE_CHECKING:
@@ -83,13 +83,8 @@ def power(
     disagreement: Disagreement = None,
     wanted: Wanted = 80,
     comparisons: Comparisons = 1,
-    split: Annotated[
-        Literal["val", "test"],
-        typer.Option(help="Split of the stored predictions. Every look at test is recorded in a ledger."),
-    ] = "val",
-    checkpoint: Annotated[
-        Literal["best", "last"], typer.Option(help="Checkpoint whose stored predictions are read.")
-    ] = "best",
+    split: StoredSplit = "val",
+    checkpoint: StoredCheckpoint = "best",
     as_json: AsJson = False,
 ) -> None:
     """Say how many seeds, groups and videos are needed to find a difference in top-1.
