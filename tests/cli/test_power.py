@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.support.scored import make_run, store_logits
+from tests.support.compared import LEAKY, configuration
+from tests.support.scored import UNKNOWN, make_run, store_logits
 from vidcls.cli import app
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.run.folder import Run
@@ -175,6 +177,32 @@ def test_an_unfinished_run_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("facts", "options"),
+    [
+        ({"leaks": LEAKY, "manifest_hash": "def"}, ("--across-data",)),
+        ({"leaks": UNKNOWN, "manifest_hash": "def"}, ()),
+        ({"settings": {"data": {"root": "nowhere", "join_val": True}, "train": {"stop_after": 3}}}, ()),
+        ({"state": "interrupted"}, ()),
+    ],
+    ids=["leaky beside clean", "other data", "trained on val", "not finished"],
+)
+def test_what_compare_refuses_is_refused_in_its_words(
+    tmp_path: Path, facts: dict[str, Any], options: tuple[str, ...]
+) -> None:
+    configuration(tmp_path, "plain", 0.5)
+    configuration(tmp_path, "other", 0.8, **facts)
+    said = run("--difference", 5, tmp_path, *options)
+    assert said.exit_code == 2
+    assert said.stderr == CliRunner().invoke(app, ["compare", str(tmp_path), *options]).stderr
+
+
+def test_runs_of_other_data_are_measured_where_asked(tmp_path: Path) -> None:
+    configuration(tmp_path, "plain", 0.5)
+    configuration(tmp_path, "other", 0.8, manifest_hash="def")
+    assert run("--difference", 5, tmp_path, "--across-data").exit_code == 0
+
+
+@pytest.mark.parametrize(
     ("args", "message"),
     [
         ((), "give runs, or --seed-sd, --group-sd, --disagreement"),
@@ -183,6 +211,7 @@ def test_an_unfinished_run_is_refused(folder: Path) -> None:
         ((*GIVEN, "--videos", 20, "--groups", 45), "20 videos cannot be in 45 groups"),
         ((*GIVEN, *SIZE, "--split", "test"), "--split test has no effect without runs"),
         ((*GIVEN, *SIZE, "--checkpoint", "last"), "--checkpoint last has no effect without runs"),
+        ((*GIVEN, *SIZE, "--across-data"), "--across-data has no effect without runs"),
         ((*GIVEN, "RUNS"), "--seed-sd has no effect with runs"),
         (("ONE",), "with_a: 3 seeds"),
         (("nowhere",), "nowhere: no run, configuration, sweep or folder of runs"),

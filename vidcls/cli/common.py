@@ -39,7 +39,7 @@ StoredCheckpoint = Annotated[
     Literal["best", "last"], typer.Option(help="Checkpoint whose stored predictions are read.")
 ]
 AcrossData = Annotated[
-    bool, typer.Option("--across-data", help="Compare runs of different data that scored the same videos.")
+    bool, typer.Option("--across-data", help="Accept runs of different data that scored the same videos.")
 ]
 RunFolders = Annotated[
     list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")

@@ -15,9 +15,9 @@ from vidcls.run.folder import Checkpoint, Run
 from vidcls.statistics.crossed_effects import CrossedEffects
 from vidcls.statistics.jackknife import jackknife_of_means
 from vidcls.statistics.power import MAX_GROUPS, MAX_SEEDS, Plan, VarianceComponents, components_of
-from vidcls.study.compare.refusals import refuse_unfinished
+from vidcls.study.compare.refusals import comparable_evidence
 from vidcls.study.configurations import configurations_of
-from vidcls.study.evidence import load_evidence, record_looks
+from vidcls.study.evidence import record_looks
 
 RECOMMENDED_SEEDS = 5
 _SEEDS = (2, 3, 5, 8, 10, 20)
@@ -107,16 +107,20 @@ def given_ground(*, seed_sd: float, group_sd: float, disagreement: float) -> Gro
     return Ground(components, None, None, 1.0, "as given")
 
 
-def measured_ground(runs: Sequence[Run], split: Split, *, checkpoint: Checkpoint) -> Ground:
+def measured_ground(
+    runs: Sequence[Run], split: Split, *, checkpoint: Checkpoint, across_data: bool = False
+) -> Ground:
     """Variances of top-1 of runs, from their stored predictions.
 
     Args:
         runs: Runs of two or more configurations, of which two or more have two or more seeds.
         split: Split of the predictions. A look at test is recorded.
         checkpoint: Checkpoint of the predictions.
+        across_data: Accept runs of different data that scored the same videos.
 
     Raises:
-        UserError: If there are too few configurations, seeds or groups, or the runs cannot be compared.
+        UserError: If there are too few configurations, seeds or groups, or the runs cannot be compared, for
+            the same reasons as in `vidcls compare`.
     """
     configurations = configurations_of(runs)
     repeated = [one for one in configurations if len(one.seeds) > 1]
@@ -128,9 +132,7 @@ def measured_ground(runs: Sequence[Run], split: Split, *, checkpoint: Checkpoint
         )
     members = [(number, run) for number, one in enumerate(repeated) for run in one.runs]
     used = [run for _, run in members]
-    for run in used:
-        refuse_unfinished(run)
-    evidence = load_evidence(used, split, checkpoint=checkpoint)
+    evidence = comparable_evidence(used, split, checkpoint=checkpoint, across_data=across_data)
     record_looks(used, split, checkpoint=checkpoint)
     if evidence.num_groups < 2:
         raise UserError(

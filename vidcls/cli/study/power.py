@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidcls.cli.common import AsJson, StoredCheckpoint, StoredSplit, console, echo, print_json, say
+from vidcls.cli.common import (
+    AcrossData,
+    AsJson,
+    StoredCheckpoint,
+    StoredSplit,
+    console,
+    echo,
+    print_json,
+    say,
+)
 from vidcls.errors import UserError
 
 if TYPE_CHECKING:
@@ -85,6 +94,7 @@ def power(
     comparisons: Comparisons = 1,
     split: StoredSplit = "val",
     checkpoint: StoredCheckpoint = "best",
+    across_data: AcrossData = False,
     as_json: AsJson = False,
 ) -> None:
     """Say how many seeds, groups and videos are needed to find a difference in top-1.
@@ -95,7 +105,8 @@ def power(
     """
     given = dict(zip(_GIVEN, (seed_sd, group_sd, disagreement), strict=True))
     _refuse_both(runs, given)
-    _refuse_without_runs(runs, {"--split test": split != "val", "--checkpoint last": checkpoint != "best"})
+    asked = {"--split test": split != "val", "--checkpoint last": checkpoint != "best"}
+    _refuse_without_runs(runs, {**asked, "--across-data": across_data})
     found: list[Run] = []
     if runs:
         from vidcls.cli.study.named_runs import named_runs
@@ -104,7 +115,7 @@ def power(
     from vidcls.study.power import Question, answer, given_ground, measured_ground
 
     if runs:
-        ground = measured_ground(found, split, checkpoint=checkpoint)
+        ground = measured_ground(found, split, checkpoint=checkpoint, across_data=across_data)
     else:
         ground = given_ground(
             seed_sd=seed_sd or 0.0, group_sd=group_sd or 0.0, disagreement=disagreement or 0.0
