@@ -74,7 +74,7 @@ def results_by_configuration(runs: Sequence[Run]) -> tuple[list[ConfigurationRes
         runs: Runs in any state, whose files are intact.
 
     Returns:
-        Results, and why runs are left out.
+        Results of the finished runs, and why runs are left out.
 
     Raises:
         VidclsError: If a file of a run is damaged, or of another version of vidcls.
@@ -82,10 +82,13 @@ def results_by_configuration(runs: Sequence[Run]) -> tuple[list[ConfigurationRes
     left_out: dict[Run, str] = {}
     scored = []
     for run in runs:
-        if run.predictions_file("val", "best").is_file():
-            scored.append(run)
-        else:
+        if not run.predictions_file("val", "best").is_file():
             left_out[run] = f"no stored val predictions of its best checkpoint: {run.state}"
+        elif run.state != "finished":
+            # Its score depends on when it is read, and is of fewer epochs than those of the other seeds.
+            left_out[run] = f"not finished: {run.state}"
+        else:
+            scored.append(run)
     configurations, repeated = grouped(scored)
     left_out |= {run: f"the same configuration and seed as {other.folder}" for run, other in repeated.items()}
     found = []
