@@ -387,3 +387,18 @@ def test_unknown_groups_are_said(runs: Path) -> None:
         store_logits(run_of, logits_with(0.5, seed=ord(name)), LABELS)
     result = run(runs / "p", runs / "q")
     assert "whose groups are not known (each counts as its own)" in result.stdout
+
+
+def test_videos_whose_group_is_not_known_are_counted(runs: Path) -> None:
+    partly = [*GROUPS[:-3], "", "", ""]
+    for name in ("p", "q"):
+        for seed in range(2):
+            run_of = finished_run(runs, name, leaks=CLEAN, seed=seed)
+            store_logits(run_of, logits_with(0.5, seed=seed + ord(name), noise=0.2), LABELS, groups=partly)
+    said = "120 val videos in 23 groups (3 are single videos whose group is not known)"
+    result = run(runs / "p", runs / "q")
+    assert said in result.stdout.splitlines()[0]
+    assert "- the group of 3 of 120 videos is not known, so each of them counts" in result.stdout
+    assert content_of(runs / "p", runs / "q")["num_ungrouped"] == 3
+    power = ["power", "--difference", "5", str(runs / "p"), str(runs / "q")]
+    assert said in CliRunner().invoke(app, power, env={"COLUMNS": "300"}).stdout

@@ -118,6 +118,11 @@ def test_a_single_group_has_no_interval_and_unknown_groups_are_called_so(
     shown = ls(tmp_path / "runs", "--by", "config").stdout
     assert "one group" in shown
     assert "unknown" in shown
+    assert "have no known group" not in shown
+    scored(tmp_path, right[0], name="c", key="c" * 12, groups=[*GROUPS[:-2], "", ""])
+    partly = rows_of(tmp_path / "runs" / "c")[0]
+    assert (partly["num_groups"], partly["num_ungrouped"]) == (14, 2)
+    assert "some videos have no known group" in ls(tmp_path / "runs" / "c", "--by", "config").stdout
 
 
 def test_rows_are_sorted_and_filtered_by_what_a_configuration_has(folder: Path) -> None:

@@ -57,6 +57,7 @@ class ConfigurationResult:
             "leak_state": ", ".join(dict.fromkeys(run.leak_state for run in evidence.runs)),
             "num_videos": len(evidence.ids),
             "num_groups": evidence.num_groups if evidence.unit == "groups" else None,
+            "num_ungrouped": evidence.num_ungrouped,
             "seeds": list(self.configuration.seeds),
             "runs": [str(run.folder) for run in self.configuration.runs],
         }

@@ -18,6 +18,7 @@ from vidcls.statistics.power import MAX_GROUPS, MAX_SEEDS, Plan, VarianceCompone
 from vidcls.study.compare.refusals import comparable_evidence
 from vidcls.study.configurations import configurations_of
 from vidcls.study.evidence import record_looks
+from vidcls.study.intervals import videos_in_words
 
 RECOMMENDED_SEEDS = 5
 _SEEDS = (2, 3, 5, 8, 10, 20)
@@ -144,14 +145,18 @@ def measured_ground(
     effects = CrossedEffects.of(statistic, [number for number, _ in members])
     seeds = sorted({len(one.seeds) for one in repeated})
     counted = f"{seeds[0]} seeds each" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds each"
-    unit = "groups" if evidence.unit == "groups" else "groups (not known, so each video is its own)"
+    videos = videos_in_words(
+        split=split,
+        num_videos=len(evidence.ids),
+        num_groups=evidence.num_groups,
+        num_ungrouped=evidence.num_ungrouped,
+    )
     return Ground(
         components=components_of(effects, num_videos=len(evidence.ids)),
         num_groups=evidence.num_groups,
         num_videos=len(evidence.ids),
         videos_per_group=len(evidence.ids) / evidence.num_groups,
-        source=f"{len(repeated)} configurations with {counted}, {len(evidence.ids)} {split} videos in"
-        f" {evidence.num_groups} {unit}",
+        source=f"{len(repeated)} configurations with {counted}, {videos}",
         left_out=tuple(one.label for one in configurations if len(one.seeds) < 2),
     )
 

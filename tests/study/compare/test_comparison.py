@@ -51,6 +51,7 @@ def compared(
         num_videos=NUM_VIDEOS,
         num_groups=len(set(groups)),
         unit="groups",
+        num_ungrouped=0,
         leak_states=("clean",),
     )
     return compare_scored(scored, members, ground=ground, question=Question(**asked))

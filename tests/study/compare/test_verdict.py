@@ -17,6 +17,7 @@ GROUND: dict[str, Any] = {
     "num_videos": 120,
     "num_groups": 45,
     "unit": "groups",
+    "num_ungrouped": 0,
     "leak_states": ("clean",),
 }
 
@@ -181,7 +182,13 @@ def test_what_was_chosen_on_these_videos_is_named() -> None:
 def test_unknown_groups_and_looks_at_test_are_named() -> None:
     said = verdict(
         difference(0.06, 0.04),
-        ground={"unit": "videos", "num_groups": 120, "split": "test", "checkpoint": "last"},
+        ground={
+            "unit": "videos",
+            "num_groups": 120,
+            "num_ungrouped": 120,
+            "split": "test",
+            "checkpoint": "last",
+        },
         looks={"num_openings": 7, "num_configurations": 4},
     )
     for words in (

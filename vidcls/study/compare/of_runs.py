@@ -114,6 +114,7 @@ def _ground(evidence: Evidence) -> Ground:
         num_videos=len(evidence.ids),
         num_groups=evidence.num_groups,
         unit=evidence.unit,
+        num_ungrouped=evidence.num_ungrouped,
         leak_states=tuple(dict.fromkeys(each.leak_state for each in evidence.runs)),
     )
 

@@ -41,6 +41,12 @@ def _on_data(found: Comparison) -> list[str]:
             "the groups of the videos are not known: if several are cut from one source, intervals are too "
             "short; `vidcls data audit` looks for them"
         )
+    elif ground.num_ungrouped:
+        lines.append(
+            f"the group of {ground.num_ungrouped} of {ground.num_videos} videos is not known, so each of "
+            "them counts as a group of its own: if several are cut from one source, intervals are too short; "
+            "`vidcls data audit` looks for them"
+        )
     if any(state.startswith("leaky") for state in ground.leak_states):
         lines.append(
             "the data leaks: videos that are scored have relatives in train, so this says little about new"

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vidcls.statistics.estimate import Estimate
-from vidcls.study.compare.results import METRIC_WORDS, Comparison, Contender, Difference, Ground
-from vidcls.study.intervals import ends
+from vidcls.study.compare.results import METRIC_WORDS, Comparison, Contender, Difference
+from vidcls.study.intervals import ends, videos_in_words
 
 _NAMED = 4
 _FULLY_NAMED = 2
@@ -106,7 +106,12 @@ def conditions(comparison: Comparison) -> str:
     ground = comparison.ground
     parts = [
         seeds_in_words(comparison.configurations),
-        videos_in_words(ground),
+        videos_in_words(
+            split=ground.split,
+            num_videos=ground.num_videos,
+            num_groups=ground.num_groups,
+            num_ungrouped=ground.num_ungrouped,
+        ),
         leaks_in_words(ground.leak_states),
         *flattered_in_words(comparison.configurations),
     ]
@@ -131,14 +136,6 @@ def seeds_in_words(configurations: Sequence[Contender]) -> str:
         return f"{counts} seeds"
     named = _named(single, f"{len(single) - _NAMED} more")
     return f"{counts} seeds, so of {named} this speaks for one checkpoint only"
-
-
-def videos_in_words(ground: Ground) -> str:
-    """Numbers of videos and groups."""
-    videos = f"{ground.num_videos} {ground.split} videos"
-    if ground.unit == "videos":
-        return f"{videos} whose groups are not known (each counts as its own)"
-    return f"{videos} in {ground.num_groups} groups"
 
 
 def leaks_in_words(states: Sequence[str]) -> str:
