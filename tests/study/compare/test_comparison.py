@@ -187,6 +187,21 @@ def test_differences_of_classes_are_over_the_groups_that_have_them() -> None:
     assert row["value"] == pytest.approx(first.second - first.first)
 
 
+def test_classes_in_which_nothing_varies_are_named() -> None:
+    """Both configurations get all videos of class 1 right, and one of them none of class 2."""
+    second = np.array(LABELS)
+    first = np.where(second == 2, 0, second)
+    logits = np.stack([np.eye(NUM_CLASSES)[said] for said in (first, first, second, second)])
+    found = compared(logits=logits.astype(np.float32), num_seeds=2)
+    rows = found.as_dict()["per_class"]["classes"]
+    assert [(row["low"], row["high"]) for row in rows] == [(None, None)] * 3
+    assert [row["value"] for row in rows] == [0, 0, 1]
+    assert (
+        "no interval for classes in which all seeds and groups of videos agree, which may be chance: "
+        "class0, class1, class2"
+    ) in found.remarks
+
+
 def test_few_groups_are_warned_of_and_one_is_refused() -> None:
     nine = [f"group{video % 9}" for video in range(NUM_VIDEOS)]
     assert any(

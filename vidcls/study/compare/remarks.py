@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vidcls.statistics.scores import NUM_BINS
 from vidcls.study.compare.results import METRIC_WORDS, Comparison
-from vidcls.study.intervals import few_groups
+from vidcls.study.intervals import ends, few_groups
+
+_NAMED = 5
 
 
 def remarks_on(found: Comparison, *, num_data: int) -> tuple[str, ...]:
@@ -25,7 +29,7 @@ def remarks_on(found: Comparison, *, num_data: int) -> tuple[str, ...]:
             _on_seeds(found),
             *_on_choices(found),
             _on_correction(found),
-            _on_classes(found),
+            *_on_classes(found),
             f"ECE: calibration error over {NUM_BINS} bins of one width; few videos make it too large",
         )
         if remark
@@ -101,9 +105,18 @@ def _on_correction(found: Comparison) -> str:
     )
 
 
-def _on_classes(found: Comparison) -> str:
-    alone = [one.name for one in found.classes if one.num_groups == 1]
-    if not alone:
-        return ""
-    named = ", ".join(alone[:5]) + (f" and {len(alone) - 5} more" if len(alone) > 5 else "")
-    return f"no interval for classes whose videos are all in one group: {named}"
+def _on_classes(found: Comparison) -> list[str]:
+    """Why classes have no interval."""
+    without = [one for one in found.classes if one.estimate is None or ends(one.estimate) is None]
+    named = {
+        "whose videos are all in one group": [one.name for one in without if one.num_groups == 1],
+        "in which all seeds and groups of videos agree, which may be chance": [
+            one.name for one in without if one.num_groups > 1
+        ],
+    }
+    return [f"no interval for classes {why}: {_listed(names)}" for why, names in named.items() if names]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
