@@ -156,7 +156,10 @@ def test_earlier_looks_at_test_make_p_values_larger() -> None:
     assert many.num_comparisons == 45
     p_value = alone.differences[0].p_holm
     assert many.differences[0].p_holm == pytest.approx(min(1, 45 * p_value))
-    assert any("scored on this test split" in remark for remark in many.remarks)
+    (remark,) = [each for each in many.remarks if "scored on this test split" in each]
+    assert "Intervals are not corrected: an interval without zero may still be no clear difference" in remark
+    within = compared(0.7, 0.8, num_compared=10, margin=0.05).remarks
+    assert any("Intervals and the p-values of the margin are not corrected" in each for each in within)
 
 
 def test_mcnemar_is_that_of_scipy_and_of_statsmodels() -> None:

@@ -97,11 +97,14 @@ def _on_correction(found: Comparison) -> str:
     num = len(found.configurations)
     if found.num_comparisons == 1:
         return ""
-    if found.num_comparisons == num * (num - 1) // 2:
-        return f"p-values are corrected for {found.num_comparisons} comparisons (Holm)"
+    which = f"{found.num_comparisons} comparisons (Holm)"
+    if found.num_comparisons != num * (num - 1) // 2:
+        which += ", those of all configurations that were scored on this test split"
+    least = "" if found.margin is None else " and the p-values of the margin"
     return (
-        f"p-values are corrected for {found.num_comparisons} comparisons (Holm): those of all configurations "
-        "that were scored on this test split"
+        f"p-values are corrected for {which}: of many comparisons, some look clear by chance alone, so each "
+        f"needs a smaller p-value. Intervals{least} are not corrected: an interval without zero may still be "
+        "no clear difference"
     )
 
 

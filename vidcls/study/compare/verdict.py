@@ -102,7 +102,7 @@ def _listed(found: Sequence[Difference]) -> str:
 
 
 def conditions(comparison: Comparison) -> str:
-    """What a verdict stands on: seeds, videos, leaks, and what was chosen on these videos."""
+    """What a verdict stands on: seeds, videos, leaks, what was chosen on these videos, and the correction."""
     ground = comparison.ground
     parts = [
         seeds_in_words(comparison.configurations),
@@ -112,6 +112,7 @@ def conditions(comparison: Comparison) -> str:
             num_groups=ground.num_groups,
             num_ungrouped=ground.num_ungrouped,
         ),
+        *unscored_in_words(len(comparison.unscored)),
         leaks_in_words(ground.leak_states),
         *flattered_in_words(comparison.configurations),
     ]
@@ -120,6 +121,8 @@ def conditions(comparison: Comparison) -> str:
     if comparison.looks:
         num, looks = comparison.looks["num_configurations"], comparison.looks["num_openings"]
         parts.append(f"test split opened {looks} times for {num} configurations")
+    if comparison.num_comparisons > 1:
+        parts.append(f"p-values corrected for {comparison.num_comparisons} comparisons")
     return ", ".join(parts)
 
 
@@ -136,6 +139,13 @@ def seeds_in_words(configurations: Sequence[Contender]) -> str:
         return f"{counts} seeds"
     named = _named(single, f"{len(single) - _NAMED} more")
     return f"{counts} seeds, so of {named} this speaks for one checkpoint only"
+
+
+def unscored_in_words(num: int) -> list[str]:
+    """How many videos of the split are not in the scores; nothing if all are."""
+    if not num:
+        return []
+    return ["one more video could not be scored" if num == 1 else f"{num} more videos could not be scored"]
 
 
 def leaks_in_words(states: Sequence[str]) -> str:
