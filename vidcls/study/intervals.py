@@ -62,7 +62,12 @@ def videos_in_words(*, split: str, num_videos: int, num_groups: int, num_ungroup
     videos = f"{num_videos} {split} videos"
     if num_ungrouped == num_videos:
         return f"{videos} whose groups are not known (each counts as its own)"
-    groups = f"{videos} in {num_groups} groups"
+    return f"{videos} in {groups_in_words(num_groups, num_ungrouped)}"
+
+
+def groups_in_words(num_groups: int, num_ungrouped: int) -> str:
+    """Number of groups, and how many of them are single videos whose group is not known."""
+    groups = f"{num_groups} groups"
     if not num_ungrouped:
         return groups
     single = "one is a single video" if num_ungrouped == 1 else f"{num_ungrouped} are single videos"

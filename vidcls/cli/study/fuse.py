@@ -109,7 +109,7 @@ def _render(fusion: Fusion, plan: FusionPlan, *, per_class: bool) -> None:
 def _remarks(fusion: Fusion, plan: FusionPlan) -> list[str]:
     """Sentences about the meaning of the numbers."""
     from vidcls.study.fuse import HELD_FIXED
-    from vidcls.study.intervals import few_groups, plain_difference
+    from vidcls.study.intervals import ends, few_groups, groups_in_words
 
     lines = []
     if plan.flatters:
@@ -125,12 +125,15 @@ def _remarks(fusion: Fusion, plan: FusionPlan) -> list[str]:
         return [*lines, "all videos belong to one group, so the gain cannot be judged"]
     best = plan.runs[fusion.best].folder
     verdict = "" if gain.is_clear else ": no difference shown"
-    unit = fusion.unit if fusion.unit == "groups" else "videos (groups are not known)"
-    plain = plain_difference(gain)
+    units = f"{fusion.num_units} videos (groups are not known)"
+    if fusion.unit == "groups":
+        units = groups_in_words(fusion.num_units, fusion.num_ungrouped)
+    interval = "no interval, because all agree, which may be chance,"
+    if (reach := ends(gain)) is not None:
+        interval = f"95 % interval {100 * reach[0]:+.1f} to {100 * reach[1]:+.1f}"
     lines.append(
         f"fused minus {best.parent.name}/{best.name}, the best run by val: {100 * gain.value:+.1f} points of"
-        f" top-1, 95 % interval {100 * plain['low']:+.1f} to {100 * plain['high']:+.1f} over"
-        f" {fusion.num_units} {unit}, for {HELD_FIXED} only{verdict}"
+        f" top-1, {interval} over {units}, for {HELD_FIXED} only{verdict}"
     )
     if (choice := fusion.selection) is not None:
         lines.append(
