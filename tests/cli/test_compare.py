@@ -402,3 +402,15 @@ def test_videos_whose_group_is_not_known_are_counted(runs: Path) -> None:
     assert content_of(runs / "p", runs / "q")["num_ungrouped"] == 3
     power = ["power", "--difference", "5", str(runs / "p"), str(runs / "q")]
     assert said in CliRunner().invoke(app, power, env={"COLUMNS": "300"}).stdout
+
+
+@pytest.mark.parametrize("command", [["compare"], ["power", "--difference", "5"]])
+def test_videos_of_one_group_are_refused_before_the_look_is_recorded(runs: Path, command: list[str]) -> None:
+    for name in ("p", "q"):
+        tested = [finished_run(runs, name, seed=seed) for seed in range(2)]
+        store(tested, 0.7, split="test", groups=["one"] * len(LABELS))
+    words = [*command, str(runs / "p"), str(runs / "q"), "--split", "test"]
+    result = CliRunner().invoke(app, words, env={"COLUMNS": "300"})
+    assert result.exit_code == 2
+    assert "all 120 test videos belong to one group, so nothing is known of other groups" in result.stderr
+    assert ledger_of(tested[0]).count == 0

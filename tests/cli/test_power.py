@@ -232,4 +232,4 @@ def test_videos_of_one_group_have_no_spread(tmp_path: Path) -> None:
             store_logits(scored, np.eye(3)[LABELS], LABELS, groups=["g"] * NUM_VIDEOS)
             scored.write_status(Status("finished", 9, 9, best_epoch=1))
     result = run("--difference", 5, tmp_path / "runs")
-    assert "all 60 val videos are of one group" in result.stderr
+    assert "all 60 val videos belong to one group" in result.stderr

@@ -135,11 +135,6 @@ def measured_ground(
     used = [run for _, run in members]
     evidence = comparable_evidence(used, split, checkpoint=checkpoint, across_data=across_data)
     record_looks(used, split, checkpoint=checkpoint)
-    if evidence.num_groups < 2:
-        raise UserError(
-            f"all {len(evidence.ids)} {split} videos are of one group, so their spread is not known",
-            hint="give --seed-sd, --group-sd and --disagreement",
-        )
     right = np.stack([each.logits.argmax(axis=1) == evidence.labels for each in evidence.predictions])
     statistic = jackknife_of_means(right.astype(np.float64), evidence.groups)
     effects = CrossedEffects.of(statistic, [number for number, _ in members])

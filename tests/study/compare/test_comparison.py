@@ -9,7 +9,6 @@ import pytest
 from scipy.stats import binomtest
 
 from tests.support.compared import GROUPS, LABELS, NUM_CLASSES, NUM_GROUPS, NUM_VIDEOS, logits_with
-from vidcls.errors import UserError
 from vidcls.statistics.crossed_effects import CrossedEffects
 from vidcls.statistics.jackknife import jackknife_of_means
 from vidcls.study.compare.comparison import MAX_ALL_PAIRS, Member, Question, Scored, compare_scored
@@ -205,14 +204,12 @@ def test_classes_in_which_nothing_varies_are_named() -> None:
     ) in found.remarks
 
 
-def test_few_groups_are_warned_of_and_one_is_refused() -> None:
+def test_few_groups_are_warned_of() -> None:
     nine = [f"group{video % 9}" for video in range(NUM_VIDEOS)]
     assert any(
         "intervals of fewer than 10 may be too short" in r for r in compared(0.5, 0.9, groups=nine).remarks
     )
     assert not any("too short" in remark for remark in compared(0.5, 0.9).remarks)
-    with pytest.raises(UserError, match="belong to one group"):
-        compared(0.5, 0.9, groups=["one"] * NUM_VIDEOS)
 
 
 @pytest.mark.parametrize("metric", ["top1", "mean_class_acc", "macro_f1"])

@@ -23,8 +23,8 @@ def comparable_evidence(
         across_data: Accept runs of different data that scored the same videos.
 
     Raises:
-        UserError: If a run is not finished, or the runs differ in what they were trained on, in the leaks of
-            their data, or in their videos; or as for `load_evidence`.
+        UserError: If a run is not finished, the runs differ in what they were trained on, in the leaks of
+            their data, or in their videos, or all videos are of one group; or as for `load_evidence`.
         VidclsError: If a file of a run is damaged.
     """
     for run in runs:
@@ -35,6 +35,7 @@ def comparable_evidence(
     refuse_mixed_leaks(evidence.runs)
     if not across_data:
         refuse_other_data(evidence.runs)
+    refuse_one_group(evidence)
     return evidence
 
 
@@ -132,4 +133,18 @@ def refuse_other_data(runs: Sequence[EvidenceRun]) -> None:
             " come from the data, not from the configuration",
             hint="train both on the same data; or, where the data is what you compare (more train videos,"
             " frames and flow of the same videos), add --across-data",
+        )
+
+
+def refuse_one_group(evidence: Evidence) -> None:
+    """Refuse videos that are all of one group, so that nothing is known of another group.
+
+    Raises:
+        UserError: If there is one group only.
+    """
+    if evidence.num_groups < 2:
+        raise UserError(
+            f"all {len(evidence.ids)} {evidence.split} videos belong to one group, so nothing is known of"
+            " other groups",
+            hint=f"vidcls data split makes a split whose {evidence.split} videos come from several groups",
         )
