@@ -6,15 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from vidcls.errors import VidclsError
-from vidcls.evaluate.metrics import rank_of_label
 from vidcls.run.folder import Run
 from vidcls.spec.show import flatten
 from vidcls.statistics.crossed_effects import CrossedEffects
 from vidcls.statistics.estimate import Estimate
-from vidcls.statistics.jackknife import jackknife_of_means
+from vidcls.statistics.scores import Answers, top1
 from vidcls.study.configurations import Configuration, grouped
 from vidcls.study.evidence import Evidence, load_evidence
 from vidcls.study.intervals import ends
@@ -104,10 +101,8 @@ def results_by_configuration(runs: Sequence[Run]) -> tuple[list[ConfigurationRes
 
 
 def _result(configuration: Configuration, evidence: Evidence) -> ConfigurationResult:
-    correct = np.stack([rank_of_label(logits, evidence.labels) == 0 for logits in evidence.logits])
-    values = correct.astype(np.float64)
-    top1 = None
+    answers = Answers.of(evidence.logits, evidence.labels)
+    found = None
     if evidence.num_groups > 1:
-        statistic = jackknife_of_means(values, evidence.groups)
-        top1 = CrossedEffects.of(statistic, [0] * len(values)).mean(0)
-    return ConfigurationResult(configuration, evidence, top1, float(values.mean()))
+        found = CrossedEffects.of(top1(answers, evidence.groups), [0] * len(evidence.runs)).mean(0)
+    return ConfigurationResult(configuration, evidence, found, float(answers.correct.mean()))
