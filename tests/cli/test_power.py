@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from tests.support import compared
 from tests.support.compared import LEAKY, configuration
 from tests.support.scored import UNKNOWN, make_run, store_logits
 from vidcls.cli import app
@@ -233,3 +234,17 @@ def test_videos_of_one_group_have_no_spread(tmp_path: Path) -> None:
             scored.write_status(Status("finished", 9, 9, best_epoch=1))
     result = run("--difference", 5, tmp_path / "runs")
     assert "all 60 val videos belong to one group" in result.stderr
+
+
+def test_variances_say_what_data_they_come_from(tmp_path: Path) -> None:
+    few = [f"g{number % 5}" for number in range(len(compared.LABELS))]
+    for name in ("first", "second"):
+        runs = configuration(tmp_path, name, 0.6, leaks=LEAKY)
+        compared.store(runs, 0.6 if name == "first" else 0.7, noise=0.3, groups=few)
+    result = run("--difference", 5, tmp_path)
+    assert "120 val videos in 5 groups, leaky data (leaky 90 %)): top-1 varies" in result.stdout
+    said = "only 5 groups: variances of fewer than 10 are rough, and so is this answer"
+    assert said in result.stdout.splitlines()
+    variances = as_json("--difference", 5, tmp_path)["variances"]
+    assert isinstance(variances, dict)
+    assert variances["warning"] == said

@@ -201,6 +201,8 @@ def _render(result: Answer, ground: Ground, question: Question) -> None:
         f" videos; two seeds differ as if they disagreed on {points['disagreement']:.1f} % of the videos; the"
         f" difference of two configurations varies by {points['group_sd']:.1f} points from group to group"
     )
+    if ground.warning:
+        echo(ground.warning)
     console().print(_table(result, ground, question))
 
 
@@ -238,7 +240,7 @@ def _plain(result: Answer, ground: Ground, question: Question) -> dict[str, obje
         "power": result.power,
         "tried": _plan(result.tried),
         "instead": _plan(result.instead),
-        "variances": {"source": ground.source, **ground.as_points()},
+        "variances": {"source": ground.source, "warning": ground.warning or None, **ground.as_points()},
         "left_out": list(ground.left_out),
         "table": power_table(ground, question, result),
     }
