@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -208,11 +209,26 @@ def test_evaluate_repeats_validation_to_the_bit(trained: Experiment, folder: Pat
     content = json.loads(result.stdout)
     assert len(content["evaluations"]) == 4
     assert "highest val top-1" in content["note"]
-    assert "vidcls compare" in content["note"]
+    assert content["compare"] is None, "two seeds of one configuration"
     assert Run(folder).predictions_file("val", "best").read_bytes() == stored
     assert (trained.folder / "runs" / "small" / "scores-val.png").stat().st_size > 1000
     table = run("evaluate", folder)
     assert "RedLeft" in table.stdout
+
+
+def test_evaluate_prints_the_command_that_compares_its_runs(
+    trained: Experiment, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(trained.folder / "runs", "my runs")
+    shutil.copytree(folder, f"my runs/small/{'f' * 12}-s0")
+    said = run("evaluate", "my runs").stdout.splitlines()
+    (command,) = [line for line in said if "vidcls compare" in line]
+    assert command == "whether the highest is really better: vidcls compare 'my runs'"
+    assert run("compare", *shlex.split(command.partition("vidcls compare ")[2])).exit_code == 0
+    last = json.loads(run("evaluate", "my runs", "--checkpoint", "last", "--json").stdout)
+    assert last["compare"] == "vidcls compare 'my runs' --checkpoint last"
+    assert not any("vidcls compare" in line for line in run("evaluate", folder).stdout.splitlines())
 
 
 def test_the_test_split_is_written_down_each_time(trained: Experiment, folder: Path) -> None:

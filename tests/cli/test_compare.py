@@ -387,3 +387,30 @@ def test_unknown_groups_are_said(runs: Path) -> None:
         store_logits(run_of, logits_with(0.5, seed=ord(name)), LABELS)
     result = run(runs / "p", runs / "q")
     assert "whose groups are not known (each counts as its own)" in result.stdout
+
+
+def test_videos_whose_group_is_not_known_are_counted(runs: Path) -> None:
+    partly = [*GROUPS[:-3], "", "", ""]
+    for name in ("p", "q"):
+        for seed in range(2):
+            run_of = finished_run(runs, name, leaks=CLEAN, seed=seed)
+            store_logits(run_of, logits_with(0.5, seed=seed + ord(name), noise=0.2), LABELS, groups=partly)
+    said = "120 val videos in 23 groups (3 are single videos whose group is not known)"
+    result = run(runs / "p", runs / "q")
+    assert said in result.stdout.splitlines()[0]
+    assert "- the group of 3 of 120 videos is not known, so each of them counts" in result.stdout
+    assert content_of(runs / "p", runs / "q")["num_ungrouped"] == 3
+    power = ["power", "--difference", "5", str(runs / "p"), str(runs / "q")]
+    assert said in CliRunner().invoke(app, power, env={"COLUMNS": "300"}).stdout
+
+
+@pytest.mark.parametrize("command", [["compare"], ["power", "--difference", "5"]])
+def test_videos_of_one_group_are_refused_before_the_look_is_recorded(runs: Path, command: list[str]) -> None:
+    for name in ("p", "q"):
+        tested = [finished_run(runs, name, seed=seed) for seed in range(2)]
+        store(tested, 0.7, split="test", groups=["one"] * len(LABELS))
+    words = [*command, str(runs / "p"), str(runs / "q"), "--split", "test"]
+    result = CliRunner().invoke(app, words, env={"COLUMNS": "300"})
+    assert result.exit_code == 2
+    assert "all 120 test videos belong to one group, so nothing is known of other groups" in result.stderr
+    assert ledger_of(tested[0]).count == 0

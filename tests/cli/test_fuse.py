@@ -59,6 +59,18 @@ def test_a_gain_that_varies_nowhere_has_no_interval(tmp_path: Path) -> None:
     assert (gain["low"], gain["high"]) == (None, None)
 
 
+def test_where_nothing_varies_there_is_no_interval(tmp_path: Path) -> None:
+    groups = [f"g{number // 2}" for number in range(len(LABELS) - 2)] + ["", ""]
+    for name in ("a", "b"):
+        store_logits(make_run(tmp_path, name=name), np.eye(3)[LABELS], LABELS, groups=groups)
+    said = " ".join(run(tmp_path / "runs").stdout.split())
+    assert (
+        "no interval: all 13 groups (2 are single videos whose group is not known) agree, which may be chance"
+    ) in said
+    found = json.loads(run(tmp_path / "runs", "--json").stdout)
+    assert (found["gain"]["low"], found["gain"]["high"], found["num_ungrouped"]) == (None, None, 2)
+
+
 def test_a_run_of_another_version_is_named(folder: Path) -> None:
     file = next((folder / "b").rglob("provenance.json"))
     file.write_text(json.dumps({"manifest": {"hash": "abc"}}))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.support.scored import make_run, store_logits
+from tests.support import compared
+from tests.support.compared import LEAKY, configuration
+from tests.support.scored import UNKNOWN, make_run, store_logits
 from vidcls.cli import app
 from vidcls.evaluate.ledger import ledger_of
 from vidcls.run.folder import Run
@@ -175,6 +178,32 @@ def test_an_unfinished_run_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("facts", "options"),
+    [
+        ({"leaks": LEAKY, "manifest_hash": "def"}, ("--across-data",)),
+        ({"leaks": UNKNOWN, "manifest_hash": "def"}, ()),
+        ({"settings": {"data": {"root": "nowhere", "join_val": True}, "train": {"stop_after": 3}}}, ()),
+        ({"state": "interrupted"}, ()),
+    ],
+    ids=["leaky beside clean", "other data", "trained on val", "not finished"],
+)
+def test_what_compare_refuses_is_refused_in_its_words(
+    tmp_path: Path, facts: dict[str, Any], options: tuple[str, ...]
+) -> None:
+    configuration(tmp_path, "plain", 0.5)
+    configuration(tmp_path, "other", 0.8, **facts)
+    said = run("--difference", 5, tmp_path, *options)
+    assert said.exit_code == 2
+    assert said.stderr == CliRunner().invoke(app, ["compare", str(tmp_path), *options]).stderr
+
+
+def test_runs_of_other_data_are_measured_where_asked(tmp_path: Path) -> None:
+    configuration(tmp_path, "plain", 0.5)
+    configuration(tmp_path, "other", 0.8, manifest_hash="def")
+    assert run("--difference", 5, tmp_path, "--across-data").exit_code == 0
+
+
+@pytest.mark.parametrize(
     ("args", "message"),
     [
         ((), "give runs, or --seed-sd, --group-sd, --disagreement"),
@@ -183,6 +212,7 @@ def test_an_unfinished_run_is_refused(folder: Path) -> None:
         ((*GIVEN, "--videos", 20, "--groups", 45), "20 videos cannot be in 45 groups"),
         ((*GIVEN, *SIZE, "--split", "test"), "--split test has no effect without runs"),
         ((*GIVEN, *SIZE, "--checkpoint", "last"), "--checkpoint last has no effect without runs"),
+        ((*GIVEN, *SIZE, "--across-data"), "--across-data has no effect without runs"),
         ((*GIVEN, "RUNS"), "--seed-sd has no effect with runs"),
         (("ONE",), "with_a: 3 seeds"),
         (("nowhere",), "nowhere: no run, configuration, sweep or folder of runs"),
@@ -203,4 +233,18 @@ def test_videos_of_one_group_have_no_spread(tmp_path: Path) -> None:
             store_logits(scored, np.eye(3)[LABELS], LABELS, groups=["g"] * NUM_VIDEOS)
             scored.write_status(Status("finished", 9, 9, best_epoch=1))
     result = run("--difference", 5, tmp_path / "runs")
-    assert "all 60 val videos are of one group" in result.stderr
+    assert "all 60 val videos belong to one group" in result.stderr
+
+
+def test_variances_say_what_data_they_come_from(tmp_path: Path) -> None:
+    few = [f"g{number % 5}" for number in range(len(compared.LABELS))]
+    for name in ("first", "second"):
+        runs = configuration(tmp_path, name, 0.6, leaks=LEAKY)
+        compared.store(runs, 0.6 if name == "first" else 0.7, noise=0.3, groups=few)
+    result = run("--difference", 5, tmp_path)
+    assert "120 val videos in 5 groups, leaky data (leaky 90 %)): top-1 varies" in result.stdout
+    said = "only 5 groups: variances of fewer than 10 are rough, and so is this answer"
+    assert said in result.stdout.splitlines()
+    variances = as_json("--difference", 5, tmp_path)["variances"]
+    assert isinstance(variances, dict)
+    assert variances["warning"] == said

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from tests.support.scored import make_run, store_logits
 from vidcls.cli import app
 from vidcls.run.folder import Run
-from vidcls.run.shapes import Status
+from vidcls.run.shapes import RunState, Status
 from vidcls.statistics.crossed_effects import CrossedEffects
 from vidcls.statistics.jackknife import jackknife_of_means
 
@@ -32,9 +32,14 @@ def rows_of(*args: object) -> list[dict[str, Any]]:
     return found
 
 
+def finished(run: Run) -> Run:
+    run.write_status(Status("finished", 9, 9, best_epoch=1))
+    return run
+
+
 def scored(folder: Path, right: np.ndarray, groups: list[str] = GROUPS, **settings: Any) -> Run:
-    """A run that is right where asked, and takes the next class for the true one elsewhere."""
-    run = make_run(folder, **settings)
+    """A finished run that is right where asked, and takes the next class for the true one elsewhere."""
+    run = finished(make_run(folder, **settings))
     store_logits(run, np.eye(3)[np.where(right, LABELS, (LABELS + 1) % 3)], LABELS.tolist(), groups=groups)
     return run
 
@@ -61,8 +66,6 @@ def test_intervals_are_those_of_compare(tmp_path: Path) -> None:
     for seed in range(2):
         scored(tmp_path, few[seed], name="a", seed=seed)
     scored(tmp_path, np.ones(60, dtype=bool), name="b", key="f" * 12)
-    for run in tmp_path.glob("runs/*/*"):
-        Run(run).write_status(Status("finished", 9, 9, best_epoch=1))
     compared = json.loads(CliRunner().invoke(app, ["compare", str(tmp_path / "runs"), "--json"]).stdout)
     rows = rows_of(tmp_path / "runs")
     for row, other in zip(rows, compared["configurations"], strict=True):
@@ -115,6 +118,11 @@ def test_a_single_group_has_no_interval_and_unknown_groups_are_called_so(
     shown = ls(tmp_path / "runs", "--by", "config").stdout
     assert "one group" in shown
     assert "unknown" in shown
+    assert "have no known group" not in shown
+    scored(tmp_path, right[0], name="c", key="c" * 12, groups=[*GROUPS[:-2], "", ""])
+    partly = rows_of(tmp_path / "runs" / "c")[0]
+    assert (partly["num_groups"], partly["num_ungrouped"]) == (14, 2)
+    assert "some videos have no known group" in ls(tmp_path / "runs" / "c", "--by", "config").stdout
 
 
 def test_rows_are_sorted_and_filtered_by_what_a_configuration_has(folder: Path) -> None:
@@ -125,7 +133,10 @@ def test_rows_are_sorted_and_filtered_by_what_a_configuration_has(folder: Path) 
     (row,) = rows_of(folder, "--filter", "name=b", "--columns", "configuration,optim.lr")
     assert row == {"configuration": "b", "optim.lr": 0.5}
     assert "none of 5 runs matches --filter" in ls(folder, "--by", "config", "--filter", "num_seeds>9").stdout
-    assert "none of 1 runs has stored val predictions" in ls(folder / "c", "--by", "config").stdout
+    assert (
+        "none of 1 runs is finished and has stored val predictions"
+        in ls(folder / "c", "--by", "config").stdout
+    )
 
 
 @pytest.mark.parametrize("option", [("--filter", "seed=1"), ("--sort", "state"), ("--columns", "run")])
@@ -136,12 +147,25 @@ def test_what_only_a_run_has_is_refused(folder: Path, option: tuple[str, str]) -
 
 
 def test_runs_that_do_not_belong_together_are_named(folder: Path, tmp_path: Path, right: np.ndarray) -> None:
-    copy = make_run(tmp_path, name="d")
+    copy = finished(make_run(tmp_path, name="d"))
     store_logits(copy, np.eye(3)[LABELS], LABELS.tolist(), groups=GROUPS)
-    other = make_run(tmp_path, name="b", key="f" * 12, seed=1, optim={"lr": 0.5})
+    other = finished(make_run(tmp_path, name="b", key="f" * 12, seed=1, optim={"lr": 0.5}))
     store_logits(other, np.eye(3), [0, 1, 2])
     done = ls(folder, "--by", "config")
     assert f"{copy.folder}: left out: the same configuration and seed as {folder / 'a'}" in done.stderr
     assert "2 runs left out: " in done.stderr
     assert "did not score the same val videos" in done.stderr
     assert [row["configuration"] for row in rows_of(folder)] == ["a"]
+
+
+@pytest.mark.parametrize("state", ["interrupted", "stopped", "failed"])
+def test_the_mean_is_that_of_finished_runs(folder: Path, right: np.ndarray, state: RunState) -> None:
+    """A run that still trains or was stopped has fewer epochs than the other seeds."""
+    unfinished = scored(folder.parent, right[3], name="a", seed=3)
+    before = rows_of(folder)
+    unfinished.write_status(Status(state, 2, 9, best_epoch=1))
+    row, _ = rows_of(folder)
+    assert (row["seeds"], row["val_top1"]) == ([0, 1, 2], pytest.approx(right[:3].mean()))
+    assert before[0]["seeds"] == [0, 1, 2, 3]
+    said = ls(folder, "--by", "config").stderr.splitlines()
+    assert f"{unfinished.folder}: left out: not finished: {state}" in said

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -30,6 +30,19 @@ SpecArgs = Annotated[
 DataFile = Annotated[
     Path | None,
     typer.Option("--data", metavar="FILE", help="YAML file whose `data` section replaces that of the spec."),
+]
+StoredSplit = Annotated[
+    Literal["val", "test"],
+    typer.Option(help="Split of the stored predictions. Every look at test is recorded in a ledger."),
+]
+StoredCheckpoint = Annotated[
+    Literal["best", "last"], typer.Option(help="Checkpoint whose stored predictions are read.")
+]
+AcrossData = Annotated[
+    bool, typer.Option("--across-data", help="Accept runs of different data that scored the same videos.")
+]
+RunFolders = Annotated[
+    list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")
 ]
 _NAMED = 5
 _OVERRIDE = re.compile(r"[A-Za-z_][\w.]*=")

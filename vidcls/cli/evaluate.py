@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vidcls.cli.common import AsJson, console, echo, print_json, say, say_left_out
+from vidcls.cli.common import AsJson, RunFolders, console, echo, print_json, say, say_left_out
 from vidcls.cli.queue.preflight import NoCheck, refuse_errors, refuse_without_cluster, require_all
 from vidcls.cli.queue.queued import Cluster, QueuedCommand, as_words, queue_command
 from vidcls.cli.queue.trainings import Device, DryRun, TrustCode
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     Scored = tuple[Scoring, Metrics]
 
 _MAX_FOLDERS = 10
-RunArgs = Annotated[
-    list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")
-]
 Anew = Annotated[bool, typer.Option("--anew", help="Score again even if results are stored.")]
 CheckpointOption = Annotated[
     Literal["best", "last", "all"], typer.Option(help="Checkpoint whose weights are used.")
@@ -38,7 +36,7 @@ CheckpointOption = Annotated[
 
 
 def evaluate(
-    runs: RunArgs,
+    runs: RunFolders,
     split: Annotated[
         Literal["train", "val", "test"],
         typer.Option(help="Split to score. Every evaluation on test is recorded in a ledger."),
@@ -87,15 +85,27 @@ def evaluate(
     )
     figure = _draw(of_runs, table, split)
     unscored = {f"{s.run.folder}: {name}": why for s in plan for name, why in _unscored(s, split)}
+    compare = _comparison(runs, of_runs, table)
     if as_json:
-        print_json(_plain(scored, split, table=table, unscored=unscored, left_out=left_out))
+        print_json(_plain(scored, split, table=table, compare=compare, unscored=unscored, left_out=left_out))
     else:
-        _render(scored, split, table=table, figure=figure)
+        _render(scored, split, table=table, compare=compare, figure=figure)
     for name, why in unscored.items():
         say(f"{name}: not scored: {why}")
     say_left_out(left_out)
     if unscored or left_out:
         raise typer.Exit(int(ExitCode.PARTLY_DONE))
+
+
+def _comparison(folders: list[Path], runs: list[Run], table: RunTable) -> str | None:
+    """Command that compares these runs on val; None if they are one configuration, or of different data."""
+    from vidcls.study.configurations import configuration_key
+
+    if not table.highest or len({configuration_key(run) for run in runs}) < 2:
+        return None
+    words = ["vidcls", "compare", *map(str, folders)]
+    has_best = any(row.checkpoint == "best" for row in table.rows)
+    return shlex.join([*words, *([] if has_best else ["--checkpoint", "last"])])
 
 
 def _draw(runs: list[Run], table: RunTable, split: str) -> Path | None:
@@ -212,6 +222,7 @@ def _plain(
     split: str,
     *,
     table: RunTable,
+    compare: str | None,
     unscored: dict[str, str],
     left_out: dict[Run, str],
 ) -> dict[str, object]:
@@ -238,6 +249,7 @@ def _plain(
         "evaluations": evaluations,
         "highest": list(table.highest),
         "note": table.note,
+        "compare": compare,
         "unscored": unscored,
         "left_out": {str(run.folder): why for run, why in left_out.items()},
     }
@@ -248,13 +260,17 @@ def _plain(
     return content
 
 
-def _render(rows: list[Scored], split: str, *, table: RunTable, figure: Path | None) -> None:
+def _render(
+    rows: list[Scored], split: str, *, table: RunTable, compare: str | None, figure: Path | None
+) -> None:
     from vidcls.cli.evaluate_tables import class_table, print_openings, table_of_runs
 
     screen = console()
     if len(rows) == 1:
         screen.print(class_table(rows[0][1], leak_state=table.rows[0].leak_state))
     screen.print(table_of_runs(table))
+    if compare is not None:
+        echo(f"whether the highest is really better: {compare}")
     for scoring, _ in rows[:_MAX_FOLDERS]:
         echo(f"{scoring.run.report_dir(split, scoring.which)}/")
     if len(rows) > _MAX_FOLDERS:

@@ -69,8 +69,7 @@ def run_table(evaluations: Sequence[Evaluation]) -> RunTable:
         return RunTable(rows, (), f"val was not evaluated for {', '.join(unknown)}")
     top1 = max(row.val_top1 or 0.0 for row in rows)
     highest = tuple(row.label for row in rows if row.val_top1 == top1)
-    said = f"highest val top-1: {', '.join(highest)}, {top1:.1%}"
-    return RunTable(rows, highest, f"{said}; whether that is a real difference: vidcls compare")
+    return RunTable(rows, highest, f"highest val top-1: {', '.join(highest)}, {top1:.1%}")
 
 
 def leak_states(table: RunTable) -> str:

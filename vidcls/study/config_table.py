@@ -6,15 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from vidcls.errors import VidclsError
-from vidcls.evaluate.metrics import rank_of_label
 from vidcls.run.folder import Run
 from vidcls.spec.show import flatten
 from vidcls.statistics.crossed_effects import CrossedEffects
 from vidcls.statistics.estimate import Estimate
-from vidcls.statistics.jackknife import jackknife_of_means
+from vidcls.statistics.scores import Answers, top1
 from vidcls.study.configurations import Configuration, grouped
 from vidcls.study.evidence import Evidence, load_evidence
 from vidcls.study.intervals import ends
@@ -57,6 +54,7 @@ class ConfigurationResult:
             "leak_state": ", ".join(dict.fromkeys(run.leak_state for run in evidence.runs)),
             "num_videos": len(evidence.ids),
             "num_groups": evidence.num_groups if evidence.unit == "groups" else None,
+            "num_ungrouped": evidence.num_ungrouped,
             "seeds": list(self.configuration.seeds),
             "runs": [str(run.folder) for run in self.configuration.runs],
         }
@@ -74,7 +72,7 @@ def results_by_configuration(runs: Sequence[Run]) -> tuple[list[ConfigurationRes
         runs: Runs in any state, whose files are intact.
 
     Returns:
-        Results, and why runs are left out.
+        Results of the finished runs, and why runs are left out.
 
     Raises:
         VidclsError: If a file of a run is damaged, or of another version of vidcls.
@@ -82,10 +80,13 @@ def results_by_configuration(runs: Sequence[Run]) -> tuple[list[ConfigurationRes
     left_out: dict[Run, str] = {}
     scored = []
     for run in runs:
-        if run.predictions_file("val", "best").is_file():
-            scored.append(run)
-        else:
+        if not run.predictions_file("val", "best").is_file():
             left_out[run] = f"no stored val predictions of its best checkpoint: {run.state}"
+        elif run.state != "finished":
+            # Its score depends on when it is read, and is of fewer epochs than those of the other seeds.
+            left_out[run] = f"not finished: {run.state}"
+        else:
+            scored.append(run)
     configurations, repeated = grouped(scored)
     left_out |= {run: f"the same configuration and seed as {other.folder}" for run, other in repeated.items()}
     found = []
@@ -100,10 +101,8 @@ def results_by_configuration(runs: Sequence[Run]) -> tuple[list[ConfigurationRes
 
 
 def _result(configuration: Configuration, evidence: Evidence) -> ConfigurationResult:
-    correct = np.stack([rank_of_label(logits, evidence.labels) == 0 for logits in evidence.logits])
-    values = correct.astype(np.float64)
-    top1 = None
+    answers = Answers.of(evidence.logits, evidence.labels)
+    found = None
     if evidence.num_groups > 1:
-        statistic = jackknife_of_means(values, evidence.groups)
-        top1 = CrossedEffects.of(statistic, [0] * len(values)).mean(0)
-    return ConfigurationResult(configuration, evidence, top1, float(values.mean()))
+        found = CrossedEffects.of(top1(answers, evidence.groups), [0] * len(evidence.runs)).mean(0)
+    return ConfigurationResult(configuration, evidence, found, float(answers.correct.mean()))

@@ -82,6 +82,7 @@ class Evidence:
         groups: Name of the group of each video, never empty: a video whose group is not known is a group of
             its own, named by its id.
         unit: `groups`; `videos` if no group is known, so that each video is its own.
+        num_ungrouped: Number of videos whose group is not known.
         predictions: Predictions of each run, with the videos in the order of the first run.
     """
 
@@ -90,6 +91,7 @@ class Evidence:
     checkpoint: Checkpoint
     groups: tuple[str, ...]
     unit: Unit
+    num_ungrouped: int
     predictions: tuple[Predictions, ...]
 
     @property
@@ -144,13 +146,14 @@ def load_evidence(runs: Sequence[Run], split: Split, *, checkpoint: Checkpoint) 
     for each, run in zip(found, runs, strict=True):
         _refuse_other_videos(each, found[0], names=(str(run.folder), str(runs[0].folder)))
     ordered = [_ordered(each, found[0].ids) for each in found]
-    groups, unit = _groups(ordered, runs)
+    groups, num_ungrouped = _groups(ordered, runs)
     return Evidence(
         runs=tuple(EvidenceRun.of(run, split) for run in runs),
         split=split,
         checkpoint=checkpoint,
         groups=groups,
-        unit=unit,
+        unit="videos" if num_ungrouped == len(groups) else "groups",
+        num_ungrouped=num_ungrouped,
         predictions=tuple(ordered),
     )
 
@@ -259,8 +262,8 @@ def _ordered(predictions: Predictions, ids: tuple[str, ...]) -> Predictions:
     )
 
 
-def _groups(found: Sequence[Predictions], runs: Sequence[Run]) -> tuple[tuple[str, ...], Unit]:
-    """Group of each video, from all runs that know it."""
+def _groups(found: Sequence[Predictions], runs: Sequence[Run]) -> tuple[tuple[str, ...], int]:
+    """Group of each video, from all runs that know it, and the number of videos of which none does."""
     ids = found[0].ids
     known: dict[str, tuple[str, Run]] = {}
     seen: set[tuple[str, ...]] = set()
@@ -276,7 +279,6 @@ def _groups(found: Sequence[Predictions], runs: Sequence[Run]) -> tuple[tuple[st
                     f" {group} here and of group {before} there",
                     hint=_SAME_DATA,
                 )
-    if not known:
-        return ids, "videos"
     # A word before the group keeps it apart from a video of the same name.
-    return tuple(f"group {known[name][0]}" if name in known else name for name in ids), "groups"
+    groups = tuple(f"group {known[name][0]}" if name in known else name for name in ids)
+    return groups, len(ids) - len(known)

@@ -35,7 +35,7 @@ from vidcls.statistics.jackknife import jackknife_of_means
 from vidcls.statistics.scores import Answers, top1
 from vidcls.statistics.selection import Selection, selection_of
 from vidcls.study.evidence import Evidence, Unit, load_evidence
-from vidcls.study.intervals import few_groups, plain_difference
+from vidcls.study.intervals import ends, few_groups, plain_difference
 from vidcls.study.logit_pool import cross_fitted, pooled, tuned_weights
 from vidcls.study.selection import as_dict as selection_dict
 
@@ -88,6 +88,7 @@ class Fusion:
             than those shown, or there is one group.
         unit: Unit that is left out in turn for the interval of the gain.
         num_units: Number of these units.
+        num_ungrouped: Number of videos whose group is not known; each is a unit of its own.
         leak_state: Leak state of the data, for the split.
         unscored: Reason why a video has no logits, by id; the same for all runs.
         folder: Folder of the stored fusion.
@@ -103,6 +104,7 @@ class Fusion:
     selection: Selection | None
     unit: Unit
     num_units: int
+    num_ungrouped: int
     leak_state: str
     folder: Path
     unscored: Mapping[str, str] = field(default_factory=dict)
@@ -154,6 +156,7 @@ def fuse(plan: FusionPlan, *, folder: Path | None = None, say: Say) -> Fusion:
         selection=_selection(evidence) if plan.split == "val" else None,
         unit=evidence.unit,
         num_units=evidence.num_groups,
+        num_ungrouped=evidence.num_ungrouped,
         leak_state=leaks,
         folder=folder,
         unscored=evidence.unscored,
@@ -187,6 +190,7 @@ def as_dict(fusion: Fusion, plan: FusionPlan) -> dict[str, object]:
         "warnings": [] if (few := few_groups(fusion.num_units, fusion.unit)) is None else [few],
         "selection": None if fusion.selection is None else selection_dict(fusion.selection),
         "num_units": fusion.num_units,
+        "num_ungrouped": fusion.num_ungrouped,
         "unscored": dict(fusion.unscored),
         "folder": str(fusion.folder),
     }
@@ -200,9 +204,12 @@ def _gain(differences: Floats, groups: Sequence[str]) -> Estimate | None:
 
 
 def _plain_gain(gain: Estimate, unit: Unit) -> dict[str, object]:
+    low, high = ends(gain) or (None, None)
     return {
         "value": gain.value,
         **plain_difference(gain),
+        "low": low,
+        "high": high,
         "p_value": gain.p_value,
         "over": unit,
         "held_fixed": HELD_FIXED,

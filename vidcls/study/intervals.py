@@ -99,3 +99,27 @@ def few_groups(num_groups: int, unit: str = "groups") -> str | None:
     if num_groups >= FEW_GROUPS:
         return None
     return f"only {num_groups} {unit}: intervals of fewer than {FEW_GROUPS} may be too short"
+
+
+def videos_in_words(*, split: str, num_videos: int, num_groups: int, num_ungrouped: int) -> str:
+    """Numbers of videos and groups, and of how many videos the group is not known.
+
+    Args:
+        split: Split of the videos.
+        num_videos: Number of videos.
+        num_groups: Number of groups, in which each video whose group is not known is one of its own.
+        num_ungrouped: Number of videos whose group is not known.
+    """
+    videos = f"{num_videos} {split} videos"
+    if num_ungrouped == num_videos:
+        return f"{videos} whose groups are not known (each counts as its own)"
+    return f"{videos} in {groups_in_words(num_groups, num_ungrouped)}"
+
+
+def groups_in_words(num_groups: int, num_ungrouped: int) -> str:
+    """Number of groups, and how many of them are single videos whose group is not known."""
+    groups = f"{num_groups} groups"
+    if not num_ungrouped:
+        return groups
+    single = "one is a single video" if num_ungrouped == 1 else f"{num_ungrouped} are single videos"
+    return f"{groups} ({single} whose group is not known)"

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from vidcls.choices import Split
 from vidcls.errors import UserError
 from vidcls.run.folder import Checkpoint, Run
 from vidcls.statistics.crossed_effects import CrossedEffects
-from vidcls.statistics.jackknife import jackknife_of_means
 from vidcls.statistics.power import MAX_GROUPS, MAX_SEEDS, Plan, VarianceComponents, components_of
-from vidcls.study.compare.refusals import refuse_unfinished
+from vidcls.statistics.scores import Answers, top1
+from vidcls.study.compare.refusals import comparable_evidence
+from vidcls.study.compare.verdict import leaks_in_words
 from vidcls.study.configurations import configurations_of
-from vidcls.study.evidence import load_evidence, record_looks
+from vidcls.study.evidence import record_looks
+from vidcls.study.intervals import FEW_GROUPS, videos_in_words
 
 RECOMMENDED_SEEDS = 5
 _SEEDS = (2, 3, 5, 8, 10, 20)
@@ -35,6 +35,7 @@ class Ground:
         num_videos: Those videos; None if no video exists.
         videos_per_group: Mean number of videos of a group.
         source: Where the variances come from, in words.
+        warning: What makes the variances uncertain; empty if nothing does.
         left_out: Labels of configurations with a single seed, which say nothing about the spread over seeds.
     """
 
@@ -43,6 +44,7 @@ class Ground:
     num_videos: int | None
     videos_per_group: float
     source: str
+    warning: str = ""
     left_out: tuple[str, ...] = ()
 
     def as_points(self) -> dict[str, float]:
@@ -107,16 +109,20 @@ def given_ground(*, seed_sd: float, group_sd: float, disagreement: float) -> Gro
     return Ground(components, None, None, 1.0, "as given")
 
 
-def measured_ground(runs: Sequence[Run], split: Split, *, checkpoint: Checkpoint) -> Ground:
+def measured_ground(
+    runs: Sequence[Run], split: Split, *, checkpoint: Checkpoint, across_data: bool = False
+) -> Ground:
     """Variances of top-1 of runs, from their stored predictions.
 
     Args:
         runs: Runs of two or more configurations, of which two or more have two or more seeds.
         split: Split of the predictions. A look at test is recorded.
         checkpoint: Checkpoint of the predictions.
+        across_data: Accept runs of different data that scored the same videos.
 
     Raises:
-        UserError: If there are too few configurations, seeds or groups, or the runs cannot be compared.
+        UserError: If there are too few configurations, seeds or groups, or the runs cannot be compared, for
+            the same reasons as in `vidcls compare`.
     """
     configurations = configurations_of(runs)
     repeated = [one for one in configurations if len(one.seeds) > 1]
@@ -128,30 +134,35 @@ def measured_ground(runs: Sequence[Run], split: Split, *, checkpoint: Checkpoint
         )
     members = [(number, run) for number, one in enumerate(repeated) for run in one.runs]
     used = [run for _, run in members]
-    for run in used:
-        refuse_unfinished(run)
-    evidence = load_evidence(used, split, checkpoint=checkpoint)
+    evidence = comparable_evidence(used, split, checkpoint=checkpoint, across_data=across_data)
     record_looks(used, split, checkpoint=checkpoint)
-    if evidence.num_groups < 2:
-        raise UserError(
-            f"all {len(evidence.ids)} {split} videos are of one group, so their spread is not known",
-            hint="give --seed-sd, --group-sd and --disagreement",
-        )
-    right = np.stack([each.logits.argmax(axis=1) == evidence.labels for each in evidence.predictions])
-    statistic = jackknife_of_means(right.astype(np.float64), evidence.groups)
+    statistic = top1(Answers.of(evidence.logits, evidence.labels), evidence.groups)
     effects = CrossedEffects.of(statistic, [number for number, _ in members])
     seeds = sorted({len(one.seeds) for one in repeated})
     counted = f"{seeds[0]} seeds each" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds each"
-    unit = "groups" if evidence.unit == "groups" else "groups (not known, so each video is its own)"
+    videos = videos_in_words(
+        split=split,
+        num_videos=len(evidence.ids),
+        num_groups=evidence.num_groups,
+        num_ungrouped=evidence.num_ungrouped,
+    )
+    leaks = leaks_in_words([each.leak_state for each in evidence.runs])
     return Ground(
         components=components_of(effects, num_videos=len(evidence.ids)),
         num_groups=evidence.num_groups,
         num_videos=len(evidence.ids),
         videos_per_group=len(evidence.ids) / evidence.num_groups,
-        source=f"{len(repeated)} configurations with {counted}, {len(evidence.ids)} {split} videos in"
-        f" {evidence.num_groups} {unit}",
+        source=f"{len(repeated)} configurations with {counted}, {videos}, {leaks}",
+        warning=_few(evidence.num_groups, evidence.unit),
         left_out=tuple(one.label for one in configurations if len(one.seeds) < 2),
     )
+
+
+def _few(num_groups: int, unit: str) -> str:
+    """What must be said of variances of few groups; nothing if there are enough."""
+    if num_groups >= FEW_GROUPS:
+        return ""
+    return f"only {num_groups} {unit}: variances of fewer than {FEW_GROUPS} are rough, and so is this answer"
 
 
 def answer(ground: Ground, question: Question) -> Answer:

@@ -9,7 +9,6 @@ import pytest
 from scipy.stats import binomtest
 
 from tests.support.compared import GROUPS, LABELS, NUM_CLASSES, NUM_GROUPS, NUM_VIDEOS, logits_with
-from vidcls.errors import UserError
 from vidcls.statistics.crossed_effects import CrossedEffects
 from vidcls.statistics.jackknife import jackknife_of_means
 from vidcls.study.compare.comparison import MAX_ALL_PAIRS, Member, Question, Scored, compare_scored
@@ -51,6 +50,7 @@ def compared(
         num_videos=NUM_VIDEOS,
         num_groups=len(set(groups)),
         unit="groups",
+        num_ungrouped=0,
         leak_states=("clean",),
     )
     return compare_scored(scored, members, ground=ground, question=Question(**asked))
@@ -155,7 +155,10 @@ def test_earlier_looks_at_test_make_p_values_larger() -> None:
     assert many.num_comparisons == 45
     p_value = alone.differences[0].p_holm
     assert many.differences[0].p_holm == pytest.approx(min(1, 45 * p_value))
-    assert any("scored on this test split" in remark for remark in many.remarks)
+    (remark,) = [each for each in many.remarks if "scored on this test split" in each]
+    assert "Intervals are not corrected: an interval without zero may still be no clear difference" in remark
+    within = compared(0.7, 0.8, num_compared=10, margin=0.05).remarks
+    assert any("Intervals and the p-values of the margin are not corrected" in each for each in within)
 
 
 def test_mcnemar_is_that_of_scipy_and_of_statsmodels() -> None:
@@ -186,14 +189,27 @@ def test_differences_of_classes_are_over_the_groups_that_have_them() -> None:
     assert row["value"] == pytest.approx(first.second - first.first)
 
 
-def test_few_groups_are_warned_of_and_one_is_refused() -> None:
+def test_classes_in_which_nothing_varies_are_named() -> None:
+    """Both configurations get all videos of class 1 right, and one of them none of class 2."""
+    second = np.array(LABELS)
+    first = np.where(second == 2, 0, second)
+    logits = np.stack([np.eye(NUM_CLASSES)[said] for said in (first, first, second, second)])
+    found = compared(logits=logits.astype(np.float32), num_seeds=2)
+    rows = found.as_dict()["per_class"]["classes"]
+    assert [(row["low"], row["high"]) for row in rows] == [(None, None)] * 3
+    assert [row["value"] for row in rows] == [0, 0, 1]
+    assert (
+        "no interval for classes in which all seeds and groups of videos agree, which may be chance: "
+        "class0, class1, class2"
+    ) in found.remarks
+
+
+def test_few_groups_are_warned_of() -> None:
     nine = [f"group{video % 9}" for video in range(NUM_VIDEOS)]
     assert any(
         "intervals of fewer than 10 may be too short" in r for r in compared(0.5, 0.9, groups=nine).remarks
     )
     assert not any("too short" in remark for remark in compared(0.5, 0.9).remarks)
-    with pytest.raises(UserError, match="belong to one group"):
-        compared(0.5, 0.9, groups=["one"] * NUM_VIDEOS)
 
 
 @pytest.mark.parametrize("metric", ["top1", "mean_class_acc", "macro_f1"])

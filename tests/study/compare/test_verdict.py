@@ -17,6 +17,7 @@ GROUND: dict[str, Any] = {
     "num_videos": 120,
     "num_groups": 45,
     "unit": "groups",
+    "num_ungrouped": 0,
     "leak_states": ("clean",),
 }
 
@@ -61,11 +62,10 @@ def verdict(
             ground=Ground(**GROUND | (ground or {})),
             configurations=tuple(contenders) or (contender("A"), contender("B")),
             differences=differences,
-            num_comparisons=1,
             checkpoint_pairs=(),
             class_pair=("A", "B"),
             classes=(),
-            **{"looks": {}, "unscored": {}, **facts},
+            **{"looks": {}, "unscored": {}, "num_comparisons": 1, **facts},
         ),
         outlook=outlook,
     )
@@ -181,7 +181,13 @@ def test_what_was_chosen_on_these_videos_is_named() -> None:
 def test_unknown_groups_and_looks_at_test_are_named() -> None:
     said = verdict(
         difference(0.06, 0.04),
-        ground={"unit": "videos", "num_groups": 120, "split": "test", "checkpoint": "last"},
+        ground={
+            "unit": "videos",
+            "num_groups": 120,
+            "num_ungrouped": 120,
+            "split": "test",
+            "checkpoint": "last",
+        },
         looks={"num_openings": 7, "num_configurations": 4},
     )
     for words in (
@@ -190,3 +196,18 @@ def test_unknown_groups_and_looks_at_test_are_named() -> None:
         "test split opened 7 times for 4 configurations",
     ):
         assert words in said
+
+
+@pytest.mark.parametrize(
+    ("num", "words"),
+    [(1, "one more video could not be scored"), (2, "2 more videos could not be scored")],
+)
+def test_videos_that_could_not_be_scored_are_counted(num: int, words: str) -> None:
+    said = verdict(difference(0.06, 0.04), unscored={f"v{number}.avi": "truncated" for number in range(num)})
+    assert f", 120 val videos in 45 groups, {words}, clean data" in said
+
+
+def test_the_number_of_comparisons_is_part_of_the_verdict() -> None:
+    said = verdict(difference(0.03, 0.015, p_holm=0.21), num_comparisons=6)
+    assert said.endswith(", p-values corrected for 6 comparisons")
+    assert "corrected for" not in verdict(difference(0.03, 0.015))

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from vidcls.cli.common import AsJson, Force, console, echo, emit, print_json, refuse_overwrite, say
+from vidcls.cli.common import (
+    AcrossData,
+    AsJson,
+    Force,
+    StoredCheckpoint,
+    StoredSplit,
+    console,
+    echo,
+    emit,
+    print_json,
+    refuse_overwrite,
+    say,
+)
 from vidcls.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
@@ -23,9 +35,6 @@ Margin = Annotated[
     ),
 ]
 Deciding = Annotated[Literal["top1", "mean_class_acc", "macro_f1"], typer.Option(help="Score that decides.")]
-AcrossData = Annotated[
-    bool, typer.Option("--across-data", help="Compare runs of different data that scored the same videos.")
-]
 PerClass = Annotated[
     bool, typer.Option("--per-class", help="Show each class, of two configurations or of the best two.")
 ]
@@ -47,13 +56,8 @@ def compare(
             help="Runs, folders of runs, configurations (runs/NAME/FINGERPRINT), sweeps, or patterns.",
         ),
     ],
-    split: Annotated[
-        Literal["val", "test"],
-        typer.Option(help="Split of the stored predictions. Every look at test is recorded in a ledger."),
-    ] = "val",
-    checkpoint: Annotated[
-        Literal["best", "last"], typer.Option(help="Checkpoint whose stored predictions are read.")
-    ] = "best",
+    split: StoredSplit = "val",
+    checkpoint: StoredCheckpoint = "best",
     metric: Deciding = "top1",
     margin: Margin = None,
     across_data: AcrossData = False,

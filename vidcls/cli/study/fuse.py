@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vidcls.cli.common import AsJson, console, echo, print_json, say, shown
+from vidcls.cli.common import AsJson, RunFolders, StoredCheckpoint, console, echo, print_json, say, shown
 from vidcls.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 
 def fuse(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")
-    ],
+    runs: RunFolders,
     tune: Annotated[
         Literal["val"] | None, typer.Option(help="Choose the fusion weights with the smallest loss on val.")
     ] = None,
@@ -31,9 +29,7 @@ def fuse(
         Literal["val", "test"],
         typer.Option(help="Split to score. Every evaluation on test is recorded in a ledger."),
     ] = "val",
-    checkpoint: Annotated[
-        Literal["best", "last"], typer.Option(help="Checkpoint whose stored logits are fused.")
-    ] = "best",
+    checkpoint: StoredCheckpoint = "best",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -113,7 +109,13 @@ def _render(fusion: Fusion, plan: FusionPlan, *, per_class: bool) -> None:
 def _remarks(fusion: Fusion, plan: FusionPlan) -> list[str]:
     """Sentences about the meaning of the numbers."""
     from vidcls.study.fuse import HELD_FIXED
-    from vidcls.study.intervals import few_groups, interval_in_words, plain_difference, points
+    from vidcls.study.intervals import (
+        few_groups,
+        groups_in_words,
+        interval_in_words,
+        plain_difference,
+        points,
+    )
 
     lines = []
     if plan.flatters:
@@ -129,8 +131,10 @@ def _remarks(fusion: Fusion, plan: FusionPlan) -> list[str]:
         return [*lines, "all videos belong to one group, so the gain cannot be judged"]
     best = plan.runs[fusion.best].folder
     verdict = "" if gain.is_clear else ": no difference shown"
-    unit = fusion.unit if fusion.unit == "groups" else "videos (groups are not known)"
-    units, plain = f"{fusion.num_units} {unit}", plain_difference(gain)
+    units = f"{fusion.num_units} videos (groups are not known)"
+    if fusion.unit == "groups":
+        units = groups_in_words(fusion.num_units, fusion.num_ungrouped)
+    plain = plain_difference(gain)
     over = "" if plain["low"] is None else f" over {units}"
     known = interval_in_words(plain["low"], plain["high"], sign="+", samples=units)
     lines.append(

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidcls.cli.common import AsJson, Force, console, echo, print_json, refuse_overwrite, say
+from vidcls.cli.common import (
+    AsJson,
+    Force,
+    RunFolders,
+    StoredCheckpoint,
+    StoredSplit,
+    console,
+    echo,
+    print_json,
+    refuse_overwrite,
+    say,
+)
 from vidcls.cli.queue.trainings import TrustCode
 from vidcls.errors import ExitCode, UserError
 
@@ -22,16 +33,9 @@ _NAMED = 5
 
 
 def mistakes(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, or folders that contain runs.")
-    ],
-    split: Annotated[
-        Literal["val", "test"],
-        typer.Option(help="Split of the stored predictions. Every look at test is recorded in a ledger."),
-    ] = "val",
-    checkpoint: Annotated[
-        Literal["best", "last"], typer.Option(help="Checkpoint whose stored predictions are read.")
-    ] = "best",
+    runs: RunFolders,
+    split: StoredSplit = "val",
+    checkpoint: StoredCheckpoint = "best",
     num: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of videos in each list.")] = 10,
     out: Annotated[
         Path | None,

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidcls.cli.common import AsJson, console, echo, print_json, say
+from vidcls.cli.common import (
+    AcrossData,
+    AsJson,
+    StoredCheckpoint,
+    StoredSplit,
+    console,
+    echo,
+    print_json,
+    say,
+)
 from vidcls.errors import UserError
 
 if TYPE_CHECKING:
@@ -83,13 +92,9 @@ def power(
     disagreement: Disagreement = None,
     wanted: Wanted = 80,
     comparisons: Comparisons = 1,
-    split: Annotated[
-        Literal["val", "test"],
-        typer.Option(help="Split of the stored predictions. Every look at test is recorded in a ledger."),
-    ] = "val",
-    checkpoint: Annotated[
-        Literal["best", "last"], typer.Option(help="Checkpoint whose stored predictions are read.")
-    ] = "best",
+    split: StoredSplit = "val",
+    checkpoint: StoredCheckpoint = "best",
+    across_data: AcrossData = False,
     as_json: AsJson = False,
 ) -> None:
     """Say how many seeds, groups and videos are needed to find a difference in top-1.
@@ -100,7 +105,8 @@ def power(
     """
     given = dict(zip(_GIVEN, (seed_sd, group_sd, disagreement), strict=True))
     _refuse_both(runs, given)
-    _refuse_without_runs(runs, {"--split test": split != "val", "--checkpoint last": checkpoint != "best"})
+    asked = {"--split test": split != "val", "--checkpoint last": checkpoint != "best"}
+    _refuse_without_runs(runs, {**asked, "--across-data": across_data})
     found: list[Run] = []
     if runs:
         from vidcls.cli.study.named_runs import named_runs
@@ -109,7 +115,7 @@ def power(
     from vidcls.study.power import Question, answer, given_ground, measured_ground
 
     if runs:
-        ground = measured_ground(found, split, checkpoint=checkpoint)
+        ground = measured_ground(found, split, checkpoint=checkpoint, across_data=across_data)
     else:
         ground = given_ground(
             seed_sd=seed_sd or 0.0, group_sd=group_sd or 0.0, disagreement=disagreement or 0.0
@@ -195,6 +201,8 @@ def _render(result: Answer, ground: Ground, question: Question) -> None:
         f" videos; two seeds differ as if they disagreed on {points['disagreement']:.1f} % of the videos; the"
         f" difference of two configurations varies by {points['group_sd']:.1f} points from group to group"
     )
+    if ground.warning:
+        echo(ground.warning)
     console().print(_table(result, ground, question))
 
 
@@ -232,7 +240,7 @@ def _plain(result: Answer, ground: Ground, question: Question) -> dict[str, obje
         "power": result.power,
         "tried": _plan(result.tried),
         "instead": _plan(result.instead),
-        "variances": {"source": ground.source, **ground.as_points()},
+        "variances": {"source": ground.source, "warning": ground.warning or None, **ground.as_points()},
         "left_out": list(ground.left_out),
         "table": power_table(ground, question, result),
     }

@@ -71,7 +71,7 @@ def ls(
         for note in notes(table.rows):
             echo(note)
     else:
-        what = "matches --filter" if conditions else "has stored val predictions"
+        what = "matches --filter" if conditions else "is finished and has stored val predictions"
         nothing = f"none of {len(rows)} runs {what}" if rows else f"no runs below {folder}"
         console().print(_rendered(table.rows, chosen) if table.rows else nothing)
     if hidden:

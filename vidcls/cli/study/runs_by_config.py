@@ -16,6 +16,8 @@ _OF_ONE_RUN = ("run", "state", "epoch", "num_epochs", "elapsed_s", "validated", 
 _CHOSEN = "val top-1 of the best checkpoints, which were chosen on val; 95 % interval over seeds and groups"
 _ONE = "* one seed: the interval is about this checkpoint only, another seed may differ by more"
 
+_UNGROUPED = "some videos have no known group (num_ungrouped of --json): each counts as a group of its own"
+
 
 def configurations_table(runs: Sequence[Run]) -> RunsTable:
     """Rows of the configurations of runs; runs that are left out are named on stderr.
@@ -36,7 +38,8 @@ def configurations_table(runs: Sequence[Run]) -> RunsTable:
 def notes(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Sentences about the meaning of the numbers."""
     is_single = any(row["one_checkpoint_only"] for row in rows)
-    return [_CHOSEN, *([_ONE] if is_single else [])]
+    is_partial = any(row["num_ungrouped"] and row["num_groups"] is not None for row in rows)
+    return [_CHOSEN, *([_ONE] if is_single else []), *([_UNGROUPED] if is_partial else [])]
 
 
 def rendered(rows: Sequence[dict[str, Any]]) -> Table:

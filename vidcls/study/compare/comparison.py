@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from scipy.special import bdtr
 
 from vidcls.arrays import Floats, Ints
-from vidcls.errors import UserError
 from vidcls.statistics.corrections import holm
 from vidcls.statistics.crossed_effects import CrossedEffects
 from vidcls.statistics.jackknife import jackknife_of_means
@@ -105,20 +104,11 @@ def compare_scored(
     """Compare configurations.
 
     Args:
-        scored: What their runs said.
+        scored: What their runs said of videos of two or more groups.
         members: The configurations, two or more, in the order of their numbers.
         ground: What the comparison stands on.
         question: What is asked.
-
-    Raises:
-        UserError: If all videos belong to one group, so that nothing is known of another group.
     """
-    if ground.num_groups < 2:
-        raise UserError(
-            f"all {ground.num_videos} {ground.split} videos belong to one group, so nothing is known of other"
-            " groups",
-            hint="vidcls data split makes a split whose val videos come from several groups",
-        )
     answers = Answers.of(scored.logits, scored.labels)
     effects = {
         name: CrossedEffects.of(score(answers, scored.groups), scored.configurations)

@@ -9,16 +9,10 @@ from vidcls.choices import Split
 from vidcls.evaluate.ledger import ledgers_of
 from vidcls.run.folder import Checkpoint, Run
 from vidcls.study.compare.comparison import Member, Question, Scored, compare_scored
-from vidcls.study.compare.refusals import (
-    refuse_mixed_leaks,
-    refuse_mixed_training,
-    refuse_other_data,
-    refuse_single,
-    refuse_unfinished,
-)
+from vidcls.study.compare.refusals import comparable_evidence, refuse_single
 from vidcls.study.compare.results import Comparison, Ground, Metric
 from vidcls.study.configurations import Configuration, configurations_of
-from vidcls.study.evidence import Evidence, load_evidence, record_looks
+from vidcls.study.evidence import Evidence, record_looks
 
 _BEST_EPOCH = "best epoch chosen on these videos"
 
@@ -58,13 +52,10 @@ def compare_runs(runs: Sequence[Run], request: Request) -> Comparison:
     configurations = configurations_of(runs)
     refuse_single(configurations)
     ordered = [run for configuration in configurations for run in configuration.runs]
+    evidence = comparable_evidence(
+        ordered, request.split, checkpoint=request.checkpoint, across_data=request.across_data
+    )
     flattered = {run: tuple(_flattered(run, request)) for run in ordered}
-    joined = [run for run in ordered if run.settings(run.provenance())["data"]["join_val"]]
-    refuse_mixed_training(joined, [run for run in ordered if run not in set(joined)], request.split)
-    evidence = load_evidence(ordered, request.split, checkpoint=request.checkpoint)
-    refuse_mixed_leaks(evidence.runs)
-    if not request.across_data:
-        refuse_other_data(evidence.runs)
     record_looks(ordered, request.split, checkpoint=request.checkpoint)
     looks = _looks(ordered) if request.split == "test" else {}
     question = Question(
@@ -83,8 +74,7 @@ def compare_runs(runs: Sequence[Run], request: Request) -> Comparison:
 
 
 def _flattered(run: Run, request: Request) -> list[str]:
-    """Refuse a run that is not finished; return what was chosen on the videos that are scored."""
-    refuse_unfinished(run)
+    """What was chosen on the videos that are scored, of a finished run."""
     if request.split != "val":
         return []
     status = run.status()
@@ -124,6 +114,7 @@ def _ground(evidence: Evidence) -> Ground:
         num_videos=len(evidence.ids),
         num_groups=evidence.num_groups,
         unit=evidence.unit,
+        num_ungrouped=evidence.num_ungrouped,
         leak_states=tuple(dict.fromkeys(each.leak_state for each in evidence.runs)),
     )
 

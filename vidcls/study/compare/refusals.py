@@ -6,9 +6,37 @@ from collections.abc import Sequence
 
 from vidcls.choices import Split
 from vidcls.errors import UserError
-from vidcls.run.folder import Run
+from vidcls.run.folder import Checkpoint, Run
 from vidcls.study.configurations import Configuration
-from vidcls.study.evidence import EvidenceRun
+from vidcls.study.evidence import Evidence, EvidenceRun, load_evidence
+
+
+def comparable_evidence(
+    runs: Sequence[Run], split: Split, *, checkpoint: Checkpoint, across_data: bool
+) -> Evidence:
+    """Load the stored logits of runs that may be compared; every study that takes differences begins here.
+
+    Args:
+        runs: One or more runs.
+        split: Split of the stored logits. A look at test is not recorded here, see `record_looks`.
+        checkpoint: Checkpoint of the stored logits.
+        across_data: Accept runs of different data that scored the same videos.
+
+    Raises:
+        UserError: If a run is not finished, the runs differ in what they were trained on, in the leaks of
+            their data, or in their videos, or all videos are of one group; or as for `load_evidence`.
+        VidclsError: If a file of a run is damaged.
+    """
+    for run in runs:
+        refuse_unfinished(run)
+    joined = [run for run in runs if run.settings(run.provenance())["data"]["join_val"]]
+    refuse_mixed_training(joined, [run for run in runs if run not in set(joined)], split)
+    evidence = load_evidence(runs, split, checkpoint=checkpoint)
+    refuse_mixed_leaks(evidence.runs)
+    if not across_data:
+        refuse_other_data(evidence.runs)
+    refuse_one_group(evidence)
+    return evidence
 
 
 def refuse_single(configurations: Sequence[Configuration]) -> None:
@@ -105,4 +133,18 @@ def refuse_other_data(runs: Sequence[EvidenceRun]) -> None:
             " come from the data, not from the configuration",
             hint="train both on the same data; or, where the data is what you compare (more train videos,"
             " frames and flow of the same videos), add --across-data",
+        )
+
+
+def refuse_one_group(evidence: Evidence) -> None:
+    """Refuse videos that are all of one group, so that nothing is known of another group.
+
+    Raises:
+        UserError: If there is one group only.
+    """
+    if evidence.num_groups < 2:
+        raise UserError(
+            f"all {len(evidence.ids)} {evidence.split} videos belong to one group, so nothing is known of"
+            " other groups",
+            hint=f"vidcls data split makes a split whose {evidence.split} videos come from several groups",
         )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vidcls.statistics.scores import NUM_BINS
 from vidcls.study.compare.results import METRIC_WORDS, Comparison
-from vidcls.study.intervals import few_groups
+from vidcls.study.intervals import ends, few_groups
+
+_NAMED = 5
 
 
 def remarks_on(found: Comparison, *, num_data: int) -> tuple[str, ...]:
@@ -25,7 +29,7 @@ def remarks_on(found: Comparison, *, num_data: int) -> tuple[str, ...]:
             _on_seeds(found),
             *_on_choices(found),
             _on_correction(found),
-            _on_classes(found),
+            *_on_classes(found),
             f"ECE: calibration error over {NUM_BINS} bins of one width; few videos make it too large",
         )
         if remark
@@ -40,6 +44,12 @@ def _on_data(found: Comparison) -> list[str]:
         lines.append(
             "the groups of the videos are not known: if several are cut from one source, intervals are too "
             "short; `vidcls data audit` looks for them"
+        )
+    elif ground.num_ungrouped:
+        lines.append(
+            f"the group of {ground.num_ungrouped} of {ground.num_videos} videos is not known, so each of "
+            "them counts as a group of its own: if several are cut from one source, intervals are too short; "
+            "`vidcls data audit` looks for them"
         )
     if any(state.startswith("leaky") for state in ground.leak_states):
         lines.append(
@@ -87,17 +97,29 @@ def _on_correction(found: Comparison) -> str:
     num = len(found.configurations)
     if found.num_comparisons == 1:
         return ""
-    if found.num_comparisons == num * (num - 1) // 2:
-        return f"p-values are corrected for {found.num_comparisons} comparisons (Holm)"
+    which = f"{found.num_comparisons} comparisons (Holm)"
+    if found.num_comparisons != num * (num - 1) // 2:
+        which += ", those of all configurations that were scored on this test split"
+    least = "" if found.margin is None else " and the p-values of the margin"
     return (
-        f"p-values are corrected for {found.num_comparisons} comparisons (Holm): those of all configurations "
-        "that were scored on this test split"
+        f"p-values are corrected for {which}: of many comparisons, some look clear by chance alone, so each "
+        f"needs a smaller p-value. Intervals{least} are not corrected: an interval without zero may still be "
+        "no clear difference"
     )
 
 
-def _on_classes(found: Comparison) -> str:
-    alone = [one.name for one in found.classes if one.num_groups == 1]
-    if not alone:
-        return ""
-    named = ", ".join(alone[:5]) + (f" and {len(alone) - 5} more" if len(alone) > 5 else "")
-    return f"no interval for classes whose videos are all in one group: {named}"
+def _on_classes(found: Comparison) -> list[str]:
+    """Why classes have no interval."""
+    without = [one for one in found.classes if one.estimate is None or ends(one.estimate) is None]
+    named = {
+        "whose videos are all in one group": [one.name for one in without if one.num_groups == 1],
+        "in which all seeds and groups of videos agree, which may be chance": [
+            one.name for one in without if one.num_groups > 1
+        ],
+    }
+    return [f"no interval for classes {why}: {_listed(names)}" for why, names in named.items() if names]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from vidcls.choices import Split
@@ -38,6 +38,7 @@ class Ground:
         num_videos: Number of videos, the same for all runs.
         num_groups: Number of their groups; of videos, if groups are not known.
         unit: What counts as independent: `groups`, or `videos` if no group is known.
+        num_ungrouped: Number of videos whose group is not known; each counts as a group of its own.
         leak_states: Leak states of the data of the runs, each once.
     """
 
@@ -46,6 +47,7 @@ class Ground:
     num_videos: int
     num_groups: int
     unit: Literal["groups", "videos"]
+    num_ungrouped: int
     leak_states: tuple[str, ...]
 
 
@@ -199,41 +201,17 @@ class Comparison:
 
     def as_dict(self) -> dict[str, Any]:
         """All results as plain values for JSON; tables are made from these values alone."""
-        ground = self.ground
         return {
             "verdict": self.verdict,
             "remarks": list(self.remarks),
             "metric": self.metric,
             "margin": self.margin,
-            "split": ground.split,
-            "checkpoint": ground.checkpoint,
-            "num_videos": ground.num_videos,
-            "num_groups": ground.num_groups,
-            "unit": ground.unit,
-            "leak_states": list(ground.leak_states),
+            **asdict(self.ground),
+            "leak_states": list(self.ground.leak_states),
             "num_comparisons": self.num_comparisons,
             "looks": dict(self.looks),
             "unscored": dict(self.unscored),
-            "configurations": [
-                {
-                    "configuration": one.label,
-                    "key": one.key,
-                    "seeds": list(one.seeds),
-                    "runs": list(one.runs),
-                    "leak_state": one.leak_state,
-                    "flattered": list(one.flattered),
-                    **{
-                        name: {
-                            "value": score.value,
-                            **plain_interval(score, least=0.0, most=math.inf if name == "loss" else 1.0),
-                        }
-                        for name, score in one.scores.items()
-                    },
-                    "best_rank": one.best_rank,
-                    "worst_rank": one.worst_rank,
-                }
-                for one in self.configurations
-            ],
+            "configurations": [_plain_contender(one) for one in self.configurations],
             "differences": [
                 {
                     "configuration": one.second,
@@ -263,6 +241,26 @@ class Comparison:
                 "classes": [_plain_class(one) for one in self.classes],
             },
         }
+
+
+def _plain_contender(one: Contender) -> dict[str, Any]:
+    return {
+        "configuration": one.label,
+        "key": one.key,
+        "seeds": list(one.seeds),
+        "runs": list(one.runs),
+        "leak_state": one.leak_state,
+        "flattered": list(one.flattered),
+        **{
+            name: {
+                "value": score.value,
+                **plain_interval(score, least=0.0, most=math.inf if name == "loss" else 1.0),
+            }
+            for name, score in one.scores.items()
+        },
+        "best_rank": one.best_rank,
+        "worst_rank": one.worst_rank,
+    }
 
 
 def _plain_class(one: ClassDifference) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vidcls.statistics.estimate import Estimate
-from vidcls.study.compare.results import METRIC_WORDS, Comparison, Contender, Difference, Ground
-from vidcls.study.intervals import ends, interval_in_words, points, reach
+from vidcls.study.compare.results import METRIC_WORDS, Comparison, Contender, Difference
+from vidcls.study.intervals import ends, interval_in_words, points, reach, videos_in_words
 
 _NAMED = 4
 _FULLY_NAMED = 2
@@ -103,11 +103,17 @@ def _listed(found: Sequence[Difference]) -> str:
 
 
 def conditions(comparison: Comparison) -> str:
-    """What a verdict stands on: seeds, videos, leaks, and what was chosen on these videos."""
+    """What a verdict stands on: seeds, videos, leaks, what was chosen on these videos, and the correction."""
     ground = comparison.ground
     parts = [
         seeds_in_words(comparison.configurations),
-        videos_in_words(ground),
+        videos_in_words(
+            split=ground.split,
+            num_videos=ground.num_videos,
+            num_groups=ground.num_groups,
+            num_ungrouped=ground.num_ungrouped,
+        ),
+        *unscored_in_words(len(comparison.unscored)),
         leaks_in_words(ground.leak_states),
         *flattered_in_words(comparison.configurations),
     ]
@@ -116,6 +122,8 @@ def conditions(comparison: Comparison) -> str:
     if comparison.looks:
         num, looks = comparison.looks["num_configurations"], comparison.looks["num_openings"]
         parts.append(f"test split opened {looks} times for {num} configurations")
+    if comparison.num_comparisons > 1:
+        parts.append(f"p-values corrected for {comparison.num_comparisons} comparisons")
     return ", ".join(parts)
 
 
@@ -134,12 +142,11 @@ def seeds_in_words(configurations: Sequence[Contender]) -> str:
     return f"{counts} seeds, so of {named} this speaks for one checkpoint only"
 
 
-def videos_in_words(ground: Ground) -> str:
-    """Numbers of videos and groups."""
-    videos = f"{ground.num_videos} {ground.split} videos"
-    if ground.unit == "videos":
-        return f"{videos} whose groups are not known (each counts as its own)"
-    return f"{videos} in {ground.num_groups} groups"
+def unscored_in_words(num: int) -> list[str]:
+    """How many videos of the split are not in the scores; nothing if all are."""
+    if not num:
+        return []
+    return ["one more video could not be scored" if num == 1 else f"{num} more videos could not be scored"]
 
 
 def leaks_in_words(states: Sequence[str]) -> str:
