@@ -78,7 +78,8 @@ def race(
 
     The command starts workers and returns. Given again, it starts the workers that are missing and shows
     where the race stands. `vidcls sweep status`, `pause`, `resume`, `cancel`, `retry` and `extend` take the
-    folder of a race too. Weights of contenders that are out are removed, their logits stay.
+    folder of a race too. A contender whose training failed is out until a retry succeeds. Weights of
+    contenders that are out for good are removed, their logits stay.
     """
     from vidcls.campaign.race.plan import plan_race
     from vidcls.launch.profiles import find_profile
