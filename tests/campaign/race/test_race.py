@@ -165,6 +165,11 @@ def test_a_contender_whose_training_fails_is_out_and_the_others_go_on(tmp_path: 
     assert standing.contenders[2].state == "out: its training failed: seed 0: the loss is not finite"
     assert standing.verdict.startswith("too little evidence: a and b are not told apart")
     assert "; broken is out without a verdict (training failed), 2 seeds each" in standing.verdict
+    status = CliRunner().invoke(app, ["sweep", "status", str(folder.path)])
+    assert "2 failed" in status.output
+    assert "sweep retry" not in status.output
+    with pytest.raises(UserError, match="the race is over"):
+        actions.retry(folder, [])
 
 
 def test_a_contender_whose_training_fails_is_not_counted_among_the_beaten(tmp_path: Path) -> None:
