@@ -13,7 +13,7 @@ from vidcls.launch.queue import AnyProfile
 from vidcls.launch.submissions import SubmissionState
 from vidcls.spec.experiment import Spec
 from vidcls.sweep.config.file import load_sweep
-from vidcls.sweep.search.build import searcher_of
+from vidcls.sweep.search.build import race_of, searcher_of
 from vidcls.sweep.search.rungs import Rungs
 from vidcls.sweep.search.scheduler import planned_trials
 from vidcls.sweep.space.space import overrides
@@ -121,8 +121,14 @@ def retry(folder: SweepFolder, numbers: Sequence[int]) -> list[int]:
         Numbers of the trials that will be trained again.
 
     Raises:
-        UserError: If one of the given trials did not fail.
+        UserError: If one of the given trials did not fail, or if the sweep is a race that is over.
     """
+    race = race_of(folder)
+    if race is not None and race.is_over:
+        raise UserError(
+            f"{folder.path}: the race is over, so a trial that is trained again would change nothing",
+            hint=f"vidcls race {folder.path} shows the verdict",
+        )
     trials = folder.trials()
     by_number = {trial.number: trial for trial in trials.refresh()}
     for number in numbers:

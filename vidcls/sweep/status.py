@@ -15,7 +15,7 @@ from vidcls.launch.job import Task
 from vidcls.leaks.run_state import leaks_of
 from vidcls.run.folder import Run
 from vidcls.sweep.config.file import load_sweep
-from vidcls.sweep.search.build import searcher_of
+from vidcls.sweep.search.build import race_of, searcher_of
 from vidcls.sweep.search.scheduler import planned_trials
 from vidcls.sweep.storage.folder import SweepFolder, SweepOptions
 from vidcls.sweep.storage.jobs import SweepJobs, ask_queues
@@ -92,6 +92,7 @@ class SweepObserver:
         events = self.folder.control()
         control = events.current()
         damaged = [*self._workers.damaged.values(), *events.damaged.values()]
+        race = race_of(self.folder)
         space = searcher_of(self.folder).num_configurations
         num_trials = planned_trials(sweep, self._options, space, control.extra_trials)
         goal = sweep.objective.goal
@@ -124,7 +125,7 @@ class SweepObserver:
                 *queued.notes,
                 *map(str, damaged),
                 *self._of_unheard(unheard_tasks(queued.tasks, reports, self._liveness.is_dead)),
-                *_next_step(state, self.folder),
+                *([] if race is not None and race.is_over else _next_step(state, self.folder)),
             ),
         )
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from tests.support.races import FAILING, frozen, planned, run_race, specs
+from tests.support.races import FAILING, frozen, planned, run_race, scripted_seed, specs
+from tests.support.sweeps import work
 from vidcls.campaign.race.look import take_looks
-from vidcls.campaign.race.standing import standing_of
+from vidcls.campaign.race.standing import Standing, standing_of
 from vidcls.cli import app
 from vidcls.errors import ExitCode, UserError
 from vidcls.statistics.looks import TOTAL_ALPHA
@@ -176,6 +177,11 @@ def test_a_contender_whose_training_fails_is_out_and_the_others_go_on(tmp_path: 
     assert standing.contenders[2].state == "out: its training failed: seed 0: the loss is not finite"
     assert standing.verdict.startswith("too little evidence: a and b are not told apart")
     assert "; broken is out without a verdict (training failed), 2 seeds each" in standing.verdict
+    status = CliRunner().invoke(app, ["sweep", "status", str(folder.path)])
+    assert "2 failed" in status.output
+    assert "sweep retry" not in status.output
+    with pytest.raises(UserError, match="the race is over"):
+        actions.retry(folder, [])
 
 
 def test_a_contender_whose_training_fails_is_not_counted_among_the_beaten(tmp_path: Path) -> None:
@@ -185,6 +191,49 @@ def test_a_contender_whose_training_fails_is_not_counted_among_the_beaten(tmp_pa
     verdict = standing_of(folder).verdict
     assert verdict.startswith("good is better than bad by ")
     assert "; broken is out without a verdict (training failed), 2 seeds each" in verdict
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "so_far", "num_seeds", "verdict"),
+    [
+        (0.801, "; broken is in the race again, 3 seeds each", [4, 4, 4], ": a, b and broken are not told"),
+        (
+            0.69,
+            ": a is still in the race; broken is in the race again; b is out, ",
+            [4, 3, 4],
+            ": a and broken",
+        ),
+    ],
+    ids=["others go on", "one other goes on"],
+)
+def test_a_contender_whose_failed_trainings_succeed_after_a_retry_is_in_the_race_again(
+    tmp_path: Path, accuracy: float, so_far: str, num_seeds: list[int], verdict: str
+) -> None:
+    (tmp_path / FAILING).write_text("0.802")
+    folder = frozen(specs(tmp_path, {"a": 0.8, "b": accuracy, "broken": 0.802}), max_seeds=4)
+    seen: list[Standing] = []
+
+    def look() -> bool:
+        is_new = take_looks(folder)
+        if is_new:
+            seen.append(standing_of(folder))
+        if is_new and len(seen) == 1:
+            (tmp_path / FAILING).unlink()
+            assert actions.retry(folder, []) == [2, 5]
+        return is_new
+
+    work(folder, scripted_seed, when_idle=look)
+    assert [one.contenders[2].state.split(":")[0] for one in seen] == ["out", "in the race", "not told apart"]
+    assert "retry it before look 2: vidcls sweep retry" in " ".join(seen[0].notes)
+    assert so_far in seen[1].verdict
+    assert "retry" not in " ".join(seen[1].notes)
+    assert verdict in seen[2].verdict
+    assert "failed" not in seen[2].verdict
+    assert [one.num_seeds for one in seen[2].contenders] == num_seeds
+    trained = dict(zip(("a", "b", "broken"), num_seeds, strict=True))
+    assert sorted(points(folder)) == [(name, seed) for name in trained for seed in range(trained[name])]
+    kept = {file.parents[2].name for file in folder.path.rglob("*.pt")}
+    assert kept == {f"exp-{name}" for name in trained if trained[name] == 4}
 
 
 def test_a_race_with_nobody_left_to_compare_waits_for_a_retry(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import re
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vidcls.errors import UserError
+from vidcls.kept import keeping
 from vidcls.models.build import build
 from vidcls.models.kinds.base import VideoModel
 from vidcls.models.weights.catalogue import digest_of
@@ -58,6 +61,29 @@ def pooled_input(network: nn.Module, images: Tensor, *, pool: str = "avgpool") -
 @pytest.fixture(scope="module")
 def resnet() -> nn.Module:
     return whole("resnet18")
+
+
+def test_frozen_backbones_of_many_trials_do_not_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vidcls.kept.MOST", 2)
+    name, seen = "shufflenet_v2_x0_5", []
+    with keeping():
+        for trial in range(4):
+            file = tmp_path / f"{trial}.pth"
+            torch.save(whole(name, seed=trial).state_dict(), file)
+            section = {
+                "kind": "frame_average",
+                "backbone": name,
+                "weights": str(file),
+                "freeze": ["backbone"],
+            }
+            first, second = (made(tmp_path, **section)[0].backbone for _ in range(2))
+            assert first is second, "loaded once for all heads on it"
+            seen.append(weakref.ref(first))
+        del first, second
+        gc.collect()
+        assert [backbone() is not None for backbone in seen] == [False, False, True, True]
 
 
 @pytest.mark.parametrize("form", ["plain", "state_dict", "model", "module.", "safetensors"])

@@ -13,7 +13,7 @@ from tests.support.sweeps import Search, run_of, states, undisturbed, work
 from tests.support.training import Experiment, assert_same
 from vidcls.data.manifest import Manifest, load_manifest
 from vidcls.errors import ExitCode
-from vidcls.kept import keeping, kept
+from vidcls.kept import MOST, keeping, kept
 from vidcls.spec.data import DataSection
 from vidcls.sweep.search.scheduler import Scheduler
 from vidcls.sweep.storage.folder import SweepFolder
@@ -80,6 +80,27 @@ def test_data_that_changes_between_two_heads_is_read_again(experiment: Experimen
         after = kept("data", read, state_of=Manifest.state_on_disk)
     assert after.hash != before.hash
     assert after.hash == read().hash
+
+
+def test_only_the_values_that_were_asked_for_last_are_kept() -> None:
+    made: list[str] = []
+
+    def ask(key: str) -> None:
+        def make() -> str:
+            made.append(key)
+            return key
+
+        assert kept(key, make) == key
+
+    with keeping():
+        ask("of every trial")
+        for number in range(MOST):
+            ask(f"of trial {number}")
+            ask("of every trial")
+        assert len(made) == MOST + 1, "what every trial asks for is made once"
+        ask("of trial 0")
+        ask(f"of trial {MOST - 1}")
+    assert made[MOST + 1 :] == ["of trial 0"], "it was the oldest"
 
 
 @pytest.mark.long

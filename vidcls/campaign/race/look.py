@@ -4,11 +4,15 @@ A look is a pure function of stored logits, so it does not matter which process 
 no free trial, or the command that shows the race. It is published once, by an exclusive link. The contenders
 are compared on the val videos after the last epoch; the best epoch was chosen on these videos, which would
 make each result too good.
+
+A contender with a failed training is left out of a look. If the user asks for a retry and its trials finish
+before the next look, that look lets it go on; it gets the seeds that it has missed, and is compared again at
+the look after that one. The last look lets nobody return.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -50,6 +54,8 @@ def take_looks(folder: SweepFolder) -> bool:
             break  # a repeated trial may still succeed
         content = _look(folder, race, trials, names=left)
         content["failed"] = {name: _why(trial) for name, trial in failed.items()}
+        if content["number"] < len(race.looks):  # after the last look nobody is trained any more
+            content["going_on"] += returning(race, trials)
         race.publish(len(race.published()) + 1, content)
         _remove_weights(folder, race, trials)
         is_new = True
@@ -64,6 +70,22 @@ def failed_trials(race: RaceSearcher, trials: Sequence[Trial]) -> dict[str, Tria
         if trial.point.get(CONTENDER) in race.going_on:
             found.setdefault(trial.point[CONTENDER], trial)
     return found
+
+
+def returning(race: RaceSearcher, trials: Sequence[Trial]) -> list[str]:
+    """Contenders that are out because a training failed, and whose trials have all finished since."""
+    out = [name for name in out_by_failure(race.published()) if name not in race.going_on]
+    own = {name: {t.state for t in trials if t.point.get(CONTENDER) == name} for name in out}
+    return [name for name in out if own[name] == {"finished"}]
+
+
+def out_by_failure(looks: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Contenders that the looks have left out because a training failed, with the reason."""
+    out: dict[str, str] = {}
+    for look in looks:
+        out |= look["failed"]
+        out = {name: why for name, why in out.items() if name not in look["going_on"]}
+    return out
 
 
 def _why(trial: Trial) -> str:
@@ -138,7 +160,10 @@ def _pairs(effects: CrossedEffects, names: Sequence[str]) -> list[dict[str, Any]
 
 
 def _remove_weights(folder: SweepFolder, race: RaceSearcher, trials: Sequence[Trial]) -> None:
-    """Remove the weights of contenders that are out: their logits stay, and nobody asks for their weights."""
-    for name in set(race.contenders) - set(race.going_on):
+    """Remove the weights of contenders that are out for good: nobody asks for them, and the logits stay."""
+    out = set(race.contenders) - set(race.going_on)
+    if not race.is_over:
+        out -= out_by_failure(race.published()).keys()
+    for name in out:
         for run in runs_of(folder, trials, name):
             run.remove_checkpoints(why=f"{name} is out of the race {folder.path.name}")

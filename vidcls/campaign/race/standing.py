@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vidcls.campaign.race.look import failed_trials
+from vidcls.campaign.race.look import failed_trials, out_by_failure
 from vidcls.errors import UserError
 from vidcls.study.compare.results import MATTERS
 from vidcls.study.compare.verdict import joined, leaks_in_words
@@ -124,9 +124,10 @@ def _contender(
 
 
 def _state_of(name: str, race: RaceSearcher) -> str:
-    for look in race.published():
-        if name in look["failed"]:
-            return f"out: its training failed: {look['failed'][name]}"
+    looks = race.published()
+    if (why := out_by_failure(looks).get(name)) is not None:
+        return f"out: its training failed: {why}"
+    for look in looks:
         if name in look["beaten"]:
             winner = look["beaten"][name]
             by = _by(look, winner=winner, loser=name)
@@ -152,7 +153,7 @@ def _verdict(race: RaceSearcher, looks: Sequence[_Figures]) -> str:
 
 
 def _over(race: RaceSearcher, looks: Sequence[_Figures]) -> str:
-    failed = {name for look in looks for name in look["failed"]}
+    failed = out_by_failure(looks)
     are = "is" if len(failed) == 1 else "are"
     told = f"; {joined(sorted(failed))} {are} out without a verdict (training failed)" if failed else ""
     if len(race.going_on) > 1:
@@ -180,7 +181,13 @@ def _over(race: RaceSearcher, looks: Sequence[_Figures]) -> str:
 def _open(race: RaceSearcher, last: _Figures) -> str:
     out = [name for name in race.contenders if name not in race.going_on]
     told = f"; {joined(out)} {'is' if len(out) == 1 else 'are'} out" if out else ""
-    return f"no verdict yet: {_undecided(last, race.going_on, is_last=False)}{told}"
+    compared = [row["name"] for row in last["contenders"] if row["name"] in race.going_on]
+    back = [name for name in race.going_on if name not in compared]
+    if back:
+        told = f"; {joined(back)} {'is' if len(back) == 1 else 'are'} in the race again{told}"
+    if len(compared) < 2:
+        return f"no verdict yet: {joined(compared)} is still in the race{told}"
+    return f"no verdict yet: {_undecided(last, compared, is_last=False)}{told}"
 
 
 def _undecided(look: _Figures, names: Sequence[str], *, is_last: bool) -> str:
@@ -220,6 +227,14 @@ def _notes(folder: SweepFolder, race: RaceSearcher, overview: Overview) -> list[
         notes.append(
             f"trainings of {joined(list(failed))} failed, so there is nothing left to compare; vidcls sweep "
             f"status {folder.path} says why; then: vidcls sweep retry {folder.path}"
+        )
+    failing = {trial.point.get(CONTENDER) for trial in overview.failed}
+    out = [name for name in out_by_failure(race.published()) if name in failing]
+    next_look = len(race.published()) + 1
+    if out and not race.is_over and next_look < len(race.looks):
+        notes.append(
+            f"out because trainings failed: {joined(out)}; to have this in the race again, retry it before "
+            f"look {next_look}: vidcls sweep retry {folder.path}"
         )
     if not race.is_over and (more := _missing_budget(folder, overview)):
         notes.append(f"the budget is used up; to go on: vidcls sweep extend 0 {folder.path} {' '.join(more)}")

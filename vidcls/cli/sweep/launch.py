@@ -16,8 +16,11 @@ from vidcls.cli.sweep.options import (
     Attempts,
     GpuHours,
     Keep,
+    LaunchCluster,
+    LaunchWorkers,
     LeaseS,
     MaxHours,
+    OnlyScript,
     PerGpu,
     Repeats,
     Seed,
@@ -32,14 +35,6 @@ if TYPE_CHECKING:
 FileArgs = Annotated[
     list[str],
     typer.Argument(metavar="FILE [KEY=VALUE]...", help="Sweep file, and overrides for all trials."),
-]
-LaunchCluster = Annotated[
-    str | None,
-    typer.Option(
-        "--cluster",
-        metavar="PROFILE",
-        help="Name of slurm/PROFILE.yaml, or a file; default: the profile for this machine's queue.",
-    ),
 ]
 EngineArg = Annotated[str, typer.Option(help="serverless: the workers search; wandb: W&B's server does.")]
 
@@ -87,9 +82,7 @@ def check(
 def launch(
     args: FileArgs,
     cluster: LaunchCluster = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, max=10_000, help="Number of workers; default: as many as are useful.")
-    ] = None,
+    workers: LaunchWorkers = None,
     engine: EngineArg = "serverless",
     seed: Seed = 0,
     asha: Asha = False,
@@ -101,7 +94,7 @@ def launch(
     until: Until = None,
     gpu_hours: GpuHours = None,
     lease: LeaseS = 90.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the script of the job.")] = False,
+    dry_run: OnlyScript = False,
     no_check: NoCheck = False,
     as_json: AsJson = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Options of `vidcls sweep launch` that are frozen with a sweep."""
+"""Options of `vidcls sweep launch` and `vidcls race`; most are frozen with the sweep."""
 
 from __future__ import annotations
 
@@ -36,3 +36,20 @@ LeaseS = Annotated[
         min=0.1, max=10**6, help="Seconds without a sign of life after which a worker counts as dead."
     ),
 ]
+NoWeights = Annotated[
+    bool, typer.Option("--no-weights", help="Remove the weights of each training once its logits are stored.")
+]
+MaxSeeds = Annotated[int, typer.Option(min=2, max=100, help="Largest number of seeds of one experiment.")]
+LaunchCluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="PROFILE",
+        help="Name of slurm/PROFILE.yaml, or a file; default: the profile for this machine's queue.",
+    ),
+]
+LaunchWorkers = Annotated[
+    int | None, typer.Option(min=1, max=10_000, help="Number of workers; default: as many as are useful.")
+]
+OnlyScript = Annotated[bool, typer.Option("--dry-run", help="Only print the script of the job.")]
+UntilOver = Annotated[bool, typer.Option("--wait", help="Wait until the race is over.")]

@@ -12,8 +12,21 @@ import typer
 from vidcls.cli.common import AsJson, console, echo, print_json, refuse_missing_data, say, shown, split_args
 from vidcls.cli.queue.preflight import NoCheck, look_before_queueing, require_all
 from vidcls.cli.queue.queued import warn_of_keys
-from vidcls.cli.sweep.launch import LaunchCluster, print_script
-from vidcls.cli.sweep.options import Attempts, GpuHours, LeaseS, MaxHours, PerGpu, Until
+from vidcls.cli.sweep.launch import print_script
+from vidcls.cli.sweep.options import (
+    Attempts,
+    GpuHours,
+    LaunchCluster,
+    LaunchWorkers,
+    LeaseS,
+    MaxHours,
+    MaxSeeds,
+    NoWeights,
+    OnlyScript,
+    PerGpu,
+    Until,
+    UntilOver,
+)
 from vidcls.errors import UserError
 
 if TYPE_CHECKING:
@@ -39,25 +52,18 @@ _FOR_ANY = ("args", "wait", "as_json")
 def race(
     ctx: typer.Context,
     args: RaceArgs,
-    max_seeds: Annotated[
-        int, typer.Option(min=2, max=100, help="Largest number of seeds of one experiment.")
-    ] = 10,
+    max_seeds: MaxSeeds = 10,
     cluster: LaunchCluster = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, max=10_000, help="Number of workers; default: as many as are useful.")
-    ] = None,
+    workers: LaunchWorkers = None,
     per_gpu: PerGpu = 1,
     attempts: Attempts = 3,
     max_hours: MaxHours = None,
     until: Until = None,
     gpu_hours: GpuHours = None,
     lease: LeaseS = 90.0,
-    no_weights: Annotated[
-        bool,
-        typer.Option("--no-weights", help="Remove the weights of each training once its logits are stored."),
-    ] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until the race is over.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the script of the job.")] = False,
+    no_weights: NoWeights = False,
+    wait: UntilOver = False,
+    dry_run: OnlyScript = False,
     no_check: NoCheck = False,
     as_json: AsJson = False,
 ) -> None:
@@ -72,48 +78,37 @@ def race(
 
     The command starts workers and returns. Given again, it starts the workers that are missing and shows
     where the race stands. `vidcls sweep status`, `pause`, `resume`, `cancel`, `retry` and `extend` take the
-    folder of a race too. Weights of contenders that are out are removed, their logits stay.
+    folder of a race too. A contender whose training failed is out until a retry succeeds. Weights of
+    contenders that are out for good are removed, their logits stay.
     """
-    from vidcls.campaign.race.look import take_looks
-    from vidcls.sweep import actions
+    from vidcls.campaign.race.plan import plan_race
+    from vidcls.launch.profiles import find_profile
     from vidcls.sweep.find import find_sweep
+    from vidcls.sweep.plan import end_of
     from vidcls.sweep.storage.folder import SweepOptions
 
     files, overrides = split_args(args)
     if len(files) == 1 and files[0].suffix not in (".yaml", ".yml"):
         _refuse_without_specs(ctx, overrides)
-        folder, job = find_sweep(str(files[0])), None
-    else:
-        from vidcls.campaign.race.plan import plan_race
-        from vidcls.launch.profiles import find_profile
-        from vidcls.sweep.plan import end_of
-
-        options = SweepOptions(
-            per_gpu=per_gpu,
-            attempts=attempts,
-            keep=0 if no_weights else _KEEP_ALL,
-            until=end_of(until=until, max_hours=max_hours),
-            gpu_hours=gpu_hours,
-            lease_s=lease,
-        )
-        plan = plan_race(
-            files,
-            overrides,
-            options=options,
-            max_seeds=max_seeds,
-            profile=find_profile(cluster),
-            num_workers=workers,
-        )
-        if dry_run:
-            _print_script(plan, as_json=as_json)
-            return
-        folder = _launch(plan, no_check=no_check)
-        take_looks(folder)
-        job = None
-        if actions.has_work(folder):
-            launch = plan.launch
-            job = actions.resume(folder, profile=launch.profile, num_workers=launch.num_workers, say=say)
-    _show(folder, job=job, wait=wait, as_json=as_json)
+        _show(find_sweep(str(files[0])), job=None, wait=wait, as_json=as_json)
+        return
+    options = SweepOptions(
+        per_gpu=per_gpu,
+        attempts=attempts,
+        keep=0 if no_weights else _KEEP_ALL,
+        until=end_of(until=until, max_hours=max_hours),
+        gpu_hours=gpu_hours,
+        lease_s=lease,
+    )
+    profile = find_profile(cluster)
+    plan = plan_race(
+        files, overrides, options=options, max_seeds=max_seeds, profile=profile, num_workers=workers
+    )
+    if dry_run:
+        _print_script(plan, as_json=as_json)
+        return
+    job = _launch(plan, no_check=no_check)
+    _show(plan.launch.folder, job=job, wait=wait, as_json=as_json)
 
 
 def _refuse_without_specs(ctx: typer.Context, overrides: Sequence[str]) -> None:
@@ -137,30 +132,43 @@ def _print_script(plan: RacePlan, *, as_json: bool) -> None:
     print_script(plan.launch.queue.script(job_of(plan.launch)), as_json=as_json)
 
 
-def _launch(plan: RacePlan, *, no_check: bool) -> SweepFolder:
-    """Check the race and freeze it, unless it was launched before."""
-    from vidcls.campaign.race.plan import refuse_other_data
-    from vidcls.launch.profile import QueuedProfile
-    from vidcls.sweep.launch import freeze, job_of
+def _launch(plan: RacePlan, *, no_check: bool) -> str | None:
+    """Freeze the race unless it was launched before, and start missing workers; return their job."""
+    from vidcls.campaign.race.look import take_looks
+    from vidcls.sweep import actions
+    from vidcls.sweep.launch import freeze
 
     launch = plan.launch
     for note in launch.notes:
         say(note)
     if not no_check:
-        for loaded in plan.loaded.values():
-            refuse_missing_data(loaded)
-        if isinstance(launch.profile, QueuedProfile):
-            require_all()
-        refuse_other_data(plan)
-        if isinstance(launch.profile, QueuedProfile):
-            from vidcls.campaign.preflight.check import ask_for_race
-
-            look_before_queueing(ask_for_race(launch, plan.loaded, job=job_of(launch)))
+        _check(plan)
     warn_of_keys(launch.profile)
     freeze(launch)
     if launch.folder.options() != launch.options:
         say("options stay as they were at the first launch; vidcls sweep extend raises the limits")
-    return launch.folder
+    take_looks(launch.folder)
+    if not actions.has_work(launch.folder):
+        return None
+    return actions.resume(launch.folder, profile=launch.profile, num_workers=launch.num_workers, say=say)
+
+
+def _check(plan: RacePlan) -> None:
+    from vidcls.campaign.race.plan import refuse_other_data
+    from vidcls.launch.profile import QueuedProfile
+
+    launch = plan.launch
+    is_queued = isinstance(launch.profile, QueuedProfile)
+    for loaded in plan.loaded.values():
+        refuse_missing_data(loaded)
+    if is_queued:
+        require_all()
+    refuse_other_data(plan)
+    if is_queued:
+        from vidcls.campaign.preflight.check import ask_for_race
+        from vidcls.sweep.launch import job_of
+
+        look_before_queueing(ask_for_race(launch, plan.loaded, job=job_of(launch)))
 
 
 def _show(folder: SweepFolder, *, job: str | None, wait: bool, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -67,7 +68,7 @@ def load_pretrained(model: VideoModel, section: ModelSection, *, weights_dir: Pa
     ]
     # Members of an ensemble that freeze the same backbone share it already, so it is loaded once.
     loaded: dict[nn.Module, tuple[Backbone, Loaded]] = {}
-    frozen: dict[Hashable, tuple[Backbone, Loaded]] = kept("frozen backbones", dict)
+    frozen: dict[Hashable, tuple[Backbone, Loaded]] = {}
     for (path, part), single in zip(parts, section.singles(), strict=True):
         own = part.backbone
         if single.weights is None:
@@ -79,7 +80,8 @@ def load_pretrained(model: VideoModel, section: ModelSection, *, weights_dir: Pa
             elif own not in loaded:
                 key = (single.backbone, single.weights, weights_dir, own.channels_per_frame, repr(own))
                 if key not in frozen:
-                    frozen[key] = _loaded(own, single, weights_dir)
+                    load = partial(_loaded, own, single, weights_dir)
+                    frozen[key] = kept(("frozen backbone", key), load)
                 loaded[own] = frozen[key]
         part.backbone = loaded[own][0]
     return tuple(record for _, record in loaded.values())

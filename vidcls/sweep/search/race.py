@@ -5,7 +5,8 @@ up to the first look are known from the beginning, those up to the next look onc
 
     looks/<n>.json   look n, from 1: which contenders go on; written once, by any process, and never changed
 
-So the trials are a pure function of the folder, and all workers agree on them without a controller.
+So the trials are a pure function of the folder, and all workers agree on them without a controller. A
+contender that one look has left out may go on after a later one; it then gets the seeds that it has missed.
 """
 
 from __future__ import annotations
@@ -69,13 +70,11 @@ class RaceSearcher:
     def known(self) -> list[Point]:
         """Points of all trials that are known now; seeds vary slowest, so that contenders keep pace."""
         rounds = [self.contenders, *(tuple(look["going_on"]) for look in self.published())]
-        points: list[Point] = []
-        for first, last, names in zip((0, *self.looks), self.looks, rounds, strict=False):
+        pairs: dict[tuple[int, str], None] = {}  # in order, each once
+        for last, names in zip(self.looks, rounds, strict=False):
             if len(names) > 1:
-                points += [
-                    {CONTENDER: name, "seed": seed} for seed in self._seeds[first:last] for name in names
-                ]
-        return points
+                pairs |= dict.fromkeys((seed, name) for seed in self._seeds[:last] for name in names)
+        return [{CONTENDER: name, "seed": seed} for seed, name in pairs]
 
     @property
     def num_configurations(self) -> int | None:
