@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from vidcls.errors import reason_of
@@ -22,6 +23,7 @@ Say = Callable[[str], None]
 
 DOTS_PER_IN = 120
 """Resolution of figures."""
+_UNDATED: Mapping[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 _FONT = "DejaVu Sans"
 """Font that comes with matplotlib."""
 _PLACEHOLDERS = "Last Resort"
@@ -50,16 +52,33 @@ def drawn(path: Path, *, size_in: tuple[float, float], texts: Iterable[str], say
 def figure_file(
     path: Path, *, size_in: tuple[float, float], texts: Iterable[str], say: Say
 ) -> Iterator[Figure]:
-    """Yield a figure and write it to a file at the end.
+    """Yield a figure and write it to one file at the end, see `figure_files`."""
+    with figure_files([path], size_in=size_in, texts=texts, say=say) as figure:
+        yield figure
+
+
+@contextmanager
+def figure_files(
+    paths: Sequence[Path],
+    *,
+    size_in: tuple[float, float],
+    texts: Iterable[str],
+    say: Say,
+    style: Mapping[str, Any] = MappingProxyType({}),
+    dots_per_in: int = DOTS_PER_IN,
+) -> Iterator[Figure]:
+    """Yield a figure and write it to files at the end; the same figure gives the same bytes.
 
     Args:
-        path: File of the picture, a PNG or JPEG by its suffix.
-        size_in: Width and height in inches, of `DOTS_PER_IN` pixels each.
+        paths: Files of the figure, each a PNG, JPEG, SVG or PDF by its suffix.
+        size_in: Width and height in inches.
         texts: User texts in the figure, such as class names, for which fonts are selected.
         say: Receives a message, once per process, about letters that no font has.
+        style: Settings of matplotlib by name.
+        dots_per_in: Resolution of pictures of pixels.
 
     Raises:
-        OSError: If the file cannot be written.
+        OSError: If a file cannot be written.
     """
     # Uses the object interface, since pyplot has global state and may select a window system.
     import matplotlib as mpl
@@ -68,13 +87,15 @@ def figure_file(
     fonts, missing = fonts_for("".join(map(printable, texts)))
     _say_missing(missing, say)
     # The user's own settings may enable LaTeX, and `$` in a name is not a formula.
-    settings = {**_own_settings(), "font.family": list(fonts), "text.parse_math": False}
+    settings = {**_own_settings(), **style, "font.family": list(fonts), "text.parse_math": False}
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # missing letters are reported
     with mpl.rc_context(settings):
-        figure = Figure(figsize=size_in, dpi=DOTS_PER_IN, layout="constrained")
+        figure = Figure(figsize=size_in, dpi=dots_per_in, layout="constrained")
         yield figure
-        with atomic_file(path) as file:
-            figure.savefig(file, format=path.suffix.lower().removeprefix("."))
+        for path in paths:
+            kind = path.suffix.lower().removeprefix(".")
+            with atomic_file(path) as file:
+                figure.savefig(file, format=kind, metadata=_UNDATED.get(kind))
 
 
 def drawable(text: str, *, longest: int = _LONGEST) -> str:

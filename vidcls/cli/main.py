@@ -173,7 +173,7 @@ def _register() -> None:
         weights,
     )
     from vidcls.cli.queue import check, hpc
-    from vidcls.cli.study import compare, crossval, fuse, leak, ledger, mistakes, power, runs
+    from vidcls.cli.study import compare, crossval, fuse, leak, ledger, mistakes, power, report, runs
     from vidcls.cli.sweep.race import race
 
     for command in (
@@ -183,6 +183,7 @@ def _register() -> None:
         compare.compare,
         fuse.fuse,
         mistakes.mistakes,
+        report.report,
         ledger.ledger,
         power.power,
         leak.leak,

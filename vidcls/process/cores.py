@@ -47,9 +47,7 @@ def watch_cores() -> None:
 def free_cores() -> int:
     """Usable cores, less those that other processes kept busy since `watch_cores`; at least one.
 
-    Threads that wait for each other at each operator sleep and wake late where others compute: with two busy
-    neighbours on two cores, one thread trains faster than two. Processes that have a lower priority (`nice`)
-    make room, and are not counted.
+    Processes that have a lower priority (`nice`) make room, and are not counted.
     """
     num_usable = usable_cores()
     if _watched is None:

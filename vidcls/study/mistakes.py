@@ -20,7 +20,7 @@ from vidcls.run.folder import Checkpoint, Run
 from vidcls.study.evidence import load_evidence, record_looks
 
 ReadSplit = Literal["val", "test"]
-Kind = Literal["confident mistakes", "least certain", "lost", "gained", "wrong in all"]
+Kind = Literal["confident mistakes", "least certain", "lost", "gained", "wrong in all", "most often wrong"]
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,10 @@ from vidcls.models.build import build
 from vidcls.models.device import pick_device, pin, to_channels_last
 from vidcls.models.inputs import input_clip
 from vidcls.models.kinds.base import VideoModel
+from vidcls.models.thread_choice import free_threads
 from vidcls.models.weights.catalogue import weights_dir_of
 from vidcls.models.weights.load import load_pretrained
-from vidcls.process.cores import free_cores, usable_cores
+from vidcls.process.cores import usable_cores
 from vidcls.process.signals import Signals, under_agent
 from vidcls.run.folder import Run
 from vidcls.spec.experiment import Spec
@@ -216,7 +217,7 @@ def _provenance(
         spec=plan.spec,
         manifest=plan.manifest,
         leaks=leaks,
-        start=TrainingStart(plan.device, options.threads or free_cores(), accept_code=options.accept_code),
+        start=TrainingStart(plan.device, options.threads or free_threads(plan.device), options.accept_code),
         say=say,
     )
     provenance |= begun_with(plan.weights, provenance)

@@ -155,7 +155,13 @@ def _known(run: Run) -> dict[str, Any]:
 
 
 @app.command()
-def show(run: Annotated[Path, typer.Argument(help="Folder of a run.")], as_json: AsJson = False) -> None:
+def show(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    open_page: Annotated[
+        bool, typer.Option("--open", help="Also make a page of the run and open it in a browser.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show one run: state, best metrics, code and machine, files."""
     from vidcls.run.find import open_run
     from vidcls.run.settings import RECORD
@@ -170,6 +176,8 @@ def show(run: Annotated[Path, typer.Argument(help="Folder of a run.")], as_json:
         "provenance": {key: value for key, value in found.provenance().items() if key != RECORD},
         "files": sorted(str(p.relative_to(found.folder)) for p in found.folder.rglob("*") if p.is_file()),
     }
+    if open_page:
+        _open_page(found)
     if as_json:
         print_json(content)
         return
@@ -177,6 +185,23 @@ def show(run: Annotated[Path, typer.Argument(help="Folder of a run.")], as_json:
 
     content["files"] = [name for name in content["files"] if not name.startswith("wandb/")]
     emit(yaml_text(content))
+
+
+def _open_page(run: Run) -> None:
+    """Make the report of one run in its folder and open it."""
+    import webbrowser
+
+    from vidcls.cli.output.progress import stages
+    from vidcls.study.report.build import write_report
+    from vidcls.study.report.material import ReportRequest
+
+    with stages() as progress:
+        written = write_report(
+            [run], run.folder / "report" / "page", ReportRequest(), say=say, progress=progress
+        )
+    say(f"wrote {written.page}")
+    if not webbrowser.open(written.page.absolute().as_uri()):
+        say("no browser here: copy this file, which needs no other, to a machine that has one")
 
 
 def _row(run: Run) -> dict[str, Any]:

@@ -179,22 +179,35 @@ def latex(content: Content, *, per_class: bool) -> str:
     """Tables for LaTeX with booktabs (https://ctan.org/pkg/booktabs); the verdict is a caption."""
     parts = ["% \\usepackage{booktabs}", *(f"% {printable(remark)}" for remark in content["remarks"])]
     for number, grid in enumerate(grids(content, per_class=per_class)):
-        caption = content["verdict"] if number == 0 else grid.title
-        layout = "".join("r" if name.startswith(">") else "l" for name in grid.columns)
-        parts += [
-            "\\begin{table}",
-            "\\centering",
-            f"\\caption{{{_escaped(caption)}}}",
-            f"\\begin{{tabular}}{{{layout}}}",
-            "\\toprule",
-            _latex_row(grid.headers),
-            "\\midrule",
-            *map(_latex_row, grid.rows),
-            "\\bottomrule",
-            "\\end{tabular}",
-            "\\end{table}",
-        ]
+        parts += latex_table(grid, caption=content["verdict"] if number == 0 else grid.title)
     return "\n".join(parts) + "\n"
+
+
+def latex_table(grid: Grid, *, caption: str, is_wide: bool = False) -> list[str]:
+    """Lines of a table with booktabs.
+
+    Args:
+        grid: Table.
+        caption: Plain text above it.
+        is_wide: Whether it may take both columns of a page, and shrinks to their width.
+    """
+    layout = "".join("r" if name.startswith(">") else "l" for name in grid.columns)
+    star = "*" if is_wide else ""
+    fit = "\\resizebox{\\ifdim\\width>\\textwidth \\textwidth\\else\\width\\fi}{!}{%"
+    return [
+        f"\\begin{{table{star}}}",
+        "\\centering",
+        f"\\caption{{{latex_escaped(caption)}}}",
+        *([fit] if is_wide else []),
+        f"\\begin{{tabular}}{{{layout}}}",
+        "\\toprule",
+        _latex_row(grid.headers),
+        "\\midrule",
+        *map(_latex_row, grid.rows),
+        "\\bottomrule",
+        "\\end{tabular}" + ("}" if is_wide else ""),
+        f"\\end{{table{star}}}",
+    ]
 
 
 def csv_text(content: Content) -> str:
@@ -225,11 +238,11 @@ def p_text(p_value: float | None) -> str:
 
 
 def _latex_row(cells: Sequence[str]) -> str:
-    return " & ".join(map(_escaped, cells)) + r" \\"
+    return " & ".join(map(latex_escaped, cells)) + r" \\"
 
 
-def _escaped(text: str) -> str:
-    """Text for LaTeX, with a minus sign before negative numbers instead of a hyphen."""
+def latex_escaped(text: str) -> str:
+    """Plain text for LaTeX, with a minus sign before negative numbers instead of a hyphen."""
     safe = "".join(_LATEX.get(sign, sign) for sign in printable(text))
     return re.sub(r"(?<![\w.)-])-(?=\d)", "$-$", safe)
 

@@ -1,0 +1,230 @@
+"""Verdict and results: the sentence to copy, scores with intervals, and paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from vidcls.statistics.crossed_effects import CrossedEffects
+from vidcls.statistics.jackknife import jackknife_of_means
+from vidcls.study.compare.tables import Grid, configurations_grid, differences_grid
+from vidcls.study.intervals import ends, points
+from vidcls.study.report.document import Block, Chart, Section, Text, listed
+from vidcls.study.report.material import Material, Pool
+from vidcls.study.report.writers.charts import COLORS, GREY, INK, PAGE_IN, names_on, shares_on
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MAX_ROWS = 20
+"""Largest number of rows of a figure that a reader can follow."""
+_ROW_IN, _FRAME_IN = 0.21, 0.55
+
+
+def verdict(material: Material) -> Section:
+    """What was found, in words, for each pool of runs that can be compared."""
+    blocks: list[Block] = []
+    for pool in material.pools:
+        if len(material.pools) > 1:
+            blocks.append(Text((f"On {_data(pool)}:",)))
+        blocks.append(Text((_sentence(pool),), is_verdict=True))
+        if pool.comparison is not None:
+            blocks += listed(pool.comparison["remarks"])
+    if len(material.pools) > 1:
+        blocks.append(
+            Text(
+                (
+                    "Runs of different data, or of data with different leak states, are not compared with"
+                    " each other: what leaks from training into an evaluation looks like accuracy.",
+                )
+            )
+        )
+    return Section("verdict", "Verdict", tuple(blocks))
+
+
+def results(material: Material) -> Section:
+    """Scores of the configurations with their intervals, and their paired differences."""
+    blocks: list[Block] = []
+    for number, pool in enumerate(material.pools):
+        name = "" if number == 0 else f"-{number + 1}"
+        if pool.comparison is None:
+            blocks.append(_scores_alone(pool, material))
+        else:
+            blocks.append(configurations_grid(pool.comparison))
+        blocks.append(_scores_chart(pool, f"scores{name}"))
+        if pool.comparison is not None:
+            blocks.append(differences_grid(pool.comparison))
+            blocks.append(_differences_chart(pool.comparison, f"differences{name}"))
+    blocks += listed(material.request.notes)
+    if material.left_out:
+        blocks.append(_left_out(material))
+    return Section("results", "Results", tuple(blocks))
+
+
+def _left_out(material: Material) -> Grid:
+    """Why runs are left out, a row for each reason, which a hundred trials may share."""
+    by_reason: dict[str, list[str]] = {}
+    for run, why in material.left_out.items():
+        by_reason.setdefault(why.replace(str(run.folder), "RUN"), []).append(str(run.folder))
+    rows = tuple(
+        (why, str(len(its)), ", ".join(its[:3]) + (f" and {len(its) - 3} more" if len(its) > 3 else ""))
+        for why, its in by_reason.items()
+    )
+    return Grid(f"{len(material.left_out)} runs that are left out", ("why", ">runs", "which"), rows)
+
+
+def interval_of(pool: Pool, number: int) -> tuple[float, float] | None:
+    """Interval of the top-1 of a configuration; None if there is none, as where nothing varied."""
+    if pool.comparison is not None:
+        score = pool.comparison["configurations"][number]["top1"]
+        return None if score["low"] is None else (score["low"], score["high"])
+    if pool.evidence.num_groups < 2:
+        return None
+    rows = pool.members[number]
+    correct = pool.answers.correct[rows].astype(float)
+    effects = CrossedEffects.of(jackknife_of_means(correct, pool.evidence.groups), [0] * len(correct))
+    return ends(effects.mean(0), least=0.0, most=1.0)
+
+
+def _data(pool: Pool) -> str:
+    return f"data that is {pool.leak_state}" if pool.leak_state in ("clean", "unknown") else pool.leak_state
+
+
+def _sentence(pool: Pool) -> str:
+    if pool.comparison is not None:
+        return str(pool.comparison["verdict"])
+    if pool.refusal:
+        return f"No comparison: {pool.refusal}"
+    (one,), evidence = pool.configurations, pool.evidence
+    scores = pool.top1()[0]
+    interval = interval_of(pool, 0)
+    of = f"{points(scores.mean())} % of {len(evidence.ids)} {evidence.split} videos right"
+    unit = (
+        f" in {evidence.num_groups} groups" if evidence.unit == "groups" else ", whose groups are not known"
+    )
+    sure = (
+        "no interval, because nothing varied"
+        if interval is None
+        else f"95 % interval {points(interval[0])} to {points(interval[1])}"
+    )
+    num = len(one.runs)
+    speaks = f"{num} seeds" if num > 1 else "1 seed, so this is about this checkpoint only"
+    return f"{one.label}: {of}{unit} ({sure}), {speaks}; {pool.leak_state} data."
+
+
+def _scores_alone(pool: Pool, material: Material) -> Grid:
+    """Scores of configurations that were not compared."""
+    rows = []
+    for number, (each, scores) in enumerate(zip(pool.configurations, pool.top1(), strict=True)):
+        interval = interval_of(pool, number)
+        shown = "-" if interval is None else f"{points(interval[0])} to {points(interval[1])}"
+        rows.append((each.label, str(len(each.runs)), points(scores.mean()), shown, pool.leak_state))
+    columns = ("configuration", ">seeds", ">top-1 %", ">95 % interval", "leak state")
+    title = f"split: {material.request.split}, checkpoint: {material.request.checkpoint}"
+    return Grid(title, columns, tuple(rows))
+
+
+def _scores_chart(pool: Pool, stem: str) -> Chart:
+    shown = pool.configurations[:MAX_ROWS]
+    intervals = [interval_of(pool, number) for number in range(len(shown))]
+    seeds = pool.top1()[:MAX_ROWS]
+    rows = tuple(
+        (
+            each.label,
+            points(scores.mean()),
+            *_ends(*(interval or (None, None))),
+            " ".join(map(points, scores)),
+        )
+        for each, scores, interval in zip(shown, seeds, intervals, strict=True)
+    )
+    data = Grid("top-1 %", ("configuration", ">mean", ">low", ">high", "each seed"), rows)
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for row, (scores, interval) in enumerate(zip(seeds, intervals, strict=True)):
+            axes.plot(scores, [row] * len(scores), "o", color=GREY, alpha=0.55, markersize=2.6, zorder=2)
+            if interval is not None:
+                axes.plot(interval, [row, row], "-", color=COLORS[0], linewidth=1.6, zorder=3)
+            axes.plot(scores.mean(), row, "D", color=COLORS[0], markersize=4, zorder=4)
+        names_on(axes, [each.label for each in shown])
+        shares_on(axes, "x")
+        axes.set_xlabel(f"top-1 on {pool.evidence.split} (%)")
+
+    left_out = len(pool.configurations) - len(shown)
+    more = f" The {left_out} configurations below are in the table." if left_out else ""
+    return Chart(
+        stem,
+        f"Top-1 on {pool.evidence.split}, {pool.leak_state} data: mean over seeds (diamond) with its 95 %"
+        f" interval over seeds and groups of videos; each dot is one seed.{more}",
+        f"Dot plot of {len(shown)} configurations. {_extremes(rows)}",
+        (PAGE_IN, _FRAME_IN + _ROW_IN * len(shown)),
+        draw,
+        tuple(each.label for each in shown),
+        data,
+    )
+
+
+def _extremes(rows: Sequence[tuple[str, ...]]) -> str:
+    first, last = rows[0], rows[-1]
+    said = f"{first[0]} has {first[1]} % ({first[2]} to {first[3]})"
+    return f"{said}." if len(rows) == 1 else f"{said}; {last[0]} has {last[1]} % ({last[2]} to {last[3]})."
+
+
+def _differences_chart(comparison: Mapping[str, Any], stem: str) -> Chart:
+    listed_pairs = comparison["differences"][:MAX_ROWS]
+    names = [f"{one['configuration']} minus {one['minus']}" for one in listed_pairs]
+    rows = tuple(
+        (
+            name,
+            points(one["value"], sign="+"),
+            *(
+                ("-", "-")
+                if one["low"] is None
+                else (points(one["low"], sign="+"), points(one["high"], sign="+"))
+            ),
+            one["finding"],
+        )
+        for name, one in zip(names, listed_pairs, strict=True)
+    )
+    data = Grid("points of top-1", ("difference", ">points", ">low", ">high", "finding"), rows)
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        axes.axvline(0.0, color=INK, linewidth=0.8, zorder=1)
+        for row, one in enumerate(listed_pairs):
+            is_clear = one["p_holm"] < 0.05
+            color = COLORS[1] if is_clear else GREY
+            if one["low"] is not None:
+                axes.plot([one["low"], one["high"]], [row, row], "-", color=color, linewidth=1.6)
+            axes.plot(one["value"], row, "D" if is_clear else "o", color=color, markersize=4)
+        names_on(axes, list(_pair_names(listed_pairs)), longest=64)
+        shares_on(axes, "x")
+        axes.set_xlabel("points of top-1, paired on the same videos")
+
+    left_out = len(comparison["differences"]) - len(listed_pairs)
+    more = f" {left_out} more pairs are in the table." if left_out else ""
+    return Chart(
+        stem,
+        "Paired differences with their 95 % intervals; an orange diamond is a difference that stays after"
+        f" Holm's correction over {comparison['num_comparisons']} comparisons.{more}",
+        f"Dot plot of {len(rows)} differences: "
+        f"{'; '.join(f'{row[0]}: {row[1]} points, {row[4]}' for row in rows[:5])}.",
+        (PAGE_IN, _FRAME_IN + _ROW_IN * len(rows)),
+        draw,
+        tuple(names),
+        data,
+    )
+
+
+def _pair_names(pairs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for one in pairs:
+        yield f"{_short(one['configuration'])} − {_short(one['minus'])}"
+
+
+def _short(label: str, *, longest: int = 30) -> str:
+    return label if len(label) <= longest else f"{label[: longest // 2 - 1]}…{label[-longest // 2 :]}"
+
+
+def _ends(low: float | None, high: float | None, *, sign: Literal["", "+"] = "") -> tuple[str, str]:
+    """Ends of an interval in points, or dashes where there is none."""
+    return ("-", "-") if low is None or high is None else (points(low, sign=sign), points(high, sign=sign))

@@ -1,0 +1,1 @@
+"""Writers of the report: one output format a module."""
