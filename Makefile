@@ -49,7 +49,6 @@ schema: $(READY)  ## Write the schema that editors complete specs from
 	$(BIN)/vidcls spec schema > experiments/schema.json
 
 docs: $(READY)  ## Build the documentation into build/docs, to be read without internet
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d build/doctrees docs build/docs
 	@echo open build/docs/index.html
 
@@ -77,7 +76,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,lite,export]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs,lite,export]'
 	touch $@
 
 $(DEMO): | $(READY)

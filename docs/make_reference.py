@@ -210,7 +210,7 @@ def _type_and_default(section: type[BaseModel], key: str, schema: Mapping[str, A
     field = section.model_fields[key]
     if field.is_required():
         return f"{_capital(type_in_words(schema))}."
-    default = field.get_default(call_default_factory=True)
+    default = field.get_default(call_default_factory=True, validated_data=None)
     plain = default.model_dump(mode="json") if isinstance(default, BaseModel) else default
     shown = shown_value(list(plain) if isinstance(plain, tuple) else plain)
     return f"{_capital(type_in_words(schema))}; default {_code(shown)}."

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.lsf.fixture import Lsf
 from tests.support.slurm import Slurm
+from tests.support.waiting import wait_for
 from vidcls.data.demo import Amount, make_demo_of
 
 pytestmark = pytest.mark.long
@@ -106,7 +107,7 @@ def test_every_command_of_the_pages_gives_its_output_after_whole_trainings(tmp_p
 
 def test_the_page_about_slurm_leads_through_a_real_one(tmp_path: Path, slurm: Slurm) -> None:
     follow(SLURM, cut_short(check_out(tmp_path)))
-    assert not slurm.jobs()
+    wait_for(lambda: not slurm.jobs(), what="workers to leave")
 
 
 def test_the_page_about_lsf_leads_through_it(tmp_path: Path, lsf: Lsf) -> None:

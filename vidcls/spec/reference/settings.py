@@ -75,7 +75,7 @@ class _Level:
 
     def below(self, name: str) -> _Level | None:
         """Level under one of its keys; None if that key is no section."""
-        classes: dict[type[BaseModel], None] = {}
+        classes: dict[type[BaseModel], Any] = {}
         refused = _under(name, self.refused)
         for section in self.classes:
             if field := section.model_fields.get(name):
@@ -151,7 +151,7 @@ def _settings(level: _Level) -> Iterator[Setting]:
         own = refusals(section)
         for name, schema in _properties(section).items():
             reasons = (*own.get(name, ()), *level.refused.get(name, ()))
-            default = section.model_fields[name].get_default(call_default_factory=True)
+            default = section.model_fields[name].get_default(call_default_factory=True, validated_data=None)
             setting = _setting(level, name, schema, default=default, reasons=reasons)
             forms.setdefault(setting, []).append(str(kind_of(section)))
     kinds = {kind for found in forms.values() for kind in found}
