@@ -8,7 +8,7 @@ DEMO := data/motion10
 EXPERIMENT ?= experiments/late_fusion.yaml
 SWEEP ?= sweeps/lr_grid.yaml
 
-.PHONY: help train sweep hpc test test-fast lint schema bench gpu robust chaos mutate clean
+.PHONY: help train sweep hpc test test-fast lint schema docs bench gpu robust chaos mutate clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -39,7 +39,7 @@ lint: $(READY)  ## Format, lint, types, direction of imports, and whether the sc
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	@$(BIN)/mypy --follow-imports=silent benchmarks/*.py
+	@$(BIN)/mypy --follow-imports=silent benchmarks/*.py docs/make_*.py
 	$(BIN)/lint-imports
 	@$(BIN)/vidcls spec schema | cmp -s - experiments/schema.json || \
 	  { echo "experiments/schema.json is not that of the code: make schema"; exit 1; }
@@ -47,6 +47,10 @@ lint: $(READY)  ## Format, lint, types, direction of imports, and whether the sc
 
 schema: $(READY)  ## Write the schema that editors complete specs from
 	$(BIN)/vidcls spec schema > experiments/schema.json
+
+docs: $(READY)  ## Build the documentation into build/docs, to be read without internet
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d build/doctrees docs build/docs
+	@echo open build/docs/index.html
 
 bench: $(READY)  ## Every claim about speed and accuracy, each as a ratio in one run
 	$(BIN)/python -m benchmarks
@@ -72,7 +76,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,lite,export]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs,lite,export]'
 	touch $@
 
 $(DEMO): | $(READY)

@@ -8,7 +8,15 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """Exit codes of the process; the numbers are fixed, because scripts test them."""
+    """Exit codes of the process; the numbers are fixed, because scripts test them.
+
+    Attributes:
+        DONE: Everything that was asked for is done.
+        FAILED: It failed, or a signal such as Ctrl-C ended it; a training is saved and can be resumed.
+        USER_MISTAKE: The request has a mistake, which the message names; nothing was changed.
+        PARTLY_DONE: Some videos, runs or trials were left out; they are named.
+        REQUEUE: The training was saved ahead of a time limit, and asks the queue to be started again.
+    """
 
     DONE = 0
     FAILED = 1

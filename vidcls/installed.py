@@ -28,6 +28,13 @@ def code_digest() -> str:
     return digest.hexdigest()[:16]
 
 
+def shipped_folder(name: str) -> Path:
+    """Folder of shipped files, such as `experiments`: in the wheel, or in the checkout if that is used."""
+    package = Path(__file__).parent
+    inside = package / "project" / name
+    return inside if inside.is_dir() else package.parent / name
+
+
 def _sources(root: Path) -> list[Path]:
     # Linked folders contain code too.
     folders = os.walk(root, followlinks=True)

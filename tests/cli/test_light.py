@@ -44,6 +44,7 @@ REFUSED = [
     ["runs", "export", "runs/nothing"],
     ["runs", "export", "RUN", "--to", "parquet"],
     ["runs", "export", "RUN", "--per-video"],
+    ["explain", "nothing"],
     ["sync", "runs/nothing"],
     ["data", "scan", "nothing"],
     ["data", "scan", "nothing:Here"],

@@ -77,7 +77,9 @@ def _sources(folder: Path) -> dict[str, Path]:
     Raises:
         UserError: If one of them exists already.
     """
-    sources = {name: _shipped(name) for name in _FOLDERS}
+    from vidcls.installed import shipped_folder
+
+    sources = {name: shipped_folder(name) for name in _FOLDERS}
     sources["Makefile"] = Path(__file__).parents[1] / "project" / "Makefile"
     present = [name for name in sources if (folder / name).exists()]
     if present:
@@ -99,19 +101,14 @@ def _copy_examples(sources: dict[str, Path], folder: Path) -> None:
     echo(f"{folder}: experiments/ sweeps/ slurm/ Makefile")
 
 
-def _shipped(name: str) -> Path:
-    """Folder in the wheel, or in the checkout of an editable install."""
-    package = Path(__file__).parents[1]
-    inside = package / "project" / name
-    return inside if inside.is_dir() else package.parent / name
-
-
 def _name(data: Path) -> str:
     """Name of the experiment: the name of the data, with the characters that a name may have."""
     import re
 
+    from vidcls.installed import shipped_folder
+
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", data.absolute().stem).strip("._-")[:80] or "videos"
-    return f"{name}_videos" if (_shipped("experiments") / f"{name}.yaml").exists() else name
+    return f"{name}_videos" if (shipped_folder("experiments") / f"{name}.yaml").exists() else name
 
 
 def _make(data: Path, *, folder: Path, name: str, recipe: Literal["auto"] | RecipeName) -> FirstExperiment:
@@ -121,6 +118,7 @@ def _make(data: Path, *, folder: Path, name: str, recipe: Literal["auto"] | Reci
     scan = _look(data, store_dir)  # before torch is loaded
 
     from vidcls.campaign.first_experiment import first_experiment
+    from vidcls.installed import shipped_folder
     from vidcls.models.device import pick_device
 
     if recipe == "auto":
@@ -131,7 +129,7 @@ def _make(data: Path, *, folder: Path, name: str, recipe: Literal["auto"] | Reci
         scan,
         name=name,
         recipe=recipe,
-        shipped=_shipped("experiments"),
+        shipped=shipped_folder("experiments"),
         leaks=leak_state(scan.manifest, store_dir=store_dir),
         store_dir=store_dir,
     )

@@ -161,6 +161,7 @@ def _register() -> None:
         data,
         doctor,
         evaluate,
+        explain,
         export,
         glossary,
         init,
@@ -196,6 +197,7 @@ def _register() -> None:
         doctor.doctor,
         hpc.hpc,
         glossary.glossary,
+        explain.explain,
     ):
         app.command()(command)
     groups = {"sweep": sweep, "spec": spec, "data": data, "model": model, "runs": runs, "weights": weights}

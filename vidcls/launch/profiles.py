@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from vidcls.batch_systems import BATCH_SYSTEMS
 from vidcls.errors import UserError, VidclsError, did_you_mean, reason_of
+from vidcls.installed import shipped_folder
 from vidcls.launch.local import LocalProfile
 from vidcls.launch.profile import Gpus, Notify, Profile
 from vidcls.launch.queue import AnyProfile, queue_here
@@ -56,11 +57,8 @@ def find_profile(name: str | None = None) -> AnyProfile:
 
 def _known() -> dict[str, Path]:
     """Profiles by name; a profile of the working folder replaces a shipped one of the same name."""
-    package = Path(__file__).parents[1]
-    inside = package / "project" / "slurm"
-    folders = (Path("slurm"), inside if inside.is_dir() else package.parent / "slurm")
     found: dict[str, Path] = {}
-    for folder in folders:
+    for folder in (Path("slurm"), shipped_folder("slurm")):
         for path in sorted(folder.glob("*.yaml")):
             found.setdefault(path.stem, path)
     return found

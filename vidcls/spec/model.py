@@ -206,7 +206,9 @@ class EnsembleSection(Section):
 
     kind: Literal["ensemble"]
     members: Annotated[tuple[ModelSection, ...], Field(min_length=2)]
+    """Two or more models, each with the keys of its kind."""
     aggregate: Literal["mean", "max"] = "mean"
+    """How the logits of the members are combined."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -216,6 +216,7 @@ class SGDSection(_Optim):
     lr: PositiveFloat = 0.05
     weight_decay: NonNegativeFloat = 1e-4
     momentum: Probability = 0.9
+    """Share of the previous step that is kept in each step."""
     nesterov: bool = True
     """Whether to use Nesterov momentum."""
 
@@ -255,6 +256,7 @@ class TrainSection(Section):
     channels_last: bool = True
     """Whether tensors use the channels-last memory layout."""
     label_smoothing: Probability = 0.0
+    """Share of the target probability that is spread evenly over all classes (arXiv:1512.00567)."""
     unfreeze_every: PositiveInt | None = None
     """Gradual unfreezing (arXiv:1801.06146): at first only the head is trained; each time after this number
     of epochs, the next lower stage of the backbone is trained too. Needs `model.weights`."""
@@ -286,11 +288,15 @@ class TrackingSection(Section):
     mode: Literal["auto", "online", "offline", "disabled"] = "auto"
     """`auto`: online if there are credentials, otherwise offline; it never asks."""
     project: Project = "vidcls"
+    """Project on W&B."""
     entity: Entity | None = None
+    """User or team on W&B; if unset, the default of the account."""
     group: Text | None = None
     """Group name in W&B, which shows the runs of a group together; the name of the spec if unset."""
     tags: tuple[Tag, ...] = ()
+    """Tags of the run on W&B."""
     notes: Text | None = None
+    """Notes about the run on W&B."""
     previews: NonNegativeInt = 8
     """Number of validation clips shown with their predictions."""
     artifact: bool = True

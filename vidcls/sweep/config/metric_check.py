@@ -9,17 +9,10 @@ from vidcls.spec.yaml import Mistake, in_short
 from vidcls.sweep.config.file import Metric, SweepFile
 from vidcls.sweep.config.hyperband import bands
 from vidcls.sweep.space.distributions import IntUniform, LogNormal, Real
+from vidcls.tracking.row_keys import EPOCH_METRICS
 
-METRICS = (
-    "train/loss",
-    "train/top1",
-    "val/loss",
-    "val/top1",
-    "val/top5",
-    "val/macro_f1",
-    "val/mean_class_acc",
-)
-"""Metrics that a training logs after each epoch; see vidcls/training/loop.py."""
+METRICS = tuple(EPOCH_METRICS)
+"""Metrics that a training logs after each epoch."""
 
 
 def check_metric(sweep: SweepFile, loaded: LoadedSpec | None) -> list[Mistake]:
