@@ -7,8 +7,11 @@ READY := $(VENV)/.ready
 DEMO := data/motion10
 EXPERIMENT ?= experiments/late_fusion.yaml
 SWEEP ?= sweeps/lr_grid.yaml
+SEEDS ?= 0 1 2
+EPOCHS ?= 20
+POSTER := poster
 
-.PHONY: help train sweep hpc test test-fast lint schema docs bench gpu robust chaos mutate clean
+.PHONY: help train sweep poster hpc test test-fast lint schema docs bench gpu robust chaos mutate clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -19,6 +22,18 @@ train: $(READY) $(DEMO)  ## Set up, make the demo data, train EXPERIMENT (late f
 
 sweep: $(READY) $(DEMO)  ## Launch SWEEP on the queue that is here, or as CLUSTER says
 	$(BIN)/vidcls sweep launch $(SWEEP) $(if $(CLUSTER),--cluster $(CLUSTER))
+
+# Data that leaks is split anew, by a fixed draw. Given again, the command goes on where it was stopped.
+poster: $(READY)  ## Train the four strategies on DATA with each of SEEDS for EPOCHS; write table and figures to poster/
+	@test -n "$(DATA)" || { echo "which data? make poster DATA=path/to/ufc10_frames"; exit 1; }
+	@mkdir -p $(POSTER)
+	@set -e; root="$(DATA)"; $(BIN)/vidcls data audit "$$root" > $(POSTER)/audit.txt || { \
+	  root=$(POSTER)/clean_split.csv; $(BIN)/vidcls data split "$(DATA)" --out $$root --force; }; \
+	for seed in $(SEEDS); do for strategy in frame_average late_fusion early_fusion cnn3d; do \
+	  $(BIN)/vidcls train experiments/ufc10_$$strategy.yaml data.root="$$root" seed=$$seed \
+	    train.epochs=$(EPOCHS) runs_dir=$(POSTER)/runs/$(EPOCHS)-epochs; done; done
+	$(BIN)/vidcls compare $(POSTER)/runs/$(EPOCHS)-epochs --latex $(POSTER)/table.tex --csv $(POSTER)/table.csv --force
+	$(BIN)/vidcls report $(POSTER)/runs/$(EPOCHS)-epochs --out $(POSTER) --force
 
 # A light environment for the login node, whose home would not hold the full one.
 hpc:  ## Build the venv of CLUSTER on its scratch, with its modules, and try it in its queue

@@ -20,6 +20,7 @@ JsonPath = Annotated[JsonText, AfterValidator(expand_home)]
 """Path of a file or folder."""
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Seconds = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+Joules = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
 
 
 class DamagedError(VidclsError):

@@ -65,3 +65,12 @@ def test_features_stored_on_the_device_train_as_the_backbone_in_the_loop(experim
     assert stored.provenance()["residency"] == "features"
     a, b = (load_predictions(run.predictions_file("val", "last")).logits for run in (stored, in_the_loop))
     np.testing.assert_allclose(a, b, atol=1e-2)  # each batch rounds in its own way
+
+
+def test_the_energy_of_a_training_is_counted(experiment: Experiment) -> None:
+    assert train_child(experiment.spec()) == 0
+    status = experiment.run().status()
+    assert status is not None
+    if status.energy_j is None:
+        pytest.skip("needs a driver that counts energy: a whole card, from the generation Volta on")
+    assert 0 < status.energy_j < 1500 * status.elapsed_s, "no card takes 1500 W"

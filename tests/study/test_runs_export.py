@@ -77,6 +77,7 @@ def test_a_run_is_a_row_of_typed_columns(folder: Path, tmp_path: Path) -> None:
         "optim.betas": pa.string(),
         "trial": pa.int64(),
         "threads": pa.int64(),
+        "energy_j": pa.float64(),  # known of neither
     }
     assert {name: types[name] for name in expected} == expected
     first, second = table.to_pylist()

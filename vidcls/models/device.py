@@ -35,6 +35,11 @@ def pick_device(name: str | None = None) -> torch.device:
     return device
 
 
+def gpu_uuid(device: torch.device) -> str | None:
+    """UUID of an NVIDIA GPU, without the prefix `GPU-`; None for a device that is not a GPU."""
+    return str(torch.cuda.get_device_properties(device).uuid) if device.type == "cuda" else None
+
+
 def pin(*, threads: int, deterministic: bool, tf32: bool = False) -> None:
     """Make results depend on the run alone: fixed number of threads, full float32 precision also on CUDA.
 

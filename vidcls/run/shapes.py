@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
-from vidcls.json_files import Count, JsonPath, JsonText, Seconds
+from vidcls.json_files import Count, Joules, JsonPath, JsonText, Seconds
 
 RunState = Literal["running", "interrupted", "stopped", "failed", "finished"]
 
@@ -25,6 +25,8 @@ class Status:
         best_epoch: Epoch of the best val top-1; None before the first epoch has finished.
         metrics: Metrics of the best epoch, by name.
         elapsed_s: Seconds spent training, over all resumes.
+        energy_j: Joules that the GPU used meanwhile, see `vidcls.process.energy`; None if it is unknown for
+            one of the starts.
         updated: Time of the last update, UTC.
         message: Reason why a stopped run stopped.
     """
@@ -35,6 +37,7 @@ class Status:
     best_epoch: int | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     elapsed_s: float = 0.0
+    energy_j: float | None = None
     updated: str = ""
     message: str = ""
 
@@ -49,6 +52,7 @@ class StatusShape(TypedDict):
     best_epoch: Count | None
     metrics: dict[JsonText, float]
     elapsed_s: Seconds
+    energy_j: NotRequired[Joules | None]  # runs of earlier versions have none
     updated: JsonText
     message: JsonText
 

@@ -85,7 +85,9 @@ def runs_table(runs: Sequence[ReadRun], *, in_sweep: Mapping[Run, Facts]) -> Tab
         runs: Runs in any state.
         in_sweep: Sweep, trial, configuration and repeat of the runs that are trials.
     """
-    return table_of(runs_rows(runs, in_sweep=in_sweep), known={**_IN_SWEEP, "best_epoch": "int"})
+    return table_of(
+        runs_rows(runs, in_sweep=in_sweep), known={**_IN_SWEEP, "best_epoch": "int", "energy_j": "float"}
+    )
 
 
 def runs_rows(runs: Sequence[ReadRun], *, in_sweep: Mapping[Run, Facts]) -> list[dict[str, Any]]:
@@ -108,6 +110,7 @@ def _row(each: ReadRun, in_sweep: Facts) -> dict[str, Any]:
         "epoch": status.epoch if status else 0,
         "best_epoch": status.best_epoch if status else None,
         "elapsed_s": float(status.elapsed_s) if status else 0.0,
+        "energy_j": status.energy_j if status else None,
         **(status.metrics if status else {}),
         **{name: last_start.get(name) for name in _OF_LAST_START},
         "torch": last_start["versions"].get("torch"),

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from vidcls.checkpoints import CheckpointIdentity, checkpoint_content, read_checkpoint, write_checkpoint
 from vidcls.errors import VidclsError
 from vidcls.evaluate.restore import Restored, restore
+from vidcls.models.device import gpu_uuid
+from vidcls.process.energy import EnergyMeter
 from vidcls.run.folder import Checkpoint, Run
 from vidcls.tracking.jsonl import MetricsFile
 from vidcls.training.loop import Loop, MetricValues
@@ -67,11 +69,17 @@ class CheckpointWriter:
         self.best = Best()
         self._elapsed_before_s = 0.0
         self._begun = self._saved = time.monotonic()
+        self._energy = EnergyMeter(gpu_uuid(loop.device))
 
     @property
     def elapsed_s(self) -> float:
         """Seconds of training of the run, over all its starts."""
         return self._elapsed_before_s + time.monotonic() - self._begun
+
+    @property
+    def energy_j(self) -> float | None:
+        """Joules that the GPU used, over all starts of the run; None if one of them did not count."""
+        return self._energy.total_j
 
     def resume(self) -> bool:
         """Resume from the last checkpoint; False if there is none.
@@ -97,6 +105,7 @@ class CheckpointWriter:
         self._metrics.truncate_to(training["metrics_bytes"])
         self.best = Best(**training["best"])
         self._elapsed_before_s = training["elapsed_s"]
+        self._energy.add_earlier(training.get("energy_j"))
         set_rng_state(training["rng"], self.loop.device)
         self._mend_best()
         return True
@@ -176,6 +185,7 @@ class CheckpointWriter:
             "rng": rng_state(self.loop.device),
             "best": vars(self.best).copy(),
             "elapsed_s": self.elapsed_s,
+            "energy_j": self.energy_j,
             "metrics_bytes": self._metrics.position,
         }
         self._write("last", self._content(self.loop.model.state_dict(), training=training))

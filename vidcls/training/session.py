@@ -209,6 +209,7 @@ class Session:
             best_epoch=self.checkpoints.best.epoch,
             metrics=self.checkpoints.best.metrics or {},
             elapsed_s=self.checkpoints.elapsed_s,
+            energy_j=self.checkpoints.energy_j,
             message=message,
         )
 

@@ -18,6 +18,15 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+SHIPPED = (
+    "late_fusion",
+    "lr_grid",
+    "cnn3d_random",
+    "few_videos_heads",
+    "few_videos_models",
+    "ufc10_strategies",
+    "ufc10_num_frames",
+)
 SPEC_MISTAKES = [
     ("optim.lrr: {min: 0.1, max: 0.2}", "8: optim.lrr: unknown key; did you mean optim.lr?"),
     ("optim.lr: {values: [fast, slow]}", "8: optim.lr: expected a number, got 'fast'"),
@@ -93,9 +102,7 @@ def test_early_stopping_that_can_stop_nothing_is_refused() -> None:
 
 
 @pytest.mark.parametrize("engine", ["serverless", "wandb"])
-@pytest.mark.parametrize(
-    "name", ["late_fusion", "lr_grid", "cnn3d_random", "few_videos_heads", "few_videos_models"]
-)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_the_shipped_sweeps_are_right(name: str, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[3])
     sweep = load_sweep(Path("sweeps") / f"{name}.yaml", engine=engine)
@@ -105,7 +112,7 @@ def test_the_shipped_sweeps_are_right(name: str, engine: Any, monkeypatch: pytes
 
 def test_every_shipped_sweep_is_tested_here() -> None:
     names = {path.stem for path in (Path(__file__).parents[3] / "sweeps").glob("*.yaml")}
-    assert names == {"late_fusion", "lr_grid", "cnn3d_random", "few_videos_heads", "few_videos_models"}
+    assert names == set(SHIPPED)
 
 
 def sizes(sweep: SweepFile, **options: Any) -> tuple[int | None, ...]:

@@ -217,4 +217,5 @@ def _row(run: Run) -> dict[str, Any]:
         "epoch": status.epoch if status else 0,
         "num_epochs": spec.train.num_epochs,
         "elapsed_s": status.elapsed_s if status else 0.0,
+        "energy_j": status.energy_j if status else None,
     }

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vidcls.cli.output.screen import Table
     from vidcls.run.folder import Run
 
-_OF_ONE_RUN = ("run", "state", "epoch", "num_epochs", "elapsed_s", "validated", "seed")
+_OF_ONE_RUN = ("run", "state", "epoch", "num_epochs", "elapsed_s", "energy_j", "validated", "seed")
 _CHOSEN = "val top-1 of the best checkpoints, which were chosen on val; 95 % interval over seeds and groups"
 _ONE = "* one seed: the interval is about this checkpoint only, another seed may differ by more"
 
