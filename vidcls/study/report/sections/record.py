@@ -32,7 +32,7 @@ def record(material: Material) -> Section:
         ("precision", _counted(each["precision"] for each in provenances)),
         ("PyTorch", _counted(_last(each)["versions"].get("torch", "unknown") for each in provenances)),
         ("time of all trainings", _time(runs, provenances)),
-        ("energy", "not recorded: no driver was asked"),
+        ("energy of the GPUs", _energy(runs)),
     ]
     blocks: list[Block] = [Grid("what was run", ("fact", "value"), tuple(facts)), _runs_grid(material)]
     blocks += _looks(runs)
@@ -91,6 +91,20 @@ def _time(runs: Iterable[Run], provenances: Iterable[Mapping[str, Any]]) -> str:
         kind = "GPU" if str(_last(provenance)["device"]).startswith("cuda") else "CPU"
         hours[kind] += status.elapsed_s / 3600 if status else 0.0  # type: ignore[assignment]
     return ", ".join(f"{num:.3g} h on one {kind}" for kind, num in sorted(hours.items()))
+
+
+def _energy(runs: Iterable[Run]) -> str:
+    """Energy of all trainings, as far as a driver counted it."""
+    counted = [status.energy_j if (status := run.status()) else None for run in runs]
+    known = [joules for joules in counted if joules is not None]
+    if not known:
+        return "not known: no driver counted it"
+    of = (
+        ""
+        if len(known) == len(counted)
+        else f", of {len(known)} of {len(counted)} runs; no driver counted the rest"
+    )
+    return f"{sum(known) / 3.6e6:.3g} kWh{of}"
 
 
 def _runs_grid(material: Material) -> Grid:
