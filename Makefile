@@ -33,7 +33,7 @@ poster: $(READY)  ## Train the four strategies on DATA with each of SEEDS for EP
 	  $(BIN)/vidcls train experiments/ufc10_$$strategy.yaml data.root="$$root" seed=$$seed \
 	    train.epochs=$(EPOCHS) runs_dir=$(POSTER)/runs/$(EPOCHS)-epochs; done; done
 	$(BIN)/vidcls compare $(POSTER)/runs/$(EPOCHS)-epochs --latex $(POSTER)/table.tex --csv $(POSTER)/table.csv --force
-	$(BIN)/vidcls report $(POSTER)/runs/$(EPOCHS)-epochs --out $(POSTER) --force
+	$(BIN)/vidcls report $(POSTER)/runs/$(EPOCHS)-epochs --out $(POSTER)/report
 
 # A light environment for the login node, whose home would not hold the full one.
 hpc:  ## Build the venv of CLUSTER on its scratch, with its modules, and try it in its queue

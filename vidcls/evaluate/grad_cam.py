@@ -163,7 +163,8 @@ def _frames(clip: Tensor, section: Clip) -> Pixels:
     """Frames of a normalised RGB clip `[1, 3, T, H, W]` as bytes, `[T, H, W, 3]`."""
     mean, std = (np.array(each, dtype=np.float32) for each in section.normalisation)
     frames = clip[0].permute(1, 2, 3, 0).float().cpu().numpy() * std + mean
-    return np.clip(np.rint(255 * frames), 0, 255).astype(np.uint8)
+    shown: Pixels = np.clip(np.rint(255 * frames), 0, 255).astype(np.uint8)
+    return shown
 
 
 def _covered(frame: Pixels, heat: NDArray[np.float32]) -> Pixels:

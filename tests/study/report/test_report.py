@@ -62,13 +62,13 @@ def test_its_verdict_and_its_numbers_are_those_of_a_comparison(tmp_path: Path) -
 
 def test_leaky_and_clean_results_stand_beside_each_other_and_are_not_compared(tmp_path: Path) -> None:
     runs = [
-        *configuration(tmp_path / "runs", "clean one", 0.7),
-        *configuration(tmp_path / "runs", "clean two", 0.6),
+        *configuration(tmp_path / "runs", "clean_one", 0.7),
+        *configuration(tmp_path / "runs", "clean_two", 0.6),
         *configuration(tmp_path / "runs", "leaky", 0.95, leaks=LEAKY),
     ]
     written = report(runs, tmp_path / "out")
     clean, leaky = written.verdicts
-    assert "clean one" in clean
+    assert "clean_one" in clean
     assert "leaky" not in clean
     assert leaky.startswith("leaky: ")
     assert leaky.endswith("leaky 90 % data.")
