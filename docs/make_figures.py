@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-CELL_W, CELL_H = 170, 84
+CELL_W, CELL_H = 176, 84
 """Size of a cell of the grid in px."""
 GAP_W, GAP_H = 24, 30
 """What of a cell is left free for arrows, in px."""
