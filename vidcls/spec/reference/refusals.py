@@ -11,6 +11,7 @@ import inspect
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 from pydantic import BaseModel
 
@@ -22,6 +23,7 @@ _Words = Mapping[str, str]
 _UNKNOWN = "…"
 
 
+@cache
 def refusals(section: type[BaseModel]) -> Refusals:
     """Reasons for which the checks of a section and of its base classes refuse a setting."""
     found: dict[str, list[str]] = defaultdict(list)
