@@ -91,11 +91,9 @@ def follow(page: Path, checkout: Path, *, alike: Callable[[str], str] = normal_o
         subprocess.run([sys.executable, "-c", code], cwd=checkout, check=True)
 
 
-def test_every_command_of_the_pages_gives_its_output(tmp_path: Path) -> None:
+def test_every_command_of_the_readme_gives_its_output(tmp_path: Path) -> None:
     """With little data and short trainings, which may therefore predict another class."""
-    checkout = cut_short(check_out(tmp_path))
-    for page in ANYWHERE:
-        follow(page, checkout)
+    follow(ROOT / "README.md", cut_short(check_out(tmp_path)))
 
 
 @pytest.mark.slow
@@ -105,11 +103,13 @@ def test_every_command_of_the_pages_gives_its_output_after_whole_trainings(tmp_p
         follow(page, checkout, alike=normal)
 
 
+@pytest.mark.slow
 def test_the_page_about_slurm_leads_through_a_real_one(tmp_path: Path, slurm: Slurm) -> None:
     follow(SLURM, cut_short(check_out(tmp_path)))
     wait_for(lambda: not slurm.jobs(), what="workers to leave")
 
 
+@pytest.mark.slow
 def test_the_page_about_lsf_leads_through_it(tmp_path: Path, lsf: Lsf) -> None:
     (tmp_path / "checkout").mkdir()
     follow(LSF, cut_short(check_out(tmp_path / "checkout")))

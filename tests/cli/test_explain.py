@@ -56,7 +56,8 @@ def test_a_key_shows_its_type_its_default_and_where_shipped_files_set_it() -> No
 def test_what_shipped_files_set_is_what_they_say() -> None:
     shipped = {value["file"]: value["value"] for value in explained("train.epochs")["shipped"]}
     for path in (ROOT / "experiments").glob("*.yaml"):
-        assert shipped[f"experiments/{path.name}"] == str(yaml.safe_load(path.read_text())["train"]["epochs"])
+        own = yaml.safe_load(path.read_text()).get("train", {})
+        assert shipped.get(f"experiments/{path.name}") == (str(own["epochs"]) if "epochs" in own else None)
     assert "no shipped file sets it" in run("explain", "train.deterministic").stdout
 
 

@@ -77,17 +77,17 @@ def test_each_strategy_has_a_map_of_each_video_in_the_given_order(
         assert each.frames.shape == each.maps.shape == (48, NUM_FRAMES * 64, 3)
         assert 0 < each.probability <= 1
         assert each.frames.std() > 1  # a picture, and not one colour
+        assert each.heat.shape == (48, NUM_FRAMES * 64)
+        assert 0 <= each.heat.min() <= each.heat.max() <= 1
 
 
 def test_the_map_is_bright_where_the_model_looks(demo: Path, tmp_path: Path) -> None:
     """The score is the mean brightness, so the map of the only step with places is the brightness."""
     (tmp_path / "own.py").write_text(BRIGHTNESS)
     run, ids = make(demo, tmp_path, {"kind": "custom", "target": f"{tmp_path}/own.py:Brightness"})
-    for each in explained(run, ids[:1]):
+    for each in explained(run, ids):
         brightness = each.frames.astype(float).sum(axis=2)
-        change = np.abs(each.maps.astype(float) - each.frames).sum(axis=2)
-        brightest = brightness >= np.quantile(brightness, 0.99)
-        assert change[brightest].mean() > change[~brightest].mean()
+        assert np.corrcoef(brightness.ravel(), each.heat.ravel())[0, 1] > 0.99
 
 
 def test_what_has_no_map_is_said(demo: Path, tmp_path: Path) -> None:

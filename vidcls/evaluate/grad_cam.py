@@ -45,6 +45,7 @@ class Explained:
         predicted: Predicted class, of which the map speaks.
         probability: Its probability.
         frames: Frames of the clip side by side, `[H, N W, 3]` uint8 RGB.
+        heat: Map of these frames, `[H, N W]`, from 0 to 1.
         maps: The same frames with the map over them, bright where it is largest.
     """
 
@@ -53,6 +54,7 @@ class Explained:
     predicted: str
     probability: float
     frames: Pixels
+    heat: NDArray[np.float32]
     maps: Pixels
 
 
@@ -115,6 +117,7 @@ def _explained(restored: Restored, clip: Tensor, video: Video) -> Explained:
         predicted=restored.classes[predicted],
         probability=float(probabilities[predicted]),
         frames=np.concatenate(shown, axis=1),
+        heat=np.concatenate([heat[number] for number in chosen], axis=1),
         maps=np.concatenate(covered, axis=1),
     )
 

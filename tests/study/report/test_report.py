@@ -198,7 +198,12 @@ def test_the_setting_that_decides_is_the_important_one(tmp_path: Path) -> None:
         lr, dropout = 10.0 ** -(number % 3 + 1), 0.1 * (number // 3)
         settings = {"optim": {"lr": lr}, "model": {"kind": "late_fusion", "dropout": dropout}}
         runs += configuration(
-            tmp_path / "runs", f"trial{number:02}", 0.9 - 0.2 * (number % 3), num_seeds=1, settings=settings
+            tmp_path / "runs",
+            f"trial{number:02}",
+            0.9 - 0.2 * (number % 3),
+            num_seeds=1,
+            key=f"{number:012x}",
+            settings=settings,
         )
     blocks = content(report(runs, tmp_path / "out"))["search"]
     (importance,) = [block["data"]["rows"] for block in blocks if block["kind"] == "figure"]

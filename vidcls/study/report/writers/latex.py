@@ -57,7 +57,7 @@ def _figure(file: str, caption: str, *, is_wide: bool) -> list[str]:
     return [
         f"\\begin{{figure{star}}}",
         "\\centering",
-        f"\\includegraphics[width=\\ifdim\\width>{width} {width}\\else\\width\\fi]{{{file}}}",
+        f"\\resizebox{{\\ifdim\\width>{width} {width}\\else\\width\\fi}}{{!}}{{\\includegraphics{{{file}}}}}",
         f"\\caption{{{latex_escaped(caption)}}}",
         f"\\end{{figure{star}}}",
     ]
