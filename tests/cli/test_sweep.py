@@ -58,6 +58,10 @@ def test_a_search_from_its_file_to_the_winning_experiment(search: Search) -> Non
     assert "finished  4 of 4 trials" in table.stdout
     watched = run("status", folder, "--watch").stdout
     assert "\nthe best of 2 configurations" in watched, "on a line of its own"
+    page = folder.parent / "page"
+    made = CliRunner().invoke(app, ["report", str(folder), "--watch", "--out", str(page)])
+    assert made.exit_code == 0, made.output
+    assert f"4 trials: {page / 'index.html'}" in made.stderr
 
     assert run("best", folder).exit_code == 0
     (best,) = (search.experiment.folder / "experiments").iterdir()

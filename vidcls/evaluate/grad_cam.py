@@ -69,14 +69,16 @@ def explain(run: Run, which: Checkpoint, ids: Sequence[str], *, progress: StageP
 
     Raises:
         UserError: If the weights or the data are not there, or the model has no step with places, or its
-            clips are not RGB.
+            clips have no frames in RGB.
         VidclsError: If a file of the run is damaged.
     """
     device = pick_device(None)
     with kept_code(run.code_dir, targets_in(run.spec())):
         restored = restore(run, which, device)
-        if restored.clip.modality != "rgb" or restored.spec.data.target is not None:
-            raise UserError(f"{run.folder}: maps are drawn for RGB clips of videos only")
+        if "rgb" not in restored.clip.parts or restored.spec.data.target is not None:
+            raise UserError(
+                f"{run.folder}: maps are drawn over the frames of videos, and its clips have none"
+            )
         pin(threads=run.provenance()["threads"], deterministic=True)
         spec, manifest = data_of(run)
         wanted = {name: number for number, name in enumerate(ids)}
@@ -163,9 +165,9 @@ def _heat(model: nn.Module, layer: nn.Module, clip: Tensor, label: int) -> NDArr
 
 
 def _frames(clip: Tensor, section: Clip) -> Pixels:
-    """Frames of a normalised RGB clip `[1, 3, T, H, W]` as bytes, `[T, H, W, 3]`."""
-    mean, std = (np.array(each, dtype=np.float32) for each in section.normalisation)
-    frames = clip[0].permute(1, 2, 3, 0).float().cpu().numpy() * std + mean
+    """Frames of a normalised clip `[1, C, T, H, W]`, RGB first, as bytes `[T, H, W, 3]`."""
+    mean, std = (np.array(each[:3], dtype=np.float32) for each in section.normalisation)
+    frames = clip[0, :3].permute(1, 2, 3, 0).float().cpu().numpy() * std + mean
     shown: Pixels = np.clip(np.rint(255 * frames), 0, 255).astype(np.uint8)
     return shown
 

@@ -6,8 +6,10 @@ compared is a pool of its own, so that leaky and clean results stand beside each
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,8 @@ from vidcls.study.compare.of_runs import Request, compare_runs
 from vidcls.study.configurations import Configuration, grouped
 from vidcls.study.evidence import Evidence, EvidenceRun, load_evidence, record_looks
 from vidcls.study.mistakes import ReadSplit
+
+_KEY = re.compile(r"(?<!\S)(\w+(?:\.\w+)+)(?==)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +52,6 @@ class Pool:
     Attributes:
         leak_state: Leak state of their data, for the split.
         configurations: Configurations, the best first; two in the order in which they were named.
-        labels: Short label of each configuration, unique in the report.
         evidence: Logits of all runs, in the order of the configurations.
         answers: What they said.
         comparison: Result of the comparison as plain values, see `Comparison.as_dict`; None with one
@@ -74,6 +77,12 @@ class Pool:
         ends = np.cumsum([len(each.runs) for each in self.configurations]).tolist()
         return [slice(end - len(each.runs), end) for end, each in zip(ends, self.configurations, strict=True)]
 
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Short name of each configuration by its label, for figures."""
+        labels = [each.label for each in self.configurations]
+        return dict(zip(labels, short_names(labels), strict=True))
+
     def top1(self) -> list[Floats]:
         """Top-1 of each run, by configuration."""
         scores = self.answers.correct.mean(axis=1)
@@ -98,6 +107,21 @@ class Material:
     def runs(self) -> tuple[Run, ...]:
         """Runs of all pools."""
         return tuple(run for pool in self.pools for run in pool.runs)
+
+
+def short_names(labels: Sequence[str]) -> list[str]:
+    """Labels without what all of them have in common: the name of the experiment, and sections of settings.
+
+    `heads: model.kind=late_fusion optim.lr=0.1` becomes `kind=late_fusion lr=0.1`.
+    """
+    parts = [label.partition(": ") for label in labels]
+    names = list(labels)
+    if len({name for name, _, _ in parts}) == 1 and all(rest for _, _, rest in parts):
+        names = [rest for _, _, rest in parts]
+    keys = {key for name in names for key in _KEY.findall(name)}
+    if len({key.rpartition(".")[2] for key in keys}) < len(keys):
+        return names
+    return [_KEY.sub(lambda key: key[1].rpartition(".")[2], name) for name in names]
 
 
 def gather(runs: Sequence[Run], request: ReportRequest) -> Material:

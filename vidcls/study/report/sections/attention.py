@@ -82,7 +82,7 @@ def _drawn(found: Sequence[Explained], *, say: Say) -> bytes:
             top = height
             for each, title, tall in zip(found, titles, heights, strict=True):
                 top -= _TITLE_IN
-                figure.text(0.005, (top + 0.08) / height, drawable(title, longest=110), fontsize=9)
+                figure.text(0.005, (top + 0.08) / height, drawable(title, longest=130), fontsize=9)
                 for number, pixels in enumerate((each.frames, each.maps), start=1):
                     bottom = top - number * tall / 2
                     axes = figure.add_axes((0.0, bottom / height, 1.0, tall / 2 / height))

@@ -45,7 +45,7 @@ def calibration(material: Material) -> Section:
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], "--", color=GREY, linewidth=0.8, label="calibrated")
         for number, (each, bins) in enumerate(zip(shown, found, strict=True)):
-            label = f"{each.label} (ECE {errors[number]:.3f})"
+            label = f"{pool.names[each.label]} (ECE {errors[number]:.3f})"
             axes.plot(
                 bins.confidence,
                 bins.accuracy,

@@ -62,7 +62,7 @@ def _recall_chart(pool: Pool) -> Chart:
     order = present[np.argsort(recalls[0][present], kind="stable")]
     chosen = order[:MAX_NAMED]
     names = class_names(pool.evidence.classes)
-    labels = [pool.configurations[number].label for number in shown]
+    labels = [pool.names[pool.configurations[number].label] for number in shown]
     rows = tuple(
         (pool.evidence.classes[label], str(support[label]), *(points(each[label]) for each in recalls))
         for label in order

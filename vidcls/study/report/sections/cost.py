@@ -105,7 +105,7 @@ def _chart(pool: Pool, found: Sequence[_Cost], scores: Sequence[float], data: Gr
         ("GFLOPs per clip", [each.gflops for each in found]),
         ("training (s)", [each.train_s for each in found]),
     )
-    labels = [pool.configurations[number].label for number in drawn]
+    labels = [pool.names[pool.configurations[number].label] for number in drawn]
     intervals = [interval_of(pool, number) for number in drawn]
 
     def draw(figure: Figure) -> None:

@@ -54,7 +54,7 @@ def results(material: Material) -> Section:
         blocks.append(_scores_chart(pool, f"scores{name}"))
         if pool.comparison is not None:
             blocks.append(differences_grid(pool.comparison))
-            blocks.append(_differences_chart(pool.comparison, f"differences{name}"))
+            blocks.append(_differences_chart(pool, f"differences{name}"))
     blocks += listed(material.request.notes)
     if material.left_out:
         blocks.append(_left_out(material))
@@ -146,7 +146,7 @@ def _scores_chart(pool: Pool, stem: str) -> Chart:
             if interval is not None:
                 axes.plot(interval, [row, row], "-", color=COLORS[0], linewidth=1.6, zorder=3)
             axes.plot(scores.mean(), row, "D", color=COLORS[0], markersize=4, zorder=4)
-        names_on(axes, [each.label for each in shown])
+        names_on(axes, [pool.names[each.label] for each in shown])
         shares_on(axes, "x")
         axes.set_xlabel(f"top-1 on {pool.evidence.split} (%)")
 
@@ -170,7 +170,9 @@ def _extremes(rows: Sequence[tuple[str, ...]]) -> str:
     return f"{said}." if len(rows) == 1 else f"{said}; {last[0]} has {last[1]} % ({last[2]} to {last[3]})."
 
 
-def _differences_chart(comparison: Mapping[str, Any], stem: str) -> Chart:
+def _differences_chart(pool: Pool, stem: str) -> Chart:
+    comparison = pool.comparison
+    assert comparison is not None, "only what was compared has differences"
     listed_pairs = comparison["differences"][:MAX_ROWS]
     names = [f"{one['configuration']} minus {one['minus']}" for one in listed_pairs]
     rows = tuple(
@@ -197,7 +199,7 @@ def _differences_chart(comparison: Mapping[str, Any], stem: str) -> Chart:
             if one["low"] is not None:
                 axes.plot([one["low"], one["high"]], [row, row], "-", color=color, linewidth=1.6)
             axes.plot(one["value"], row, "D" if is_clear else "o", color=color, markersize=4)
-        names_on(axes, list(_pair_names(listed_pairs)), longest=64)
+        names_on(axes, list(_pair_names(listed_pairs, pool.names)), longest=70)
         shares_on(axes, "x")
         axes.set_xlabel("points of top-1, paired on the same videos")
 
@@ -216,9 +218,9 @@ def _differences_chart(comparison: Mapping[str, Any], stem: str) -> Chart:
     )
 
 
-def _pair_names(pairs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _pair_names(pairs: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Iterator[str]:
     for one in pairs:
-        yield f"{_short(one['configuration'])} − {_short(one['minus'])}"
+        yield f"{_short(names[one['configuration']])} − {_short(names[one['minus']])}"
 
 
 def _short(label: str, *, longest: int = 30) -> str:

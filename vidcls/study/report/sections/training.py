@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,7 +46,14 @@ def curves(material: Material) -> Section | None:
             continue
         stem = "curves" if number == 0 else f"curves-{number + 1}"
         charts.append(
-            _chart(stem, shown, bands, num_all=len(pool.configurations), leak_state=pool.leak_state)
+            _chart(
+                stem,
+                shown,
+                bands,
+                num_all=len(pool.configurations),
+                leak_state=pool.leak_state,
+                names=pool.names,
+            )
         )
     if not charts:
         return None
@@ -88,6 +95,7 @@ def _chart(
     *,
     num_all: int,
     leak_state: str,
+    names: Mapping[str, str],
 ) -> Chart:
     def draw(figure: Figure) -> None:
         panels = figure.subplots(1, len(_PANELS))
@@ -103,7 +111,7 @@ def _chart(
         handles, _ = panels[-1].get_legend_handles_labels()
         if len(shown) > 1:
             figure.legend(
-                handles, [_short(each.label) for each in shown], loc="outside lower center", ncols=2
+                handles, [_short(names[each.label]) for each in shown], loc="outside lower center", ncols=2
             )
 
     rows = tuple(_rows(shown, bands))
