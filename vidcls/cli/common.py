@@ -38,6 +38,13 @@ StoredSplit = Annotated[
 StoredCheckpoint = Annotated[
     Literal["best", "last"], typer.Option(help="Checkpoint whose stored predictions are read.")
 ]
+ComparedRuns = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="WHAT...",
+        help="Runs, folders of runs, configurations (runs/NAME/FINGERPRINT), sweeps, or patterns.",
+    ),
+]
 AcrossData = Annotated[
     bool, typer.Option("--across-data", help="Accept runs of different data that scored the same videos.")
 ]

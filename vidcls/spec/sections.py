@@ -65,8 +65,7 @@ class ClipSection(Section):
     flow: FlowMethod | None = None
     """How OpenCV computes the flow of videos; `dis` if unset."""
     frames: PositiveInt = 10
-    """Number of sampled frames, flow fields or differences in each clip (T). If a video has fewer, they are
-    repeated as evenly as possible."""
+    """Number of sampled frames, flow fields or differences in each clip (T). A shorter video repeats some."""
     size: Size | None = None
     """Height and width in pixels, `[H, W]`, or one number for a square; if unset, the size that
     `model.weights` were trained with, or [112, 112] without weights."""
@@ -80,11 +79,9 @@ class ClipSection(Section):
     """`frame`: training takes every sampled frame as a separate sample; evaluation combines the frames."""
     mean: tuple[float, ...] | None = None
     """Subtracted from each channel. RGB and differences are on the scale 0 to 1, u and v in pixels of the
-    clip; if unset, 0.45 for RGB, otherwise 0. With `model.weights`, RGB is normalised as in their
-    training."""
+    clip; if unset, 0.45 for RGB, otherwise 0. With `model.weights`, RGB is normalised as for them."""
     std: tuple[PositiveFloat, ...] | None = None
-    """Each channel is divided by this after the mean is subtracted; if unset, 0.225 for RGB, 0.05 for
-    differences, 0.5 px for flow."""
+    """Then divides each channel; if unset, 0.225 for RGB, 0.05 for differences, 0.5 px for flow."""
 
     @property
     def num_channels(self) -> int:
@@ -263,8 +260,8 @@ class TrainSection(Section):
     deterministic: bool = False
     """Refuse operations that are not reproducible bit for bit on CUDA; the CPU is always reproducible."""
     threads: Auto | PositiveInt = "auto"
-    """Number of CPU threads; `auto` is the number of usable cores that other processes leave free when the
-    run starts, kept on resume."""
+    """Number of CPU threads; `auto`, kept on resume, is all usable cores, or those that other processes leave
+    free if they do not leave all and a short measurement at the start finds fewer threads faster."""
     checkpoint_every_s: PositiveFloat = not_identity(300.0)
     """Seconds after which a checkpoint is also written within an epoch."""
     keep_last: bool = not_identity(False)

@@ -10,6 +10,7 @@ import typer
 from vidcls.cli.common import (
     AcrossData,
     AsJson,
+    ComparedRuns,
     Force,
     StoredCheckpoint,
     StoredSplit,
@@ -49,13 +50,7 @@ _STDOUT = Path("-")
 
 
 def compare(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="WHAT...",
-            help="Runs, folders of runs, configurations (runs/NAME/FINGERPRINT), sweeps, or patterns.",
-        ),
-    ],
+    runs: ComparedRuns,
     split: StoredSplit = "val",
     checkpoint: StoredCheckpoint = "best",
     metric: Deciding = "top1",

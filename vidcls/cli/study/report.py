@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vidcls.cli.common import AsJson, echo, print_json, say
+from vidcls.cli.common import AsJson, ComparedRuns, StoredCheckpoint, StoredSplit, echo, print_json, say
 from vidcls.cli.queue.trainings import TrustCode
 from vidcls.errors import ExitCode, UserError
 
@@ -23,24 +23,13 @@ _EVERY_S = 5.0
 
 
 def report(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="WHAT...",
-            help="Sweeps, runs, folders of runs, configurations (runs/NAME/FINGERPRINT), or patterns.",
-        ),
-    ],
+    runs: ComparedRuns,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Folder of the report; by default reports/, by what is named."),
     ] = None,
-    split: Annotated[
-        Literal["val", "test"],
-        typer.Option(help="Split of the stored predictions. Every look at test is recorded in a ledger."),
-    ] = "val",
-    checkpoint: Annotated[
-        Literal["best", "last"], typer.Option(help="Checkpoint whose stored predictions are read.")
-    ] = "best",
+    split: StoredSplit = "val",
+    checkpoint: StoredCheckpoint = "best",
     watch: Annotated[
         bool, typer.Option("--watch", help="Make it again as trials finish, until the sweep has ended.")
     ] = False,
