@@ -93,8 +93,6 @@ class WandbStart:
         """
         import wandb
 
-        # On a full disk, its debug log would print a traceback to the terminal for each line.
-        logging.getLogger("wandb").disabled = True
         _skip_launch()
         section = self.section
         run = wandb.init(
@@ -111,18 +109,7 @@ class WandbStart:
             notes=section.notes,
             config={**self.spec, "leak_state": self.leak_state},
             dir=str(self.run_dir),
-            settings=wandb.Settings(
-                # Offline there is only the local service to wait for.
-                init_timeout=limit_s(INIT if mode == "online" else SERVICE),
-                finish_timeout=finish_timeout_s,
-                finish_timeout_raises=True,
-                console="off",
-                silent=True,
-                # The provenance of the run is better, and a git remote URL may contain a password.
-                disable_git=True,
-                disable_code=True,
-                save_code=False,
-            ),
+            settings=quiet_settings(mode, finish_timeout_s=finish_timeout_s),
         )
         run.define_metric("epoch", hidden=True)
         run.define_metric("step", hidden=True)
@@ -133,6 +120,31 @@ class WandbStart:
         if mode == "online":
             _note_mirror(self.run_dir, Mirror(run.id, run.entity, run.project, _sweep()))
         return run
+
+
+def quiet_settings(mode: Mode, *, finish_timeout_s: float) -> wandb.Settings:
+    """Settings of a W&B run that prints nothing and sends no code; its debug log is switched off.
+
+    Args:
+        mode: `online` or `offline`.
+        finish_timeout_s: Maximum wait for pending uploads at the end, in seconds.
+    """
+    import wandb
+
+    # On a full disk, its debug log would print a traceback to the terminal for each line.
+    logging.getLogger("wandb").disabled = True
+    return wandb.Settings(
+        # Offline there is only the local service to wait for.
+        init_timeout=limit_s(INIT if mode == "online" else SERVICE),
+        finish_timeout=finish_timeout_s,
+        finish_timeout_raises=True,
+        console="off",
+        silent=True,
+        # The provenance of the run is better, and a git remote URL may contain a password.
+        disable_git=True,
+        disable_code=True,
+        save_code=False,
+    )
 
 
 @cache

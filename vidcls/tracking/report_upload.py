@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vidcls.errors import VidclsError, reason_of
 from vidcls.spec.sections import TrackingSection
-from vidcls.tracking.limits import INIT, limit_s
+from vidcls.tracking.client import quiet_settings
 from vidcls.tracking.sync import UPLOAD_TIMEOUT_S
 
 
@@ -40,16 +40,7 @@ def upload_report(page: Path, pictures: Mapping[Path, str], *, title: str, secti
                 entity=section.entity,
                 name=title,
                 dir=folder,
-                settings=wandb.Settings(
-                    init_timeout=limit_s(INIT),
-                    finish_timeout=UPLOAD_TIMEOUT_S,
-                    finish_timeout_raises=True,
-                    console="off",
-                    silent=True,
-                    disable_git=True,
-                    disable_code=True,
-                    save_code=False,
-                ),
+                settings=quiet_settings("online", finish_timeout_s=UPLOAD_TIMEOUT_S),
             )
             figures = {
                 f"report/{path.stem}": wandb.Image(str(path), caption=caption)
