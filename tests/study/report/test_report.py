@@ -228,3 +228,13 @@ def test_the_page_of_two_hundred_trials_is_small(tmp_path: Path) -> None:
         )
     written = report(runs, tmp_path / "out")
     assert written.page.stat().st_size < 8e6
+
+
+def test_a_look_is_recorded_where_a_comparison_is_refused(tmp_path: Path) -> None:
+    """All videos are of one group, so nothing is compared, and the scores are shown all the same."""
+    runs = [finished_run(tmp_path / "runs", name) for name in ("good", "bad")]
+    for number, run in enumerate(runs):
+        store_logits(run, logits_with(0.7, seed=number), LABELS, split="test", groups=["film"] * len(LABELS))
+    written = report(runs, tmp_path / "out", split="test")
+    assert written.verdicts[0].startswith("No comparison: ")
+    assert ledger_of(runs[0]).count == len(runs)

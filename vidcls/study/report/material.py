@@ -186,8 +186,6 @@ def _pool(
             comparison = compare_runs(ordered, asked).as_dict()
         except VidclsError as error:
             refusal = f"{error.message}{error.hint and f': {error.hint}'}"
-    else:
-        record_looks(ordered, request.split, checkpoint=request.checkpoint)
     if comparison is not None:
         rank = {each["key"]: number for number, each in enumerate(comparison["configurations"])}
         configurations = tuple(sorted(configurations, key=lambda each: rank[each.key]))
@@ -197,6 +195,8 @@ def _pool(
     except VidclsError as error:
         left_out |= dict.fromkeys(ordered, error.message)
         return None
+    if comparison is None:  # a comparison has recorded the looks that it took
+        record_looks(ordered, request.split, checkpoint=request.checkpoint)
     answers = Answers.of(evidence.logits, evidence.labels)
     return Pool(leak_state, tuple(configurations), evidence, answers, comparison, refusal)
 
