@@ -71,15 +71,16 @@ def test_leaky_and_clean_results_stand_beside_each_other_and_are_not_compared(tm
     assert "clean_one" in clean
     assert "leaky" not in clean
     assert leaky.startswith("leaky: ")
-    assert leaky.endswith("leaky 90 % data.")
+    assert leaky.endswith("leaky 90 % data, flattered: best epoch chosen on these videos")
 
 
 def test_one_run_speaks_for_its_checkpoint_only(tmp_path: Path) -> None:
     (run,) = configuration(tmp_path / "runs", "alone", 0.7, num_seeds=1)
     (said,) = report([run], tmp_path / "out").verdicts
     right = (np.argmax(logits_of(run), axis=1) == LABELS).mean()
-    assert said.startswith(f"alone: {100 * right:.1f} % of 120 val videos right in 20 groups (95 % interval ")
-    assert "1 seed, so this is about this checkpoint only" in said
+    assert said.startswith(f"alone: {100 * right:.1f} % top-1 (95 % interval ")
+    assert "one seed, so this speaks for this checkpoint only, 120 val videos in 20 groups" in said
+    assert said.endswith("flattered: best epoch chosen on these videos")
 
 
 def logits_of(run: Run) -> np.ndarray:
@@ -238,3 +239,16 @@ def test_a_look_is_recorded_where_a_comparison_is_refused(tmp_path: Path) -> Non
     written = report(runs, tmp_path / "out", split="test")
     assert written.verdicts[0].startswith("No comparison: ")
     assert ledger_of(runs[0]).count == len(runs)
+
+
+def test_videos_that_could_not_be_scored_are_named(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "runs", "alone")
+    store_logits(
+        run, logits_with(0.7, seed=0), LABELS, groups=GROUPS, unscored={"broken.avi": "it has no frames"}
+    )
+    written = report([run], tmp_path / "out")
+    assert written.num_unscored == 1
+    (unscored,) = [
+        table for table in tables(content(written)["results"]) if "could not be scored" in table["title"]
+    ]
+    assert unscored["rows"] == [["broken.avi", "it has no frames"]]

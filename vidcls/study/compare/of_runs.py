@@ -55,7 +55,7 @@ def compare_runs(runs: Sequence[Run], request: Request) -> Comparison:
     evidence = comparable_evidence(
         ordered, request.split, checkpoint=request.checkpoint, across_data=request.across_data
     )
-    flattered = {run: tuple(_flattered(run, request)) for run in ordered}
+    flattered = {run: tuple(flattered_by(run, request)) for run in ordered}
     record_looks(ordered, request.split, checkpoint=request.checkpoint)
     looks = _looks(ordered) if request.split == "test" else {}
     question = Question(
@@ -73,8 +73,8 @@ def compare_runs(runs: Sequence[Run], request: Request) -> Comparison:
     )
 
 
-def _flattered(run: Run, request: Request) -> list[str]:
-    """What was chosen on the videos that are scored, of a finished run."""
+def flattered_by(run: Run, request: Request) -> list[str]:
+    """What was chosen on the videos that are scored, of a finished run; it makes its score too high."""
     if request.split != "val":
         return []
     status = run.status()

@@ -19,10 +19,12 @@ from vidcls.errors import UserError, VidclsError
 from vidcls.evaluate.stored import settings_of
 from vidcls.run.folder import Checkpoint, Run
 from vidcls.spec.show import flatten
-from vidcls.statistics.scores import Answers
+from vidcls.statistics.crossed_effects import CrossedEffects
+from vidcls.statistics.scores import Answers, top1
 from vidcls.study.compare.of_runs import Request, compare_runs
 from vidcls.study.configurations import Configuration, grouped
 from vidcls.study.evidence import Evidence, EvidenceRun, load_evidence, record_looks
+from vidcls.study.intervals import ends
 from vidcls.study.mistakes import ReadSplit
 
 _KEY = re.compile(r"(?<!\S)(\w+(?:\.\w+)+)(?==)")
@@ -43,6 +45,11 @@ class ReportRequest:
     checkpoint: Checkpoint = "best"
     chosen: Mapping[Run, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @property
+    def comparison(self) -> Request:
+        """The same, as asked of a comparison."""
+        return Request(split=self.split, checkpoint=self.checkpoint, chosen=self.chosen)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +89,15 @@ class Pool:
         """Short name of each configuration by its label, for figures."""
         labels = [each.label for each in self.configurations]
         return dict(zip(labels, short_names(labels), strict=True))
+
+    @cached_property
+    def intervals(self) -> list[tuple[float, float] | None]:
+        """95 % interval of the top-1 of each configuration; None if there is none, as nothing varied."""
+        if self.evidence.num_groups < 2:
+            return [None] * len(self.configurations)
+        numbers = [number for number, each in enumerate(self.configurations) for _ in each.runs]
+        effects = CrossedEffects.of(top1(self.answers, self.evidence.groups), numbers)
+        return [ends(mean, least=0.0, most=1.0) for mean in effects.all_means()]
 
     def top1(self) -> list[Floats]:
         """Top-1 of each run, by configuration."""
@@ -182,8 +198,7 @@ def _pool(
     ordered = [run for each in configurations for run in each.runs]
     if len(configurations) > 1:
         try:
-            asked = Request(split=request.split, checkpoint=request.checkpoint, chosen=request.chosen)
-            comparison = compare_runs(ordered, asked).as_dict()
+            comparison = compare_runs(ordered, request.comparison).as_dict()
         except VidclsError as error:
             refusal = f"{error.message}{error.hint and f': {error.hint}'}"
     if comparison is not None:

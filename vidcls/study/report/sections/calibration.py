@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vidcls.arrays import Floats
+from vidcls.drawing import drawable
 from vidcls.statistics.scores import NUM_BINS
 from vidcls.study.compare.tables import Grid
 from vidcls.study.report.document import Chart, Section, Text
@@ -52,7 +53,7 @@ def calibration(material: Material) -> Section:
                 marker=MARKERS[number],
                 color=COLORS[number],
                 linewidth=0.9,
-                label=label if len(label) <= 46 else f"{label[:20]}…{label[-25:]}",
+                label=drawable(label, longest=46),
             )
         axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="confidence (%)", ylabel="right answers (%)")
         shares_on(axes, "x")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vidcls.drawing import drawable
 from vidcls.errors import VidclsError
 from vidcls.run.folder import Run
 from vidcls.spec.fingerprint import targets_in
@@ -16,7 +17,6 @@ from vidcls.study.compare.tables import Grid
 from vidcls.study.intervals import points
 from vidcls.study.report.document import Block, Chart, Section, Text
 from vidcls.study.report.material import Material, Pool
-from vidcls.study.report.sections.results import interval_of
 from vidcls.study.report.writers.charts import COLORS, MARKERS, MAX_SERIES, PAGE_IN, shares_on
 from vidcls.user_code.trust import kept_code
 
@@ -106,7 +106,7 @@ def _chart(pool: Pool, found: Sequence[_Cost], scores: Sequence[float], data: Gr
         ("training (s)", [each.train_s for each in found]),
     )
     labels = [pool.names[pool.configurations[number].label] for number in drawn]
-    intervals = [interval_of(pool, number) for number in drawn]
+    intervals = pool.intervals
 
     def draw(figure: Figure) -> None:
         all_axes = list(figure.subplots(1, len(panels), sharey=True))
@@ -129,8 +129,9 @@ def _chart(pool: Pool, found: Sequence[_Cost], scores: Sequence[float], data: Gr
         all_axes[0].set_ylabel(f"top-1 on {pool.evidence.split} (%)")
         shares_on(all_axes[0], "y")
         handles, names = all_axes[-1].get_legend_handles_labels()
-        names = [name if len(name) <= 48 else f"{name[:23]}…{name[-24:]}" for name in names]
-        figure.legend(handles, names, loc="outside lower center", ncols=2)
+        figure.legend(
+            handles, [drawable(name, longest=48) for name in names], loc="outside lower center", ncols=2
+        )
 
     left_out = len(pool.configurations) - len(drawn)
     more = f" The {left_out} configurations below are not drawn." if left_out else ""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from vidcls.statistics.crossed_effects import CrossedEffects
-from vidcls.statistics.jackknife import jackknife_of_means
+from vidcls.drawing import drawable
+from vidcls.study.compare.of_runs import flattered_by
 from vidcls.study.compare.tables import Grid, configurations_grid, differences_grid
-from vidcls.study.intervals import ends, points
+from vidcls.study.intervals import interval_in_words, points, videos_in_words
 from vidcls.study.report.document import Block, Chart, Section, Text, listed
 from vidcls.study.report.material import Material, Pool
 from vidcls.study.report.writers.charts import COLORS, GREY, INK, PAGE_IN, names_on, shares_on
@@ -27,7 +27,7 @@ def verdict(material: Material) -> Section:
     for pool in material.pools:
         if len(material.pools) > 1:
             blocks.append(Text((f"On {_data(pool)}:",)))
-        blocks.append(Text((_sentence(pool),), is_verdict=True))
+        blocks.append(Text((_sentence(pool, material),), is_verdict=True))
         if pool.comparison is not None:
             blocks += listed(pool.comparison["remarks"])
     if len(material.pools) > 1:
@@ -55,6 +55,9 @@ def results(material: Material) -> Section:
         if pool.comparison is not None:
             blocks.append(differences_grid(pool.comparison))
             blocks.append(_differences_chart(pool, f"differences{name}"))
+        if unscored := pool.evidence.unscored:
+            title = f"{len(unscored)} videos that could not be scored"
+            blocks.append(Grid(title, ("video", "why"), tuple(unscored.items())))
     blocks += listed(material.request.notes)
     if material.left_out:
         blocks.append(_left_out(material))
@@ -73,51 +76,39 @@ def _left_out(material: Material) -> Grid:
     return Grid(f"{len(material.left_out)} runs that are left out", ("why", ">runs", "which"), rows)
 
 
-def interval_of(pool: Pool, number: int) -> tuple[float, float] | None:
-    """Interval of the top-1 of a configuration; None if there is none, as where nothing varied."""
-    if pool.comparison is not None:
-        score = pool.comparison["configurations"][number]["top1"]
-        return None if score["low"] is None else (score["low"], score["high"])
-    if pool.evidence.num_groups < 2:
-        return None
-    rows = pool.members[number]
-    correct = pool.answers.correct[rows].astype(float)
-    effects = CrossedEffects.of(jackknife_of_means(correct, pool.evidence.groups), [0] * len(correct))
-    return ends(effects.mean(0), least=0.0, most=1.0)
-
-
 def _data(pool: Pool) -> str:
     return f"data that is {pool.leak_state}" if pool.leak_state in ("clean", "unknown") else pool.leak_state
 
 
-def _sentence(pool: Pool) -> str:
+def _sentence(pool: Pool, material: Material) -> str:
     if pool.comparison is not None:
         return str(pool.comparison["verdict"])
     if pool.refusal:
         return f"No comparison: {pool.refusal}"
     (one,), evidence = pool.configurations, pool.evidence
-    scores = pool.top1()[0]
-    interval = interval_of(pool, 0)
-    of = f"{points(scores.mean())} % of {len(evidence.ids)} {evidence.split} videos right"
-    unit = (
-        f" in {evidence.num_groups} groups" if evidence.unit == "groups" else ", whose groups are not known"
+    (scores,), (interval,) = pool.top1(), pool.intervals
+    videos = videos_in_words(
+        split=evidence.split,
+        num_videos=len(evidence.ids),
+        num_groups=evidence.num_groups,
+        num_ungrouped=evidence.num_ungrouped,
     )
-    sure = (
-        "no interval, because nothing varied"
-        if interval is None
-        else f"95 % interval {points(interval[0])} to {points(interval[1])}"
-    )
-    num = len(one.runs)
-    speaks = f"{num} seeds" if num > 1 else "1 seed, so this is about this checkpoint only"
-    return f"{one.label}: {of}{unit} ({sure}), {speaks}; {pool.leak_state} data."
+    parts = [
+        f"{one.label}: {points(scores.mean())} % top-1 ({interval_in_words(*(interval or (None, None)))})",
+        f"{len(scores)} seeds" if len(scores) > 1 else "one seed, so this speaks for this checkpoint only",
+        videos,
+        f"{pool.leak_state} data",
+    ]
+    request = material.request.comparison
+    chosen = dict.fromkeys(what for run in one.runs for what in flattered_by(run, request))
+    return ", ".join([*parts, *([f"flattered: {' and '.join(chosen)}"] if chosen else [])])
 
 
 def _scores_alone(pool: Pool, material: Material) -> Grid:
     """Scores of configurations that were not compared."""
     rows = []
-    for number, (each, scores) in enumerate(zip(pool.configurations, pool.top1(), strict=True)):
-        interval = interval_of(pool, number)
-        shown = "-" if interval is None else f"{points(interval[0])} to {points(interval[1])}"
+    for each, scores, interval in zip(pool.configurations, pool.top1(), pool.intervals, strict=True):
+        shown = " to ".join(_ends(*interval)) if interval else "-"
         rows.append((each.label, str(len(each.runs)), points(scores.mean()), shown, pool.leak_state))
     columns = ("configuration", ">seeds", ">top-1 %", ">95 % interval", "leak state")
     title = f"split: {material.request.split}, checkpoint: {material.request.checkpoint}"
@@ -126,7 +117,7 @@ def _scores_alone(pool: Pool, material: Material) -> Grid:
 
 def _scores_chart(pool: Pool, stem: str) -> Chart:
     shown = pool.configurations[:MAX_ROWS]
-    intervals = [interval_of(pool, number) for number in range(len(shown))]
+    intervals = pool.intervals[:MAX_ROWS]
     seeds = pool.top1()[:MAX_ROWS]
     rows = tuple(
         (
@@ -220,11 +211,8 @@ def _differences_chart(pool: Pool, stem: str) -> Chart:
 
 def _pair_names(pairs: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Iterator[str]:
     for one in pairs:
-        yield f"{_short(names[one['configuration']])} − {_short(names[one['minus']])}"
-
-
-def _short(label: str, *, longest: int = 30) -> str:
-    return label if len(label) <= longest else f"{label[: longest // 2 - 1]}…{label[-longest // 2 :]}"
+        first, second = (drawable(names[one[key]], longest=32) for key in ("configuration", "minus"))
+        yield f"{first} − {second}"
 
 
 def _ends(low: float | None, high: float | None, *, sign: Literal["", "+"] = "") -> tuple[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vidcls.arrays import Floats
+from vidcls.drawing import drawable
 from vidcls.run.folder import Run
 from vidcls.study.compare.tables import Grid
 from vidcls.study.configurations import Configuration
@@ -111,7 +112,10 @@ def _chart(
         handles, _ = panels[-1].get_legend_handles_labels()
         if len(shown) > 1:
             figure.legend(
-                handles, [_short(names[each.label]) for each in shown], loc="outside lower center", ncols=2
+                handles,
+                [drawable(names[each.label], longest=48) for each in shown],
+                loc="outside lower center",
+                ncols=2,
             )
 
     rows = tuple(_rows(shown, bands))
@@ -160,7 +164,3 @@ def _rows(shown: Sequence[Configuration], bands: dict[str, list[_Band | None]]) 
             cells.append(f"{100 * last:.1f}" if key.endswith("top1") else f"{last:.3f}")
         rows.append((each.label, num_epochs, *cells))
     return rows
-
-
-def _short(label: str, *, longest: int = 48) -> str:
-    return label if len(label) <= longest else f"{label[: longest // 2 - 1]}…{label[-longest // 2 :]}"
