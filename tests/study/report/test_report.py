@@ -72,6 +72,20 @@ def test_leaky_and_clean_results_stand_beside_each_other_and_are_not_compared(tm
     assert "leaky" not in clean
     assert leaky.startswith("leaky: ")
     assert leaky.endswith("leaky 90 % data, flattered: best epoch chosen on these videos")
+    for name in ("classes", "calibration", "cost", "videos", "attention"):
+        said = content(written)[name][0]["paragraphs"]
+        assert said == ["Of the 6 runs on data whose leak state is clean alone."], name
+
+
+def test_figures_of_an_earlier_report_are_not_left_behind(tmp_path: Path) -> None:
+    clean = configuration(tmp_path / "runs", "clean", 0.7)
+    leaky = configuration(tmp_path / "runs", "leaky", 0.95, leaks=LEAKY)
+    folder = report([*clean, *leaky], tmp_path / "out").page.parent
+    (folder / "figures" / "mine.png").write_bytes(b"mine")
+    assert (folder / "figures" / "scores-2.svg").is_file()
+    report(clean, tmp_path / "out")
+    assert not (folder / "figures" / "scores-2.svg").exists()
+    assert (folder / "figures" / "mine.png").is_file()
 
 
 def test_one_run_speaks_for_its_checkpoint_only(tmp_path: Path) -> None:

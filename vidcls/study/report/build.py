@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vidcls.data.decoding.workers import StageProgress
@@ -30,6 +31,8 @@ from vidcls.study.report.writers.page import page
 PAGE, MARKDOWN, LATEX, CONTENT = "index.html", "report.md", "report.tex", "report.json"
 """Files of a report; `report.json` is written last and marks the folder as one of a report."""
 FIGURES = "figures"
+_OF_FIRST_POOL = ("classes", "calibration", "cost", "search", "videos", "attention")
+"""Sections that show the pool with the most runs."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ def write_report(
 
 def _write(document: Document, folder: Path, *, say: Say, progress: StageProgress) -> None:
     figures = folder / FIGURES
+    _remove_earlier(folder)
     figures.mkdir(parents=True, exist_ok=True)
     charts = list(document.charts)
     drawn = {}
@@ -138,6 +142,28 @@ def _write(document: Document, folder: Path, *, say: Say, progress: StageProgres
     write_text(folder / MARKDOWN, markdown(document, figures=FIGURES))
     write_text(folder / LATEX, latex(document, figures=FIGURES))
     write_json(folder / CONTENT, document.as_dict())
+
+
+def _named(material: Material, section: Section) -> Section:
+    """Section that says which runs it shows, if it does not show all of them."""
+    if len(material.pools) == 1 or section.name not in _OF_FIRST_POOL:
+        return section
+    pool = material.pools[0]
+    said = Text((f"Of the {len(pool.runs)} runs on data whose leak state is {pool.leak_state} alone.",))
+    return replace(section, blocks=(said, *section.blocks))
+
+
+def _remove_earlier(folder: Path) -> None:
+    """Remove the figures of an earlier report in a folder, which may have others."""
+    try:
+        earlier = json.loads((folder / CONTENT).read_bytes())
+        blocks = [block for section in earlier["sections"] for block in section["blocks"]]
+        stems = [block["file"] for block in blocks if block["kind"] in ("figure", "picture")]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # there is none, or somebody has changed it
+    for path in (folder / FIGURES).glob("*"):
+        if path.stem in stems:
+            path.unlink()
 
 
 def _document(material: Material, *, say: Say, progress: StageProgress) -> Document:
@@ -154,7 +180,7 @@ def _document(material: Material, *, say: Say, progress: StageProgress) -> Docum
         lambda: record(material),
         lambda: checklist(material),
     ]
-    sections = tuple(section for make in makers if (section := make()) is not None)
+    sections = tuple(_named(material, section) for make in makers if (section := make()) is not None)
     pool, request = material.pools[0], material.request
     num = sum(len(each.configurations) for each in material.pools)
     named = pool.configurations[0].label if num == 1 else f"{num} configurations"
