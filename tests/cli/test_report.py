@@ -39,7 +39,7 @@ def test_runs_that_are_left_out_are_counted(runs: Path) -> None:
     finished_run(runs, "unscored")
     result = run("report", "runs", "--out", "page")
     assert result.exit_code == 3
-    assert "1 runs are left out; the report says which and why" in result.stderr
+    assert "left out: 1 run; the report says which and why" in result.stderr
     assert "reports" not in {path.name for path in Path().iterdir()}
 
 

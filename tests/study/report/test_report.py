@@ -74,7 +74,7 @@ def test_leaky_and_clean_results_stand_beside_each_other_and_are_not_compared(tm
     assert leaky.endswith("leaky 90 % data, flattered: best epoch chosen on these videos")
     for name in ("classes", "calibration", "cost", "videos", "attention"):
         said = content(written)[name][0]["paragraphs"]
-        assert said == ["Of the 6 runs on data whose leak state is clean alone."], name
+        assert said == ["Of the 6 runs on nowhere (leak state: clean) alone."], name
 
 
 def test_figures_of_an_earlier_report_are_not_left_behind(tmp_path: Path) -> None:

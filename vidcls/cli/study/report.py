@@ -69,11 +69,15 @@ def report(
     else:
         for text in written.verdicts:
             echo(text)
-        echo(f"\n{written.num_runs} runs: {written.page}")
+        echo(f"\n{_num_runs(written.num_runs)}: {written.page}")
     if written.left_out:
-        say(f"{written.left_out} runs are left out; the report says which and why")
+        say(f"left out: {_num_runs(written.left_out)}; the report says which and why")
     if written.left_out or written.num_unscored:
         raise typer.Exit(int(ExitCode.PARTLY_DONE))
+
+
+def _num_runs(number: int) -> str:
+    return "1 run" if number == 1 else f"{number} runs"
 
 
 def _name(runs: list[Path]) -> str:

@@ -13,7 +13,7 @@ from vidcls.errors import UserError
 from vidcls.files import write_bytes, write_json, write_text
 from vidcls.run.folder import Run
 from vidcls.study.report.document import Document, Section, Text
-from vidcls.study.report.material import Material, ReportRequest, gather
+from vidcls.study.report.material import Material, Pool, ReportRequest, gather
 from vidcls.study.report.sections.attention import attention
 from vidcls.study.report.sections.calibration import calibration
 from vidcls.study.report.sections.classes import classes
@@ -144,12 +144,17 @@ def _write(document: Document, folder: Path, *, say: Say, progress: StageProgres
     write_json(folder / CONTENT, document.as_dict())
 
 
+def _ground(pool: Pool) -> str:
+    runs = "1 run" if len(pool.runs) == 1 else f"{len(pool.runs)} runs"
+    return f"{pool.data}: {runs}, {len(pool.evidence.ids)} videos of {pool.answers.num_classes} classes"
+
+
 def _named(material: Material, section: Section) -> Section:
     """Section that says which runs it shows, if it does not show all of them."""
     if len(material.pools) == 1 or section.name not in _OF_FIRST_POOL:
         return section
     pool = material.pools[0]
-    said = Text((f"Of the {len(pool.runs)} runs on data whose leak state is {pool.leak_state} alone.",))
+    said = Text((f"Of the {len(pool.runs)} runs on {pool.data} alone.",))
     return replace(section, blocks=(said, *section.blocks))
 
 
@@ -186,8 +191,7 @@ def _document(material: Material, *, say: Say, progress: StageProgress) -> Docum
     named = pool.configurations[0].label if num == 1 else f"{num} configurations"
     return Document(
         title=f"Report: {named}",
-        subtitle=f"{len(material.runs)} runs, {request.split} split, checkpoint {request.checkpoint}, "
-        f"{len(pool.evidence.ids)} videos of {pool.answers.num_classes} classes; leak state of the data: "
-        f"{', '.join(dict.fromkeys(each.leak_state for each in material.pools))}",
+        subtitle=f"{request.split} split, checkpoint {request.checkpoint}; "
+        + "; ".join(map(_ground, material.pools)),
         sections=sections,
     )

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,12 @@ class Pool:
     def runs(self) -> tuple[Run, ...]:
         """All runs, in the order of the configurations."""
         return tuple(run for each in self.configurations for run in each.runs)
+
+    @property
+    def data(self) -> str:
+        """Name of the data with its leak state, for a reader."""
+        root = self.runs[0].provenance()["data_root"]
+        return f"{Path(root).name} (leak state: {self.leak_state})"
 
     @property
     def members(self) -> list[slice]:

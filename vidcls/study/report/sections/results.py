@@ -26,7 +26,7 @@ def verdict(material: Material) -> Section:
     blocks: list[Block] = []
     for pool in material.pools:
         if len(material.pools) > 1:
-            blocks.append(Text((f"On {_data(pool)}:",)))
+            blocks.append(Text((f"On {pool.data}:",)))
         blocks.append(Text((_sentence(pool, material),), is_verdict=True))
         if pool.comparison is not None:
             blocks += listed(pool.comparison["remarks"])
@@ -74,10 +74,6 @@ def _left_out(material: Material) -> Grid:
         for why, its in by_reason.items()
     )
     return Grid(f"{len(material.left_out)} runs that are left out", ("why", ">runs", "which"), rows)
-
-
-def _data(pool: Pool) -> str:
-    return f"data that is {pool.leak_state}" if pool.leak_state in ("clean", "unknown") else pool.leak_state
 
 
 def _sentence(pool: Pool, material: Material) -> str:
@@ -194,12 +190,14 @@ def _differences_chart(pool: Pool, stem: str) -> Chart:
         shares_on(axes, "x")
         axes.set_xlabel("points of top-1, paired on the same videos")
 
+    num = comparison["num_comparisons"]
+    corrected = f", by Holm's correction over {num} comparisons" if num > 1 else ""
     left_out = len(comparison["differences"]) - len(listed_pairs)
     more = f" {left_out} more pairs are in the table." if left_out else ""
     return Chart(
         stem,
-        "Paired differences with their 95 % intervals; an orange diamond is a difference that stays after"
-        f" Holm's correction over {comparison['num_comparisons']} comparisons.{more}",
+        "Paired differences with their 95 % intervals; an orange diamond is a clear difference"
+        f"{corrected}.{more}",
         f"Dot plot of {len(rows)} differences: "
         f"{'; '.join(f'{row[0]}: {row[1]} points, {row[4]}' for row in rows[:5])}.",
         (PAGE_IN, _FRAME_IN + _ROW_IN * len(rows)),

@@ -105,6 +105,7 @@ def _chart(
                 if band is not None:
                     _line(axes, band, number, label=shown[number].label)
             axes.set_xlabel("epoch")
+            axes.xaxis.get_major_locator().set_params(integer=True)
             axes.set_title(label, loc="left")
             axes.grid(visible=True, axis="y")
             if key == "val/top1":
