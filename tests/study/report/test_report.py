@@ -88,6 +88,14 @@ def test_figures_of_an_earlier_report_are_not_left_behind(tmp_path: Path) -> Non
     assert (folder / "figures" / "mine.png").is_file()
 
 
+def test_the_best_comes_first_however_two_are_named(tmp_path: Path) -> None:
+    bad = configuration(tmp_path / "runs", "bad", 0.5)
+    good = configuration(tmp_path / "runs", "good", 0.9)
+    found = content(report([*bad, *good], tmp_path / "out"))
+    (confusion,) = [block for block in found["classes"] if block.get("file") == "confusion"]
+    assert confusion["caption"].startswith("Confusion matrix of good: ")
+
+
 def test_one_run_speaks_for_its_checkpoint_only(tmp_path: Path) -> None:
     (run,) = configuration(tmp_path / "runs", "alone", 0.7, num_seeds=1)
     (said,) = report([run], tmp_path / "out").verdicts

@@ -59,7 +59,7 @@ class Pool:
 
     Attributes:
         leak_state: Leak state of their data, for the split.
-        configurations: Configurations, the best first; two in the order in which they were named.
+        configurations: Configurations, that with the highest top-1 first.
         evidence: Logits of all runs, in the order of the configurations.
         answers: What they said.
         comparison: Result of the comparison as plain values, see `Comparison.as_dict`; None with one
@@ -208,11 +208,14 @@ def _pool(
             comparison = compare_runs(ordered, request.comparison).as_dict()
         except VidclsError as error:
             refusal = f"{error.message}{error.hint and f': {error.hint}'}"
-    if comparison is not None:
-        rank = {each["key"]: number for number, each in enumerate(comparison["configurations"])}
-        configurations = tuple(sorted(configurations, key=lambda each: rank[each.key]))
-        ordered = [run for each in configurations for run in each.runs]
     try:
+        evidence = load_evidence(ordered, request.split, checkpoint=request.checkpoint)
+        right = (evidence.logits.argmax(axis=2) == evidence.labels).mean(axis=1)
+        top1_of = dict(zip(ordered, right.tolist(), strict=True))
+        configurations = tuple(
+            sorted(configurations, key=lambda each: -float(np.mean([top1_of[run] for run in each.runs])))
+        )
+        ordered = [run for each in configurations for run in each.runs]
         evidence = load_evidence(ordered, request.split, checkpoint=request.checkpoint)
     except VidclsError as error:
         left_out |= dict.fromkeys(ordered, error.message)
@@ -220,7 +223,7 @@ def _pool(
     if comparison is None:  # a comparison has recorded the looks that it took
         record_looks(ordered, request.split, checkpoint=request.checkpoint)
     answers = Answers.of(evidence.logits, evidence.labels)
-    return Pool(leak_state, tuple(configurations), evidence, answers, comparison, refusal)
+    return Pool(leak_state, configurations, evidence, answers, comparison, refusal)
 
 
 def settings_of_configuration(configuration: Configuration) -> dict[str, Any]:
